@@ -1,0 +1,382 @@
+"""A claim: one job in the hands of whoever works on it, until it has an outcome.
+
+It must not know where jobs are stored or how workers are run.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Iterable, Mapping
+from datetime import datetime, timedelta
+from functools import partial
+from types import TracebackType
+from typing import Any, Final, Generic, Protocol
+
+from semiont_jobs import lifecycle, updates
+from semiont_jobs.codec import Codec
+from semiont_jobs.errors import (
+    ClaimLost,
+    InvalidValue,
+    JobCancelled,
+    JobFailed,
+    JobTimeout,
+    SemiontJobsError,
+    Snooze,
+    StoreError,
+)
+from semiont_jobs.events import EventName, logger
+from semiont_jobs.lifecycle import Failure, Tried
+from semiont_jobs.model import (
+    PG,
+    AnyJob,
+    CancelledJob,
+    CompleteJob,
+    P,
+    PendingJob,
+    R,
+    RunningJob,
+)
+from semiont_jobs.retry import Retry, RetryPolicy, next_attempt
+from semiont_jobs.store import Hold
+
+REPORT_INTERVAL: Final = 0.5
+"""Seconds between two written progress reports: faster than anyone reads, and rare enough
+that a work reporting in a tight loop is not bound by the disk."""
+
+
+class Desk(Protocol):
+    """What a claim needs of the queue that made it."""
+
+    @property
+    def codec(self) -> Codec: ...
+
+    def clock(self) -> datetime: ...
+
+    def emit(self, name: EventName, job: AnyJob) -> None: ...
+
+    def policy_of(self, job: AnyJob) -> RetryPolicy: ...
+
+    def forget(self, claim: AnyClaim) -> None: ...
+
+
+class Claim(Generic[P, PG, R]):
+    """Ownership of a running job. Every method may be called from any thread.
+
+    As a context manager: an exception in the block fails the job and goes on to the caller
+    (`Snooze` and `JobCancelled` are obeyed and go no further; `KeyboardInterrupt` and
+    `SystemExit` release the job); leaving the block without an outcome gives the job back.
+
+    An outcome that could not be stored (`StoreError`) leaves the claim as it was: call again.
+    """
+
+    def __init__(self, desk: Desk, hold: Hold, *, policy: RetryPolicy | None = None) -> None:
+        job = hold.job
+        assert job.status == "running"
+        self._desk = desk
+        self._hold = hold
+        self._policy = policy
+        self._lock = threading.RLock()
+        self._job: RunningJob[P, PG] = job
+        self._ended_by: str | None = None
+        self._unwritten: RunningJob[P, PG] | None = None
+        self._written_at: float | None = None
+        self.cancelled = threading.Event()
+        """Set within a second when somebody asks for the job to stop or takes it away."""
+
+    @property
+    def job(self) -> RunningJob[P, PG]:
+        """The job as it stands, with the last progress reported."""
+        return self._unwritten or self._job
+
+    @property
+    def is_open(self) -> bool:
+        """Whether the job has no outcome yet and is still ours."""
+        return self._ended_by is None
+
+    @property
+    def deadline(self) -> datetime | None:
+        """When this attempt's time is up (``metadata.timeout``); None: never."""
+        seconds = self._job.metadata.timeout
+        return None if seconds is None else self._job.started_at + timedelta(seconds=seconds)
+
+    # -- while the work goes on ----------------------------------------------------------
+
+    def report(self, progress: PG) -> None:
+        """Replace the job's progress. Written at once the first time, then at most every half
+        second; the last one always.
+
+        :raises JobCancelled: somebody asked for the job to stop.
+        :raises ClaimLost: the job is no longer ours.
+        :raises JobEncodeError: JSON cannot hold it.
+        """
+        self._desk.codec.check(progress, "progress", job_id=self._job.metadata.id)
+        self.raise_if_cancelled()
+        with self._lock:
+            self._require_open()
+            self._unwritten = lifecycle.report(self._job, progress)
+            if self._written_at is None or self._since_written() >= REPORT_INTERVAL:
+                self._write_progress()
+
+    def checkpoint(
+        self, units: Iterable[str] = (), cursors: Mapping[str, Any] | None = None
+    ) -> None:
+        """Store at once which units of the work are done, and cursors within units.
+
+        Units unite with those completed earlier; a cursor replaces the one of its key. Both
+        survive a crash, a retry and the end of the job, in ``job.metadata.completed_units``
+        and ``job.metadata.unit_cursors``.
+
+        :raises ClaimLost: the job is no longer ours.
+        :raises JobEncodeError: JSON cannot hold a cursor.
+        :raises InvalidValue: `units` is a bare text, or one of them is not a text.
+        """
+        units = _checked_units(units)
+        cursors = dict(cursors or {})
+        self._desk.codec.check(units, "units", job_id=self._job.metadata.id)
+        self._desk.codec.check(cursors, "cursors", job_id=self._job.metadata.id)
+        with self._lock:
+            self._require_open()
+            progress = self._unwritten.progress if self._unwritten else None
+            self._store(lifecycle.checkpoint(self._job, units, cursors, progress=progress))
+            self._unwritten = None
+            self._desk.emit("checkpointed", self._job)
+
+    def raise_if_cancelled(self) -> None:
+        """Raise `JobCancelled` if somebody asked for the job to stop, `ClaimLost` if it was
+        taken away, `JobTimeout` if its time is up. Cheap enough for the inner loop of a work:
+        one look at the store."""
+        self.watch()
+        if self._ended_by is not None:
+            raise self._lost()
+        if self.cancelled.is_set():
+            raise JobCancelled(f"job {self._job.metadata.id} was cancelled")
+        deadline = self.deadline
+        if deadline is not None and self._desk.clock() >= deadline:
+            raise JobTimeout(f"it took more than its {self._job.metadata.timeout} seconds")
+
+    # -- outcomes ------------------------------------------------------------------------
+
+    def complete(self, result: R | None = None) -> CompleteJob[P, R]:
+        """The work is done, with that result (any JSON value or object of the result class).
+
+        :raises ClaimLost: the job is no longer ours; nothing changed.
+        :raises JobEncodeError: JSON cannot hold the result; the claim goes on.
+        :raises StoreError: the disk refused; the claim goes on, so call again.
+        """
+        self._desk.codec.check(result, "result", job_id=self._job.metadata.id)
+        with self._lock:
+            self._require_open()
+            self._flush()
+            done: CompleteJob[P, R] = lifecycle.complete(self._job, result, self._desk.clock())
+            self._end("complete", done)
+            self._desk.emit("completed", done)
+        return done
+
+    def fail(self, error: BaseException | str) -> Tried:
+        """The attempt failed: pending again after a back-off, or failed for good.
+
+        The retry policy decides once, here. A text stands for `JobFailed`.
+        """
+        if isinstance(error, str):
+            error = JobFailed(error)
+        with self._lock:
+            self._require_open()
+            self._flush()
+            now = self._desk.clock()
+            metadata = self._job.metadata
+            decide = partial(
+                next_attempt,
+                error=error,
+                retry_count=metadata.retry_count,
+                max_retries=metadata.max_retries,
+                started_at=self._job.started_at,
+                now=now,
+            )
+            try:
+                decision = decide(self._policy or self._desk.policy_of(self._job))
+            except Exception:  # noqa: BLE001 - a policy's strategies are user code
+                logger.exception("the retry policy failed; the default one decides")
+                decision = decide(RetryPolicy())
+            retry_at = decision.at if isinstance(decision, Retry) else None
+            tried = lifecycle.fail(self._job, Failure.of(error), now, retry_at=retry_at)
+            self._end("fail", tried)
+            self._desk.emit("failed" if tried.status == "failed" else "retrying", tried)
+        return tried
+
+    def snooze(self, until_or_delay: datetime | timedelta | float) -> PendingJob[P]:
+        """Give the job back until an instant, or for a time (a timedelta, or seconds); no
+        attempt is used."""
+        with self._lock:
+            self._require_open()
+            until = instant_after(until_or_delay, self._desk.clock())
+            waiting = lifecycle.snooze(self._job, until)
+            self._end("snooze", waiting)
+            self._desk.emit("snoozed", waiting)
+        return waiting
+
+    def release(self) -> PendingJob[P]:
+        """Give the job back at once; no attempt is used."""
+        with self._lock:
+            self._require_open()
+            waiting = lifecycle.release(self._job)
+            self._end("release", waiting)
+            self._desk.emit("released", waiting)
+        return waiting
+
+    def cancel(self) -> CancelledJob[P]:
+        """End the job as cancelled: what a worker does once its work has stopped."""
+        with self._lock:
+            self._require_open()
+            cancelled = lifecycle.cancel(self._job, self._desk.clock())
+            self._end("cancel", cancelled)
+            self._desk.emit("cancelled", cancelled)
+        return cancelled
+
+    def update(self, given: AnyJob) -> AnyJob:
+        """What `JobQueue.update_job` does for a job claimed here; the claim is the fence."""
+        with self._lock:
+            self._require_open()
+            update = updates.decide(self._job, given, self._desk.clock(), run="")
+            if update.job.status == "running":
+                self._store(update.job)
+                self._unwritten = None
+            else:
+                self._end("update_job", update.job)
+            if update.event is not None:
+                self._desk.emit(update.event, update.job)
+        return update.job
+
+    def settle(self, error: BaseException) -> AnyJob:
+        """The outcome that an exception out of the work stands for."""
+        if isinstance(error, Snooze):
+            return self.snooze(error.until)
+        if isinstance(error, JobCancelled):
+            return self.cancel()
+        return self.fail(error)
+
+    def __enter__(self) -> Claim[P, PG, R]:
+        return self
+
+    def __exit__(
+        self,
+        _kind: type[BaseException] | None,
+        error: BaseException | None,
+        _traceback: TracebackType | None,
+    ) -> bool:
+        if not self.is_open:
+            return False
+        if error is None or not isinstance(error, Exception):
+            self.release()
+            return False
+        if isinstance(error, ClaimLost):
+            return False
+        self.settle(error)
+        return isinstance(error, Snooze | JobCancelled)
+
+    # -- what the queue's housekeeping calls ---------------------------------------------
+
+    def watch(self) -> None:
+        """Look whether somebody wants the job to stop, or took it away."""
+        if self._ended_by is not None or self.cancelled.is_set():
+            return
+        if self._hold.cancel_requested():
+            self.cancelled.set()
+        elif not self._hold.is_standing():
+            with self._lock:
+                # Again under the lock: our own outcome may have moved the job meanwhile.
+                if self._ended_by is None and not self._hold.is_standing():
+                    self._lose()
+
+    def flush_if_due(self) -> None:
+        """Write a progress report that was held back, once its half second is over."""
+        if self._unwritten is None or not self._lock.acquire(blocking=False):
+            return
+        try:
+            if self._unwritten is not None and self._since_written() >= REPORT_INTERVAL:
+                self._write_progress()
+        finally:
+            self._lock.release()
+
+    # -- private -------------------------------------------------------------------------
+
+    def _write_progress(self) -> None:
+        if self._unwritten is not None and self._ended_by is None:
+            self._store(self._unwritten)
+            self._unwritten = None
+            self._desk.emit("reported", self._job)
+
+    def _flush(self) -> None:
+        """Write what was held back before the outcome; a full disk must not prevent that."""
+        try:
+            self._write_progress()
+        except StoreError:
+            self._unwritten = None
+
+    def _store(self, job: RunningJob[P, PG]) -> None:
+        try:
+            self._hold.move(job)
+        except ClaimLost:
+            self._lose()
+            raise
+        self._job = job
+        self._written_at = time.monotonic()
+
+    def _end(self, verb: str, job: AnyJob) -> None:
+        try:
+            self._hold.move(job)
+        except ClaimLost:
+            self._lose()
+            raise
+        self._ended_by = verb
+        self._desk.forget(self)
+
+    def _lose(self) -> None:
+        self._ended_by = "lost"
+        self._hold.let_go()
+        self._desk.forget(self)
+        self.cancelled.set()
+
+    def _since_written(self) -> float:
+        return time.monotonic() - (self._written_at or 0.0)
+
+    def _require_open(self) -> None:
+        if self._ended_by is not None:
+            raise self._lost()
+
+    def _lost(self) -> SemiontJobsError:
+        if self._ended_by == "lost":
+            return ClaimLost(self._job.metadata.id, "somebody else moved or removed the job")
+        return ClaimLost(self._job.metadata.id, f"this claim ended already ({self._ended_by})")
+
+
+AnyClaim = Claim[Any, Any, Any]
+
+
+def instant_after(until_or_delay: datetime | timedelta | float, now: datetime) -> datetime:
+    """The instant meant by an instant, a time from now, or seconds from now."""
+    if isinstance(until_or_delay, datetime):
+        if until_or_delay.utcoffset() is None:
+            raise InvalidValue(
+                "a time is an aware datetime (one with a time zone)",
+                field="until",
+                value=until_or_delay,
+            )
+        return until_or_delay
+    try:
+        if isinstance(until_or_delay, timedelta):
+            return now + until_or_delay
+        return now + timedelta(seconds=until_or_delay)
+    except (TypeError, ValueError, OverflowError) as error:
+        raise InvalidValue(
+            "an aware datetime, a timedelta or seconds are needed",
+            field="until",
+            value=until_or_delay,
+        ) from error
+
+
+def _checked_units(units: Iterable[str]) -> tuple[str, ...]:
+    checked = () if isinstance(units, str) else tuple(units)
+    if isinstance(units, str) or not all(isinstance(unit, str) for unit in checked):
+        raise InvalidValue("units are a list or tuple of texts", field="units", value=units)
+    return checked

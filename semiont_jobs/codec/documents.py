@@ -1,0 +1,335 @@
+"""JSON bytes <-> `Job`, losslessly.
+
+It must not know where the bytes are kept.
+
+A job decoded and encoded again loses nothing, whoever wrote it. What a class does not know
+is carried along in ``extra`` and written back behind what is known: of the metadata flat, of
+the job shaped like the document (``{"params": {"unknownKey": 1}}``).
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Mapping
+from typing import Any, Final
+
+import attrs
+
+from semiont_jobs.codec import jsontext
+from semiont_jobs.codec.strict import (
+    instant_text,
+    strict_converter,
+    structure_instant,
+    structure_telling,
+    structure_text,
+)
+from semiont_jobs.errors import InvalidJob, JobDecodeError, JobTooLarge
+from semiont_jobs.fields import reading
+from semiont_jobs.job_types import JobType, JobTypes
+from semiont_jobs.model import JOB_CLASSES, STATUSES, AnyJob, JobMetadata, JobStatus
+
+MAX_JOB_BYTES: Final = 16 * 1024 * 1024
+"""The largest text of a job. Whoever claims, lists or rescues jobs reads them whole: beyond
+this, data belong in a file of their own, whose path the params hold."""
+
+
+class Codec:
+    """Encodes and decodes jobs, choosing the class of params, progress and result by type."""
+
+    def __init__(self, job_types: JobTypes) -> None:
+        self.job_types = job_types
+        self._converter = strict_converter(detailed=False)
+        self._converter.register_structure_hook_func(_is_job, self._structure_job)
+        self._structure: Callable[[Any, Any], AnyJob] = self._converter.get_structure_hook(AnyJob)
+        for job_class in JOB_CLASSES.values():
+            self._converter.register_unstructure_hook(job_class, self._unstructure_job)
+
+    def encode(self, job: AnyJob, *, strict: bool = False) -> bytes:
+        """The bytes of ``JSON.stringify(job, null, 2)``.
+
+        :param strict: also refuse lone surrogates; those read from a file are kept.
+        :raises JobEncodeError: something in it JSON cannot hold; names the path.
+        :raises JobTooLarge: more than 16 MiB.
+        :raises InvalidJob: params of a class that is not the one of the job's type.
+        """
+        document = self._converter.unstructure(job)
+        data = jsontext.write(document, job_id=job.metadata.id, strict=strict)
+        if len(data) > MAX_JOB_BYTES:
+            raise JobTooLarge(
+                f"its text may have at most {MAX_JOB_BYTES} bytes",
+                field="job",
+                value=f"{len(data)} bytes",
+                job_id=job.metadata.id,
+            )
+        return data
+
+    def decode(
+        self, data: bytes, *, job_id: str | None = None, status: JobStatus | None = None
+    ) -> AnyJob:
+        """The job whose text `data` is; `job_id` and `status` are what it must say.
+
+        Params that do not fit the class of their type stay a plain dict: see `params_fault`.
+
+        :raises JobDecodeError: not a job; names the field where one is to blame.
+        """
+        if len(data) > MAX_JOB_BYTES:
+            raise JobDecodeError(f"more than {MAX_JOB_BYTES} bytes", job_id=job_id)
+        try:
+            document = jsontext.read(data)
+            with reading():
+                job = self._structure(document, AnyJob)
+        except JobDecodeError as error:
+            error.job_id = job_id
+            raise
+        if job_id is not None and job.metadata.id != job_id:
+            raise JobDecodeError(
+                f"the name says {job_id!r}, the content {job.metadata.id!r}",
+                path="metadata.id",
+                job_id=job_id,
+            )
+        if status is not None and job.status != status:
+            raise JobDecodeError(
+                f"it stands among the {status}, its content says {job.status!r}",
+                path="status",
+                job_id=job_id,
+            )
+        return job
+
+    def params(self, type_name: str, data: Mapping[str, Any]) -> Any:
+        """The params object of that type for plain data; a dict for a type nobody registered.
+
+        Ranges bind here: the data come from a writer, not from a store.
+
+        :raises JobDecodeError: they do not fit the class; names the field.
+        """
+        job_type = self.job_types.get(type_name)
+        if job_type is None:
+            return dict(data)
+        params = structure_telling(data, job_type.params, "params")
+        carried = _remainder(data, self._converter.unstructure(params))
+        if carried:
+            raise JobDecodeError(
+                f"{type_name} jobs have no such params", path=f"params.{next(iter(carried))}"
+            )
+        return params
+
+    def params_fault(self, job: AnyJob) -> JobDecodeError | None:
+        """Why the params of a job whose type is registered are plain data; None if they fit.
+
+        A deploy removed a field or changed its class: the job stays readable, but the work
+        that expects the class cannot run.
+        """
+        job_type = self.job_types.get(job.metadata.type)
+        if job_type is None or not isinstance(job.params, Mapping):
+            return None
+        try:
+            with reading():
+                structure_telling(job.params, job_type.params, "params")
+        except JobDecodeError as error:
+            error.job_id = job.metadata.id
+            error.args = JobDecodeError(error.reason, path=error.path, job_id=error.job_id).args
+            return error
+        return None
+
+    def check(self, value: Any, path: str, *, job_id: str) -> None:
+        """Raise `JobEncodeError` unless JSON can hold that result, progress or cursor."""
+        jsontext.check(self._plain(value), path, job_id=job_id)
+
+    def check_new(self, job: AnyJob) -> None:
+        """Raise `InvalidJob` unless the params are of the class that the job's type has."""
+        job_type = self.job_types.get(job.metadata.type)
+        wanted = Mapping if job_type is None else job_type.params
+        if not isinstance(job.params, wanted):
+            name = "a dict" if job_type is None else job_type.params.__qualname__
+            raise InvalidJob(
+                f"params of a {job.metadata.type!r} job are {name}",
+                field="params",
+                value=job.params,
+                job_id=job.metadata.id,
+            )
+
+    # -- encoding ------------------------------------------------------------------------
+
+    def _unstructure_job(self, job: AnyJob) -> dict[str, Any]:
+        document: dict[str, Any] = {
+            "status": job.status,
+            "metadata": self._converter.unstructure(job.metadata),
+            "params": self._plain(job.params),
+        }
+        if job.status != "pending" and job.started_at is not None:
+            document["startedAt"] = instant_text(job.started_at)
+        if job.status == "running":
+            document["progress"] = {} if job.progress is None else self._plain(job.progress)
+        elif job.status != "pending":
+            document["completedAt"] = instant_text(job.completed_at)
+            if job.status == "complete":
+                document["result"] = {} if job.result is None else self._plain(job.result)
+            elif job.status == "failed":
+                document["error"] = job.error
+        if job.extra:
+            _restore(document, job.extra)
+        return document
+
+    def _plain(self, value: Any) -> Any:
+        kind = type(value)
+        if kind is dict:
+            return value
+        if attrs.has(kind) or dataclasses.is_dataclass(value):
+            return self._converter.unstructure(value)
+        return dict(value) if isinstance(value, Mapping) else value
+
+    # -- decoding ------------------------------------------------------------------------
+
+    def _structure_job(self, document: Any, _union: Any) -> AnyJob:
+        if not isinstance(document, dict):
+            raise JobDecodeError(f"a job is an object, not {type(document).__name__}")
+        status = next((each for each in STATUSES if each == document.get("status")), None)
+        if status is None:
+            raise JobDecodeError(f"unknown status {document.get('status')!r}", path="status")
+        metadata = self._structure_metadata(document.get("metadata"))
+        raw_params = document.get("params")
+        if not isinstance(raw_params, dict):
+            raise JobDecodeError("params are an object", path="params")
+        fields: dict[str, Any] = {"metadata": metadata}
+        extra: dict[str, Any] = {
+            key: value for key, value in document.items() if key not in _KEYS[status]
+        }
+        job_type = self.job_types.get(metadata.type)
+        params_class = None if job_type is None else job_type.params
+        fields["params"] = self._typed(raw_params, params_class, "params", extra)
+        if fields["params"] is raw_params:
+            job_type = None
+        if status == "running":
+            fields["progress"] = self._part(document, "progress", job_type, extra)
+        elif status == "complete":
+            fields["result"] = self._part(document, "result", job_type, extra)
+        elif status == "failed":
+            fields["error"] = structure_text(document.get("error"), path="error")
+        for key, name in _INSTANTS[status].items():
+            if key in document or (status, key) not in _OPTIONAL:
+                fields[name] = structure_instant(document.get(key), path=key)
+        if extra:
+            fields["extra"] = extra
+        return JOB_CLASSES[status](**fields)
+
+    def _structure_metadata(self, data: Any) -> JobMetadata:
+        if not isinstance(data, dict):
+            raise JobDecodeError("metadata is an object", path="metadata")
+        missing = [key for key in _REQUIRED if key not in data]
+        if missing:
+            raise JobDecodeError("missing", path=f"metadata.{missing[0]}")
+        try:
+            metadata: JobMetadata = self._converter.structure(data, JobMetadata)
+        except Exception:  # noqa: BLE001 - whatever it was, the telling converter names the field
+            return structure_telling(data, JobMetadata, "metadata")
+        return metadata
+
+    def _part(
+        self,
+        document: dict[str, Any],
+        key: str,
+        job_type: JobType[Any, Any, Any] | None,
+        extra: dict[str, Any],
+    ) -> Any:
+        """A progress or result: `{}` stands for None where the job is typed."""
+        raw = document.get(key, {})
+        if job_type is None:
+            return raw
+        if raw == {}:
+            return None
+        return self._typed(raw, getattr(job_type, key), key, extra)
+
+    def _typed(self, raw: Any, kind: type | None, key: str, extra: dict[str, Any]) -> Any:
+        """`raw` as a `kind`, with what that class does not know put into `extra`.
+
+        What does not fit the class stays as it is: a job of an older version of the
+        application must remain readable.
+        """
+        if kind is None:
+            return raw
+        try:
+            value: Any = self._converter.structure(raw, kind)
+        except Exception:  # noqa: BLE001 - a class may refuse its data with any exception
+            return raw
+        known = self._converter.unstructure(value)
+        if known != raw:
+            carried = _remainder(raw, known)
+            if carried:
+                extra[key] = carried
+        return value
+
+
+# -- what each status has on the wire ----------------------------------------------------
+
+_INSTANTS: Final[Mapping[JobStatus, Mapping[str, str]]] = {
+    "pending": {},
+    "running": {"startedAt": "started_at"},
+    "complete": {"startedAt": "started_at", "completedAt": "completed_at"},
+    "failed": {"startedAt": "started_at", "completedAt": "completed_at"},
+    "cancelled": {"startedAt": "started_at", "completedAt": "completed_at"},
+}
+_OPTIONAL: Final = {("failed", "startedAt"), ("cancelled", "startedAt")}
+_OWN_KEYS: Final[Mapping[JobStatus, tuple[str, ...]]] = {
+    "pending": (),
+    "running": ("progress",),
+    "complete": ("result",),
+    "failed": ("error",),
+    "cancelled": (),
+}
+_KEYS: Final[Mapping[JobStatus, frozenset[str]]] = {
+    status: frozenset({"status", "metadata", "params", *_INSTANTS[status], *_OWN_KEYS[status]})
+    for status in STATUSES
+}
+_REQUIRED: Final = ("id", "type", "userId", "created", "retryCount", "maxRetries")
+
+
+# -- what no class knows -----------------------------------------------------------------
+
+
+def _remainder(raw: Any, known: Any) -> dict[Any, Any]:
+    """What `raw` has beyond `known`, in the same shape; list items by their index."""
+    if isinstance(raw, dict) and isinstance(known, dict):
+        pairs = raw.items()
+        places: Any = known
+    elif isinstance(raw, list) and isinstance(known, (list, tuple)) and len(raw) == len(known):
+        pairs = enumerate(raw)  # type: ignore[assignment]
+        places = dict(enumerate(known))
+    else:
+        return {}
+    carried: dict[Any, Any] = {}
+    for key, value in pairs:
+        if key not in places:
+            carried[key] = value
+        elif value != places[key]:
+            inner = _remainder(value, places[key])
+            if inner:
+                carried[key] = inner
+    return carried
+
+
+def _restore(document: Any, carried: Mapping[Any, Any]) -> None:
+    """Put what `_remainder` took back behind what is known."""
+    for key, value in carried.items():
+        if isinstance(document, dict) and key not in document:
+            document[key] = value
+        elif isinstance(value, Mapping) and _has(document, key):
+            document[key] = _copy(document[key])
+            if isinstance(document[key], (dict, list)):
+                _restore(document[key], value)
+
+
+def _has(document: Any, key: Any) -> bool:
+    if isinstance(document, list):
+        return isinstance(key, int) and key < len(document)
+    return isinstance(document, dict) and key in document
+
+
+def _copy(value: Any) -> Any:
+    # The caller's own params or progress may stand in the document: never write into them.
+    if isinstance(value, dict):
+        return dict(value)
+    return list(value) if isinstance(value, (list, tuple)) else value
+
+
+def _is_job(kind: Any) -> bool:
+    return bool(kind == AnyJob)

@@ -1,0 +1,216 @@
+"""JSON text as JavaScript writes it: the bytes of ``JSON.stringify(value, null, 2)``.
+
+It must not know jobs.
+
+Python's json module cannot write this text: with an indent it falls back to its slow
+writer, it spells 1.0 where JavaScript writes 1, and it turns keys that are not texts into
+texts. So writing is done here; reading is json's.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import sys
+from json.encoder import encode_basestring
+from typing import Any, Final, NoReturn
+
+from semiont_jobs.errors import JobDecodeError, JobEncodeError
+
+MAX_DEPTH: Final = 200
+"""Levels of nesting. Each costs one Python frame here and in whoever walks the value; with
+the default recursion limit of 1000, this leaves the caller most of its stack."""
+
+_UNSAFE_INTEGER: Final = 10 ** (sys.int_info.default_max_str_digits - 1)
+# Python refuses to read or write integers of more digits (a denial of service otherwise).
+
+_STRINGS: Final = re.compile(rb'"(?:[^"\\]|\\.)*"', re.DOTALL)
+_NOT_BRACKETS: Final = bytes(set(range(256)) - set(b"[]{}"))
+
+
+class _Unwritable(Exception):
+    """Something that JSON cannot hold; where it stands is found in a second, slower pass."""
+
+
+def write(value: Any, *, job_id: str | None = None, strict: bool = True) -> bytes:
+    """The JSON text of `value`, in UTF-8.
+
+    :param strict: refuse lone surrogates; otherwise they are written ``\\udXXX``, as
+        JavaScript writes them (for values that were read from a file).
+    :raises JobEncodeError: names the path of the first thing that JSON cannot hold.
+    """
+    try:
+        text = _text(value, "\n", MAX_DEPTH)
+        return text.encode("utf-8", "strict" if strict else "backslashreplace")
+    except (_Unwritable, UnicodeEncodeError, RecursionError):
+        _refuse(value, job_id=job_id)
+
+
+def check(value: Any, path: str, *, job_id: str | None = None) -> None:
+    """Raise `JobEncodeError` unless JSON can hold `value`; `path` is its name in the error."""
+    try:
+        _text(value, "\n", MAX_DEPTH).encode("utf-8")
+    except (_Unwritable, UnicodeEncodeError, RecursionError):
+        _refuse(value, path, job_id=job_id)
+
+
+def read(data: bytes) -> Any:
+    """The value of a JSON text in UTF-8, with or without a byte-order mark.
+
+    :raises JobDecodeError: not JSON, not UTF-8, `NaN`, too deep, or an integer of thousands
+        of digits.
+    """
+    try:
+        # Most documents are shallow; only one with that many brackets can be too deep.
+        if data.count(b"[") + data.count(b"{") > MAX_DEPTH:
+            _check_depth(data)
+        return json.loads(data.decode("utf-8-sig"), parse_constant=_refuse_constant)
+    except (ValueError, RecursionError) as error:
+        if isinstance(error, JobDecodeError):
+            raise
+        raise JobDecodeError(f"not JSON: {error}") from error
+
+
+def _refuse_constant(name: str) -> NoReturn:
+    raise JobDecodeError(f"not JSON: {name}")
+
+
+def _check_depth(data: bytes) -> None:
+    """Refuse deep nesting before the parser recurses."""
+    depth = 0
+    for bracket in _STRINGS.sub(b"", data).translate(None, _NOT_BRACKETS):
+        depth += 1 if bracket in b"[{" else -1
+        if depth > MAX_DEPTH:
+            raise JobDecodeError(f"nested deeper than {MAX_DEPTH} levels")
+
+
+# -- writing -----------------------------------------------------------------------------
+
+
+def _text(value: Any, newline: str, depth: int) -> str:
+    kind = type(value)
+    if kind is str:
+        return encode_basestring(value)
+    if kind is int:
+        return _integer(value)
+    if value is None:
+        return "null"
+    if value is True:
+        return "true"
+    if value is False:
+        return "false"
+    if kind is float:
+        return _number(value)
+    if kind is dict:
+        return _object(value, newline, depth)
+    if kind is list or kind is tuple:
+        return _array(value, newline, depth)
+    return _subclass(value, newline, depth)
+
+
+def _object(value: dict[Any, Any], newline: str, depth: int) -> str:
+    if not value:
+        return "{}"
+    if not depth:
+        raise _Unwritable
+    inner = newline + "  "
+    parts = []
+    for key, item in value.items():
+        if not isinstance(key, str):
+            raise _Unwritable
+        kind = type(item)
+        # Texts are most of what jobs hold: one call less for each.
+        text = encode_basestring(item) if kind is str else _text(item, inner, depth - 1)
+        parts.append(f"{encode_basestring(key)}: {text}")
+    return "{" + inner + ("," + inner).join(parts) + newline + "}"
+
+
+def _array(value: list[Any] | tuple[Any, ...], newline: str, depth: int) -> str:
+    if not value:
+        return "[]"
+    if not depth:
+        raise _Unwritable
+    inner = newline + "  "
+    parts = [_text(item, inner, depth - 1) for item in value]
+    return "[" + inner + ("," + inner).join(parts) + newline + "]"
+
+
+def _integer(value: int) -> str:
+    if -_UNSAFE_INTEGER < value < _UNSAFE_INTEGER:
+        return int.__repr__(value)
+    raise _Unwritable
+
+
+def _number(value: float) -> str:
+    if value != value or value in (float("inf"), float("-inf")):
+        raise _Unwritable
+    # 2**53: up to here every integral float has the same digits in both languages.
+    if value.is_integer() and abs(value) <= 9007199254740992:
+        return int.__repr__(int(value))
+    return float.__repr__(value)
+
+
+def _subclass(value: Any, newline: str, depth: int) -> str:
+    # An enum of texts or numbers, a named tuple, an ordered dict: written as what they extend.
+    if isinstance(value, str):
+        return encode_basestring(str.__str__(value))
+    if isinstance(value, int):
+        return _integer(int(value))
+    if isinstance(value, float):
+        return _number(float(value))
+    if isinstance(value, dict):
+        return _object(value, newline, depth)
+    if isinstance(value, (list, tuple)):
+        return _array(value, newline, depth)
+    raise _Unwritable
+
+
+# -- refusing ----------------------------------------------------------------------------
+
+
+def _refuse(value: Any, path: str = "", *, job_id: str | None) -> NoReturn:
+    reason, where, culprit = _fault(value, path, 0) or ("JSON cannot hold this", path, value)
+    raise JobEncodeError(reason, path=where or "job", value=culprit, job_id=job_id)
+
+
+def _fault(value: Any, path: str, depth: int) -> tuple[str, str, Any] | None:
+    """The first thing in `value` that JSON cannot hold: why, where, what."""
+    if depth > MAX_DEPTH:
+        return f"nested deeper than {MAX_DEPTH} levels (or within itself)", path, "..."
+    if isinstance(value, dict):
+        return _fault_in_object(value, path, depth)
+    if isinstance(value, (list, tuple)):
+        faults = (_fault(item, f"{path}[{i}]", depth + 1) for i, item in enumerate(value))
+        return next((fault for fault in faults if fault), None)
+    reason = _scalar_fault(value)
+    return (reason, path, value) if reason else None
+
+
+def _fault_in_object(value: dict[Any, Any], path: str, depth: int) -> tuple[str, str, Any] | None:
+    for key, item in value.items():
+        if not isinstance(key, str):
+            return "keys are texts in JSON", path, key
+        if _scalar_fault(key):
+            return "a key has a lone surrogate", path, key
+        fault = _fault(item, f"{path}.{key}" if path else key, depth + 1)
+        if fault:
+            return fault
+    return None
+
+
+def _scalar_fault(value: Any) -> str | None:
+    if isinstance(value, str):
+        try:
+            str.encode(value, "utf-8")
+        except UnicodeEncodeError:
+            return "a lone surrogate is not text"
+        return None
+    if isinstance(value, bool) or value is None:
+        return None
+    if isinstance(value, int):
+        fits = -_UNSAFE_INTEGER < value < _UNSAFE_INTEGER
+        return None if fits else "an integer of so many digits cannot be read back"
+    if isinstance(value, float):
+        finite = value == value and abs(value) != float("inf")
+        return None if finite else "JSON has no NaN or infinity"
+    return f"JSON cannot hold a {type(value).__name__}"

@@ -1,0 +1,278 @@
+"""A cattrs converter that changes nothing silently, and says which field it refused.
+
+It must not know jobs, but for the three classes that carry unknown keys in ``extra``.
+
+Left alone, cattrs turns ``None`` into ``'None'``, ``'abc'`` into ``['a', 'b', 'c']`` and
+``True`` into ``1``. Field names are camelCase on the wire; optional fields that are None
+are absent, never null.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
+from typing import Any, Final, TypeVar, get_args, get_origin
+
+import attrs
+from cattrs import Converter
+from cattrs.cols import (
+    homogenous_tuple_structure_factory,
+    is_mapping,
+    is_mutable_sequence,
+    is_sequence,
+    list_structure_factory,
+    mapping_structure_factory,
+)
+from cattrs.dispatch import StructureHook, UnstructureHook
+from cattrs.gen import (
+    make_dict_structure_fn,
+    make_dict_unstructure_fn,
+    make_hetero_tuple_structure_fn,
+    override,
+)
+from cattrs.preconf.json import configure_converter
+from cattrs.v import transform_error
+
+from semiont_jobs.errors import InvalidJob, JobDecodeError
+from semiont_jobs.model import Attempt, ClaimStamp, JobMetadata
+
+T = TypeVar("T")
+
+OWN_CLASSES: Final = (JobMetadata, Attempt, ClaimStamp)
+"""The classes that carry unknown keys themselves; those of params, progress and result need
+not: the job does it for them."""
+
+
+def strict_converter(*, detailed: bool) -> Converter:
+    """A new converter. With `detailed` it is slower, and its errors can be told as paths."""
+    converter = Converter(detailed_validation=detailed)
+    # Enums, dates and unions of scalars, as cattrs itself writes them for json.
+    configure_converter(converter)
+    converter.register_structure_hook(str, structure_text)
+    converter.register_structure_hook(int, _integer)
+    converter.register_structure_hook(float, _number)
+    converter.register_structure_hook(bool, _boolean)
+    converter.register_structure_hook(datetime, structure_instant)
+    converter.register_unstructure_hook(datetime, instant_text)
+    for predicate, factory, container in _CONTAINERS:
+        converter.register_structure_hook_factory(predicate, _demanding(factory, container))
+    converter.register_structure_hook_factory(_is_class, _class_structurer)
+    converter.register_unstructure_hook_factory(_is_class, _class_unstructurer)
+    return converter
+
+
+def structure_telling(data: Any, kind: type[T], path: str) -> T:
+    """`data` as a `kind`; raises `JobDecodeError` that names the first field at fault."""
+    try:
+        return _TELLING.structure(data, kind)
+    except Exception as error:  # a class may refuse its data with any exception
+        reason, where = _first_fault(error)
+        raise JobDecodeError(reason, path=f"{path}{where}") from error
+
+
+def structure_text(value: Any, _kind: Any = None, *, path: str = "") -> str:
+    """A text, or `JobDecodeError`."""
+    if type(value) is not str:
+        raise JobDecodeError(f"a text is needed, not {_named(value)}", path=path)
+    return value
+
+
+def structure_instant(value: Any, _kind: Any = None, *, path: str = "") -> datetime:
+    """An ISO 8601 instant. One without an offset is local time, as JavaScript reads it."""
+    if type(value) is not str:
+        raise JobDecodeError(f"an ISO 8601 time is needed, not {_named(value)}", path=path)
+    try:
+        instant = datetime.fromisoformat(value)
+        return instant if instant.tzinfo else instant.astimezone()
+    except (ValueError, OverflowError) as error:
+        raise JobDecodeError(f"{value[:40]!r} is not an ISO 8601 time", path=path) from error
+
+
+def instant_text(value: datetime) -> str:
+    """``YYYY-MM-DDTHH:MM:SS.mmmZ``: what JavaScript's toISOString writes."""
+    if value.tzinfo is not UTC:
+        value = value.astimezone(UTC)
+    return value.isoformat(timespec="milliseconds")[:-6] + "Z"
+
+
+def camel(name: str) -> str:
+    """``current_entity_type`` as ``currentEntityType``."""
+    first, *rest = name.split("_")
+    return first + "".join(word.capitalize() for word in rest)
+
+
+# -- scalars -----------------------------------------------------------------------------
+
+
+def _integer(value: Any, _kind: Any) -> int:
+    if type(value) is int:
+        return value
+    if type(value) is float and value.is_integer():
+        return int(value)  # JavaScript has one number type: 3.0 is its 3
+    raise JobDecodeError(f"a whole number is needed, not {_named(value)}")
+
+
+def _number(value: Any, _kind: Any) -> float:
+    if type(value) is float or type(value) is int:
+        return value  # an int stays one, so that 5 is written back as it was
+    raise JobDecodeError(f"a number is needed, not {_named(value)}")
+
+
+def _boolean(value: Any, _kind: Any) -> bool:
+    if type(value) is bool:
+        return value
+    raise JobDecodeError(f"true or false is needed, not {_named(value)}")
+
+
+def _named(value: Any) -> str:
+    return _JSON_NAMES.get(type(value), type(value).__name__)
+
+
+_JSON_NAMES: Final[Mapping[type, str]] = {
+    str: "a text",
+    int: "a number",
+    float: "a number",
+    bool: "a boolean",
+    type(None): "null",
+    list: "an array",
+    dict: "an object",
+}
+
+
+# -- containers --------------------------------------------------------------------------
+
+
+def _is_tuple(kind: Any) -> bool:
+    return kind is tuple or get_origin(kind) is tuple
+
+
+def _tuple_structurer(kind: Any, converter: Converter) -> StructureHook:
+    arguments = get_args(kind)
+    if not arguments or arguments[-1] is Ellipsis:
+        return homogenous_tuple_structure_factory(kind, converter)
+    return make_hetero_tuple_structure_fn(kind, converter)
+
+
+_CONTAINERS: Final = (
+    (is_mutable_sequence, list_structure_factory, list),
+    (is_sequence, list_structure_factory, list),
+    (_is_tuple, _tuple_structurer, list),
+    (is_mapping, mapping_structure_factory, dict),
+)
+
+
+def _demanding(
+    factory: Callable[[Any, Converter], StructureHook], container: type
+) -> Callable[[Any, Converter], StructureHook]:
+    """The factory's hook, refusing everything but a JSON array or object."""
+
+    def make(kind: Any, converter: Converter) -> StructureHook:
+        structure = factory(kind, converter)
+
+        def demand(value: Any, target: Any) -> Any:
+            if type(value) is not container:
+                raise JobDecodeError(f"{_JSON_NAMES[container]} is needed, not {_named(value)}")
+            return structure(value, target)
+
+        return demand
+
+    return make
+
+
+# -- classes -----------------------------------------------------------------------------
+
+
+def _is_class(kind: Any) -> bool:
+    origin = get_origin(kind) or kind
+    return attrs.has(origin) or (isinstance(origin, type) and dataclasses.is_dataclass(origin))
+
+
+def _fields(kind: Any) -> list[tuple[str, Any]]:
+    origin = get_origin(kind) or kind
+    if attrs.has(origin):
+        return [(each.name, each.default) for each in attrs.fields(origin)]
+    return [(each.name, each.default) for each in dataclasses.fields(origin)]
+
+
+def _class_structurer(kind: Any, converter: Converter) -> StructureHook:
+    # Any: the signature of cattrs has named options beside the fields' overrides.
+    names: dict[str, Any] = {name: override(rename=camel(name)) for name, _default in _fields(kind)}
+    if kind not in OWN_CLASSES:
+        return make_dict_structure_fn(kind, converter, **names)
+    names["extra"] = override(omit=True)
+    structure = make_dict_structure_fn(kind, converter, **names)
+    known = frozenset(camel(name) for name in names if name != "extra")
+
+    def carry(value: Any, target: Any) -> Any:
+        if type(value) is not dict:
+            raise JobDecodeError(f"an object is needed, not {_named(value)}")
+        made = structure(value, target)
+        if value.keys() <= known:
+            return made
+        return attrs.evolve(made, extra={k: v for k, v in value.items() if k not in known})
+
+    return carry
+
+
+def _class_unstructurer(kind: Any, converter: Converter) -> UnstructureHook:
+    if kind in OWN_CLASSES:
+        return _own_unstructurer(kind, converter)
+    names: dict[str, Any] = {name: override(rename=camel(name)) for name, _default in _fields(kind)}
+    optional = frozenset(camel(name) for name, default in _fields(kind) if default is None)
+    unstructure = make_dict_unstructure_fn(kind, converter, **names)
+    if not optional:
+        return unstructure
+
+    def without_none(value: Any) -> dict[str, Any]:
+        # Left to cattrs, omitted fields would move behind the others: other bytes.
+        pairs = unstructure(value).items()
+        return {key: item for key, item in pairs if item is not None or key not in optional}
+
+    return without_none
+
+
+def _own_unstructurer(kind: Any, converter: Converter) -> UnstructureHook:
+    names: dict[str, Any] = {
+        name: override(rename=camel(name), omit_if_default=name not in _SEED_KEYS)
+        for name, _default in _fields(kind)
+    }
+    names["extra"] = override(omit=True)
+    unstructure = make_dict_unstructure_fn(kind, converter, **names)
+
+    def restore(value: Any) -> dict[str, Any]:
+        document = unstructure(value)
+        if value.extra:
+            document.update(value.extra)
+        return document
+
+    return restore
+
+
+_SEED_KEYS: Final = frozenset({"id", "type", "user_id", "created", "retry_count", "max_retries"})
+"""What the TypeScript package requires in metadata: always written."""
+
+
+# -- telling errors ----------------------------------------------------------------------
+
+_TELLING: Final = strict_converter(detailed=True)
+
+
+def _first_fault(error: BaseException) -> tuple[str, str]:
+    """What is wrong and where (``.density``, ``.pages[3]``), of an error of `_TELLING`."""
+    faults: list[BaseException] = []
+
+    def note(fault: BaseException, _kind: type | None) -> str:
+        faults.append(fault)
+        return ""
+
+    path = transform_error(error, format_exception=note)[0].rpartition("@ $")[2]
+    where = ".".join(camel(part) for part in path.split("."))
+    fault = faults[0] if faults else error
+    if isinstance(fault, InvalidJob):  # of a validator: cattrs knows the class, not the field
+        return fault.reason, f"{where}.{camel(fault.field.rpartition('.')[2])}"
+    if isinstance(fault, JobDecodeError):
+        return fault.reason, where
+    if isinstance(fault, KeyError):
+        return "missing", where
+    return f"{type(fault).__name__}: {fault}", where

@@ -1,0 +1,266 @@
+"""What stands behind a queue's verbs: its store, its open claims, its events, its upkeep.
+
+It must not know the verbs (`queue`), nor how a store keeps jobs.
+"""
+
+from __future__ import annotations
+
+import os
+import secrets
+import socket
+import threading
+import time
+from collections.abc import Callable, Iterable
+from contextlib import suppress
+from datetime import datetime, timedelta
+from typing import Any, Final, Self, TypeVar
+
+from semiont_jobs import fields, lifecycle
+from semiont_jobs.builtin import BUILTIN_JOB_TYPES
+from semiont_jobs.claim import AnyClaim, Claim
+from semiont_jobs.codec import Codec
+from semiont_jobs.errors import ClaimLost, InvalidJob, InvalidValue, JobDecodeError, JobHeld
+from semiont_jobs.events import Event, EventName, Hook, log_event, logger
+from semiont_jobs.forks import reset_in_child
+from semiont_jobs.job_types import JobType, JobTypes
+from semiont_jobs.keeper import Keeper
+from semiont_jobs.model import AnyJob, ClaimStamp, PendingJob
+from semiont_jobs.retry import RetryPolicy, is_transient, retry_transient
+from semiont_jobs.store import Hold, JobStore
+from semiont_jobs.stores import open_store
+
+T = TypeVar("T")
+
+DEFAULT_MAX_CRASHES: Final = 3
+"""A job whose workers died four times kills its workers; it must not kill all of them."""
+FOREIGN_STALE_AFTER: Final = timedelta(minutes=30)
+"""A running file without a claim was started by a TypeScript worker, which takes no lock: its
+age is all there is to go by, and half an hour is longer than its jobs run."""
+RESCUE_INTERVAL: Final = 1.0
+"""Seconds between two looks for dead workers' jobs; a look with nothing running costs a few
+system calls."""
+
+
+class QueueDesk:
+    """The part of a `JobQueue` that its verbs and its claims share."""
+
+    def __init__(
+        self,
+        data_dir: str | os.PathLike[str] | JobStore,
+        *,
+        fsync: bool = True,
+        retry_policy: RetryPolicy | None = None,
+        job_types: Iterable[JobType[Any, Any, Any]] = (),
+        max_crashes: int = DEFAULT_MAX_CRASHES,
+        foreign_stale_after: timedelta = FOREIGN_STALE_AFTER,
+        hooks: Iterable[Hook] = (),
+        clock: Callable[[], datetime] = fields.now,
+        **store_options: Any,
+    ) -> None:
+        if not isinstance(max_crashes, int) or isinstance(max_crashes, bool) or max_crashes < 0:
+            raise InvalidValue("a whole number from 0", field="max_crashes", value=max_crashes)
+        if isinstance(data_dir, str | os.PathLike):
+            self._store = open_store(data_dir, fsync=fsync, **store_options)
+        else:
+            self._store = data_dir
+        self.job_types = JobTypes((*BUILTIN_JOB_TYPES, *job_types))
+        self.codec = Codec(self.job_types)
+        self.retry_policy = retry_policy or RetryPolicy()
+        self.clock = clock
+        self._max_crashes = max_crashes
+        self._foreign_stale_after = foreign_stale_after
+        self._hooks: tuple[Hook, ...] = (log_event, *hooks)
+        self._broken_hooks: set[Hook] = set()
+        self._claims: dict[str, AnyClaim] = {}
+        self._host = socket.gethostname()
+        self.reset_after_fork()
+        reset_in_child(self)
+
+    def reset_after_fork(self) -> None:
+        """Start afresh in a forked child: the parent's claims are not the child's."""
+        self._lock = threading.RLock()
+        self._rescuing = threading.Lock()
+        self._rescued_at = float("-inf")
+        self._is_open = False
+        self._claims = {}
+        self._keeper = Keeper(self)
+
+    # -- life ----------------------------------------------------------------------------
+
+    def initialize(self) -> Self:
+        """Make the directory ready (with its parents) and check that its locks exclude.
+
+        Idempotent; every verb does it on first use.
+
+        :raises UnsafeStore: jobs would not be safe there.
+        :raises StoreError: it cannot be made or written.
+        """
+        if not self._is_open:
+            with self._lock:
+                if not self._is_open:
+                    self._store.open(self.codec, self._send)
+                    self._is_open = True
+        return self
+
+    def close(self) -> None:
+        """Give open claims back without using an attempt, and end the queue's thread.
+
+        The queue can be used again afterwards.
+        """
+        self._keeper.stop()
+        for claim in list(self._claims.values()):
+            with suppress(ClaimLost):
+                claim.release()
+        with self._lock:
+            if self._is_open:
+                self._store.close()
+            self._is_open = False
+
+    def __enter__(self) -> Self:
+        return self.initialize()
+
+    def __exit__(self, *_exc: object) -> None:
+        self.close()
+
+    # -- events --------------------------------------------------------------------------
+
+    def subscribe(self, hook: Hook) -> Callable[[], None]:
+        """Call `hook` with every event of this queue object; returns what ends that.
+
+        A hook that raises harms no job: its first failure is logged.
+        """
+        with self._lock:
+            self._hooks = (*self._hooks, hook)
+
+        def unsubscribe() -> None:
+            with self._lock:
+                self._hooks = tuple(each for each in self._hooks if each is not hook)
+
+        return unsubscribe
+
+    def emit(self, name: EventName, job: AnyJob) -> None:
+        """Tell every hook what just happened to a job."""
+        self._send(Event(name=name, at=self.clock(), job_id=job.metadata.id, job=job))
+
+    def _send(self, event: Event) -> None:
+        for hook in self._hooks:
+            try:
+                hook(event)
+            except Exception:  # noqa: BLE001 - hooks are user code; the job is stored already
+                self._report_broken(hook)
+
+    def _report_broken(self, hook: Hook) -> None:
+        if hook not in self._broken_hooks:
+            self._broken_hooks.add(hook)
+            logger.exception("hook %r failed; its later failures are not logged", hook)
+
+    # -- claims --------------------------------------------------------------------------
+
+    def policy_of(self, job: AnyJob) -> RetryPolicy:
+        """The retry policy of a job's type, else the queue's."""
+        kind = self.job_types.get(job.metadata.type)
+        return (kind.retry_policy if kind else None) or self.retry_policy
+
+    def params_fault(self, job: AnyJob) -> JobDecodeError | None:
+        """Why a job of a registered type has plain data for params; None if they fit."""
+        return self.codec.params_fault(job)
+
+    def forget(self, claim: AnyClaim) -> None:
+        """A claim ended: it needs no more looking after."""
+        self._claims.pop(claim.job.metadata.id, None)
+
+    def _claimed(self, hold: Hold, policy: RetryPolicy | None) -> AnyClaim:
+        claim: AnyClaim = Claim(self, hold, policy=policy)
+        self._claims[claim.job.metadata.id] = claim
+        self._keeper.start()
+        self.emit("claimed", claim.job)
+        return claim
+
+    def _stamper(self, worker: str | None) -> Callable[[], ClaimStamp]:
+        pid = os.getpid()
+        name = f"{self._host}-{pid}" if worker is None else worker
+        return lambda: ClaimStamp(token=secrets.token_hex(8), worker=name, host=self._host, pid=pid)
+
+    # -- upkeep --------------------------------------------------------------------------
+
+    def keep_house(self) -> None:
+        """One round of the keeper: open claims, held-back progress, dead workers' jobs."""
+        for claim in list(self._claims.values()):
+            claim.watch()
+            claim.flush_if_due()
+        self._rescue_if_due()
+
+    def start_keeper(self) -> None:
+        """Rescue and watch in the background from now on; claiming does this by itself."""
+        self.initialize()
+        self._keeper.start()
+
+    def rescue_orphans(self) -> int:
+        """Give running jobs whose worker died back to pending; how many there were.
+
+        Workers and claims do this by themselves about once a second. A live worker, however
+        slow or stopped, keeps its job.
+        """
+        rescued = 0
+        with self._rescuing:
+            self._rescued_at = time.monotonic()
+            orphans = self._run(
+                lambda: self._store.orphans(self.clock(), self._foreign_stale_after)
+            )
+            for hold in orphans:
+                rescued += self._rescue(hold)
+        return rescued
+
+    def _rescue_if_due(self) -> None:
+        overdue = time.monotonic() - self._rescued_at >= RESCUE_INTERVAL
+        if overdue and not self._rescuing.locked():
+            self.rescue_orphans()
+
+    def _rescue(self, hold: Hold) -> bool:
+        job = hold.job
+        assert job.status == "running"
+        now = self.clock()
+        name: EventName = "rescued"
+        left: AnyJob
+        try:
+            # A request to cancel outlives the worker that was to obey it.
+            if hold.cancel_requested():
+                name, left = "cancelled", lifecycle.cancel(job, now)
+            else:
+                left = lifecycle.rescue(job, now, max_crashes=self._max_crashes)
+            hold.move(left)
+        except (ClaimLost, JobHeld):
+            return False  # another rescuer, or a person, was first
+        finally:
+            hold.let_go()
+        self.emit(name, left)
+        return True
+
+    # -- what verbs share ----------------------------------------------------------------
+
+    def _run(self, action: Callable[[], T]) -> T:
+        """Do something with the store, again if its file system met a passing error."""
+        self.initialize()
+        try:
+            return action()
+        except OSError as error:
+            if not is_transient(error):
+                raise
+        return retry_transient(action)
+
+    def _check_new(self, job: PendingJob[Any]) -> None:
+        if not isinstance(job, PendingJob):
+            raise InvalidJob("only a PendingJob can be created", field="job", value=job)
+        metadata = job.metadata
+        for field, value, fresh in (
+            ("revision", metadata.revision, 0),
+            ("claim", metadata.claim, None),
+        ):
+            if value != fresh:
+                raise InvalidJob(
+                    f"a new job has {fresh} here: make fresh metadata",
+                    field=f"metadata.{field}",
+                    value=value,
+                    job_id=metadata.id,
+                )
+        self.codec.check_new(job)

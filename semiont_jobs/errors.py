@@ -1,0 +1,242 @@
+"""Every error this library raises, as one tree, and the two signals that work may raise.
+
+It must not know jobs, stores or queues: only their names and coordinates.
+
+::
+
+    SemiontJobsError
+    |-- InvalidValue (ValueError)           an argument or option outside its range
+    |   `-- InvalidJob                      a value that no job may have
+    |       |-- InvalidJobId
+    |       `-- JobTooLarge
+    |-- JobEncodeError (TypeError)          a value that JSON cannot hold
+    |-- JobDecodeError (ValueError)         stored text that is not a job
+    |-- JobTypeExists (ValueError)          a job type's name or class registered twice
+    |-- JobNotFound (LookupError)
+    |-- JobExists (ValueError)
+    |-- InvalidTransition (RuntimeError)    the lifecycle has no such step
+    |-- StaleJob (RuntimeError)             the job changed since it was read
+    |-- JobHeld (RuntimeError)              somebody else is working on it
+    |-- ClaimLost (RuntimeError)            this claim no longer owns its job
+    |-- QueueNotInitialized (RuntimeError)
+    |-- StoreError (OSError)                the disk or its file system refused
+    |   |-- UnsafeStore                     a place where jobs would not be safe
+    |   `-- UnsupportedFormat               written by a newer version
+    |-- JobFailed                           an attempt failed, told as text
+    |-- JobTimeout (TimeoutError)           an attempt, or a wait, ran out of time
+    |-- PermanentError                      raised by work: do not try again
+    `-- WorkerCrashed                       recorded for an attempt whose worker died
+
+``Snooze`` and ``JobCancelled`` are signals, not errors: work raises them to leave early.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from typing import Any
+
+
+class SemiontJobsError(Exception):
+    """Root of all errors of this library. Coordinates are attributes; all are picklable."""
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        # Exception's own __reduce__ calls the class with `args`, which keyword-only
+        # constructors do not accept: an error raised in a worker process would not cross
+        # to its parent.
+        return (_rebuild, (type(self), self.args, self.__dict__.copy()))
+
+
+def _rebuild(
+    kind: type[SemiontJobsError], args: tuple[Any, ...], state: dict[str, Any]
+) -> SemiontJobsError:
+    error = kind.__new__(kind, *args)
+    BaseException.__init__(error, *args)
+    error.__dict__.update(state)
+    return error
+
+
+class InvalidValue(SemiontJobsError, ValueError):
+    """An argument or option outside its range: says which, its value and the rule."""
+
+    def __init__(
+        self, reason: str, *, field: str, value: object, job_id: str | None = None
+    ) -> None:
+        self.reason = reason
+        self.field = field
+        self.value = value
+        self.job_id = job_id
+        owner = f"job {job_id}: " if job_id else ""
+        super().__init__(f"{owner}{field} = {abridged(value)}: {reason}")
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        # The refused value may be anything, also what cannot be pickled; its text suffices.
+        state = self.__dict__ | {"value": abridged(self.value)}
+        return (_rebuild, (type(self), self.args, state))
+
+
+class InvalidJob(InvalidValue):
+    """A value that no job may have: says which job, which field, which value."""
+
+
+class InvalidJobId(InvalidJob):
+    """An id that does not match ``^[A-Za-z0-9_-]{1,128}$``."""
+
+
+class JobTooLarge(InvalidJob):
+    """A job whose text exceeds what any store accepts."""
+
+
+class JobEncodeError(SemiontJobsError, TypeError):
+    """A value that JSON cannot hold; ``path`` says where, such as ``params.pages[3]``."""
+
+    def __init__(self, reason: str, *, path: str, value: object, job_id: str | None = None) -> None:
+        self.reason = reason
+        self.path = path
+        self.value = abridged(value)
+        self.job_id = job_id
+        owner = f"job {job_id}: " if job_id else ""
+        super().__init__(f"{owner}{path} = {self.value}: {reason}")
+
+
+class JobDecodeError(SemiontJobsError, ValueError):
+    """Stored text that is not a job, or params that do not fit their class.
+
+    ``path`` names the field where known, such as ``metadata.retryCount``.
+    """
+
+    def __init__(self, reason: str, *, path: str = "", job_id: str | None = None) -> None:
+        self.reason = reason
+        self.path = path
+        self.job_id = job_id
+        owner = f"job {job_id}: " if job_id else ""
+        place = f"{path}: " if path else ""
+        super().__init__(f"{owner}{place}{reason}")
+
+
+class JobTypeExists(SemiontJobsError, ValueError):
+    """A job type whose name or params class is registered already."""
+
+    def __init__(self, name: str, *, reason: str) -> None:
+        self.name = name
+        super().__init__(f"job type {name!r}: {reason}")
+
+
+class _AboutJob(SemiontJobsError):
+    """An error about one job that needs a job id and a sentence."""
+
+    def __init__(self, job_id: str, reason: str) -> None:
+        self.job_id = job_id
+        self.reason = reason
+        super().__init__(f"job {job_id}: {reason}")
+
+
+class JobNotFound(_AboutJob, LookupError):
+    """No job of this id stands in any status."""
+
+    def __init__(self, job_id: str, reason: str = "there is no such job") -> None:
+        super().__init__(job_id, reason)
+
+
+class JobExists(_AboutJob, ValueError):
+    """A job of this id stands already, in whatever status."""
+
+    def __init__(self, job_id: str, reason: str = "a job of this id exists already") -> None:
+        super().__init__(job_id, reason)
+
+
+class InvalidTransition(_AboutJob, RuntimeError):
+    """The lifecycle has no such step from the job's status."""
+
+
+class StaleJob(_AboutJob, RuntimeError):
+    """The job has changed since the given object was read."""
+
+
+class JobHeld(_AboutJob, RuntimeError):
+    """Somebody else holds the job at this moment."""
+
+    def __init__(self, job_id: str, reason: str = "somebody else holds it") -> None:
+        super().__init__(job_id, reason)
+
+
+class ClaimLost(_AboutJob, RuntimeError):
+    """This claim no longer owns its job, so it may change nothing."""
+
+    def __init__(self, job_id: str, reason: str = "this claim no longer owns the job") -> None:
+        super().__init__(job_id, reason)
+
+
+class QueueNotInitialized(SemiontJobsError, RuntimeError):
+    """``get_job_queue()`` was called before ``initialize_job_queue()``."""
+
+
+class StoreError(SemiontJobsError, OSError):
+    """The disk refused; ``errno``, ``filename`` and, where one is concerned, ``job_id``."""
+
+    def __init__(
+        self, code: int, reason: str, filename: str | None = None, *, job_id: str | None = None
+    ) -> None:
+        OSError.__init__(self, code, reason, filename)
+        self.job_id = job_id
+
+    def __str__(self) -> str:
+        owner = f"job {self.job_id}: " if self.job_id else ""
+        return f"{owner}{OSError.__str__(self)}"
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return (
+            _rebuild_store_error,
+            (type(self), self.errno, self.strerror, self.filename, self.job_id),
+        )
+
+
+def _rebuild_store_error(
+    kind: type[StoreError], code: int, reason: str, filename: str | None, job_id: str | None
+) -> StoreError:
+    return kind(code, reason, filename, job_id=job_id)
+
+
+class UnsafeStore(StoreError):
+    """A place where jobs would not be safe: locks that do not exclude, a network file
+    system, a folder others may write to, a platform without the locks this store needs."""
+
+
+class UnsupportedFormat(StoreError):
+    """The directory was written by a newer version of this library."""
+
+
+class JobFailed(SemiontJobsError):
+    """An attempt failed, and this text is all that is known of why."""
+
+
+class JobTimeout(SemiontJobsError, TimeoutError):
+    """An attempt exceeded its time limit, or a wait for a job its time-out."""
+
+
+class PermanentError(SemiontJobsError):
+    """Raise (or subclass) this in work that would fail again however often it is tried."""
+
+
+class WorkerCrashed(SemiontJobsError):
+    """Recorded, never raised: the process that worked on the job died."""
+
+
+class Snooze(Exception):
+    """Raise in work to give the job back until a later time, without using an attempt."""
+
+    def __init__(self, until: datetime | timedelta | float) -> None:
+        self.until = until
+        super().__init__(until)
+
+
+class JobCancelled(Exception):
+    """Raised by ``raise_if_cancelled()`` when somebody asked for the job to stop."""
+
+
+def abridged(value: object, limit: int = 120) -> str:
+    """``repr(value)`` on one line, cut to `limit` characters: one line of a log holds it."""
+    try:
+        text = repr(value)
+    except Exception:  # noqa: BLE001 - a foreign __repr__ must not hide the error it appears in
+        text = f"<{type(value).__name__}>"
+    return text if len(text) <= limit else f"{text[: limit - 3]}..."

@@ -1,0 +1,110 @@
+"""What happened to a job: one frozen fact per transition, and the hook that logs them.
+
+It must not know who sends events or why.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Mapping
+from datetime import datetime
+from typing import Final, Literal, TypeAlias
+
+from attrs import frozen
+
+from semiont_jobs.errors import abridged
+from semiont_jobs.model import AnyJob
+
+EventName: TypeAlias = Literal[
+    "created",
+    "claimed",
+    "reported",
+    "checkpointed",
+    "completed",
+    "failed",
+    "retrying",
+    "retried",
+    "snoozed",
+    "released",
+    "cancelled",
+    "rescued",
+    "quarantined",
+    "removed",
+]
+
+
+@frozen(kw_only=True)
+class Event:
+    """A transition that is stored: sent once, in the process that made it.
+
+    ``retrying`` is a failed attempt with retries left, ``retried`` a retry by hand; a
+    ``rescued`` job whose workers died too often is ``failed`` already (see ``job.status``).
+    """
+
+    name: EventName
+    at: datetime
+    job_id: str
+    """The job's id; of an entry that was no job (``quarantined``), its file name."""
+    job: AnyJob | None
+    """The job as stored after the transition; None for ``quarantined``."""
+    reason: str = ""
+    """Why an entry was quarantined."""
+
+
+Hook: TypeAlias = Callable[[Event], object]
+"""Called with every event, in the thread that acted; it should return quickly."""
+
+logger: Final = logging.getLogger("semiont_jobs")
+# Without a handler of its own, warnings of an application that never asked for logs would
+# reach its standard error through logging's last resort.
+logger.addHandler(logging.NullHandler())
+
+_LEVELS: Final[Mapping[EventName, int]] = {
+    "reported": logging.DEBUG,
+    "checkpointed": logging.DEBUG,
+    "failed": logging.ERROR,
+    "retrying": logging.WARNING,
+    "rescued": logging.WARNING,
+    "quarantined": logging.ERROR,
+}
+
+
+def log_event(event: Event) -> None:
+    """The hook that every queue starts with: one record per event on ``semiont_jobs``.
+
+    Job id, type, attempt and event are in the record's ``extra``, so that a formatter or a
+    structured handler can use them: ``job_id``, ``job_type``, ``attempt``, ``event``.
+    """
+    level = _LEVELS.get(event.name, logging.INFO)
+    if not logger.isEnabledFor(level):
+        return
+    metadata = event.job.metadata if event.job else None
+    attempt = metadata.attempt_count if metadata else 0
+    if metadata and event.name in _DURING:
+        attempt += 1
+    detail = event.reason or _last_error(event)
+    logger.log(
+        level,
+        # A job's texts may hold newlines and terminal controls: abridged() escapes them.
+        "%s %s%s",
+        event.name,
+        event.job_id if event.job else abridged(event.job_id),
+        f": {abridged(detail)}" if detail else "",
+        extra={
+            "event": event.name,
+            "job_id": event.job_id,
+            "job_type": metadata.type if metadata else "",
+            "attempt": attempt,
+        },
+    )
+
+
+# While an attempt goes on it is not counted among those that ended.
+_DURING: Final = frozenset({"claimed", "reported", "checkpointed"})
+
+
+def _last_error(event: Event) -> str:
+    if event.name not in ("failed", "retrying", "rescued") or event.job is None:
+        return ""
+    attempts = event.job.metadata.attempts
+    return (attempts[-1].message or attempts[-1].error_type or "") if attempts else ""

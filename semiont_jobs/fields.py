@@ -1,0 +1,136 @@
+"""How fields of frozen classes are checked and normalised: instants, ranges, choices.
+
+It must not know which classes have such fields.
+"""
+
+from __future__ import annotations
+
+from contextvars import ContextVar, Token
+from datetime import UTC, datetime, timedelta
+from typing import Any, Final
+
+from attrs import Attribute
+
+from semiont_jobs.errors import InvalidJob
+
+_reading: ContextVar[bool] = ContextVar("semiont_jobs_reading", default=False)
+# How the owner of a refused field is called where a person wrote it.
+_PLACES: Final = {"JobMetadata": "metadata"}
+
+
+class reading:  # noqa: N801 - reads as a statement: `with reading():`
+    """While this holds, objects are being read back: limits bind writers, not readers.
+
+    The TypeScript package checks no ranges, so a value it wrote must be readable here.
+    """
+
+    __slots__ = ("_token",)
+
+    def __enter__(self) -> None:
+        self._token: Token[bool] = _reading.set(True)
+
+    def __exit__(self, *_exc: object) -> None:
+        _reading.reset(self._token)
+
+
+def is_reading() -> bool:
+    """Whether the object being made is read from a store, so that its limits do not apply."""
+    return _reading.get()
+
+
+def now() -> datetime:
+    """This instant, aware, in UTC, cut to milliseconds as everything stored is."""
+    return cut(datetime.now(UTC))
+
+
+def cut(instant: datetime) -> datetime:
+    """An aware datetime in UTC, cut to milliseconds: what is read equals what was written."""
+    if instant.tzinfo is not UTC:
+        instant = instant.astimezone(UTC)
+    excess = instant.microsecond % 1000
+    return instant - timedelta(microseconds=excess) if excess else instant
+
+
+def to_instant(value: datetime) -> datetime:
+    """An attrs converter: cut to milliseconds; what is no aware datetime is left to
+    `check_instant`, which knows whose field it is."""
+    return cut(value) if isinstance(value, datetime) and value.utcoffset() is not None else value
+
+
+def to_instant_or_none(value: datetime | None) -> datetime | None:
+    """`to_instant` for a field that may be None."""
+    return None if value is None else to_instant(value)
+
+
+def check_instant(owner: Any, attribute: Attribute[Any], value: Any) -> None:
+    """An attrs validator: an aware datetime, or None where that is the default."""
+    if value is None and attribute.default is None:
+        return
+    if not isinstance(value, datetime) or value.utcoffset() is None:
+        _refuse(owner, attribute, value, "is an aware datetime (one with a time zone)")
+
+
+def within(low: float, high: float) -> Any:
+    """An attrs validator: a number from `low` to `high`, checked when made, never when read."""
+
+    def check(owner: Any, attribute: Attribute[Any], value: Any) -> None:
+        if value is None or is_reading():
+            return
+        if isinstance(value, bool) or not isinstance(value, int | float):
+            _refuse(owner, attribute, value, "is a number")
+        if not low <= value <= high:
+            _refuse(owner, attribute, value, f"is from {low} to {high}")
+
+    return check
+
+
+def whole(low: int, high: int) -> Any:
+    """An attrs validator: a whole number; from `low` to `high` when made, any when read."""
+
+    def check(owner: Any, attribute: Attribute[Any], value: Any) -> None:
+        if not isinstance(value, int) or isinstance(value, bool):
+            _refuse(owner, attribute, value, "is a whole number")
+        if not low <= value <= high and not is_reading():
+            _refuse(owner, attribute, value, f"is from {low} to {high}")
+
+    return check
+
+
+def one_of(*choices: str) -> Any:
+    """An attrs validator: one of `choices`, checked when made, never when read."""
+
+    def check(owner: Any, attribute: Attribute[Any], value: Any) -> None:
+        if value is not None and value not in choices and not is_reading():
+            _refuse(owner, attribute, value, f"is one of {', '.join(choices)}")
+
+    return check
+
+
+def check_text(owner: Any, attribute: Attribute[Any], value: Any) -> None:
+    if not isinstance(value, str) or not value:
+        _refuse(owner, attribute, value, "is a text of at least one character")
+
+
+def check_count(owner: Any, attribute: Attribute[Any], value: Any) -> None:
+    if not isinstance(value, int) or isinstance(value, bool) or value < 0:
+        _refuse(owner, attribute, value, "is a whole number from 0")
+
+
+def check_seconds(owner: Any, attribute: Attribute[Any], value: Any) -> None:
+    if value is None:
+        return
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value < 1e9:
+        _refuse(owner, attribute, value, "is a positive number of seconds")
+
+
+def _refuse(owner: Any, attribute: Attribute[Any], value: Any, rule: str) -> None:
+    name = _field_name(owner, attribute)
+    raise InvalidJob(f"{attribute.name} {rule}", field=name, value=value, job_id=_id_of(owner))
+
+
+def _field_name(owner: Any, attribute: Attribute[Any]) -> str:
+    return f"{_PLACES.get(type(owner).__name__, type(owner).__name__)}.{attribute.name}"
+
+
+def _id_of(owner: Any) -> str | None:
+    return getattr(owner, "id", None)

@@ -1,0 +1,92 @@
+"""Job types: a name, and the classes of its params, progress and result; and their registry.
+
+It must not know how these classes are written down, nor which types there are.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterable, Iterator
+from typing import Any, Generic
+
+import attrs
+from attrs import Attribute, field, frozen
+
+from semiont_jobs.errors import InvalidJob, JobTypeExists
+from semiont_jobs.fields import check_count, check_seconds, check_text
+from semiont_jobs.model import PG, P, R
+from semiont_jobs.retry import RetryPolicy
+
+
+def _check_class(_owner: Any, attribute: Attribute[Any], value: Any) -> None:
+    if value is None and attribute.default is None:
+        return
+    if not isinstance(value, type) or not (attrs.has(value) or dataclasses.is_dataclass(value)):
+        raise InvalidJob(
+            "an attrs class or a dataclass is needed",
+            field=f"JobType.{attribute.name}",
+            value=value,
+        )
+
+
+def _check_optional_count(owner: Any, attribute: Attribute[Any], value: Any) -> None:
+    if value is not None:
+        check_count(owner, attribute, value)
+
+
+@frozen
+class JobType(Generic[P, PG, R]):
+    """One kind of job: ``JobType("thumbnail", ThumbParams, ThumbProgress, ThumbResult)``.
+
+    The classes are attrs classes or dataclasses; their fields are written in camelCase. A
+    type without progress or result class takes any JSON value there.
+
+    :param retry_policy: overrides the queue's for jobs of this type.
+    :param max_retries: the default for jobs made by `JobQueue.enqueue`.
+    :param timeout: the default seconds an attempt may take, for jobs made by `enqueue`.
+    """
+
+    name: str = field(validator=check_text)
+    params: type[P] = field(validator=_check_class)
+    progress: type[PG] | None = field(default=None, validator=_check_class)
+    result: type[R] | None = field(default=None, validator=_check_class)
+    retry_policy: RetryPolicy | None = field(default=None, kw_only=True)
+    max_retries: int | None = field(default=None, kw_only=True, validator=_check_optional_count)
+    timeout: float | None = field(default=None, kw_only=True, validator=check_seconds)
+
+
+class JobTypes:
+    """The job types a queue knows. Types nobody registered are legal: they stay plain data."""
+
+    def __init__(self, types: Iterable[JobType[Any, Any, Any]] = ()) -> None:
+        self._by_name: dict[str, JobType[Any, Any, Any]] = {}
+        self._by_params: dict[type, JobType[Any, Any, Any]] = {}
+        for job_type in types:
+            self.register(job_type)
+
+    def register(self, job_type: JobType[Any, Any, Any]) -> None:
+        """Add a type. Raises `JobTypeExists` if its name or its params class is taken."""
+        if job_type.name in self._by_name:
+            raise JobTypeExists(job_type.name, reason="this name is registered already")
+        if job_type.params in self._by_params:
+            other = self._by_params[job_type.params].name
+            raise JobTypeExists(
+                job_type.name,
+                reason=f"{job_type.params.__qualname__} is registered already, as {other!r}",
+            )
+        self._by_name[job_type.name] = job_type
+        self._by_params[job_type.params] = job_type
+
+    def get(self, name: str) -> JobType[Any, Any, Any] | None:
+        """The type of that name, or None where nobody registered it."""
+        return self._by_name.get(name)
+
+    def of_params(self, params: object) -> JobType[Any, Any, Any] | None:
+        """The type whose params class `params` is an instance of, or None."""
+        return self._by_params.get(type(params))
+
+    def __iter__(self) -> Iterator[JobType[Any, Any, Any]]:
+        return iter(self._by_name.values())
+
+    def __len__(self) -> int:
+        return len(self._by_name)

@@ -1,0 +1,79 @@
+"""The keeper: one background thread per queue that looks after it while it is in use.
+
+It must not know what there is to look after: it calls a function, again and again.
+"""
+
+from __future__ import annotations
+
+import threading
+import weakref
+from typing import Final, Protocol
+
+from semiont_jobs.events import logger
+from semiont_jobs.retry import error_pace
+
+PERIOD: Final = 0.5
+"""Seconds between two rounds: a request to cancel is seen, and a dead worker's job rescued,
+within a second, also when one round takes as long as the pause."""
+
+
+class Kept(Protocol):
+    """What the keeper looks after."""
+
+    def keep_house(self) -> None:
+        """One round."""
+        ...
+
+
+class Keeper:
+    """Calls `keep_house` until stopped, or until its object is garbage."""
+
+    def __init__(self, kept: Kept) -> None:
+        self._kept = weakref.ref(kept)
+        self._lock = threading.Lock()
+        self._stop = threading.Event()
+        self._thread: threading.Thread | None = None
+
+    def start(self) -> None:
+        """Begin, unless it has begun. Cheap, so every claim may call it."""
+        if self._thread is not None:
+            return
+        with self._lock:
+            if self._thread is None and not self._stop.is_set():
+                self._thread = threading.Thread(
+                    target=_keep,
+                    args=(self._kept, self._stop),
+                    name="semiont-jobs-keeper",
+                    daemon=True,
+                )
+                self._thread.start()
+
+    def stop(self) -> None:
+        """End, after the round that is under way."""
+        with self._lock:
+            self._stop.set()
+            thread, self._thread = self._thread, None
+        if thread is not None and thread is not threading.current_thread():
+            thread.join()
+        self._stop = threading.Event()
+
+
+def _keep(kept: weakref.ref[Kept], stop: threading.Event) -> None:
+    pace = error_pace(30.0)
+    errors = 0
+    pause = PERIOD
+    while not stop.wait(pause):
+        one = kept()
+        if one is None:
+            return
+        try:
+            one.keep_house()
+        except Exception:  # noqa: BLE001
+            # This thread must outlive a full disk or a store that is away for a while:
+            # nobody else would rescue jobs when it is back.
+            errors += 1
+            pause = max(PERIOD, pace(errors))
+            logger.exception("housekeeping failed; again in %.1f seconds", pause)
+        else:
+            errors, pause = 0, PERIOD
+        del one

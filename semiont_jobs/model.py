@@ -1,0 +1,274 @@
+"""A job in its five states, and its metadata.
+
+It must not know how a job is written down (`codec`), where it is kept (`stores`) or how
+it moves from state to state (`lifecycle`).
+
+A field that a state has not got cannot be read: neither at type-check time (``Job`` is a
+union discriminated by ``status``) nor at run time (the classes are frozen and slotted).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any, ClassVar, Final, Generic, Literal, TypeAlias, TypeGuard, TypeVar
+
+import attrs
+from attrs import Attribute, field, frozen
+
+from semiont_jobs.fields import (
+    check_count,
+    check_instant,
+    check_seconds,
+    check_text,
+    now,
+    to_instant,
+    to_instant_or_none,
+    whole,
+)
+from semiont_jobs.ids import JobId, UserId, job_id, new_job_id
+
+JobStatus: TypeAlias = Literal["pending", "running", "complete", "failed", "cancelled"]
+"""A job's state; also the name of the folder its file stands in."""
+
+STATUSES: Final[tuple[JobStatus, ...]] = ("pending", "running", "complete", "failed", "cancelled")
+"""All statuses in lifecycle order: the order in which readers look for a job."""
+
+FINISHED: Final[tuple[JobStatus, ...]] = ("complete", "failed", "cancelled")
+"""The statuses that nothing leaves, but for a retry by hand."""
+
+P = TypeVar("P")
+"""The params of a job."""
+PG = TypeVar("PG")
+"""The progress its work reports."""
+R = TypeVar("R")
+"""The result its work returns."""
+
+MIN_PRIORITY: Final = -100
+MAX_PRIORITY: Final = 100
+"""Two hundred steps are more than people tell apart, and few enough that every program
+that reads the number agrees on its order."""
+
+DEFAULT_QUEUE: Final = "default"
+DEFAULT_USER: Final = UserId("local")
+
+
+def _check_id(_owner: Any, _attribute: Attribute[Any], value: Any) -> None:
+    job_id(value)
+
+
+@frozen(kw_only=True)
+class ClaimStamp:
+    """Who works on a job: written into the running job, so that anyone can see it."""
+
+    token: str
+    """Random, new at every claim: tells this claim from any other of the same job."""
+    worker: str
+    host: str
+    pid: int
+    extra: Mapping[str, Any] = field(factory=dict)
+
+
+AttemptOutcome: TypeAlias = Literal["completed", "failed", "timeout", "crashed", "cancelled"]
+
+
+@frozen(kw_only=True)
+class Attempt:
+    """One attempt that ended; snoozed and released ones are not attempts."""
+
+    number: int
+    started_at: datetime = field(converter=to_instant, validator=check_instant)
+    ended_at: datetime = field(converter=to_instant, validator=check_instant)
+    worker: str
+    outcome: AttemptOutcome
+    error_type: str | None = None
+    message: str | None = None
+    traceback: str | None = None
+    extra: Mapping[str, Any] = field(factory=dict)
+
+
+@frozen(kw_only=True)
+class JobMetadata:
+    """What every job has, whatever its type. Only ``type`` must be given."""
+
+    id: JobId = field(factory=new_job_id, validator=_check_id)
+    type: str = field(validator=check_text)
+    user_id: UserId = field(default=DEFAULT_USER, validator=check_text)
+    created: datetime = field(factory=now, converter=to_instant, validator=check_instant)
+    retry_count: int = field(default=0, validator=check_count)
+    max_retries: int = field(default=3, validator=check_count)
+    revision: int = field(default=0, validator=check_count)
+    """0 at creation, one more at every change; the higher of two copies is the true one."""
+    queue: str = field(default=DEFAULT_QUEUE, validator=check_text)
+    priority: int = field(default=0, validator=whole(MIN_PRIORITY, MAX_PRIORITY))
+    run_after: datetime | None = field(
+        default=None, converter=to_instant_or_none, validator=check_instant
+    )
+    """Not before this instant: a delay, a schedule, a back-off or a snooze."""
+    timeout: float | None = field(default=None, validator=check_seconds)
+    """Seconds an attempt may take."""
+    claim: ClaimStamp | None = None
+    """The holder, while the job runs."""
+    run: str | None = None
+    """One life of the job, set at a retry by hand; absent in the first: see `life`."""
+    attempts: tuple[Attempt, ...] = ()
+    attempt_count: int = field(default=0, validator=check_count)
+    crash_count: int = field(default=0, validator=check_count)
+    completed_units: tuple[str, ...] = ()
+    unit_cursors: Mapping[str, Any] = field(factory=dict)
+    extra: Mapping[str, Any] = field(factory=dict)
+    """Keys that this library does not know, carried along and written back."""
+
+    @property
+    def due(self) -> datetime:
+        """The job's place in its queue: ``run_after`` if set, else ``created``."""
+        return self.run_after or self.created
+
+    def is_due(self, at: datetime) -> bool:
+        """Whether the job may run at that instant; a ``created`` in the future delays nothing."""
+        return self.run_after is None or self.run_after <= at
+
+    @property
+    def life(self) -> str:
+        """The name of this life of the job, from creation or a retry by hand to its end.
+
+        A request to cancel is meant for one life (PROTOCOL rule 14): where no ``run`` is
+        recorded, the creation in milliseconds stands for it.
+        """
+        return self.run or f"{int(self.created.timestamp() * 1000)}"
+
+
+# -- the five states ---------------------------------------------------------------------
+
+
+@frozen(kw_only=True)
+class PendingJob(Generic[P]):
+    """Waiting to be claimed, now or once it is due."""
+
+    status: ClassVar[Literal["pending"]] = "pending"
+    metadata: JobMetadata
+    params: P
+    extra: Mapping[str, Any] = field(factory=dict)
+    """Keys of the job's document that this library or the params class does not know."""
+
+
+@frozen(kw_only=True)
+class RunningJob(Generic[P, PG]):
+    """Held by a worker. ``progress`` is None until the work reports something."""
+
+    status: ClassVar[Literal["running"]] = "running"
+    metadata: JobMetadata
+    params: P
+    started_at: datetime = field(converter=to_instant, validator=check_instant)
+    progress: PG | None = None
+    extra: Mapping[str, Any] = field(factory=dict)
+
+
+@frozen(kw_only=True)
+class CompleteJob(Generic[P, R]):
+    """Done. ``result`` is None where the work returned nothing."""
+
+    status: ClassVar[Literal["complete"]] = "complete"
+    metadata: JobMetadata
+    params: P
+    started_at: datetime = field(converter=to_instant, validator=check_instant)
+    completed_at: datetime = field(converter=to_instant, validator=check_instant)
+    result: R | None = None
+    extra: Mapping[str, Any] = field(factory=dict)
+
+
+@frozen(kw_only=True)
+class FailedJob(Generic[P]):
+    """Given up: ``error`` says why; ``metadata.attempts`` has every attempt's story."""
+
+    status: ClassVar[Literal["failed"]] = "failed"
+    metadata: JobMetadata
+    params: P
+    started_at: datetime | None = field(
+        default=None, converter=to_instant_or_none, validator=check_instant
+    )
+    completed_at: datetime = field(converter=to_instant, validator=check_instant)
+    error: str
+    extra: Mapping[str, Any] = field(factory=dict)
+
+
+@frozen(kw_only=True)
+class CancelledJob(Generic[P]):
+    """Stopped by a person, before or while it ran."""
+
+    status: ClassVar[Literal["cancelled"]] = "cancelled"
+    metadata: JobMetadata
+    params: P
+    started_at: datetime | None = field(
+        default=None, converter=to_instant_or_none, validator=check_instant
+    )
+    completed_at: datetime = field(converter=to_instant, validator=check_instant)
+    extra: Mapping[str, Any] = field(factory=dict)
+
+
+Job: TypeAlias = (
+    PendingJob[P] | RunningJob[P, PG] | CompleteJob[P, R] | FailedJob[P] | CancelledJob[P]
+)
+"""A job in any state, with typed params, progress and result."""
+
+AnyJob: TypeAlias = (
+    PendingJob[Any]
+    | RunningJob[Any, Any]
+    | CompleteJob[Any, Any]
+    | FailedJob[Any]
+    | CancelledJob[Any]
+)
+"""A job in any state and of any type."""
+
+JOB_CLASSES: Final[Mapping[JobStatus, type[AnyJob]]] = {
+    "pending": PendingJob,
+    "running": RunningJob,
+    "complete": CompleteJob,
+    "failed": FailedJob,
+    "cancelled": CancelledJob,
+}
+"""The class of each status."""
+
+evolve = attrs.evolve
+"""A copy of a frozen object with some fields changed: the immutable pattern's one verb."""
+
+
+@frozen(kw_only=True)
+class JobStats:
+    """How many jobs stand in each status."""
+
+    pending: int = 0
+    running: int = 0
+    complete: int = 0
+    failed: int = 0
+    cancelled: int = 0
+
+    @property
+    def total(self) -> int:
+        """All of them."""
+        return self.pending + self.running + self.complete + self.failed + self.cancelled
+
+
+def is_pending_job(job: AnyJob) -> TypeGuard[PendingJob[Any]]:
+    """Whether the job waits to be claimed."""
+    return job.status == "pending"
+
+
+def is_running_job(job: AnyJob) -> TypeGuard[RunningJob[Any, Any]]:
+    """Whether a worker holds the job."""
+    return job.status == "running"
+
+
+def is_complete_job(job: AnyJob) -> TypeGuard[CompleteJob[Any, Any]]:
+    """Whether the job is done."""
+    return job.status == "complete"
+
+
+def is_failed_job(job: AnyJob) -> TypeGuard[FailedJob[Any]]:
+    """Whether the job was given up."""
+    return job.status == "failed"
+
+
+def is_cancelled_job(job: AnyJob) -> TypeGuard[CancelledJob[Any]]:
+    """Whether somebody stopped the job."""
+    return job.status == "cancelled"

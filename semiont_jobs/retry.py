@@ -1,0 +1,178 @@
+"""When to try again: the policy for failed attempts, and every other wait (by tenacity).
+
+It must not know jobs' statuses or stores: only counts, errors and instants.
+"""
+
+from __future__ import annotations
+
+import errno
+import threading
+import time
+from collections.abc import Callable
+from datetime import datetime, timedelta
+from typing import Final, Protocol, TypeVar
+
+import tenacity
+from attrs import field, frozen
+from tenacity.retry import retry_base
+from tenacity.wait import wait_base
+
+from semiont_jobs.errors import JobDecodeError, JobTimeout, PermanentError
+
+T = TypeVar("T")
+
+LONGEST_WAIT: Final = 30 * 24 * 3600.0
+"""Seconds; what a wait strategy answers is cut to this. Thirty days is longer than any
+outage, and short enough that an overflowing exponential does not bury a job."""
+
+
+@frozen(kw_only=True)
+class RetryPolicy:
+    """Whether and when a failed attempt is tried again.
+
+    `wait` and `retry` are any of tenacity's strategies; both are evaluated as pure functions
+    of a `tenacity.RetryCallState` whose ``attempt_number`` counts the attempts of this life
+    of the job from 1 and whose ``outcome`` has the exception. No worker sleeps through a
+    wait: its end becomes the job's ``run_after``.
+
+    :param wait: seconds until the next attempt; default: about 1, 2, 4, ... up to 300, plus
+        up to one second at random, so that jobs that failed together do not return together.
+    :param retry: which errors are worth another attempt; default: every one.
+    :param permanent: errors that are never tried again, besides `PermanentError` and a job
+        whose params do not fit their class (`JobDecodeError`).
+    """
+
+    wait: wait_base = field(
+        factory=lambda: tenacity.wait_exponential_jitter(multiplier=1, max=300, jitter=1)
+    )
+    retry: retry_base = field(factory=lambda: tenacity.retry_if_exception_type(BaseException))
+    permanent: tuple[type[BaseException], ...] = ()
+
+
+@frozen
+class Retry:
+    """Try again, not before that instant."""
+
+    at: datetime
+
+
+@frozen
+class GiveUp:
+    """Do not try again, for that reason."""
+
+    reason: str
+
+
+def next_attempt(
+    policy: RetryPolicy,
+    error: BaseException,
+    *,
+    retry_count: int,
+    max_retries: int,
+    started_at: datetime,
+    now: datetime,
+) -> Retry | GiveUp:
+    """Decide once, after a failed attempt: again at which instant, or never.
+
+    Retries go on while ``retry_count < max_retries``: three retries are four attempts.
+    """
+    if isinstance(error, (PermanentError, JobDecodeError, *policy.permanent)):
+        return GiveUp("the error is permanent")
+    if retry_count >= max_retries:
+        return GiveUp(f"{max_retries} retries are used up")
+    state = _call_state(error, retry_count + 1, (now - started_at).total_seconds())
+    if not policy.retry(state):
+        return GiveUp("the policy does not retry this error")
+    seconds = min(max(float(policy.wait(state)), 0.0), LONGEST_WAIT)
+    # Never earlier than asked: instants are cut to milliseconds, so round up.
+    return Retry(now + timedelta(milliseconds=-(-seconds * 1000 // 1)))
+
+
+def _call_state(
+    error: BaseException, attempt_number: int, elapsed: float
+) -> tenacity.RetryCallState:
+    state = tenacity.RetryCallState(_NOBODY, None, (), {})
+    state.attempt_number = attempt_number
+    state.set_exception((type(error), error, error.__traceback__))
+    assert state.outcome_timestamp is not None
+    state.start_time = state.outcome_timestamp - elapsed
+    return state
+
+
+# Strategies receive the state of a call; ours is a job's attempt, called by nobody here.
+_NOBODY: Final = tenacity.Retrying()
+
+
+def _wait(seconds: float) -> None:
+    threading.Event().wait(seconds)
+
+
+# -- waits of the queue itself -----------------------------------------------------------
+
+TRANSIENT: Final = frozenset({errno.EINTR, errno.EAGAIN, errno.ESTALE})
+"""Errors of a file system that the same call may not meet again."""
+
+
+def is_transient(error: BaseException) -> bool:
+    """Whether the same call may succeed if it is simply made again."""
+    return isinstance(error, OSError) and error.errno in TRANSIENT
+
+
+def retry_transient(call: Callable[[], T]) -> T:
+    """Make `call` again, up to five times within about a quarter of a second, after one that
+    met a transient error of the store; the last error is raised as it is."""
+    return tenacity.Retrying(
+        retry=tenacity.retry_if_exception(is_transient),
+        wait=tenacity.wait_exponential(multiplier=0.01, max=0.2),
+        stop=tenacity.stop_after_attempt(5),
+        sleep=_wait,
+        reraise=True,
+    )(call)
+
+
+def poll(
+    look: Callable[[], T | None], *, timeout: float | None, wait: Callable[[float], object]
+) -> T:
+    """Call `look` until it answers something but None, `wait`-ing between looks.
+
+    The pauses grow from 5 to 250 milliseconds: short jobs are seen at once, long ones cost
+    little. Raises `JobTimeout` after `timeout` seconds (None: never).
+    """
+    deadline = None if timeout is None else time.monotonic() + timeout
+
+    def pause(seconds: float) -> None:
+        left = seconds if deadline is None else deadline - time.monotonic()
+        wait(max(0.0, min(seconds, left)))
+
+    def expired(_state: tenacity.RetryCallState) -> bool:
+        return deadline is not None and time.monotonic() >= deadline
+
+    def give_up(_state: tenacity.RetryCallState) -> T:
+        raise JobTimeout(f"not within {timeout} seconds")
+
+    found = tenacity.Retrying(
+        retry=tenacity.retry_if_result(lambda seen: seen is None),
+        wait=tenacity.wait_exponential(multiplier=0.005, max=0.25),
+        stop=expired,
+        sleep=pause,
+        retry_error_callback=give_up,
+    )(look)
+    assert found is not None
+    return found
+
+
+class Pace(Protocol):
+    """How long to pause after the n-th error in a row."""
+
+    def __call__(self, errors: int) -> float: ...
+
+
+def error_pace(backoff: float) -> Pace:
+    """Pauses of a loop that meets errors: from an eighth of `backoff` seconds, doubling up
+    to `backoff`, so that one hiccup costs little and a full disk is not a hot loop."""
+    strategy = tenacity.wait_exponential(multiplier=backoff / 8, max=backoff)
+
+    def pause(errors: int) -> float:
+        return float(strategy(_call_state(RuntimeError(), errors, 0.0)))
+
+    return pause

@@ -1,0 +1,46 @@
+"""The queue of an application: made once at start-up, had anywhere.
+
+It must not know what a queue does.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+from typing import Any
+
+from semiont_jobs.errors import QueueNotInitialized
+from semiont_jobs.queue import JobQueue
+from semiont_jobs.store import JobStore
+
+_lock = threading.Lock()
+_queue: JobQueue | None = None
+_settings: dict[str, Any] | None = None
+
+
+def initialize_job_queue(data_dir: str | os.PathLike[str] | JobStore, **settings: Any) -> JobQueue:
+    """Make the application's queue and its directory; `get_job_queue` returns it from now on.
+
+    Again with the same settings it returns the same queue; with others it makes a new one,
+    while claims in progress finish on the old one. Settings are those of `JobQueue`.
+    """
+    global _queue, _settings  # noqa: PLW0603 - one per process is the point
+    location = os.path.abspath(data_dir) if isinstance(data_dir, os.PathLike) else data_dir
+    wanted = {"data_dir": location, **settings}
+    with _lock:
+        if _queue is None or _settings != wanted:
+            _queue = JobQueue(data_dir, **settings).initialize()
+            _settings = wanted
+        return _queue
+
+
+def get_job_queue() -> JobQueue:
+    """The queue that `initialize_job_queue` made.
+
+    :raises QueueNotInitialized: it has not been called yet in this process.
+    """
+    if _queue is None:
+        raise QueueNotInitialized(
+            "call initialize_job_queue(data_dir=...) once at start-up, before get_job_queue()"
+        )
+    return _queue

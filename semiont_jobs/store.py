@@ -1,0 +1,144 @@
+"""The protocols a store keeps: what a queue asks of the place where jobs live.
+
+It must not know workers, policies or retries: a store moves jobs and guards them; what a
+job becomes is decided by `lifecycle` and `queue`.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from datetime import datetime, timedelta
+from typing import Any, Protocol, TypeAlias
+
+from attrs import frozen
+
+from semiont_jobs.codec import Codec
+from semiont_jobs.events import Hook
+from semiont_jobs.model import AnyJob, ClaimStamp, JobStatus, PendingJob
+
+Accept: TypeAlias = Callable[[PendingJob[Any]], bool]
+
+
+@frozen(kw_only=True)
+class Wanted:
+    """What a claimer is willing to take; every None means any."""
+
+    types: frozenset[str] | None = None
+    queue: str | None = None
+    accept: Accept | None = None
+    """Asked once per revision of a job; a refusal is remembered under this callable, so pass
+    the same one (a function or a bound method) every time."""
+
+    def covers(self, type_name: str, queue: str) -> bool:
+        """Whether a job of that type and queue may be offered to `accept`."""
+        return (self.types is None or type_name in self.types) and (
+            self.queue is None or queue == self.queue
+        )
+
+
+class Hold(Protocol):
+    """Exclusive ownership of one job: nobody but the holder changes or moves it."""
+
+    @property
+    def job(self) -> AnyJob:
+        """The job as last stored through this hold."""
+        ...
+
+    def move(self, job: AnyJob) -> None:
+        """Store `job` in place of what is held. The hold goes on while the job is running
+        and ends in every other status.
+
+        When it raises, nothing was acknowledged, what was stored before stands, and the
+        hold goes on, unless it is `ClaimLost`: the job was taken away.
+
+        :raises ClaimLost: somebody else moved or removed the job.
+        :raises StoreError: the disk refused; the call may be made again.
+        :raises JobEncodeError: the job cannot be written.
+        """
+        ...
+
+    def let_go(self) -> None:
+        """End the hold and change nothing. A second call does nothing."""
+        ...
+
+    def is_standing(self) -> bool:
+        """Whether the job is still ours: no foreign hand has moved or removed it."""
+        ...
+
+    def cancel_requested(self) -> bool:
+        """Whether somebody asked for this life of the job to be cancelled."""
+        ...
+
+
+class JobStore(Protocol):
+    """A place where jobs live. Every method may be called from any thread."""
+
+    def open(self, codec: Codec, notify: Hook) -> None:
+        """Make the place ready. `notify` gets the events of what the store does by itself:
+        ``quarantined``, and ``cancelled`` where a claim obeyed a request."""
+        ...
+
+    def close(self) -> None:
+        """Let go of everything held and wake whoever waits."""
+        ...
+
+    def create(self, job: PendingJob[Any]) -> None:
+        """Store a new job. Raises `JobExists` if its id stands in any status."""
+        ...
+
+    def create_many(self, jobs: Iterable[PendingJob[Any]]) -> None:
+        """Store new jobs in order; none of them if one is invalid or exists."""
+        ...
+
+    def get(self, job_id: str) -> AnyJob | None:
+        """The job as it stands, or None. Raises `JobDecodeError` if it cannot be read."""
+        ...
+
+    def jobs(self, statuses: Iterable[JobStatus]) -> Iterator[AnyJob]:
+        """The jobs in these statuses, each once, in no order; unreadable ones are left out."""
+        ...
+
+    def counts(self) -> Mapping[JobStatus, int]:
+        """How many jobs stand in each status."""
+        ...
+
+    def claim(self, wanted: Wanted, stamp: Callable[[], ClaimStamp], now: datetime) -> Hold | None:
+        """Move the first due job that is wanted to running and hold it, or return None.
+
+        First: by priority (higher first), then due time, creation and id.
+        """
+        ...
+
+    def peek(self, wanted: Wanted, now: datetime) -> PendingJob[Any] | None:
+        """The job that `claim` would take next; changes nothing."""
+        ...
+
+    def hold(self, job_id: str) -> Hold:
+        """Take hold of a job in whatever status.
+
+        :raises JobNotFound: there is none.
+        :raises JobHeld: somebody else holds it.
+        """
+        ...
+
+    def request_cancel(self, job_id: str, life: str) -> bool:
+        """Ask the holder of that life of a job to stop; whether it still runs or waits."""
+        ...
+
+    def orphans(self, now: datetime, foreign_stale_after: timedelta) -> Iterator[Hold]:
+        """Hold, one after the other, the running jobs whose holder is gone."""
+        ...
+
+    def remove(self, statuses: Iterable[JobStatus], before: datetime) -> list[AnyJob]:
+        """Remove the finished jobs of these statuses that ended before that instant."""
+        ...
+
+    def wait(self, stop: threading.Event, timeout: float, now: datetime) -> None:
+        """Return when there may be something new to claim, `stop` is set and `wake` called,
+        or `timeout` seconds are over."""
+        ...
+
+    def wake(self) -> None:
+        """Make every `wait` return."""
+        ...

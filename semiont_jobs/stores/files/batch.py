@@ -1,0 +1,62 @@
+"""Creating many jobs at once: written together, made durable together.
+
+It must not know what the jobs are.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from semiont_jobs.errors import JobExists
+from semiont_jobs.stores.files.descriptors import HELD
+from semiont_jobs.stores.files.moves import Moves
+
+
+def create_batch(moves: Moves, texts: Mapping[str, bytes]) -> None:
+    """Publish new jobs, given as id and text, in order.
+
+    All files are written and made durable before the first is published: a full disk is met
+    while nothing is seen yet. One ``syncfs`` serves all of them, one fsync of the folder all
+    their names. After a crash a prefix stands.
+
+    :raises JobExists: one of them exists; none is created, unless it was created by somebody
+        else while this went on: then those before it stand.
+    """
+    for job_id in texts:
+        moves.check_absent(job_id)
+    written: list[tuple[str, str]] = []
+    try:
+        for job_id, data in texts.items():
+            written.append((job_id, _write(moves, data)))
+        _make_durable(moves, [path for _job_id, path in written])
+        while written:
+            job_id, path = written[-len(written)]
+            # Locked again for its publication: see `Moves.create`. Not all at once, for a
+            # process may have no more than a thousand files open.
+            descriptor = HELD.open(moves.disk.open, path)
+            if not moves.disk.lock(descriptor.fd):
+                moves.copies.close(descriptor)
+                raise JobExists(job_id, "its file is held by another program")
+            moves.publish_new(job_id, path, descriptor, durably=False)
+            written.pop(0)
+    finally:
+        for _job_id, path in written:
+            moves.discard(path)
+        moves.secure_folder("pending")
+
+
+def _write(moves: Moves, data: bytes) -> str:
+    path, descriptor = moves.write_temporary(data)
+    moves.copies.close(descriptor)
+    return path
+
+
+def _make_durable(moves: Moves, paths: list[str]) -> None:
+    if not moves.fsync or moves.disk.syncfs(moves.layout.tmp):
+        return
+    for path in paths:
+        fd = moves.disk.open(path)
+        try:
+            moves.disk.fsync(fd)
+        finally:
+            moves.disk.close(fd)

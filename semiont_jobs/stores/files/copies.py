@@ -1,0 +1,192 @@
+"""One copy of a job: reading it, holding it, and which of two copies is the true one.
+
+It must not know queues, or what anyone wants to do with a job.
+
+The rules (Cn) are those of the protocol page of the documentation.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import time
+from typing import Any, Final, Literal, TypeAlias
+
+from attrs import define, frozen
+
+from semiont_jobs.codec import MAX_JOB_BYTES, Codec
+from semiont_jobs.errors import JobDecodeError
+from semiont_jobs.model import FINISHED, AnyJob, JobStatus
+from semiont_jobs.stores.files.descriptors import CLOSED, HELD, Descriptor
+from semiont_jobs.stores.files.door import Disk, is_regular, is_same
+from semiont_jobs.stores.files.layout import Layout
+
+GRACE: Final = 1.0
+"""Seconds that something unreadable must stay unchanged before it is called bad. Other
+programs truncate a file before they write it; this is twenty times the longest such gap
+measured with 2 MB jobs."""
+
+Busy: TypeAlias = Literal["busy"]
+BUSY: Final = "busy"
+
+
+@frozen
+class Copy:
+    """What stands under one name, as read without its lock."""
+
+    job: AnyJob
+    found: os.stat_result
+
+
+@frozen
+class Bad:
+    """Something under a job's name that is no job (or not yet: it may be being written)."""
+
+    reason: str
+    found: os.stat_result | None
+
+
+@define
+class _Suspect:
+    signature: tuple[int, int, int]
+    since: float
+
+
+class Copies:
+    """Reads and holds the copies of jobs in one data directory."""
+
+    grace = GRACE
+
+    def __init__(self, disk: Disk, layout: Layout, codec: Codec) -> None:
+        self.disk = disk
+        self.layout = layout
+        self.codec = codec
+        self._suspects: dict[str, _Suspect] = {}
+
+    # -- reading -------------------------------------------------------------------------
+
+    def read(self, status: JobStatus, job_id: str) -> Copy | Bad | None:
+        """The copy of a job in one folder, without a lock; None: there is none."""
+        path = self.layout.path(status, job_id)
+        try:
+            fd = self.disk.open_to_read(path)
+        except FileNotFoundError:
+            return None
+        except OSError as error:
+            return self._unopenable(path, error)
+        try:
+            found = self.disk.stat_of(fd)
+            if not is_regular(found):
+                return Bad("it is not a regular file", found)
+            data = self.disk.read(fd, MAX_JOB_BYTES + 1)
+        finally:
+            self.disk.close(fd)
+        return self._decoded(data, found, status, job_id)
+
+    def read_held(self, descriptor: Descriptor, status: JobStatus, job_id: str) -> Copy | Bad:
+        """The copy that a held descriptor is open on."""
+        data = self.disk.read(descriptor.fd, MAX_JOB_BYTES + 1)
+        return self._decoded(data, self.disk.stat_of(descriptor.fd), status, job_id)
+
+    def _decoded(
+        self, data: bytes, found: os.stat_result, status: JobStatus, job_id: str
+    ) -> Copy | Bad:
+        try:
+            return Copy(self.codec.decode(data, job_id=job_id, status=status), found)
+        except JobDecodeError as error:
+            return Bad(str(error), found)
+
+    def _unopenable(self, path: str, error: OSError) -> Bad | None:
+        if error.errno not in OF_THE_FILE:
+            raise error
+        try:
+            return Bad(OF_THE_FILE[error.errno], self.disk.stat(path))
+        except FileNotFoundError:
+            return None
+
+    def is_settled_bad(self, path: str, bad: Bad) -> bool:
+        """Whether something bad has stood unchanged for the grace time: then it is bad for
+        good, and not a file that another program is writing at this moment."""
+        found = bad.found
+        if found is None:
+            return False
+        signature = (found.st_ino, found.st_size, found.st_mtime_ns)
+        seen = time.monotonic()  # a stepped wall clock must not age a file
+        suspect = self._suspects.get(path)
+        if suspect is None or suspect.signature != signature:
+            self._suspects[path] = _Suspect(signature, seen)
+            return False
+        return seen - suspect.since >= self.grace
+
+    def forget_suspect(self, path: str) -> None:
+        """It was set aside, or it reads well now."""
+        self._suspects.pop(path, None)
+
+    # -- holding -------------------------------------------------------------------------
+
+    def hold(self, path: str) -> Descriptor | Busy | None:
+        """Rule 1: open, lock, and check that the path still names what is locked.
+
+        None: nothing is there. Busy: locked by another, or a ghost: a file that was replaced
+        or removed between opening and locking, whose lock guards nothing (C9).
+
+        :raises OSError: it cannot be opened.
+        """
+        try:
+            descriptor = HELD.open(self.disk.open, path)
+        except FileNotFoundError:
+            return None
+        kept = False
+        try:
+            kept = self.disk.lock(descriptor.fd) and self.stands(descriptor, path)
+            return descriptor if kept else BUSY
+        finally:
+            if not kept:
+                self.close(descriptor)
+
+    def stands(self, descriptor: Descriptor, path: str) -> bool:
+        """Whether `path` names the very file that is held. Not the link count: publishing by
+        link makes it two for a moment."""
+        fd = descriptor.fd
+        if fd == CLOSED:
+            return False
+        try:
+            return is_same(self.disk.stat_of(fd), self.disk.stat(path))
+        except FileNotFoundError:
+            return False
+        except OSError as error:
+            if error.errno == errno.EBADF:  # closed by another thread at this moment
+                return False
+            raise
+
+    def close(self, descriptor: Descriptor) -> None:
+        """Close a held descriptor, which lets go of its lock."""
+        HELD.close(descriptor, self.disk.close)
+
+
+OF_THE_FILE: Final = {
+    errno.ELOOP: "it is a symlink",
+    errno.EMLINK: "it is a symlink",  # what some BSDs answer to O_NOFOLLOW
+    errno.ENXIO: "it is a socket or a device",
+    errno.EISDIR: "it is a folder",
+    errno.EACCES: "it cannot be opened: permission denied",
+    errno.EPERM: "it cannot be opened: not permitted",
+}
+"""Errors of opening that are the entry's fault, not the disk's."""
+
+
+def tie_loser(one: AnyJob, other: AnyJob) -> Literal["one", "other"]:
+    """Which of two copies of equal revision goes. Only foreign hands make such a pair.
+
+    Pending loses to all, running to finished; of two finished ones the later stays.
+    """
+    first, second = _weight(one), _weight(other)
+    return "one" if first < second else "other"
+
+
+def _weight(job: AnyJob) -> tuple[int, Any, int]:
+    if job.status == "pending":
+        return (0, 0, 0)
+    if job.status == "running":
+        return (1, job.started_at.timestamp(), 0)
+    return (2, job.completed_at.timestamp(), -FINISHED.index(job.status))

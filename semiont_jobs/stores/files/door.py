@@ -1,0 +1,178 @@
+"""The one door to the disk: every system call of the file store is a method here.
+
+It must not know jobs, folders or what a call is for.
+
+Tests put another object in its place that stops the world before the K-th call, makes it
+fail, or records it. Production pays one attribute look-up.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import os
+import stat
+import sys
+from collections.abc import Callable
+from typing import Final
+
+from filelock import lock_descriptor
+
+# NOFOLLOW: a symlink planted under a job's name must not be followed. NONBLOCK: a FIFO must
+# not stop us. CLOEXEC: a program started by a job must not inherit the job's lock.
+_SAFELY: Final = (
+    getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_CLOEXEC", 0)
+)
+
+
+class Disk:
+    """The primitives, each one system call (or as few as it takes)."""
+
+    def create(self, path: str, mode: int) -> int:
+        """Make a new file and open it; `FileExistsError` if the name is taken."""
+        return os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | _SAFELY, mode)
+
+    def open(self, path: str) -> int:
+        """Open an existing file to lock, read and move it."""
+        return os.open(path, os.O_RDWR | _SAFELY)
+
+    def open_to_read(self, path: str) -> int:
+        """Open whatever stands there, only to read it."""
+        return os.open(path, os.O_RDONLY | _SAFELY)
+
+    def lock(self, fd: int) -> bool:
+        """Take the advisory lock of an open file; False if somebody else has it.
+
+        The lock belongs to the open file and follows it through `rename` and `link`; the
+        kernel drops it when the last descriptor is closed, however the process ends.
+        """
+        return lock_descriptor(fd, blocking=False)
+
+    def write(self, fd: int, data: bytes) -> None:
+        """Write all of `data` at the file's position."""
+        written = os.write(fd, data)
+        while written < len(data):  # a signal or a full disk may cut a large write short
+            data = data[written:]
+            written = os.write(fd, data)
+
+    def read(self, fd: int, limit: int) -> bytes:
+        """The file from its start, at most `limit` bytes."""
+        data = os.pread(fd, limit, 0)
+        if len(data) in (0, limit):
+            return data
+        parts = [data]
+        size = len(data)
+        while more := os.pread(fd, limit - size, size):
+            parts.append(more)
+            size += len(more)
+        return b"".join(parts)
+
+    def stat_of(self, fd: int) -> os.stat_result:
+        """What an open file is."""
+        return os.fstat(fd)
+
+    def stat(self, path: str) -> os.stat_result:
+        """What stands under a name, symlinks not followed; `FileNotFoundError` if nothing."""
+        return os.lstat(path)
+
+    def exists(self, path: str) -> bool:
+        """Whether anything stands under a name.
+
+        Not `os.access`: that says no for an I/O error too, and a copy that could not be seen
+        must not pass for one that is not there.
+        """
+        try:
+            os.lstat(path)
+        except FileNotFoundError:
+            return False
+        return True
+
+    def names(self, folder: str) -> list[str]:
+        """The names in a folder, in no order."""
+        return os.listdir(folder)
+
+    def link(self, source: str, target: str) -> None:
+        """Give a file a second name; `FileExistsError` if it is taken: nothing is replaced."""
+        os.link(source, target)
+
+    def rename(self, source: str, target: str) -> None:
+        """Give a file another name, replacing whatever had it."""
+        os.rename(source, target)
+
+    def unlink(self, path: str) -> None:
+        """Take a name away."""
+        os.unlink(path)
+
+    def fsync(self, fd: int) -> None:
+        """Make a file's content survive a power cut."""
+        _full_fsync(fd)
+
+    def fsync_folder(self, folder: str) -> None:
+        """Make the names in a folder survive a power cut."""
+        fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            _full_fsync(fd)
+        finally:
+            os.close(fd)
+
+    def syncfs(self, folder: str) -> bool:
+        """Make everything on the folder's file system survive; False where it cannot be done
+        in one call."""
+        if _SYNCFS is None:
+            return False
+        fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            if _SYNCFS(fd) != 0:
+                code = ctypes.get_errno()
+                raise OSError(code, os.strerror(code), folder)
+        finally:
+            os.close(fd)
+        return True
+
+    def make_folder(self, path: str, mode: int) -> None:
+        """Make a folder with exactly that mode, whatever the umask; parents must exist."""
+        os.mkdir(path, mode)
+        os.chmod(path, mode)
+
+    def set_mode(self, fd: int, mode: int) -> None:
+        """Set the permission bits of an open file."""
+        os.fchmod(fd, mode)
+
+    def close(self, fd: int) -> None:
+        """Close a descriptor, and let go of its lock."""
+        os.close(fd)
+
+
+def _full_fsync(fd: int) -> None:
+    if _F_FULLFSYNC is not None:
+        # On macOS fsync() stops at the drive's own cache, which a power cut empties.
+        fcntl.fcntl(fd, _F_FULLFSYNC)
+    else:
+        os.fsync(fd)
+
+
+def _find_syncfs() -> Callable[[int], int] | None:
+    with contextlib.suppress(OSError, AttributeError):
+        function: Callable[[int], int] = ctypes.CDLL(None, use_errno=True).syncfs
+        return function
+    return None
+
+
+if sys.platform == "win32":
+    _F_FULLFSYNC = None
+    _SYNCFS = None
+else:
+    import fcntl
+
+    _F_FULLFSYNC = getattr(fcntl, "F_FULLFSYNC", None)
+    _SYNCFS = _find_syncfs()
+
+
+def is_regular(found: os.stat_result) -> bool:
+    """Whether it is a plain file: not a folder, symlink, FIFO, socket or device."""
+    return stat.S_ISREG(found.st_mode)
+
+
+def is_same(one: os.stat_result, other: os.stat_result) -> bool:
+    """Whether both are the same file."""
+    return one.st_ino == other.st_ino and one.st_dev == other.st_dev

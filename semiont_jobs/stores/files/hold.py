@@ -1,0 +1,103 @@
+"""The file store's `Hold`: an open descriptor with the lock of the file at a job's path.
+
+It must not know how the hold was come by.
+"""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from semiont_jobs.errors import ClaimLost
+from semiont_jobs.model import AnyJob
+from semiont_jobs.stores.files.descriptors import Descriptor
+from semiont_jobs.stores.files.markers import Markers
+from semiont_jobs.stores.files.moves import Moves
+from semiont_jobs.stores.files.told import told
+
+
+class Holders(Protocol):
+    """Who keeps count of the holds of this process."""
+
+    def holding(self, hold: FileHold) -> None:
+        """A hold began."""
+        ...
+
+    def stored(self, job: AnyJob) -> None:
+        """A hold stored a job."""
+        ...
+
+    def ended(self, hold: FileHold) -> None:
+        """A hold is over."""
+        ...
+
+
+class FileHold:
+    """Ownership of the copy of a job that stands in the folder of its status."""
+
+    def __init__(
+        self,
+        moves: Moves,
+        markers: Markers,
+        descriptor: Descriptor,
+        job: AnyJob,
+        holders: Holders,
+    ) -> None:
+        self._moves = moves
+        self._markers = markers
+        self._holders = holders
+        self.descriptor = descriptor
+        self.job = job
+        holders.holding(self)
+
+    def move(self, job: AnyJob) -> None:
+        """See `Hold.move`."""
+        job_id = job.metadata.id
+        with told(job_id):
+            self._move(job_id, job)
+        if job.status != "running":
+            self.let_go()
+
+    def _move(self, job_id: str, job: AnyJob) -> None:
+        try:
+            data = self._moves.copies.codec.encode(job)
+            self._moves.check_standing(self.job.status, job_id, self.descriptor)
+            if job.status == self.job.status:
+                self._rewrite(job, data)
+            else:
+                new = self._moves.move(self.job.status, job, data)
+                self._adopt(new, job)
+            self._holders.stored(job)
+        except ClaimLost:
+            self.let_go()
+            raise
+
+    def _rewrite(self, job: AnyJob, data: bytes) -> None:
+        new = self._moves.rewrite(job.status, job.metadata.id, data)
+        # The new file stands now, whatever comes: were it not held, the job would look like
+        # an orphan.
+        self._adopt(new, job)
+        self._moves.secure_folder(job.status)
+
+    def _adopt(self, new: Descriptor, job: AnyJob) -> None:
+        old, self.descriptor, self.job = self.descriptor, new, job
+        self._moves.copies.close(old)
+
+    def remove(self) -> None:
+        """Remove the job; the hold ends."""
+        self._moves.check_standing(self.job.status, self.job.metadata.id, self.descriptor)
+        self._moves.disk.unlink(self._moves.layout.path(self.job.status, self.job.metadata.id))
+        self.let_go()
+
+    def let_go(self) -> None:
+        """See `Hold.let_go`."""
+        self._holders.ended(self)
+        self._moves.copies.close(self.descriptor)
+
+    def is_standing(self) -> bool:
+        """See `Hold.is_standing`."""
+        path = self._moves.layout.path(self.job.status, self.job.metadata.id)
+        return self._moves.copies.stands(self.descriptor, path)
+
+    def cancel_requested(self) -> bool:
+        """See `Hold.cancel_requested`."""
+        return self._markers.stands_for(self.job)

@@ -1,0 +1,220 @@
+"""Which folder holds what, and whether a place is fit to hold jobs.
+
+It must not know jobs' contents or how they move.
+
+::
+
+    DATA_DIR/jobs/pending/ID.json ... cancelled/   one folder per status: nothing else in them
+    DATA_DIR/jobs/.tmp/                            files being written
+    DATA_DIR/jobs/.cancel/ID.LIFE                  asks a running job to stop
+    DATA_DIR/jobs/.quarantine/                     what could not be read, and why
+    DATA_DIR/jobs/.format                          version of this layout
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import stat
+import sys
+from collections.abc import Mapping
+from contextlib import suppress
+from typing import Final
+
+from semiont_jobs.errors import InvalidJobId, UnsafeStore, UnsupportedFormat
+from semiont_jobs.ids import job_id
+from semiont_jobs.model import STATUSES, JobStatus
+from semiont_jobs.stores.files.door import Disk
+
+FORMAT: Final = 1
+"""Version of the layout and of the files' format; raised when an older reader would err."""
+
+SUFFIX: Final = ".json"
+
+NETWORK_FILE_SYSTEMS: Final = frozenset(
+    {
+        "9p",
+        "afs",
+        "beegfs",
+        "ceph",
+        "cifs",
+        "fuse.ceph",
+        "fuse.glusterfs",
+        "fuse.s3fs",
+        "fuse.sshfs",
+        "gfs",
+        "gfs2",
+        "glusterfs",
+        "lustre",
+        "ncpfs",
+        "nfs",
+        "nfs4",
+        "ocfs2",
+        "smb3",
+        "smbfs",
+    }
+)
+"""Types, as in mountinfo, whose locks may not reach other hosts or may be lost silently."""
+
+
+class Layout:
+    """The paths of one data directory."""
+
+    def __init__(self, data_dir: str) -> None:
+        # Resolved once: a later chdir, or a symlink turned elsewhere, must not split a queue.
+        self.root = os.path.join(os.path.realpath(data_dir), "jobs")
+        self.folders: Mapping[JobStatus, str] = {
+            status: os.path.join(self.root, status) for status in STATUSES
+        }
+        self.tmp = os.path.join(self.root, ".tmp")
+        self.cancel = os.path.join(self.root, ".cancel")
+        self.quarantine = os.path.join(self.root, ".quarantine")
+        self.format = os.path.join(self.root, ".format")
+
+    def path(self, status: JobStatus, id_: str) -> str:
+        """Where a job of that status stands."""
+        return f"{self.folders[status]}/{id_}{SUFFIX}"
+
+
+def id_of(name: str) -> str | None:
+    """The job id that a file name stands for, or None: it is no job's name."""
+    if not name.endswith(SUFFIX):
+        return None
+    try:
+        return job_id(name[: -len(SUFFIX)])
+    except InvalidJobId:
+        return None
+
+
+def prepare(layout: Layout, disk: Disk, *, dir_mode: int, file_mode: int) -> None:
+    """Make the folders that are missing and refuse a place where jobs would not be safe.
+
+    :raises UnsafeStore: a status folder is a symlink or open to everyone's writing.
+    :raises UnsupportedFormat: a newer version of this library wrote there.
+    """
+    if sys.platform == "win32":
+        raise UnsafeStore(
+            errno.ENOSYS,
+            "FileStore needs POSIX file locks, which Windows does not have: use 'memory:' "
+            "or a database store there",
+            layout.root,
+        )
+    data_dir = os.path.dirname(layout.root)
+    os.makedirs(os.path.dirname(data_dir), exist_ok=True)
+    with suppress(FileExistsError):
+        disk.make_folder(data_dir, dir_mode)
+    for folder in (
+        layout.root,
+        *layout.folders.values(),
+        layout.tmp,
+        layout.cancel,
+        layout.quarantine,
+    ):
+        with suppress(FileExistsError):
+            disk.make_folder(folder, dir_mode)
+        _check_folder(disk.stat(folder), folder)
+    _check_format(layout, disk, file_mode)
+
+
+def _check_folder(found: os.stat_result, folder: str) -> None:
+    if stat.S_ISLNK(found.st_mode):
+        reason = "a symlink may be turned elsewhere between two calls: make it a folder"
+    elif not stat.S_ISDIR(found.st_mode):
+        reason = "it is not a folder"
+    elif found.st_mode & stat.S_IWOTH:
+        reason = "everyone may write there, so anyone could plant or remove jobs: chmod o-w"
+    else:
+        return
+    raise UnsafeStore(errno.EPERM, reason, folder)
+
+
+def _check_format(layout: Layout, disk: Disk, file_mode: int) -> None:
+    if not disk.exists(layout.format):
+        temporary = os.path.join(layout.tmp, f"format-{os.getpid()}")
+        with suppress(FileNotFoundError):
+            disk.unlink(temporary)
+        fd = disk.create(temporary, file_mode)
+        try:
+            disk.write(fd, f"{FORMAT}\n".encode())
+        finally:
+            disk.close(fd)
+        with suppress(FileExistsError):
+            disk.link(temporary, layout.format)
+        disk.unlink(temporary)
+    fd = disk.open_to_read(layout.format)
+    try:
+        text = disk.read(fd, 64).decode("ascii", "replace").strip()
+    finally:
+        disk.close(fd)
+    if not text.isdigit() or int(text) > FORMAT:
+        raise UnsupportedFormat(
+            errno.EPROTONOSUPPORT,
+            f"its format is {text[:20]!r}, this version of semiont_jobs knows up to {FORMAT}: "
+            "upgrade it",
+            layout.root,
+        )
+
+
+def check_file_system(layout: Layout) -> None:
+    """Refuse a network file system, by its type. Where there is no mountinfo, accept.
+
+    :raises UnsafeStore: its locks may not reach other hosts.
+    """
+    kind = file_system_of(layout.root)
+    if kind in NETWORK_FILE_SYSTEMS:
+        raise UnsafeStore(
+            errno.ENOTSUP,
+            f"file locks on {kind} are not reliable: a job could run twice. "
+            "Pass allow_network_fs=True if you know that only one host uses it",
+            layout.root,
+        )
+
+
+def check_locks(layout: Layout, disk: Disk, file_mode: int) -> None:
+    """Refuse a file system whose lock does not keep a second holder out.
+
+    Two open files of one process conflict exactly as two processes do, where locks belong to
+    the open file, as this library needs; where they belong to the process, or are ignored,
+    the second lock is granted.
+
+    :raises UnsafeStore: it was granted, or there are no locks at all.
+    """
+    path = os.path.join(layout.tmp, f"probe-{os.getpid()}-{os.urandom(4).hex()}")
+    first = disk.create(path, file_mode)
+    try:
+        second = disk.open(path)
+        try:
+            excludes = disk.lock(first) and not disk.lock(second)
+        except OSError as error:
+            raise UnsafeStore(
+                error.errno or errno.ENOLCK, f"file locks do not work: {error}", layout.root
+            ) from error
+        finally:
+            disk.close(second)
+    finally:
+        disk.close(first)
+        disk.unlink(path)
+    if not excludes:
+        raise UnsafeStore(
+            errno.ENOLCK,
+            "file locks on this file system do not keep a second process out: a job could "
+            "run twice. Use a local file system",
+            layout.root,
+        )
+
+
+def file_system_of(path: str) -> str:
+    """The type of the file system that `path` is on, such as ``ext4``; empty if unknown."""
+    try:
+        with open("/proc/self/mountinfo", encoding="utf-8", errors="surrogateescape") as lines:
+            mounts = [line.split() for line in lines]
+    except OSError:
+        return ""
+    best, kind = "", ""
+    for fields in mounts:
+        # Of nested mounts the longest prefix counts; of stacked ones the last.
+        point = fields[4].replace("\\040", " ")
+        inside = path == point or path.startswith(point.rstrip("/") + "/")
+        if inside and len(point) >= len(best):
+            best, kind = point, fields[fields.index("-") + 1]
+    return kind

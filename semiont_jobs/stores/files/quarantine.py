@@ -1,0 +1,55 @@
+"""Setting aside what is no job: moved out of the way, reported, never deleted.
+
+It must not know how it was found.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from contextlib import suppress
+from typing import Final
+
+from semiont_jobs import fields
+from semiont_jobs.errors import abridged
+from semiont_jobs.events import Event, Hook
+from semiont_jobs.stores.files.door import Disk
+from semiont_jobs.stores.files.layout import Layout
+
+_LONGEST_NAME: Final = 150
+"""Characters kept of a bad entry's name: with what is added, any file system takes it."""
+_UNPLAIN: Final = re.compile(r"[^A-Za-z0-9._-]")
+
+
+class Quarantine:
+    """The ``.quarantine`` folder of one data directory."""
+
+    def __init__(self, disk: Disk, layout: Layout, notify: Hook, *, file_mode: int) -> None:
+        self._disk = disk
+        self._layout = layout
+        self._notify = notify
+        self._file_mode = file_mode
+
+    def put(self, path: str, reason: str) -> None:
+        """Move what stands under `path`, whatever it is, beside a ``.why`` file that tells
+        where it stood and the reason. The caller holds its lock if it can be locked.
+
+        A rename to a name that nothing has: neither followed, if it is a symlink, nor opened.
+        """
+        folder, name = os.path.split(path)
+        plain = _UNPLAIN.sub("_", name)[:_LONGEST_NAME]
+        target = os.path.join(self._layout.quarantine, f"{os.urandom(6).hex()}-{plain}")
+        try:
+            self._disk.rename(path, target)
+        except FileNotFoundError:
+            return  # somebody else was first
+        at = fields.now()
+        why = f"{at.isoformat()}\n{os.path.basename(folder)}/{abridged(name)}\n{reason}\n"
+        # The entry is out of the way; a full disk may cost the note, not the queue.
+        with suppress(OSError):
+            fd = self._disk.create(f"{target}.why", self._file_mode)
+            try:
+                self._disk.write(fd, why.encode("utf-8", "backslashreplace"))
+            finally:
+                self._disk.close(fd)
+        self._notify(Event(name="quarantined", at=at, job_id=name, job=None, reason=reason))

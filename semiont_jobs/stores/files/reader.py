@@ -1,0 +1,147 @@
+"""Reading jobs without locks: one by id, many by status, how many.
+
+It must not change anything on disk, not even what it cannot read.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Final
+
+from semiont_jobs.errors import JobDecodeError
+from semiont_jobs.model import STATUSES, AnyJob, JobStatus
+from semiont_jobs.stores.files.copies import Bad, Copies, Copy
+from semiont_jobs.stores.files.door import is_same
+from semiont_jobs.stores.files.layout import id_of
+
+LOOKS: Final = 100
+"""Passes over the folders for a job that keeps moving; each pass it misses is a transition
+made meanwhile, so in practice two or three suffice."""
+EMPTY_PASSES: Final = 3
+"""Passes that find nothing before a job counts as absent, where the folder's mtime cannot
+prove it: other programs take a job out of one folder before they put it into the next."""
+QUIET: Final = 20_000_000
+"""Nanoseconds: an mtime older than this cannot hide a change of the same clock tick."""
+LOOK_PAUSE: Final = 0.005
+"""Seconds between two looks at something that another program is writing or moving."""
+
+
+class Reader:
+    """Finds jobs in the folders of one data directory."""
+
+    def __init__(self, copies: Copies) -> None:
+        self._copies = copies
+        self._disk = copies.disk
+        self._layout = copies.layout
+
+    def get(self, job_id: str) -> AnyJob | None:
+        """The job, wherever it stands.
+
+        Looks in lifecycle order and takes the highest revision, if it still stands there
+        after the look (C17): the next copy of a job appears before the last one goes.
+
+        :raises JobDecodeError: all that stands there is no job, and stays so.
+        """
+        empty = 0
+        bad: Bad | None = None
+        pause = threading.Event()
+        for _ in range(LOOKS):
+            moved = self._pending_mtime()
+            best, bad, is_settled = self._look(job_id)
+            if best is not None:
+                if self._still_stands(best):
+                    return best.job
+                continue
+            if bad is not None:
+                if is_settled:
+                    raise JobDecodeError(bad.reason, job_id=job_id)
+                pause.wait(self._copies.grace / 20)
+                continue
+            empty += 1
+            if empty == EMPTY_PASSES or self._proves_absence(moved):
+                return None
+            pause.wait(LOOK_PAUSE)
+        if bad is not None:
+            raise JobDecodeError(bad.reason, job_id=job_id)
+        return best.job if best else None
+
+    def _look(self, job_id: str) -> tuple[Copy | None, Bad | None, bool]:
+        """One pass: the highest copy, or else something bad and whether it stays so."""
+        best: Copy | None = None
+        bad: Bad | None = None
+        is_settled = True
+        for status in STATUSES:
+            copy = self._copies.read(status, job_id)
+            if isinstance(copy, Bad):
+                bad = copy
+                path = self._layout.path(status, job_id)
+                is_settled = self._copies.is_settled_bad(path, copy) and is_settled
+            elif copy is not None and (best is None or _revision(copy) > _revision(best)):
+                best = copy
+        return best, bad, is_settled
+
+    def _still_stands(self, copy: Copy) -> bool:
+        try:
+            path = self._layout.path(copy.job.status, copy.job.metadata.id)
+            return is_same(copy.found, self._disk.stat(path))
+        except FileNotFoundError:
+            return False
+
+    def _pending_mtime(self) -> int:
+        return self._disk.stat(self._layout.folders["pending"]).st_mtime_ns
+
+    def _proves_absence(self, before: int) -> bool:
+        """A pass misses a job that exists only if it was put into ``pending`` meanwhile."""
+        return before == self._pending_mtime() and time.time_ns() - before > QUIET
+
+    def jobs(self, statuses: Iterable[JobStatus]) -> Iterator[AnyJob]:
+        """The jobs in these statuses, each once. Names first, contents after: a job that moves
+        while the list is made is looked up where it went."""
+        wanted = tuple(status for status in STATUSES if status in frozenset(statuses))
+        for job_id, status in self._places(wanted).items():
+            job = self._job_at(status, job_id)
+            if job is not None and job.status in wanted:
+                yield job
+
+    def _job_at(self, status: JobStatus | None, job_id: str) -> AnyJob | None:
+        if status is not None:
+            copy = self._copies.read(status, job_id)
+            if isinstance(copy, Copy):
+                return copy.job
+        try:
+            return self.get(job_id)
+        except JobDecodeError:
+            return None  # for the doctor, and for whoever sets it aside
+
+    def counts(self) -> Mapping[JobStatus, int]:
+        """How many jobs stand in each status."""
+        counts = dict.fromkeys(STATUSES, 0)
+        for job_id, status in self._places(STATUSES).items():
+            if status is not None:
+                counts[status] += 1
+            elif (job := self._job_at(None, job_id)) is not None:
+                counts[job.status] += 1
+        return counts
+
+    def _places(self, statuses: tuple[JobStatus, ...]) -> dict[str, JobStatus | None]:
+        """Every id in these folders and where it stands; None where it stands in two."""
+        places: dict[str, JobStatus | None] = {}
+        for _ in range(EMPTY_PASSES):
+            moved = self._pending_mtime()
+            for status in statuses:
+                for name in self._disk.names(self._layout.folders[status]):
+                    job_id = id_of(name)
+                    if job_id is not None:
+                        known = places.get(job_id, status)
+                        places[job_id] = status if known == status else None
+            # Jobs move forward through the folders, in the order in which they are listed;
+            # only a retry goes back, into `pending`: then list once more.
+            if len(statuses) == 1 or moved == self._pending_mtime():
+                break
+        return places
+
+
+def _revision(copy: Copy) -> int:
+    return copy.job.metadata.revision

@@ -1,0 +1,89 @@
+"""Left-overs of dead processes: temporary files, and requests to cancel that are void.
+
+It must not touch a job: what stands in ``.tmp`` may be a second link to one, so it is only
+ever unlinked, never written or truncated.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from typing import Final
+
+from semiont_jobs.errors import InvalidJobId, JobDecodeError
+from semiont_jobs.ids import job_id
+from semiont_jobs.model import FINISHED, AnyJob
+from semiont_jobs.stores.files.door import Disk, is_regular
+from semiont_jobs.stores.files.layout import Layout
+from semiont_jobs.stores.files.markers import name_of_life
+
+SWEEP_INTERVAL: Final = 60.0
+"""Seconds between two sweeps of one process."""
+TMP_GRACE: Final = 900.0
+"""Seconds before an unlocked temporary file counts as left over. Those of a large batch are
+unlocked between being written and published: a quarter of an hour is long enough for any."""
+MARKER_GRACE: Final = 5.0
+"""Seconds before a request to cancel is examined: its canceller may still be at work."""
+
+
+class Sweeper:
+    """Sweeps one data directory, now and then."""
+
+    def __init__(self, disk: Disk, layout: Layout, get: Callable[[str], AnyJob | None]) -> None:
+        self._disk = disk
+        self._layout = layout
+        self._get = get
+        self._swept_at = float("-inf")
+
+    def sweep_if_due(self) -> None:
+        """Sweep, unless it was done lately."""
+        if time.monotonic() - self._swept_at >= SWEEP_INTERVAL:
+            self.sweep()
+
+    def sweep(self) -> None:
+        """Remove what is left over."""
+        self._swept_at = time.monotonic()
+        self._sweep_temporary()
+        self._sweep_markers()
+
+    def _sweep_temporary(self) -> None:
+        for name in self._disk.names(self._layout.tmp):
+            path = os.path.join(self._layout.tmp, name)
+            with suppress(FileNotFoundError):
+                found = self._disk.stat(path)
+                if is_regular(found) and time.time() - found.st_mtime >= TMP_GRACE:
+                    self._remove_unlocked(path)
+
+    def _remove_unlocked(self, path: str) -> None:
+        try:
+            fd = self._disk.open(path)
+        except OSError:
+            return  # not ours to remove
+        try:
+            if self._disk.lock(fd):
+                self._disk.unlink(path)
+        finally:
+            self._disk.close(fd)
+
+    def _sweep_markers(self) -> None:
+        for name in self._disk.names(self._layout.cancel):
+            path = os.path.join(self._layout.cancel, name)
+            with suppress(FileNotFoundError):
+                age = time.time() - self._disk.stat(path).st_mtime
+                if age >= MARKER_GRACE and self._is_void(name):
+                    self._disk.unlink(path)
+
+    def _is_void(self, name: str) -> bool:
+        """Whether the life that a marker is meant for is over."""
+        id_, _dot, life = name.partition(".")
+        try:
+            job = self._get(job_id(id_))
+        except InvalidJobId:
+            return True
+        except JobDecodeError:
+            return False
+        if job is None or job.status in FINISHED:
+            return True
+        return name_of_life(job.metadata.life) != life

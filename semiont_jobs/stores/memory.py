@@ -1,0 +1,311 @@
+"""Jobs in this process's memory: the oracle of the tests, and a store for tests of yours.
+
+It must not know files. Nothing outlives the process.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from datetime import datetime, timedelta
+from typing import Any, Literal
+
+from attrs import define
+
+from semiont_jobs import lifecycle
+from semiont_jobs.codec import Codec
+from semiont_jobs.errors import ClaimLost, JobDecodeError, JobExists, JobHeld, JobNotFound
+from semiont_jobs.events import Event, Hook
+from semiont_jobs.fields import now as clock
+from semiont_jobs.model import (
+    FINISHED,
+    STATUSES,
+    AnyJob,
+    ClaimStamp,
+    JobStatus,
+    PendingJob,
+    RunningJob,
+)
+from semiont_jobs.store import Accept, Hold, Wanted
+
+
+@define
+class _Record:
+    """One job: its text, as a file would have it, and what the text says."""
+
+    text: bytes
+    job: AnyJob
+    holder: MemoryHold | None = None
+
+
+class MemoryStore:
+    """Keeps every promise of a `JobStore` but durability."""
+
+    def __init__(self) -> None:
+        self._lock = threading.RLock()
+        self._changed = threading.Condition(self._lock)
+        self._records: dict[str, _Record] = {}
+        self._bad: dict[str, bytes] = {}
+        self._cancel_requests: set[tuple[str, str]] = set()
+        self._refused: set[tuple[Accept, str, int]] = set()
+        self._codec: Codec
+        self._notify: Hook
+        self.quarantine: dict[str, tuple[bytes, str]] = {}
+        """What could not be read, by name, and why."""
+
+    def open(self, codec: Codec, notify: Hook) -> None:
+        with self._lock:
+            self._codec = codec
+            self._notify = notify
+
+    def close(self) -> None:
+        with self._lock:
+            for record in self._records.values():
+                if record.holder is not None:
+                    record.holder.let_go()
+        self.wake()
+
+    def plant(self, name: str, text: bytes) -> None:
+        """Put an entry among the pending that nobody's codec wrote: for tests."""
+        with self._changed:
+            self._bad[name] = text
+            self._changed.notify_all()
+
+    def kill_holder(self, job_id: str) -> None:
+        """Let the holder of a job vanish as its process's death would: for tests."""
+        with self._changed:
+            holder = self._records[job_id].holder
+            if holder is not None:
+                holder.let_go()
+            self._changed.notify_all()
+
+    # -- creating and reading ------------------------------------------------------------
+
+    def create(self, job: PendingJob[Any]) -> None:
+        self.create_many([job])
+
+    def create_many(self, jobs: Iterable[PendingJob[Any]]) -> None:
+        records: dict[str, _Record] = {}
+        for job in jobs:
+            if job.metadata.id in records:
+                raise JobExists(job.metadata.id, "the batch has this id twice")
+            records[job.metadata.id] = self._record(job, strict=True)
+        with self._changed:
+            for job_id in records:
+                if job_id in self._records:
+                    raise JobExists(job_id)
+            self._records.update(records)
+            self._changed.notify_all()
+
+    def get(self, job_id: str) -> AnyJob | None:
+        with self._lock:
+            record = self._records.get(job_id)
+        # Decoded anew for every reader: params may be a dict that the reader changes.
+        return self._codec.decode(record.text) if record else None
+
+    def jobs(self, statuses: Iterable[JobStatus]) -> Iterator[AnyJob]:
+        wanted = frozenset(statuses)
+        with self._lock:
+            records = list(self._records.values())
+        return (self._codec.decode(each.text) for each in records if each.job.status in wanted)
+
+    def counts(self) -> Mapping[JobStatus, int]:
+        with self._lock:
+            found = [record.job.status for record in self._records.values()]
+        return {status: found.count(status) for status in STATUSES}
+
+    # -- claiming ------------------------------------------------------------------------
+
+    def claim(self, wanted: Wanted, stamp: Callable[[], ClaimStamp], now: datetime) -> Hold | None:
+        with self._lock:
+            self._set_aside()
+            for job in self._due(wanted, now):
+                hold = self.hold(job.metadata.id)
+                if hold.cancel_requested():
+                    cancelled = lifecycle.cancel(job, now)
+                    hold.move(cancelled)
+                    self._tell("cancelled", job.metadata.id, cancelled, now)
+                    continue
+                hold.move(lifecycle.claim(job, stamp(), now))
+                return hold
+        return None
+
+    def peek(self, wanted: Wanted, now: datetime) -> PendingJob[Any] | None:
+        with self._lock:
+            return next(self._due(wanted, now), None)
+
+    def _due(self, wanted: Wanted, now: datetime) -> Iterator[PendingJob[Any]]:
+        jobs = [
+            record.job
+            for record in self._records.values()
+            if record.holder is None
+            and record.job.status == "pending"
+            and record.job.metadata.is_due(now)
+            and wanted.covers(record.job.metadata.type, record.job.metadata.queue)
+        ]
+        for job in sorted(jobs, key=_claim_order):
+            if self._accepted(job, wanted.accept):
+                yield job
+
+    def _accepted(self, job: PendingJob[Any], accept: Accept | None) -> bool:
+        if accept is None:
+            return True
+        key = (accept, job.metadata.id, job.metadata.revision)
+        if key in self._refused:
+            return False
+        accepted = bool(accept(job))
+        if not accepted:
+            self._refused.add(key)
+        return accepted
+
+    def _set_aside(self) -> None:
+        for name, text in list(self._bad.items()):
+            del self._bad[name]
+            try:
+                self._codec.decode(text)
+                reason = "it is in no place for a job"
+            except JobDecodeError as error:
+                reason = str(error)
+            self.quarantine[name] = (text, reason)
+            self._tell("quarantined", name, None, None, reason)
+
+    # -- holding -------------------------------------------------------------------------
+
+    def hold(self, job_id: str) -> MemoryHold:
+        with self._lock:
+            record = self._records.get(job_id)
+            if record is None:
+                raise JobNotFound(job_id)
+            if record.holder is not None:
+                raise JobHeld(job_id)
+            record.holder = MemoryHold(self, record.job)
+            return record.holder
+
+    def request_cancel(self, job_id: str, life: str) -> bool:
+        with self._lock:
+            record = self._records.get(job_id)
+            alive = (
+                record is not None
+                and record.job.status in ("pending", "running")
+                and record.job.metadata.life == life
+            )
+            if alive:
+                self._cancel_requests.add((job_id, life))
+            return alive
+
+    def orphans(self, now: datetime, foreign_stale_after: timedelta) -> Iterator[Hold]:
+        with self._lock:
+            running = [r.job.metadata.id for r in self._records.values() if _is_orphan(r)]
+        for job_id in running:
+            with self._lock:
+                record = self._records.get(job_id)
+                hold = self.hold(job_id) if record and _is_orphan(record) else None
+            if hold is not None:
+                yield hold
+
+    def remove(self, statuses: Iterable[JobStatus], before: datetime) -> list[AnyJob]:
+        wanted = frozenset(statuses) & frozenset(FINISHED)
+        with self._lock:
+            removed = [
+                record.job
+                for record in self._records.values()
+                if record.job.status in wanted
+                and record.holder is None
+                and _ended_before(record.job, before)
+            ]
+            for job in removed:
+                del self._records[job.metadata.id]
+        return removed
+
+    # -- waiting -------------------------------------------------------------------------
+
+    def wait(self, stop: threading.Event, timeout: float, now: datetime) -> None:
+        with self._changed:
+            if stop.is_set():
+                return
+            delays = [
+                (record.job.metadata.run_after - now).total_seconds()
+                for record in self._records.values()
+                if record.job.status == "pending" and record.job.metadata.run_after is not None
+            ]
+            self._changed.wait(min([timeout, *(delay for delay in delays if delay > 0)]))
+
+    def wake(self) -> None:
+        with self._changed:
+            self._changed.notify_all()
+
+    # -- what the holds use --------------------------------------------------------------
+
+    def _record(self, job: AnyJob, *, strict: bool = False) -> _Record:
+        text = self._codec.encode(job, strict=strict)
+        return _Record(text, self._codec.decode(text))
+
+    def _put(self, hold: MemoryHold, job: AnyJob) -> AnyJob:
+        fresh = self._record(job)
+        with self._changed:
+            if not self._holds(hold):
+                raise ClaimLost(job.metadata.id)
+            fresh.holder = hold if job.status == "running" else None
+            self._records[job.metadata.id] = fresh
+            if fresh.holder is None:
+                self._changed.notify_all()
+        return fresh.job
+
+    def _let_go(self, hold: MemoryHold) -> None:
+        with self._changed:
+            if self._holds(hold):
+                self._records[hold.job.metadata.id].holder = None
+                self._changed.notify_all()
+
+    def _holds(self, hold: MemoryHold) -> bool:
+        with self._lock:
+            record = self._records.get(hold.job.metadata.id)
+            return record is not None and record.holder is hold
+
+    def _is_cancel_requested(self, job: AnyJob) -> bool:
+        with self._lock:
+            return (job.metadata.id, job.metadata.life) in self._cancel_requests
+
+    def _tell(
+        self,
+        name: Literal["cancelled", "quarantined"],
+        job_id: str,
+        job: AnyJob | None,
+        at: datetime | None,
+        reason: str = "",
+    ) -> None:
+        event = Event(name=name, at=at or clock(), job_id=job_id, job=job, reason=reason)
+        self._notify(event)
+
+
+class MemoryHold:
+    """Ownership of one record; it ends when the record names another holder or none."""
+
+    def __init__(self, store: MemoryStore, job: AnyJob) -> None:
+        self._store = store
+        self.job = job
+
+    def move(self, job: AnyJob) -> None:
+        self.job = self._store._put(self, job)  # noqa: SLF001 - one room, two classes
+
+    def let_go(self) -> None:
+        self._store._let_go(self)  # noqa: SLF001
+
+    def is_standing(self) -> bool:
+        return self._store._holds(self)  # noqa: SLF001
+
+    def cancel_requested(self) -> bool:
+        return self._store._is_cancel_requested(self.job)  # noqa: SLF001
+
+
+def _claim_order(job: PendingJob[Any]) -> tuple[int, datetime, datetime, str]:
+    metadata = job.metadata
+    return (-metadata.priority, metadata.due, metadata.created, metadata.id)
+
+
+def _ended_before(job: AnyJob, before: datetime) -> bool:
+    return not isinstance(job, PendingJob | RunningJob) and job.completed_at < before
+
+
+def _is_orphan(record: _Record) -> bool:
+    return record.job.status == "running" and record.holder is None

@@ -1,0 +1,280 @@
+"""JobWorker: one thread that claims jobs, runs its work on them and records the outcome.
+
+It must not know how jobs are stored, nor when a failed one is tried again.
+"""
+
+from __future__ import annotations
+
+import atexit
+import threading
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterable, Mapping
+from datetime import datetime
+from functools import partial
+from typing import Any, ClassVar, Final, Self
+
+from semiont_jobs.claim import AnyClaim
+from semiont_jobs.errors import ClaimLost, InvalidValue, StoreError
+from semiont_jobs.events import logger
+from semiont_jobs.model import AnyJob, PendingJob, RunningJob
+from semiont_jobs.queue import JobQueue
+from semiont_jobs.retry import RetryPolicy, error_pace
+from semiont_jobs.singleton import get_job_queue
+
+POLL_INTERVAL: Final = 1.0
+"""Seconds an idle worker waits at most before it looks again. New jobs wake it sooner: this
+only bounds what no signal tells of."""
+ERROR_BACKOFF: Final = 5.0
+"""Seconds between tries, at most, while the store refuses: a full disk is not a hot loop."""
+STOP_TIMEOUT: Final = 60.0
+"""Seconds that `stop` waits for the job in hand."""
+
+
+class JobWorker(ABC):
+    """Claims jobs one at a time and runs `execute_job` on each.
+
+    What `execute_job` returns completes the job; an exception fails the attempt, to be tried
+    again by the retry policy. `KeyboardInterrupt` and `SystemExit` raised by the work fail
+    that attempt too: the worker lives on.
+
+    :param queue: default: the queue of `initialize_job_queue`, looked up at `start`.
+    :param poll_interval: seconds an idle worker waits at most before it looks again.
+    :param error_backoff: seconds between tries, at most, while the store refuses.
+    """
+
+    job_types: ClassVar[Iterable[str] | None] = None
+    """Names of the only types to be offered; None: all, and `can_process_job` decides."""
+    queue_name: ClassVar[str | None] = None
+    """The only named queue to take jobs from; None: any."""
+    retry_policy: ClassVar[RetryPolicy | None] = None
+    """Goes before the job type's and the queue's policy."""
+
+    def __init__(
+        self,
+        queue: JobQueue | None = None,
+        poll_interval: float = POLL_INTERVAL,
+        error_backoff: float = ERROR_BACKOFF,
+    ) -> None:
+        for name, value in (("poll_interval", poll_interval), ("error_backoff", error_backoff)):
+            if isinstance(value, bool) or not isinstance(value, int | float) or not value > 0:
+                raise InvalidValue("a positive number of seconds", field=name, value=value)
+        self._queue = queue
+        self.poll_interval = poll_interval
+        self.error_backoff = error_backoff
+        self._stop = threading.Event()
+        self._lock = threading.Lock()
+        self._thread: threading.Thread | None = None
+        self._claim: AnyClaim | None = None
+        self._waited_out = False
+
+    # -- what subclasses give ------------------------------------------------------------
+
+    def get_worker_name(self) -> str:
+        """The name recorded with every claim and attempt; default: the class's."""
+        return type(self).__name__
+
+    def can_process_job(self, job: AnyJob) -> bool:
+        """Whether this worker takes that job; asked once per revision of a job. Default: yes.
+
+        A refused job stays for other workers and blocks nobody behind it.
+        """
+        return True
+
+    @abstractmethod
+    def execute_job(self, job: RunningJob[Any, Any]) -> object:
+        """Do the work; what is returned becomes the job's result (None: nothing).
+
+        Delivery is at least once: after a crash between an effect and its record the work
+        runs again, so make effects idempotent, by the job's id for example.
+        """
+
+    # -- life ----------------------------------------------------------------------------
+
+    @property
+    def queue(self) -> JobQueue:
+        """The queue this worker takes jobs from."""
+        if self._queue is None:
+            self._queue = get_job_queue()
+        return self._queue
+
+    def start(self) -> None:
+        """Begin in a thread of its own, and return.
+
+        At the exit of the process the worker is stopped as by `stop`.
+
+        :raises RuntimeError: it was started, or stopped, before.
+        """
+        with self._lock:
+            if self._thread is not None:
+                raise RuntimeError(f"{self.get_worker_name()} was started already")
+            if self._stop.is_set():
+                raise RuntimeError(f"{self.get_worker_name()} was stopped; make a new one")
+            self.queue.start_keeper()
+            self._thread = threading.Thread(
+                target=self._loop, name=self.get_worker_name(), daemon=True
+            )
+            self._thread.start()
+        atexit.register(self._at_exit)
+
+    def stop(self, timeout: float = STOP_TIMEOUT) -> bool:
+        """Claim no more, cut every wait short, and wait for the job in hand.
+
+        Legal before `start` and more than once. True: stopped. False: the job goes on after
+        `timeout` seconds; when the process exits it is given back without using an attempt.
+        """
+        self._stop.set()
+        thread = self._thread
+        if thread is None:
+            return True
+        self.queue.wake()
+        if thread is threading.current_thread():
+            return False  # asked for by the work itself: it cannot wait for itself
+        thread.join(timeout)
+        if thread.is_alive():
+            self._waited_out = True
+            return False
+        atexit.unregister(self._at_exit)
+        return True
+
+    def run(self) -> None:
+        """Start, and block until Ctrl-C or `stop`; then wait for the job in hand."""
+        self.start()
+        assert self._thread is not None
+        try:
+            self._thread.join()
+        except KeyboardInterrupt:
+            self.stop()
+
+    def __enter__(self) -> Self:
+        self.start()
+        return self
+
+    def __exit__(self, *_exc: object) -> None:
+        self.stop()
+
+    def _at_exit(self) -> None:
+        # The time-out was waited out once; the exit of the process must not wait for it again.
+        if not self.stop(timeout=0 if self._waited_out else STOP_TIMEOUT):
+            claim = self._claim
+            if claim is not None:
+                try:
+                    claim.release()
+                except (ClaimLost, StoreError):
+                    logger.warning("job %s could not be given back", claim.job.metadata.id)
+
+    # -- inside execute_job --------------------------------------------------------------
+
+    @property
+    def claim(self) -> AnyClaim:
+        """The claim on the job in hand.
+
+        :raises RuntimeError: there is none.
+        """
+        if self._claim is None:
+            raise RuntimeError(f"{self.get_worker_name()} has no job in hand")
+        return self._claim
+
+    def update_job_progress(self, job_or_progress: object) -> None:
+        """Report progress: the progress itself, or a running job that has it (as the seed
+        does). Raises what `Claim.report` raises."""
+        if isinstance(job_or_progress, RunningJob):
+            job_or_progress = job_or_progress.progress
+        self.claim.report(job_or_progress)
+
+    def checkpoint(
+        self, units: Iterable[str] = (), cursors: Mapping[str, Any] | None = None
+    ) -> None:
+        """Store at once which units of the work are done: see `Claim.checkpoint`."""
+        self.claim.checkpoint(units, cursors)
+
+    def raise_if_cancelled(self) -> None:
+        """Leave the work if somebody asked for it, or its time is up: see
+        `Claim.raise_if_cancelled`."""
+        self.claim.raise_if_cancelled()
+
+    @property
+    def cancelled(self) -> threading.Event:
+        """Set within a second when somebody asks for the job in hand to stop."""
+        return self.claim.cancelled
+
+    @property
+    def deadline(self) -> datetime | None:
+        """When the time of the job in hand is up; None: never."""
+        return self.claim.deadline
+
+    # -- the loop ------------------------------------------------------------------------
+
+    def _loop(self) -> None:
+        pace = error_pace(self.error_backoff)
+        errors = 0
+        claim_next = self._claimer()
+        while not self._stop.is_set():
+            try:
+                claim = claim_next()
+                if claim is None:
+                    self.queue.wait_for_work(self._stop, self.poll_interval)
+            except Exception as error:  # noqa: BLE001
+                # A worker outlives whatever its store does; the pause grows, so that a full
+                # disk is one line of log per pause and no hot loop.
+                errors += 1
+                logger.exception("%s cannot claim: %s", self.get_worker_name(), error)
+                self._stop.wait(pace(errors))
+                continue
+            errors = 0
+            if claim is not None:
+                self._work(claim)
+
+    def _claimer(self) -> Callable[[], AnyClaim | None]:
+        types = self.job_types
+        if isinstance(types, str):
+            raise InvalidValue("a list of type names", field="job_types", value=types)
+        asks = type(self).can_process_job is not JobWorker.can_process_job
+        return partial(
+            self.queue.claim_next_job,
+            types=None if types is None else tuple(types),
+            queue=self.queue_name,
+            accept=self._accepts if asks else None,
+            worker=self.get_worker_name(),
+            retry_policy=self.retry_policy,
+        )
+
+    def _accepts(self, job: PendingJob[Any]) -> bool:
+        try:
+            return self.can_process_job(job)
+        except Exception:  # noqa: BLE001 - the work's own code
+            logger.exception("%s.can_process_job failed", self.get_worker_name())
+            return False
+
+    def _work(self, claim: AnyClaim) -> None:
+        self._claim = claim
+        outcome: Callable[[], object]
+        try:
+            fault = self.queue.params_fault(claim.job)
+            if fault is not None:
+                raise fault
+            result = self.execute_job(claim.job)
+        except BaseException as error:  # noqa: BLE001 - the one place that runs the work
+            outcome = partial(claim.settle, error)
+        else:
+            outcome = partial(claim.complete, result)
+        try:
+            self._record(claim, outcome)
+        finally:
+            self._claim = None
+
+    def _record(self, claim: AnyClaim, outcome: Callable[[], object]) -> None:
+        """Store the outcome. While the disk refuses, the claim and its result are kept and
+        tried again: the work is done and must not run twice."""
+        pace = error_pace(self.error_backoff)
+        errors = 0
+        while claim.is_open:
+            try:
+                outcome()
+            except ClaimLost:
+                return  # told already, as an event of whoever took it or in the log
+            except StoreError as error:
+                errors += 1
+                logger.error("outcome not stored yet: %s", error)
+                threading.Event().wait(pace(errors))
+            except Exception as error:  # noqa: BLE001 - a result that is not JSON, say
+                outcome = partial(claim.fail, error)
