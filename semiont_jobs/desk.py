@@ -6,7 +6,6 @@ It must not know the verbs (`queue`), nor how a store keeps jobs.
 from __future__ import annotations
 
 import os
-import secrets
 import socket
 import threading
 import time
@@ -20,7 +19,7 @@ from semiont_jobs.builtin import BUILTIN_JOB_TYPES
 from semiont_jobs.claim import AnyClaim, Claim
 from semiont_jobs.codec import Codec
 from semiont_jobs.errors import ClaimLost, InvalidJob, InvalidValue, JobDecodeError, JobHeld
-from semiont_jobs.events import Event, EventName, Hook, log_event, logger
+from semiont_jobs.events import Event, EventName, Hook, is_logged, log_event, logger
 from semiont_jobs.forks import reset_in_child
 from semiont_jobs.job_types import JobType, JobTypes
 from semiont_jobs.keeper import Keeper
@@ -39,6 +38,7 @@ age is all there is to go by, and half an hour is longer than its jobs run."""
 RESCUE_INTERVAL: Final = 1.0
 """Seconds between two looks for dead workers' jobs; a look with nothing running costs a few
 system calls."""
+_LOG_ONLY: Final[tuple[Hook, ...]] = (log_event,)
 
 
 class QueueDesk:
@@ -69,7 +69,7 @@ class QueueDesk:
         self.clock = clock
         self._max_crashes = max_crashes
         self._foreign_stale_after = foreign_stale_after
-        self._hooks: tuple[Hook, ...] = (log_event, *hooks)
+        self._hooks: tuple[Hook, ...] = (*_LOG_ONLY, *hooks)
         self._broken_hooks: set[Hook] = set()
         self._claims: dict[str, AnyClaim] = {}
         self._host = socket.gethostname()
@@ -140,6 +140,8 @@ class QueueDesk:
 
     def emit(self, name: EventName, job: AnyJob) -> None:
         """Tell every hook what just happened to a job."""
+        if self._hooks == _LOG_ONLY and not is_logged(name):
+            return
         self._send(Event(name=name, at=self.clock(), job_id=job.metadata.id, job=job))
 
     def _send(self, event: Event) -> None:
@@ -179,7 +181,7 @@ class QueueDesk:
     def _stamper(self, worker: str | None) -> Callable[[], ClaimStamp]:
         pid = os.getpid()
         name = f"{self._host}-{pid}" if worker is None else worker
-        return lambda: ClaimStamp(token=secrets.token_hex(8), worker=name, host=self._host, pid=pid)
+        return lambda: ClaimStamp(token=os.urandom(8).hex(), worker=name, host=self._host, pid=pid)
 
     # -- upkeep --------------------------------------------------------------------------
 

@@ -69,14 +69,18 @@ _LEVELS: Final[Mapping[EventName, int]] = {
 }
 
 
+def is_logged(name: EventName) -> bool:
+    """Whether `log_event` would write a record of such an event."""
+    return logger.isEnabledFor(_LEVELS.get(name, logging.INFO))
+
+
 def log_event(event: Event) -> None:
     """The hook that every queue starts with: one record per event on ``semiont_jobs``.
 
     Job id, type, attempt and event are in the record's ``extra``, so that a formatter or a
     structured handler can use them: ``job_id``, ``job_type``, ``attempt``, ``event``.
     """
-    level = _LEVELS.get(event.name, logging.INFO)
-    if not logger.isEnabledFor(level):
+    if not is_logged(event.name):
         return
     metadata = event.job.metadata if event.job else None
     attempt = metadata.attempt_count if metadata else 0
@@ -84,7 +88,7 @@ def log_event(event: Event) -> None:
         attempt += 1
     detail = event.reason or _last_error(event)
     logger.log(
-        level,
+        _LEVELS.get(event.name, logging.INFO),
         # A job's texts may hold newlines and terminal controls: abridged() escapes them.
         "%s %s%s",
         event.name,

@@ -10,7 +10,7 @@ import secrets
 import threading
 from collections.abc import Iterable
 from datetime import datetime, timedelta
-from typing import Any, Final
+from typing import Any, Final, cast
 
 from semiont_jobs import lifecycle, updates
 from semiont_jobs.claim import AnyClaim, instant_after
@@ -210,7 +210,7 @@ class JobQueue(QueueDesk):
             return None
 
         try:
-            finished: AnyJob = poll(look, timeout=timeout, wait=threading.Event().wait)
+            finished = cast("AnyJob", poll(look, timeout=timeout, wait=threading.Event().wait))
         except JobTimeout:
             raise JobTimeout(f"job {id} has not finished within {timeout} seconds") from None
         return finished
@@ -410,11 +410,16 @@ class JobQueue(QueueDesk):
             raise JobHeld(checked) from None
 
 
+_ANYTHING: Final = Wanted()
+
+
 def _new_run() -> str:
     return secrets.token_hex(8)
 
 
 def _wanted(types: Iterable[str] | None, queue: str | None, accept: Accept | None) -> Wanted:
+    if types is None and queue is None and accept is None:
+        return _ANYTHING
     if isinstance(types, str):
         raise InvalidValue("a list of type names is needed", field="types", value=types)
     return Wanted(types=None if types is None else frozenset(types), queue=queue, accept=accept)

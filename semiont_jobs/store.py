@@ -20,7 +20,7 @@ from semiont_jobs.model import AnyJob, ClaimStamp, JobStatus, PendingJob
 Accept: TypeAlias = Callable[[PendingJob[Any]], bool]
 
 
-@frozen(kw_only=True)
+@frozen(kw_only=True, cache_hash=True)
 class Wanted:
     """What a claimer is willing to take; every None means any."""
 

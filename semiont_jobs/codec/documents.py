@@ -26,7 +26,7 @@ from semiont_jobs.codec.strict import (
 from semiont_jobs.errors import InvalidJob, JobDecodeError, JobTooLarge
 from semiont_jobs.fields import reading
 from semiont_jobs.job_types import JobType, JobTypes
-from semiont_jobs.model import JOB_CLASSES, STATUSES, AnyJob, JobMetadata, JobStatus
+from semiont_jobs.model import JOB_CLASSES, STATUSES, AnyJob, JobMetadata, JobStatus, PendingJob
 
 MAX_JOB_BYTES: Final = 16 * 1024 * 1024
 """The largest text of a job. Whoever claims, lists or rescues jobs reads them whole: beyond
@@ -40,9 +40,16 @@ class Codec:
         self.job_types = job_types
         self._converter = strict_converter(detailed=False)
         self._converter.register_structure_hook_func(_is_job, self._structure_job)
-        self._structure: Callable[[Any, Any], AnyJob] = self._converter.get_structure_hook(AnyJob)
         for job_class in JOB_CLASSES.values():
             self._converter.register_unstructure_hook(job_class, self._unstructure_job)
+        # The hooks themselves: asking the converter for them at every call shows in a profile.
+        self._unstructure: Callable[[AnyJob], dict[str, Any]] = (
+            self._converter.get_unstructure_hook(PendingJob)
+        )
+        self._unstructure_metadata: Callable[[JobMetadata], dict[str, Any]] = (
+            self._converter.get_unstructure_hook(JobMetadata)
+        )
+        self._structure: Callable[[Any, Any], AnyJob] = self._converter.get_structure_hook(AnyJob)
 
     def encode(self, job: AnyJob, *, strict: bool = False) -> bytes:
         """The bytes of ``JSON.stringify(job, null, 2)``.
@@ -52,7 +59,7 @@ class Codec:
         :raises JobTooLarge: more than 16 MiB.
         :raises InvalidJob: params of a class that is not the one of the job's type.
         """
-        document = self._converter.unstructure(job)
+        document = self._unstructure(job)
         data = jsontext.write(document, job_id=job.metadata.id, strict=strict)
         if len(data) > MAX_JOB_BYTES:
             raise JobTooLarge(
@@ -153,7 +160,7 @@ class Codec:
     def _unstructure_job(self, job: AnyJob) -> dict[str, Any]:
         document: dict[str, Any] = {
             "status": job.status,
-            "metadata": self._converter.unstructure(job.metadata),
+            "metadata": self._unstructure_metadata(job.metadata),
             "params": self._plain(job.params),
         }
         if job.status != "pending" and job.started_at is not None:

@@ -27,9 +27,15 @@ _UNSAFE_INTEGER: Final = 10 ** (sys.int_info.default_max_str_digits - 1)
 _STRINGS: Final = re.compile(rb'"(?:[^"\\]|\\.)*"', re.DOTALL)
 _NOT_BRACKETS: Final = bytes(set(range(256)) - set(b"[]{}"))
 
+_SMALL: Final = 1 << 62
+
 
 class _Unwritable(Exception):
     """Something that JSON cannot hold; where it stands is found in a second, slower pass."""
+
+
+# TypeError is what encode_basestring says of a key that is no text.
+_UNWRITABLE: Final = (_Unwritable, TypeError, UnicodeEncodeError, RecursionError)
 
 
 def write(value: Any, *, job_id: str | None = None, strict: bool = True) -> bytes:
@@ -42,7 +48,7 @@ def write(value: Any, *, job_id: str | None = None, strict: bool = True) -> byte
     try:
         text = _text(value, "\n", MAX_DEPTH)
         return text.encode("utf-8", "strict" if strict else "backslashreplace")
-    except (_Unwritable, UnicodeEncodeError, RecursionError):
+    except _UNWRITABLE:
         _refuse(value, job_id=job_id)
 
 
@@ -50,7 +56,7 @@ def check(value: Any, path: str, *, job_id: str | None = None) -> None:
     """Raise `JobEncodeError` unless JSON can hold `value`; `path` is its name in the error."""
     try:
         _text(value, "\n", MAX_DEPTH).encode("utf-8")
-    except (_Unwritable, UnicodeEncodeError, RecursionError):
+    except _UNWRITABLE:
         _refuse(value, path, job_id=job_id)
 
 
@@ -116,11 +122,14 @@ def _object(value: dict[Any, Any], newline: str, depth: int) -> str:
     inner = newline + "  "
     parts = []
     for key, item in value.items():
-        if not isinstance(key, str):
-            raise _Unwritable
+        # Texts and small numbers are most of what jobs hold: one call less for each.
         kind = type(item)
-        # Texts are most of what jobs hold: one call less for each.
-        text = encode_basestring(item) if kind is str else _text(item, inner, depth - 1)
+        if kind is str:
+            text = encode_basestring(item)
+        elif kind is int and -_SMALL < item < _SMALL:
+            text = repr(item)
+        else:
+            text = _text(item, inner, depth - 1)
         parts.append(f"{encode_basestring(key)}: {text}")
     return "{" + inner + ("," + inner).join(parts) + newline + "}"
 

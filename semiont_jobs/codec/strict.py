@@ -12,6 +12,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Any, Final, TypeVar, get_args, get_origin
 
 import attrs
@@ -89,8 +90,12 @@ def structure_instant(value: Any, _kind: Any = None, *, path: str = "") -> datet
         raise JobDecodeError(f"{value[:40]!r} is not an ISO 8601 time", path=path) from error
 
 
+@lru_cache(maxsize=1024)
 def instant_text(value: datetime) -> str:
-    """``YYYY-MM-DDTHH:MM:SS.mmmZ``: what JavaScript's toISOString writes."""
+    """``YYYY-MM-DDTHH:MM:SS.mmmZ``: what JavaScript's toISOString writes.
+
+    Remembered: a job's few instants are written again at each of its transitions.
+    """
     if value.tzinfo is not UTC:
         value = value.astimezone(UTC)
     return value.isoformat(timespec="milliseconds")[:-6] + "Z"

@@ -78,15 +78,16 @@ class Copies:
             found = self.disk.stat_of(fd)
             if not is_regular(found):
                 return Bad("it is not a regular file", found)
-            data = self.disk.read(fd, MAX_JOB_BYTES + 1)
+            data = self.disk.read(fd, found.st_size, MAX_JOB_BYTES)
         finally:
             self.disk.close(fd)
         return self._decoded(data, found, status, job_id)
 
     def read_held(self, descriptor: Descriptor, status: JobStatus, job_id: str) -> Copy | Bad:
-        """The copy that a held descriptor is open on."""
-        data = self.disk.read(descriptor.fd, MAX_JOB_BYTES + 1)
-        return self._decoded(data, self.disk.stat_of(descriptor.fd), status, job_id)
+        """The copy that a descriptor taken by `hold` is open on."""
+        found = descriptor.found or self.disk.stat_of(descriptor.fd)
+        data = self.disk.read(descriptor.fd, found.st_size, MAX_JOB_BYTES)
+        return self._decoded(data, found, status, job_id)
 
     def _decoded(
         self, data: bytes, found: os.stat_result, status: JobStatus, job_id: str
@@ -138,26 +139,33 @@ class Copies:
             return None
         kept = False
         try:
-            kept = self.disk.lock(descriptor.fd) and self.stands(descriptor, path)
+            if self.disk.lock(descriptor.fd):
+                descriptor.found = self.disk.stat_of(descriptor.fd)
+                kept = self._names(path, descriptor.found)
             return descriptor if kept else BUSY
         finally:
             if not kept:
                 self.close(descriptor)
 
+    def _names(self, path: str, found: os.stat_result) -> bool:
+        # Not the link count: publishing by link makes it two for a moment.
+        try:
+            return is_same(found, self.disk.stat(path))
+        except FileNotFoundError:
+            return False
+
     def stands(self, descriptor: Descriptor, path: str) -> bool:
-        """Whether `path` names the very file that is held. Not the link count: publishing by
-        link makes it two for a moment."""
+        """Whether `path` names, still, the very file that is held."""
         fd = descriptor.fd
         if fd == CLOSED:
             return False
         try:
-            return is_same(self.disk.stat_of(fd), self.disk.stat(path))
-        except FileNotFoundError:
-            return False
+            found = self.disk.stat_of(fd)
         except OSError as error:
             if error.errno == errno.EBADF:  # closed by another thread at this moment
                 return False
             raise
+        return self._names(path, found)
 
     def close(self, descriptor: Descriptor) -> None:
         """Close a held descriptor, which lets go of its lock."""

@@ -23,10 +23,12 @@ CLOSED: Final = -1
 class Descriptor:
     """One open file. ``fd`` is `CLOSED` once it is closed, here or by a fork."""
 
-    __slots__ = ("fd",)
+    __slots__ = ("fd", "found")
 
     def __init__(self, fd: int) -> None:
         self.fd = fd
+        self.found: os.stat_result | None = None
+        """What the file was when its lock was taken on an existing path."""
 
 
 class Descriptors:

@@ -55,16 +55,20 @@ class Disk:
             data = data[written:]
             written = os.write(fd, data)
 
-    def read(self, fd: int, limit: int) -> bytes:
-        """The file from its start, at most `limit` bytes."""
-        data = os.pread(fd, limit, 0)
-        if len(data) in (0, limit):
+    def read(self, fd: int, size: int, limit: int) -> bytes:
+        """The file from its start, at most `limit` bytes; `size` is what it should have.
+
+        One byte more is asked for than there should be: where it does not come, the end was
+        seen, and one call suffices.
+        """
+        data = os.pread(fd, min(size, limit) + 1, 0)
+        if len(data) <= size or len(data) > limit:
             return data
         parts = [data]
-        size = len(data)
-        while more := os.pread(fd, limit - size, size):
+        got = len(data)
+        while got <= limit and (more := os.pread(fd, limit + 1 - got, got)):
             parts.append(more)
-            size += len(more)
+            got += len(more)
         return b"".join(parts)
 
     def stat_of(self, fd: int) -> os.stat_result:

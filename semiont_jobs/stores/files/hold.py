@@ -60,7 +60,10 @@ class FileHold:
     def _move(self, job_id: str, job: AnyJob) -> None:
         try:
             data = self._moves.copies.codec.encode(job)
-            self._moves.check_standing(self.job.status, job_id, self.descriptor)
+            # Nobody who keeps the rules moves a file whose lock was just taken under its path;
+            # for one held while work went on, foreign hands are looked for.
+            if self.descriptor.found is None:
+                self._moves.check_standing(self.job.status, job_id, self.descriptor)
             if job.status == self.job.status:
                 self._rewrite(job, data)
             else:

@@ -143,7 +143,7 @@ def _check_format(layout: Layout, disk: Disk, file_mode: int) -> None:
         disk.unlink(temporary)
     fd = disk.open_to_read(layout.format)
     try:
-        text = disk.read(fd, 64).decode("ascii", "replace").strip()
+        text = disk.read(fd, 64, 64).decode("ascii", "replace").strip()
     finally:
         disk.close(fd)
     if not text.isdigit() or int(text) > FORMAT:

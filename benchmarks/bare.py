@@ -1,0 +1,93 @@
+"""The bare system-call sequence of the file store's protocol: the limit it is measured against.
+
+The same calls in the same order as `stores.files` makes them, per job and with its payload,
+as a plain loop: no model, no codec, no index, no events, no locks between threads.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from filelock import lock_descriptor
+
+FOLDERS = ("pending", "running", "complete", "failed", "cancelled")
+_OPEN = os.O_RDWR | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+_MAKE = _OPEN | os.O_CREAT | os.O_EXCL
+
+
+class BareLoop:
+    """Create, claim and complete files of given texts, and nothing else."""
+
+    def __init__(self, root: Path, *, fsync: bool) -> None:
+        self.fsync = fsync
+        self.folders = {name: str(root / name) for name in FOLDERS}
+        self.tmp = str(root / ".tmp")
+        self.cancel = str(root / ".cancel")
+        for folder in (*self.folders.values(), self.tmp, self.cancel):
+            os.makedirs(folder)
+        self.serial = 0
+
+    def create(self, name: str, data: bytes) -> None:
+        paths = [f"{folder}/{name}.json" for folder in self.folders.values()]
+        for path in paths:
+            _absent(path)
+        temporary, fd = self._write(data)
+        os.link(temporary, paths[0])
+        os.unlink(temporary)
+        for path in paths[1:]:
+            _absent(path)
+        if self.fsync:
+            os.fsync(fd)
+            self._fsync_folder("pending")
+        os.close(fd)
+
+    def claim(self, name: str, data: bytes) -> int:
+        """From pending to running; the descriptor whose lock is the claim."""
+        path = f"{self.folders['pending']}/{name}.json"
+        old = os.open(path, _OPEN)
+        lock_descriptor(old, blocking=False)
+        size = os.fstat(old).st_size
+        os.lstat(path)
+        os.pread(old, size + 1, 0)
+        for folder in FOLDERS[1:]:
+            _absent(f"{self.folders[folder]}/{name}.json")
+        _absent(f"{self.cancel}/{name}.1")
+        return self._move(name, "pending", "running", old, data)
+
+    def complete(self, name: str, held: int, data: bytes) -> None:
+        os.fstat(held)
+        os.lstat(f"{self.folders['running']}/{name}.json")
+        os.close(self._move(name, "running", "complete", held, data))
+
+    def _move(self, name: str, source: str, target: str, old: int, data: bytes) -> int:
+        path = f"{self.folders[source]}/{name}.json"
+        temporary, fd = self._write(data)
+        os.rename(temporary, f"{self.folders[target]}/{name}.json")
+        if self.fsync:
+            os.fsync(fd)
+            self._fsync_folder(target)
+        os.unlink(path)
+        os.close(old)
+        return fd
+
+    def _write(self, data: bytes) -> tuple[str, int]:
+        self.serial += 1
+        temporary = f"{self.tmp}/{self.serial}"
+        fd = os.open(temporary, _MAKE, 0o600)
+        lock_descriptor(fd, blocking=False)
+        os.write(fd, data)
+        return temporary, fd
+
+    def _fsync_folder(self, name: str) -> None:
+        fd = os.open(self.folders[name], os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        os.fsync(fd)
+        os.close(fd)
+
+
+def _absent(path: str) -> None:
+    try:
+        os.lstat(path)
+    except FileNotFoundError:
+        return
+    raise FileExistsError(path)
