@@ -147,6 +147,19 @@ class Copies:
             if not kept:
                 self.close(descriptor)
 
+    def hold_at(self, status: JobStatus, job_id: str) -> Descriptor | Busy | Bad | None:
+        """`hold` what stands under a job's name; `Bad` if it is of a kind that has no lock."""
+        return self.hold_or_bad(self.layout.path(status, job_id))
+
+    def hold_or_bad(self, path: str) -> Descriptor | Busy | Bad | None:
+        """`hold` what stands under a path; `Bad` if it is of a kind that has no lock."""
+        try:
+            return self.hold(path)
+        except OSError as error:
+            if error.errno not in OF_THE_FILE:
+                raise
+            return Bad(OF_THE_FILE[error.errno], None)
+
     def _names(self, path: str, found: os.stat_result) -> bool:
         # Not the link count: publishing by link makes it two for a moment.
         try:

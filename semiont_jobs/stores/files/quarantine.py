@@ -13,8 +13,11 @@ from typing import Final
 from semiont_jobs import fields
 from semiont_jobs.errors import abridged
 from semiont_jobs.events import Event, Hook
-from semiont_jobs.stores.files.door import Disk
-from semiont_jobs.stores.files.layout import Layout
+from semiont_jobs.model import JobStatus
+from semiont_jobs.stores.files.copies import BUSY, Bad, Copies, Copy
+from semiont_jobs.stores.files.descriptors import Descriptor
+from semiont_jobs.stores.files.door import is_regular
+from semiont_jobs.stores.files.layout import id_of
 
 _LONGEST_NAME: Final = 150
 """Characters kept of a bad entry's name: with what is added, any file system takes it."""
@@ -24,9 +27,10 @@ _UNPLAIN: Final = re.compile(r"[^A-Za-z0-9._-]")
 class Quarantine:
     """The ``.quarantine`` folder of one data directory."""
 
-    def __init__(self, disk: Disk, layout: Layout, notify: Hook, *, file_mode: int) -> None:
-        self._disk = disk
-        self._layout = layout
+    def __init__(self, copies: Copies, notify: Hook, *, file_mode: int) -> None:
+        self._copies = copies
+        self._disk = copies.disk
+        self._layout = copies.layout
         self._notify = notify
         self._file_mode = file_mode
 
@@ -53,3 +57,29 @@ class Quarantine:
             finally:
                 self._disk.close(fd)
         self._notify(Event(name="quarantined", at=at, job_id=name, job=None, reason=reason))
+
+    def put_if_bad(self, status: JobStatus, name: str, bad: Bad) -> bool:
+        """Put an entry that is no job into quarantine, once it has stood unchanged for the
+        grace time; whether there is nothing more to do about it."""
+        path = os.path.join(self._layout.folders[status], name)
+        try:
+            found = bad.found or self._disk.stat(path)
+        except FileNotFoundError:
+            return True
+        if not self._copies.is_settled_bad(path, Bad(bad.reason, found)):
+            return False
+        held = self._copies.hold_or_bad(path) if is_regular(found) else bad
+        if held is None or held == BUSY:
+            return held is None
+        try:
+            job_id = id_of(name)
+            if isinstance(held, Descriptor) and job_id is not None:
+                again = self._copies.read_held(held, status, job_id)
+                if isinstance(again, Copy):
+                    return True  # written whole meanwhile
+            self.put(path, bad.reason)
+            self._copies.forget_suspect(path)
+        finally:
+            if isinstance(held, Descriptor):
+                self._copies.close(held)
+        return True

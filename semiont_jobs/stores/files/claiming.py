@@ -1,0 +1,136 @@
+"""Claiming: from the index's next job to a running one that is held.
+
+It must not know how the index is kept. Everything is decided anew from the locked file.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import datetime
+from typing import Any
+
+from semiont_jobs import lifecycle
+from semiont_jobs.events import Event, Hook
+from semiont_jobs.model import ClaimStamp, PendingJob
+from semiont_jobs.store import Wanted
+from semiont_jobs.stores.files.copies import BUSY, Bad, Copies, Copy
+from semiont_jobs.stores.files.hold import FileHold
+from semiont_jobs.stores.files.index import Entry
+from semiont_jobs.stores.files.moves import Moves
+from semiont_jobs.stores.files.pending import Pending
+from semiont_jobs.stores.files.taking import Taking
+
+
+class Claiming:
+    """Claims jobs of one data directory."""
+
+    def __init__(self, moves: Moves, pending: Pending, taking: Taking, notify: Hook) -> None:
+        self._copies: Copies = moves.copies
+        self._moves = moves
+        self._pending = pending
+        self._taking = taking
+        self._notify = notify
+
+    def claim(
+        self, wanted: Wanted, stamp: Callable[[], ClaimStamp], now: datetime
+    ) -> FileHold | None:
+        """See `JobStore.claim`."""
+        at = now.timestamp()
+        while (entry := self._pending.take(wanted, at)) is not None:
+            hold = None
+            try:
+                hold = self._claim(entry, wanted, stamp, now)
+            finally:
+                # Whatever went wrong, the job must not be forgotten in our hand.
+                self._pending.index.give_back(entry, wanted)
+            if hold is not None:
+                return hold
+        return None
+
+    def peek(self, wanted: Wanted, now: datetime) -> PendingJob[Any] | None:
+        """See `JobStore.peek`."""
+        at = now.timestamp()
+        while (entry := self._pending.take(wanted, at)) is not None:
+            try:
+                copy = self._copies.read("pending", entry.id)
+                job = self._checked(entry, copy, wanted, now)
+            finally:
+                self._pending.index.give_back(entry, wanted)
+            if job is not None:
+                return job
+        return None
+
+    def _claim(
+        self, entry: Entry, wanted: Wanted, stamp: Callable[[], ClaimStamp], now: datetime
+    ) -> FileHold | None:
+        """Take the job in hand, or tell the index why not. Everything is decided anew from
+        the locked file."""
+        index = self._pending.index
+        held = self._copies.hold_at("pending", entry.id)
+        if held is None or isinstance(held, Bad):
+            index.forget(entry.id)
+            return None
+        if held == BUSY:
+            self._pending.postpone(entry, now.timestamp())
+            return None
+        hold = None
+        try:
+            copy = self._copies.read_held(held, "pending", entry.id)
+            job = self._checked(entry, copy, wanted, now)
+            if job is None:
+                return None
+            settled = self._moves.settle(entry.id, "pending", held, copy)
+            if settled == "busy":
+                self._pending.postpone(entry, now.timestamp())
+            elif settled == "gone":
+                index.forget(entry.id)
+            else:
+                hold = self._taking.held(held, job)
+        finally:
+            if hold is None:
+                self._copies.close(held)
+        return None if hold is None else self._begin(hold, job, stamp, now)
+
+    def _begin(
+        self,
+        hold: FileHold,
+        job: PendingJob[Any],
+        stamp: Callable[[], ClaimStamp],
+        now: datetime,
+    ) -> FileHold | None:
+        job_id = job.metadata.id
+        try:
+            if not hold.cancel_requested():
+                hold.move(lifecycle.claim(job, stamp(), now))
+                self._pending.index.forget(job_id)
+                return hold
+            # Asked of a worker that died before it could obey (C12).
+            cancelled = lifecycle.cancel(job, now)
+            hold.move(cancelled)
+        except BaseException:
+            hold.let_go()
+            raise
+        self._pending.index.forget(job_id)
+        self._notify(Event(name="cancelled", at=now, job_id=job_id, job=cancelled))
+        return None
+
+    def _checked(
+        self, entry: Entry, copy: Copy | Bad | None, wanted: Wanted, now: datetime
+    ) -> PendingJob[Any] | None:
+        """The job, if it is what the index thought and the claimer wants it; else None, and
+        the index knows better."""
+        index = self._pending.index
+        if not isinstance(copy, Copy) or not isinstance(copy.job, PendingJob):
+            index.forget(entry.id)
+            return None
+        job = copy.job
+        metadata = job.metadata
+        if metadata.run_after is not None and not metadata.is_due(now):
+            index.put(job, not_before=metadata.run_after.timestamp())
+        elif not wanted.covers(metadata.type, metadata.queue):
+            index.put(job)
+        elif wanted.accept is not None and not wanted.accept(job):
+            index.refused(entry)
+        else:
+            return job
+        return None

@@ -1,0 +1,132 @@
+"""Upkeep: the jobs of dead workers, and the removal of finished ones.
+
+It must not know what becomes of an orphan, or how long finished jobs are kept.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from datetime import datetime, timedelta
+from itertools import islice
+from typing import Final
+
+from semiont_jobs.errors import JobDecodeError, JobHeld
+from semiont_jobs.model import AnyJob, JobStatus, PendingJob, RunningJob
+from semiont_jobs.stores.files.copies import BUSY, Bad, Copies, Copy
+from semiont_jobs.stores.files.hold import FileHold
+from semiont_jobs.stores.files.layout import SUFFIX, id_of
+from semiont_jobs.stores.files.moves import Moves
+from semiont_jobs.stores.files.quarantine import Quarantine
+from semiont_jobs.stores.files.taking import Taking
+
+REMOVED_AT_ONCE: Final = 256
+"""Jobs whose files are held together while finished ones are removed: far below the usual
+limit of 1024 open files."""
+
+
+class Upkeep:
+    """Looks after one data directory."""
+
+    def __init__(self, moves: Moves, taking: Taking, quarantine: Quarantine) -> None:
+        self._copies: Copies = moves.copies
+        self._disk = moves.disk
+        self._layout = moves.layout
+        self._moves = moves
+        self._taking = taking
+        self._quarantine = quarantine
+
+    # -- upkeep --------------------------------------------------------------------------
+
+    def orphans(self, now: datetime, foreign_stale_after: timedelta) -> Iterator[FileHold]:
+        """See `JobStore.orphans`. A lock that can be taken on a running file is the proof."""
+        for name in self._disk.names(self._layout.folders["running"]):
+            job_id = id_of(name)
+            if job_id is None:
+                self._quarantine.put_if_bad("running", name, Bad("its name is no job's", None))
+            elif job_id not in self._taking.holds:
+                hold = self._orphan(job_id, now, foreign_stale_after)
+                if hold is not None:
+                    yield hold
+
+    def _orphan(
+        self, job_id: str, now: datetime, foreign_stale_after: timedelta
+    ) -> FileHold | None:
+        held = self._copies.hold_at("running", job_id)
+        if held is None or held == BUSY:
+            return None
+        if isinstance(held, Bad):
+            self._quarantine.put_if_bad("running", f"{job_id}{SUFFIX}", held)
+            return None
+        hold = None
+        try:
+            copy = self._copies.read_held(held, "running", job_id)
+            if self._moves.settle(job_id, "running", held, copy) != "stays":
+                return None
+            if isinstance(copy, Copy) and not _is_foreign(copy, now, foreign_stale_after):
+                hold = self._taking.held(held, copy.job)
+        finally:
+            if hold is None:
+                self._copies.close(held)
+        if isinstance(copy, Bad):
+            self._quarantine.put_if_bad("running", f"{job_id}{SUFFIX}", copy)
+        return hold
+
+    def remove(self, statuses: Iterable[JobStatus], before: datetime) -> list[AnyJob]:
+        """See `JobStore.remove`."""
+        removed: list[AnyJob] = []
+        for status in statuses:
+            names = iter(self._disk.names(self._layout.folders[status]))
+            while some := list(islice(names, REMOVED_AT_ONCE)):
+                removed += self._remove_some(status, some, before)
+        return removed
+
+    def _remove_some(self, status: JobStatus, names: list[str], before: datetime) -> list[AnyJob]:
+        holds: list[FileHold] = []
+        try:
+            for name in names:
+                hold = self._hold_ended(status, name, before)
+                if hold is not None:
+                    holds.append(hold)
+            if holds and self._moves.fsync:
+                # A worker's unlink of the running copy must be durable before this one, or a
+                # power cut could bring a finished job back to run again (C18).
+                for folder in self._layout.folders.values():
+                    self._disk.fsync_folder(folder)
+            for hold in holds:
+                hold.remove()
+        finally:
+            for hold in holds:
+                hold.let_go()
+        return [hold.job for hold in holds]
+
+    def _hold_ended(self, status: JobStatus, name: str, before: datetime) -> FileHold | None:
+        """Hold a finished job if it ended before that instant; look before locking it."""
+        job_id = id_of(name)
+        if job_id is None:
+            self._quarantine.put_if_bad(status, name, Bad("its name is no job's", None))
+            return None
+        copy = self._copies.read(status, job_id)
+        if isinstance(copy, Bad):
+            self._quarantine.put_if_bad(status, name, copy)
+            return None
+        if copy is None or not _ended_before(copy.job, before):
+            return None
+        try:
+            hold = self._taking.settled(status, job_id)
+        except (JobHeld, JobDecodeError):
+            return None
+        if hold is None or _ended_before(hold.job, before):
+            return hold
+        hold.let_go()
+        return None
+
+
+def _is_foreign(copy: Copy, now: datetime, stale_after: timedelta) -> bool:
+    """Whether the TypeScript package, which takes no lock, may be working on it still."""
+    if copy.job.metadata.claim is not None:
+        return False
+    return now.timestamp() - copy.found.st_mtime < stale_after.total_seconds()
+
+
+def _ended_before(job: AnyJob, before: datetime) -> bool:
+    return not isinstance(job, PendingJob | RunningJob) and job.completed_at < before
