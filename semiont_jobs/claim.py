@@ -164,7 +164,6 @@ class Claim(Generic[P, PG, R]):
         :raises JobEncodeError: JSON cannot hold the result; the claim goes on.
         :raises StoreError: the disk refused; the claim goes on, so call again.
         """
-        self._desk.codec.check(result, "result", job_id=self._job.metadata.id)
         with self._lock:
             self._require_open()
             self._flush()

@@ -5,6 +5,7 @@ It must not know which classes have such fields.
 
 from __future__ import annotations
 
+import time
 from contextvars import ContextVar, Token
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
@@ -40,7 +41,7 @@ def is_reading() -> bool:
 
 def now() -> datetime:
     """This instant, aware, in UTC, cut to milliseconds as everything stored is."""
-    return cut(datetime.now(UTC))
+    return datetime.fromtimestamp(time.time_ns() // 1_000_000 / 1000, UTC)
 
 
 def cut(instant: datetime) -> datetime:
@@ -54,6 +55,8 @@ def cut(instant: datetime) -> datetime:
 def to_instant(value: datetime) -> datetime:
     """An attrs converter: cut to milliseconds; what is no aware datetime is left to
     `check_instant`, which knows whose field it is."""
+    if type(value) is datetime and value.tzinfo is UTC and not value.microsecond % 1000:
+        return value  # as nearly all are: made by `now`, or read
     return cut(value) if isinstance(value, datetime) and value.utcoffset() is not None else value
 
 
@@ -64,6 +67,8 @@ def to_instant_or_none(value: datetime | None) -> datetime | None:
 
 def check_instant(owner: Any, attribute: Attribute[Any], value: Any) -> None:
     """An attrs validator: an aware datetime, or None where that is the default."""
+    if type(value) is datetime and value.tzinfo is UTC:
+        return
     if value is None and attribute.default is None:
         return
     if not isinstance(value, datetime) or value.utcoffset() is None:

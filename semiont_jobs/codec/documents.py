@@ -23,7 +23,7 @@ from semiont_jobs.codec.strict import (
     structure_telling,
     structure_text,
 )
-from semiont_jobs.errors import InvalidJob, JobDecodeError, JobTooLarge
+from semiont_jobs.errors import InvalidJob, JobDecodeError, JobEncodeError, JobTooLarge
 from semiont_jobs.fields import reading
 from semiont_jobs.job_types import JobType, JobTypes
 from semiont_jobs.model import JOB_CLASSES, STATUSES, AnyJob, JobMetadata, JobStatus, PendingJob
@@ -51,16 +51,26 @@ class Codec:
         )
         self._structure: Callable[[Any, Any], AnyJob] = self._converter.get_structure_hook(AnyJob)
 
-    def encode(self, job: AnyJob, *, strict: bool = False) -> bytes:
+    def encode(self, job: AnyJob, *, is_new: bool = False) -> bytes:
         """The bytes of ``JSON.stringify(job, null, 2)``.
 
-        :param strict: also refuse lone surrogates; those read from a file are kept.
+        Lone surrogates that were read from a file are kept; what is new is refused with them:
+        a new job's every text, else its progress and result.
+
+        :param is_new: nothing of the job was read from a file.
         :raises JobEncodeError: something in it JSON cannot hold; names the path.
         :raises JobTooLarge: more than 16 MiB.
         :raises InvalidJob: params of a class that is not the one of the job's type.
         """
         document = self._unstructure(job)
-        data = jsontext.write(document, job_id=job.metadata.id, strict=strict)
+        try:
+            data = jsontext.write(document, job_id=job.metadata.id)
+        except JobEncodeError:
+            if is_new:
+                raise
+            for part in ("progress", "result"):
+                jsontext.check(document.get(part), part, job_id=job.metadata.id)
+            data = jsontext.write(document, job_id=job.metadata.id, strict=False)
         if len(data) > MAX_JOB_BYTES:
             raise JobTooLarge(
                 f"its text may have at most {MAX_JOB_BYTES} bytes",

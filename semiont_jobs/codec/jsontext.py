@@ -12,6 +12,7 @@ from __future__ import annotations
 import json
 import re
 import sys
+from codecs import BOM_UTF8
 from json.encoder import encode_basestring
 from typing import Any, Final, NoReturn
 
@@ -21,13 +22,12 @@ MAX_DEPTH: Final = 200
 """Levels of nesting. Each costs one Python frame here and in whoever walks the value; with
 the default recursion limit of 1000, this leaves the caller most of its stack."""
 
+_SMALL: Final = 1 << 60
 _UNSAFE_INTEGER: Final = 10 ** (sys.int_info.default_max_str_digits - 1)
 # Python refuses to read or write integers of more digits (a denial of service otherwise).
 
 _STRINGS: Final = re.compile(rb'"(?:[^"\\]|\\.)*"', re.DOTALL)
 _NOT_BRACKETS: Final = bytes(set(range(256)) - set(b"[]{}"))
-
-_SMALL: Final = 1 << 62
 
 
 class _Unwritable(Exception):
@@ -70,7 +70,7 @@ def read(data: bytes) -> Any:
         # Most documents are shallow; only one with that many brackets can be too deep.
         if data.count(b"[") + data.count(b"{") > MAX_DEPTH:
             _check_depth(data)
-        return json.loads(data.decode("utf-8-sig"), parse_constant=_refuse_constant)
+        return _DECODER.decode(data.removeprefix(BOM_UTF8).decode("utf-8"))
     except (ValueError, RecursionError) as error:
         if isinstance(error, JobDecodeError):
             raise
@@ -79,6 +79,10 @@ def read(data: bytes) -> Any:
 
 def _refuse_constant(name: str) -> NoReturn:
     raise JobDecodeError(f"not JSON: {name}")
+
+
+# Made once: json.loads makes one at every call that has options.
+_DECODER: Final = json.JSONDecoder(parse_constant=_refuse_constant)
 
 
 def _check_depth(data: bytes) -> None:
@@ -120,17 +124,13 @@ def _object(value: dict[Any, Any], newline: str, depth: int) -> str:
     if not depth:
         raise _Unwritable
     inner = newline + "  "
-    parts = []
-    for key, item in value.items():
-        # Texts and small numbers are most of what jobs hold: one call less for each.
-        kind = type(item)
-        if kind is str:
-            text = encode_basestring(item)
-        elif kind is int and -_SMALL < item < _SMALL:
-            text = repr(item)
-        else:
-            text = _text(item, inner, depth - 1)
-        parts.append(f"{encode_basestring(key)}: {text}")
+    # Texts are most of what jobs hold: one call less for each.
+    parts = [
+        f"{encode_basestring(key)}: {encode_basestring(item)}"
+        if type(item) is str
+        else f"{encode_basestring(key)}: {_text(item, inner, depth - 1)}"
+        for key, item in value.items()
+    ]
     return "{" + inner + ("," + inner).join(parts) + newline + "}"
 
 
@@ -145,7 +145,7 @@ def _array(value: list[Any] | tuple[Any, ...], newline: str, depth: int) -> str:
 
 
 def _integer(value: int) -> str:
-    if -_UNSAFE_INTEGER < value < _UNSAFE_INTEGER:
+    if -_SMALL < value < _SMALL or -_UNSAFE_INTEGER < value < _UNSAFE_INTEGER:
         return int.__repr__(value)
     raise _Unwritable
 

@@ -89,7 +89,7 @@ class MemoryStore:
         for job in jobs:
             if job.metadata.id in records:
                 raise JobExists(job.metadata.id, "the batch has this id twice")
-            records[job.metadata.id] = self._record(job, strict=True)
+            records[job.metadata.id] = self._record(job, is_new=True)
         with self._changed:
             for job_id in records:
                 if job_id in self._records:
@@ -236,8 +236,8 @@ class MemoryStore:
 
     # -- what the holds use --------------------------------------------------------------
 
-    def _record(self, job: AnyJob, *, strict: bool = False) -> _Record:
-        text = self._codec.encode(job, strict=strict)
+    def _record(self, job: AnyJob, *, is_new: bool = False) -> _Record:
+        text = self._codec.encode(job, is_new=is_new)
         return _Record(text, self._codec.decode(text))
 
     def _put(self, hold: MemoryHold, job: AnyJob) -> AnyJob:

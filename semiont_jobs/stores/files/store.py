@@ -104,7 +104,7 @@ class FileStore:
 
     def create(self, job: PendingJob[Any]) -> None:
         """See `JobStore.create`."""
-        data = self._copies.codec.encode(job, strict=True)
+        data = self._copies.codec.encode(job, is_new=True)
         with told(job.metadata.id):
             self._moves.create(job.metadata.id, data)
         self._pending.put(job)
@@ -118,7 +118,7 @@ class FileStore:
             if job_id in batch:
                 raise JobExists(job_id, "the batch has this id twice")
             batch[job_id] = job
-            texts[job_id] = self._copies.codec.encode(job, strict=True)
+            texts[job_id] = self._copies.codec.encode(job, is_new=True)
         with told():
             create_batch(self._moves, texts)
         for job in batch.values():
