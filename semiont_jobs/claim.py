@@ -123,8 +123,9 @@ class Claim(Generic[P, PG, R]):
     ) -> None:
         """Store at once which units of the work are done, and cursors within units.
 
-        Units unite with those completed earlier; a cursor replaces the one of its key. Both
-        survive a crash, a retry and the end of the job, in ``job.metadata.completed_units``
+        Units unite with those completed earlier; a cursor (a number, a text, or a list or
+        object of such) replaces the one of its unit unless it lies before it. Both survive a
+        crash, a retry and the end of the job, in ``job.metadata.completed_units``
         and ``job.metadata.unit_cursors``.
 
         :raises ClaimLost: the job is no longer ours.
@@ -209,6 +210,7 @@ class Claim(Generic[P, PG, R]):
         with self._lock:
             self._require_open()
             until = instant_after(until_or_delay, self._desk.clock())
+            self._flush()
             waiting = lifecycle.snooze(self._job, until)
             self._end("snooze", waiting)
             self._desk.emit("snoozed", waiting)
@@ -218,6 +220,7 @@ class Claim(Generic[P, PG, R]):
         """Give the job back at once; no attempt is used."""
         with self._lock:
             self._require_open()
+            self._flush()
             waiting = lifecycle.release(self._job)
             self._end("release", waiting)
             self._desk.emit("released", waiting)
@@ -227,6 +230,7 @@ class Claim(Generic[P, PG, R]):
         """End the job as cancelled: what a worker does once its work has stopped."""
         with self._lock:
             self._require_open()
+            self._flush()
             cancelled = lifecycle.cancel(self._job, self._desk.clock())
             self._end("cancel", cancelled)
             self._desk.emit("cancelled", cancelled)

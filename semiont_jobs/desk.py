@@ -169,7 +169,10 @@ class QueueDesk:
 
     def forget(self, claim: AnyClaim) -> None:
         """A claim ended: it needs no more looking after."""
-        self._claims.pop(claim.job.metadata.id, None)
+        job_id = claim.job.metadata.id
+        # A superseded claim may end after another one of the same job began here.
+        if self._claims.get(job_id) is claim:
+            del self._claims[job_id]
 
     def _claimed(self, hold: Hold, policy: RetryPolicy | None) -> AnyClaim:
         claim: AnyClaim = Claim(self, hold, policy=policy)

@@ -171,7 +171,10 @@ def checkpoint(
     *,
     progress: Any = None,
 ) -> RunningJob[Any, Any]:
-    """running -> running with `units` united with those completed, `cursors` replaced by key.
+    """running -> running with `units` united with those completed, cursors moved forward.
+
+    A cursor is a number, a text, or a list or object of such, and is replaced whole. One that
+    lies before the stored one (compared by value, item by item) changes nothing.
 
     A `progress` that is not None goes along, so that one write serves both.
     """
@@ -181,11 +184,33 @@ def checkpoint(
     metadata = _next(
         job.metadata,
         completed_units=done + fresh,
-        unit_cursors={**job.metadata.unit_cursors, **(cursors or {})},
+        unit_cursors=_advanced(job.metadata.unit_cursors, cursors or {}),
     )
     if progress is None:
         return evolve(job, metadata=metadata)
     return evolve(job, metadata=metadata, progress=progress, extra=_carried(job.extra))
+
+
+def _advanced(stored: Mapping[str, Any], given: Mapping[str, Any]) -> dict[str, Any]:
+    forward = {
+        unit: cursor
+        for unit, cursor in given.items()
+        if unit not in stored or not _lies_before(cursor, stored[unit])
+    }
+    return {**stored, **forward}
+
+
+def _lies_before(cursor: Any, stored: Any) -> bool:
+    try:
+        return bool(_position(cursor) < _position(stored))
+    except TypeError:  # of another shape: there is no order between them
+        return False
+
+
+def _position(cursor: Any) -> tuple[Any, ...]:
+    if isinstance(cursor, Mapping):
+        return tuple(cursor.values())
+    return tuple(cursor) if isinstance(cursor, list | tuple) else (cursor,)
 
 
 def complete(job: RunningJob[Any, Any], result: Any, now: datetime) -> CompleteJob[Any, Any]:

@@ -321,7 +321,7 @@ class JobQueue(QueueDesk):
         :raises JobHeld: somebody else is moving it at this moment.
         """
         checked = job_id(id)
-        hold = self._hold_briefly_busy(checked)
+        hold = self._hold_finished(checked)
         try:
             job = hold.job
             lifecycle.require("retry", job)
@@ -395,13 +395,20 @@ class JobQueue(QueueDesk):
             claim.watch()
         return asked
 
-    def _hold_briefly_busy(self, checked: str) -> Hold:
-        """Hold a job that may be busy for a moment, because somebody settles or removes it."""
+    def _hold_finished(self, checked: str) -> Hold:
+        """Hold a finished job, which may be busy for a moment, because somebody settles or
+        removes it.
+
+        :raises InvalidTransition: it is busy because it is not finished.
+        """
 
         def take() -> Hold | None:
             try:
                 return self._store.hold(checked)
             except JobHeld:
+                job = self._store.get(checked)
+                if job is not None:
+                    lifecycle.require("retry", job)
                 return None
 
         try:

@@ -59,10 +59,7 @@ class MemoryStore:
             self._notify = notify
 
     def close(self) -> None:
-        with self._lock:
-            for record in self._records.values():
-                if record.holder is not None:
-                    record.holder.let_go()
+        # Not the holds: other queues may be open on this store. A queue ends its own first.
         self.wake()
 
     def plant(self, name: str, text: bytes) -> None:
@@ -132,19 +129,21 @@ class MemoryStore:
 
     def peek(self, wanted: Wanted, now: datetime) -> PendingJob[Any] | None:
         with self._lock:
-            return next(self._due(wanted, now), None)
+            due = self._due(wanted, now)
+            return next((job for job in due if not self._is_cancel_requested(job)), None)
 
     def _due(self, wanted: Wanted, now: datetime) -> Iterator[PendingJob[Any]]:
-        jobs = [
-            record.job
+        records = [
+            record
             for record in self._records.values()
             if record.holder is None
             and record.job.status == "pending"
             and record.job.metadata.is_due(now)
             and wanted.covers(record.job.metadata.type, record.job.metadata.queue)
         ]
-        for job in sorted(jobs, key=_claim_order):
-            if self._accepted(job, wanted.accept):
+        for record in sorted(records, key=_claim_order):
+            job = self._codec.decode(record.text)
+            if isinstance(job, PendingJob) and self._accepted(job, wanted.accept):
                 yield job
 
     def _accepted(self, job: PendingJob[Any], accept: Accept | None) -> bool:
@@ -178,7 +177,8 @@ class MemoryStore:
                 raise JobNotFound(job_id)
             if record.holder is not None:
                 raise JobHeld(job_id)
-            record.holder = MemoryHold(self, record.job)
+            # A copy of its own: the caller may change a dict in it.
+            record.holder = MemoryHold(self, self._codec.decode(record.text))
             return record.holder
 
     def request_cancel(self, job_id: str, life: str) -> bool:
@@ -249,7 +249,7 @@ class MemoryStore:
             self._records[job.metadata.id] = fresh
             if fresh.holder is None:
                 self._changed.notify_all()
-        return fresh.job
+        return self._codec.decode(fresh.text)
 
     def _let_go(self, hold: MemoryHold) -> None:
         with self._changed:
@@ -298,8 +298,8 @@ class MemoryHold:
         return self._store._is_cancel_requested(self.job)  # noqa: SLF001
 
 
-def _claim_order(job: PendingJob[Any]) -> tuple[int, datetime, datetime, str]:
-    metadata = job.metadata
+def _claim_order(record: _Record) -> tuple[int, datetime, datetime, str]:
+    metadata = record.job.metadata
     return (-metadata.priority, metadata.due, metadata.created, metadata.id)
 
 

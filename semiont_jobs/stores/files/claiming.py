@@ -16,6 +16,7 @@ from semiont_jobs.store import Wanted
 from semiont_jobs.stores.files.copies import BUSY, Bad, Copies, Copy
 from semiont_jobs.stores.files.hold import FileHold
 from semiont_jobs.stores.files.index import Entry
+from semiont_jobs.stores.files.markers import Markers
 from semiont_jobs.stores.files.moves import Moves
 from semiont_jobs.stores.files.pending import Pending
 from semiont_jobs.stores.files.taking import Taking
@@ -24,9 +25,12 @@ from semiont_jobs.stores.files.taking import Taking
 class Claiming:
     """Claims jobs of one data directory."""
 
-    def __init__(self, moves: Moves, pending: Pending, taking: Taking, notify: Hook) -> None:
+    def __init__(
+        self, moves: Moves, markers: Markers, pending: Pending, taking: Taking, notify: Hook
+    ) -> None:
         self._copies: Copies = moves.copies
         self._moves = moves
+        self._markers = markers
         self._pending = pending
         self._taking = taking
         self._notify = notify
@@ -54,6 +58,10 @@ class Claiming:
             try:
                 copy = self._copies.read("pending", entry.id)
                 job = self._checked(entry, copy, wanted, now)
+                if job is not None and self._markers.stands_for(job):
+                    # A claim would cancel it; here nothing is changed.
+                    self._pending.postpone(entry, at)
+                    job = None
             finally:
                 self._pending.index.give_back(entry, wanted)
             if job is not None:

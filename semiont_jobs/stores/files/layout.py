@@ -130,9 +130,8 @@ def _check_folder(found: os.stat_result, folder: str) -> None:
 
 def _check_format(layout: Layout, disk: Disk, file_mode: int) -> None:
     if not disk.exists(layout.format):
-        temporary = os.path.join(layout.tmp, f"format-{os.getpid()}")
-        with suppress(FileNotFoundError):
-            disk.unlink(temporary)
+        # Two threads may open the directory at once: the name is nobody else's.
+        temporary = os.path.join(layout.tmp, f"format-{os.urandom(6).hex()}")
         fd = disk.create(temporary, file_mode)
         try:
             disk.write(fd, f"{FORMAT}\n".encode())
@@ -179,7 +178,7 @@ def check_locks(layout: Layout, disk: Disk, file_mode: int) -> None:
 
     :raises UnsafeStore: it was granted, or there are no locks at all.
     """
-    path = os.path.join(layout.tmp, f"probe-{os.getpid()}-{os.urandom(4).hex()}")
+    path = os.path.join(layout.tmp, f"probe-{os.urandom(6).hex()}")
     first = disk.create(path, file_mode)
     try:
         second = disk.open(path)

@@ -61,6 +61,7 @@ class FileStore:
         self._dir_mode = dir_mode
         self._file_mode = file_mode
         self._allow_network_fs = allow_network_fs
+        self._holds: dict[str, FileHold] = {}
 
     # -- life ----------------------------------------------------------------------------
 
@@ -82,8 +83,9 @@ class FileStore:
         self._markers = Markers(disk, layout, fsync=self._fsync, file_mode=mode)
         self._moves = moves = Moves(copies, quarantine.put, fsync=self._fsync, file_mode=mode)
         self._pending = pending = Pending(copies, quarantine.put_if_bad)
-        self._taking = taking = Taking(moves, self._markers, pending)
-        self._claiming = Claiming(moves, pending, taking, notify)
+        self._holds.clear()  # after a fork these were the parent's
+        self._taking = taking = Taking(moves, self._markers, pending, self._holds)
+        self._claiming = Claiming(moves, self._markers, pending, taking, notify)
         self._upkeep = Upkeep(moves, taking, quarantine)
         self._sweeper = Sweeper(disk, layout, self.get)
         with told():
@@ -91,13 +93,13 @@ class FileStore:
 
     def close(self) -> None:
         """Let go of everything held, and wake whoever waits."""
-        for hold in list(self._taking.holds.values()):
+        for hold in list(self._holds.values()):
             hold.let_go()
         self.wake()
 
     def kill_holder(self, job_id: str) -> None:
         """Close the file of a held job as the death of its process would: for tests."""
-        hold = self._taking.holds.pop(job_id)
+        hold = self._holds.pop(job_id)
         self._copies.close(hold.descriptor)
 
     # -- creating and reading ------------------------------------------------------------

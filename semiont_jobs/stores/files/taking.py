@@ -18,12 +18,14 @@ from semiont_jobs.stores.files.pending import Pending
 class Taking:
     """Takes hold of the jobs of one data directory, and knows what this process holds."""
 
-    def __init__(self, moves: Moves, markers: Markers, pending: Pending) -> None:
+    def __init__(
+        self, moves: Moves, markers: Markers, pending: Pending, holds: dict[str, FileHold]
+    ) -> None:
         self._copies: Copies = moves.copies
         self._moves = moves
         self._markers = markers
         self._pending = pending
-        self.holds: dict[str, FileHold] = {}
+        self.holds = holds
 
     def settled(self, status: JobStatus, job_id: str) -> FileHold | None:
         """Hold the copy in one folder, if it is the true one; None: it is not, or not there.

@@ -1,0 +1,1 @@
+"""A demonstration: Semiont's six job types, run on the Python language reference."""

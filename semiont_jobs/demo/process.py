@@ -1,0 +1,53 @@
+"""One worker process of the demonstration: each of the six workers in a thread.
+
+It must not know the plan, nor that somebody may kill it.
+"""
+
+from __future__ import annotations
+
+import signal
+import sys
+import threading
+from pathlib import Path
+from typing import Final
+
+from semiont_jobs.demo.annotators import ANNOTATORS
+from semiont_jobs.demo.witness import OUTCOME, Witness
+from semiont_jobs.events import Event
+from semiont_jobs.queue import JobQueue
+
+MAX_CRASHES: Final = 100
+"""The demonstration kills workers at random: their deaths say nothing against the job."""
+
+
+def open_queue(data_dir: Path) -> JobQueue:
+    """The queue of a demonstration, with the settings that all its processes share."""
+    return JobQueue(data_dir, max_crashes=MAX_CRASHES)
+
+
+def main(data_dir: Path, threads: int) -> None:
+    """Work until SIGTERM or SIGINT, `threads` of each worker."""
+    queue = open_queue(data_dir)
+    witness = Witness(data_dir / "witness")
+
+    def tell(event: Event) -> None:
+        if event.name in ("completed", "failed"):
+            witness.saw(OUTCOME, event.job_id)
+
+    queue.subscribe(tell)
+    stop = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda _number, _frame: stop.set())
+    workers = [
+        annotator(queue, data_dir, witness) for annotator in ANNOTATORS for _ in range(threads)
+    ]
+    for worker in workers:
+        worker.start()
+    stop.wait()
+    for worker in workers:
+        worker.stop()
+    queue.close()
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]), int(sys.argv[2]))
