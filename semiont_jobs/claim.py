@@ -305,7 +305,7 @@ class Claim(Generic[P, PG, R]):
 
     def _write_progress(self) -> None:
         if self._unwritten is not None and self._ended_by is None:
-            self._store(self._unwritten)
+            self._store(lifecycle.report(self._job, self._unwritten.progress))
             self._unwritten = None
             self._desk.emit("reported", self._job)
 
@@ -321,6 +321,12 @@ class Claim(Generic[P, PG, R]):
             self._hold.move(job)
         except ClaimLost:
             self._lose()
+            raise
+        except StoreError:
+            # What was not acknowledged may stand all the same: the next revision follows it.
+            stored = self._hold.job
+            if stored.status == "running":
+                self._job = stored
             raise
         self._job = job
         self._written_at = time.monotonic()

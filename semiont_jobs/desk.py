@@ -85,6 +85,11 @@ class QueueDesk:
         self._claims = {}
         self._keeper = Keeper(self)
 
+    @property
+    def store(self) -> JobStore:
+        """Where the jobs live."""
+        return self._store
+
     # -- life ----------------------------------------------------------------------------
 
     def initialize(self) -> Self:

@@ -91,15 +91,17 @@ def rank(graph: Graph) -> list[float]:
     count = len(graph)
     if not count:
         return []
-    shares = [
-        [(neighbour, cosine / sum(links.values())) for neighbour, cosine in links.items()]
-        for links in ({**links, number: 1.0} for number, links in enumerate(graph))
-    ]
+    shares = []
+    for links in graph:
+        total = sum(links.values())
+        shares.append([(neighbour, cosine / total) for neighbour, cosine in links.items()])
     ranks = [1 / count] * count
     for _ in range(_MOST_ROUNDS):
-        following = [(1 - DAMPING) / count] * count
-        for held, links in zip(ranks, shares, strict=True):
-            for neighbour, share in links:
+        # What a sentence without neighbours holds goes to all: it must not keep it to itself.
+        alone = sum(held for held, links in zip(ranks, graph, strict=True) if not links)
+        following = [(1 - DAMPING + DAMPING * alone) / count] * count
+        for held, handed in zip(ranks, shares, strict=True):
+            for neighbour, share in handed:
                 following[neighbour] += DAMPING * held * share
         change = sum(abs(new - old) for new, old in zip(following, ranks, strict=True))
         ranks = following

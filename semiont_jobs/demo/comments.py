@@ -124,4 +124,4 @@ def _section_at(position: int, headings: Sequence[tuple[int, str]]) -> str:
 
 
 def _times(count: int) -> str:
-    return "once" if count == 1 else f"{count} times"
+    return {1: "once", 2: "twice"}.get(count, f"{count} times")

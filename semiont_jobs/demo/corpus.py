@@ -17,9 +17,9 @@ _HEADING = re.compile(r"\s*(?P<title>\S[^\n]*)\n(?P<rule>[*=])(?P=rule)+(?:\n|$)
 
 
 def documents() -> Mapping[str, str]:
-    """Every document, by resource id, in the order of the ids.
+    """Every document, by resource id, in the order of the topics' names.
 
-    About 80 documents of 30 to 15000 words: what ``help("raise")`` and the like print. The ids
+    About 80 documents of 30 to 9000 words: what ``help("raise")`` and the like print. The ids
     are the topics' names, made safe by `resource_id`.
     """
     return MappingProxyType({resource_id(topic): topics[topic] for topic in sorted(topics)})

@@ -45,7 +45,7 @@ def _pattern(source: str) -> re.Pattern[str]:
     return re.compile(source.replace(" ", r"\s+"))
 
 
-_STARRED: Final = r"\*(?P<term>[^*\n]{2,40})\*"
+_STARRED: Final = r"\*(?P<term>[^*\s][^*]{0,38}[^*\s])\*"
 _IS: Final = r"(?:(?:is|are)\b(?! (?:\w+ly )?\w+(?:ed|en)\b)|(?:means?|refers? to|defines?)\b)"
 """Not a passive: ``a *name* is looked up`` says what happens to it, not what it is."""
 _NOUNS: Final = (
@@ -74,7 +74,7 @@ _ANYWHERE: Final[tuple[tuple[DefinitionKind, re.Pattern[str]], ...]] = (
             r"\b(?:called|known as|termed|referred to as|said to be)(?: (?:an?|the))? " + _STARRED
         ),
     ),
-    ("definition", _pattern(r"\b[Tt]he term [*“\"](?P<term>[^*”\"\n]{2,40})[*”\"]")),
+    ("definition", _pattern(r"\b[Tt]he term [*“\"](?P<term>[^*”\"]{2,40})[*”\"]")),
     (
         "rule",
         _pattern(
@@ -103,7 +103,8 @@ def find_definitions(text: str) -> list[Definition]:
     ]
     first: dict[str, Definition] = {}
     for definition in sorted(found, key=lambda each: (each.start, each.kind)):
-        first.setdefault(definition.term.lower(), definition)
+        # "Strings" and "string" are one term.
+        first.setdefault(definition.term.lower().removesuffix("s"), definition)
     return list(first.values())
 
 

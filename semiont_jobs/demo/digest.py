@@ -25,6 +25,9 @@ _LONGEST_EXAMPLE: Final = 70
 
 _CODE = re.compile(r"\"(?=[^\s\"])((?:[^\"]|\"(?=\w))*?[^\s\"])\"(?!\w)")
 
+_IS_CODE = re.compile(r"[^\w\s-]|_")
+"""What no word has: a term with it is a name from code."""
+
 _MARKUP = re.compile(r"[\\`*_<|\[\]]")
 
 
@@ -75,7 +78,8 @@ def _key_passages(text: str) -> Iterator[str]:
 
 def _defined_terms(text: str) -> Iterator[str]:
     for comment in find_comments(text):
-        yield f"- **{markdown(comment.term)}**: {markdown(comment.quote)}"
+        term = f"`{comment.term}`" if _IS_CODE.search(comment.term) else f"**{comment.term}**"
+        yield f"- {term}: {markdown(comment.quote)}"
         yield f"  {markdown(comment.comment)}"
 
 

@@ -48,7 +48,7 @@ def _lines(report: Report) -> Iterator[str]:
     yield "Plan, directory and the workers' own logs compared:"
     for check, count in report.verdict.items():
         yield f"  {check:<26} {count or 'none'}"
-    yield f"{'Nothing was lost, no outcome recorded twice.' if report.is_clean else 'SOMETHING IS WRONG'}"
+    yield "Nothing was lost, no outcome recorded twice." if report.is_clean else "IT IS WRONG."
     yield ""
     yield f"The jobs stay in {report.data_dir}/jobs. Look at them:"
     yield f"  semiont-jobs --data-dir {report.data_dir} stats"

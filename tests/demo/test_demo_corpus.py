@@ -1,9 +1,9 @@
 """The documents of the demonstration are the interpreter's own, under ids that a job accepts."""
 
 import re
+from pydoc_data.topics import topics
 
 import pytest
-from pydoc_data.topics import topics
 
 from semiont_jobs.demo.corpus import documents, resource_id, title_of, titles
 

@@ -28,7 +28,8 @@ PAGE = """\
 ## Defined terms
 
 - **job**: A *job* is a piece of work that the `take` method hands to one worker only.
-  “job” is defined here in The `take` method. Used once afterwards. Used once before it is explained.
+  “job” is defined here in The `take` method. Used once afterwards. \
+Used once before it is explained.
 
 ## Names
 

@@ -12,7 +12,7 @@ A *queue* is a directory that keeps jobs until a worker takes them. This
 was so from the first day that anyone can remember here. A worker takes
 jobs from the queue and keeps them in the directory while it works.
 
-Every worker must take a lock on the jobs of the queue in the directory.
+Every worker must hold a lock on what it does, lest another one begins it.
 
 The weather in the north of the country was fine for most of July.
 The following code shows how a worker takes jobs from the queue:

@@ -60,7 +60,7 @@ def test_a_word_broken_at_its_hyphen_is_joined() -> None:
 
 
 def test_a_word_may_have_hyphens_and_apostrophes() -> None:
-    assert ["a", "non-empty", "object’s", "x"] == words_in("a non-empty object’s 3 (x)")
+    assert ["a", "non-empty", "isn\u2019t", "x"] == words_in("a non-empty isn\u2019t 3 (x)")
 
 
 @pytest.mark.parametrize(("expected", "density"), [(5, 5), (1, 0.1), (15, 15)])

@@ -8,7 +8,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from semiont_jobs.errors import JobExists
-from semiont_jobs.stores.files.descriptors import HELD
+from semiont_jobs.stores.files.copies import Copy
+from semiont_jobs.stores.files.descriptors import HELD, Descriptor
 from semiont_jobs.stores.files.moves import Moves
 
 
@@ -19,18 +20,20 @@ def create_batch(moves: Moves, texts: Mapping[str, bytes]) -> None:
     while nothing is seen yet. One ``syncfs`` serves all of them, one fsync of the folder all
     their names. After a crash a prefix stands.
 
-    :raises JobExists: one of them exists; none is created, unless it was created by somebody
-        else while this went on: then those before it stand.
+    When it raises, those published already are taken back, but for what a worker has claimed
+    in the meantime.
+
+    :raises JobExists: one of them exists.
     """
     for job_id in texts:
         moves.check_absent(job_id)
     written: list[tuple[str, str]] = []
+    published: list[str] = []
     try:
         for job_id, data in texts.items():
             written.append((job_id, _write(moves, data)))
         _make_durable(moves, [path for _job_id, path in written])
-        while written:
-            job_id, path = written[-len(written)]
+        for job_id, path in written:
             # Locked again for its publication: see `Moves.create`. Not all at once, for a
             # process may have no more than a thousand files open.
             descriptor = HELD.open(moves.disk.open, path)
@@ -38,11 +41,27 @@ def create_batch(moves: Moves, texts: Mapping[str, bytes]) -> None:
                 moves.copies.close(descriptor)
                 raise JobExists(job_id, "its file is held by another program")
             moves.publish_new(job_id, path, descriptor, durably=False)
-            written.pop(0)
-    finally:
-        for _job_id, path in written:
-            moves.discard(path)
+            published.append(job_id)
         moves.secure_folder("pending")
+    except BaseException:
+        for _job_id, path in written[len(published) :]:
+            moves.discard(path)
+        for job_id in published:
+            _take_back(moves, job_id)
+        raise
+
+
+def _take_back(moves: Moves, job_id: str) -> None:
+    """Unlink a job of a batch that is refused, unless somebody works on it already."""
+    held = moves.copies.hold_at("pending", job_id)
+    if not isinstance(held, Descriptor):
+        return
+    try:
+        copy = moves.copies.read_held(held, "pending", job_id)
+        if isinstance(copy, Copy) and copy.job.metadata.revision == 0:
+            moves.discard(moves.layout.path("pending", job_id))
+    finally:
+        moves.copies.close(held)
 
 
 def _write(moves: Moves, data: bytes) -> str:

@@ -75,8 +75,11 @@ class Claiming:
         the locked file."""
         index = self._pending.index
         held = self._copies.hold_at("pending", entry.id)
-        if held is None or isinstance(held, Bad):
+        if held is None:
             index.forget(entry.id)
+            return None
+        if isinstance(held, Bad):
+            self._pending.unreadable(entry)
             return None
         if held == BUSY:
             self._pending.postpone(entry, now.timestamp())
@@ -128,15 +131,16 @@ class Claiming:
         """The job, if it is what the index thought and the claimer wants it; else None, and
         the index knows better."""
         index = self._pending.index
-        if not isinstance(copy, Copy) or not isinstance(copy.job, PendingJob):
+        if copy is None:
             index.forget(entry.id)
+            return None
+        if isinstance(copy, Bad) or not isinstance(copy.job, PendingJob):
+            self._pending.unreadable(entry)
             return None
         job = copy.job
         metadata = job.metadata
-        if metadata.run_after is not None and not metadata.is_due(now):
-            index.put(job, not_before=metadata.run_after.timestamp())
-        elif not wanted.covers(metadata.type, metadata.queue):
-            index.put(job)
+        if not metadata.is_due(now) or not wanted.covers(metadata.type, metadata.queue):
+            self._pending.learn(job, copy.found, now.timestamp())
         elif wanted.accept is not None and not wanted.accept(job):
             index.refused(entry)
         else:

@@ -65,8 +65,14 @@ class Copies:
 
     # -- reading -------------------------------------------------------------------------
 
-    def read(self, status: JobStatus, job_id: str) -> Copy | Bad | None:
-        """The copy of a job in one folder, without a lock; None: there is none."""
+    def read(
+        self, status: JobStatus, job_id: str, *, kept_open: list[int] | None = None
+    ) -> Copy | Bad | None:
+        """The copy of a job in one folder, without a lock; None: there is none.
+
+        :param kept_open: gets the descriptor, for the caller to close. While a file is open its
+            inode number is not used again, so that it tells for sure whether it still stands.
+        """
         path = self.layout.path(status, job_id)
         try:
             fd = self.disk.open_to_read(path)
@@ -80,7 +86,10 @@ class Copies:
                 return Bad("it is not a regular file", found)
             data = self.disk.read(fd, found.st_size, MAX_JOB_BYTES)
         finally:
-            self.disk.close(fd)
+            if kept_open is None:
+                self.disk.close(fd)
+            else:
+                kept_open.append(fd)
         return self._decoded(data, found, status, job_id)
 
     def read_held(self, descriptor: Descriptor, status: JobStatus, job_id: str) -> Copy | Bad:
@@ -141,6 +150,8 @@ class Copies:
         try:
             if self.disk.lock(descriptor.fd):
                 descriptor.found = self.disk.stat_of(descriptor.fd)
+                if not is_regular(descriptor.found):
+                    raise OSError(errno.ENXIO, os.strerror(errno.ENXIO), path)
                 kept = self._names(path, descriptor.found)
             return descriptor if kept else BUSY
         finally:
@@ -188,7 +199,7 @@ class Copies:
 OF_THE_FILE: Final = {
     errno.ELOOP: "it is a symlink",
     errno.EMLINK: "it is a symlink",  # what some BSDs answer to O_NOFOLLOW
-    errno.ENXIO: "it is a socket or a device",
+    errno.ENXIO: "it is a socket, a FIFO or a device",
     errno.EISDIR: "it is a folder",
     errno.EACCES: "it cannot be opened: permission denied",
     errno.EPERM: "it cannot be opened: not permitted",

@@ -24,13 +24,24 @@ _SAFELY: Final = (
     getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_CLOEXEC", 0)
 )
 
+_PRIVATE: Final = 0o600
+"""A mode that every sane umask lets through, so that it need not be set again."""
+
 
 class Disk:
     """The primitives, each one system call (or as few as it takes)."""
 
     def create(self, path: str, mode: int) -> int:
-        """Make a new file and open it; `FileExistsError` if the name is taken."""
-        return os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | _SAFELY, mode)
+        """Make a new file with exactly that mode and open it; `FileExistsError` if the name is
+        taken."""
+        fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | _SAFELY, mode)
+        if mode != _PRIVATE:
+            try:
+                os.fchmod(fd, mode)
+            except BaseException:
+                os.close(fd)
+                raise
+        return fd
 
     def open(self, path: str) -> int:
         """Open an existing file to lock, read and move it."""
@@ -137,10 +148,6 @@ class Disk:
         """Make a folder with exactly that mode, whatever the umask; parents must exist."""
         os.mkdir(path, mode)
         os.chmod(path, mode)
-
-    def set_mode(self, fd: int, mode: int) -> None:
-        """Set the permission bits of an open file."""
-        os.fchmod(fd, mode)
 
     def close(self, fd: int) -> None:
         """Close a descriptor, and let go of its lock."""

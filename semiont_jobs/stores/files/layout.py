@@ -135,11 +135,11 @@ def _check_format(layout: Layout, disk: Disk, file_mode: int) -> None:
         fd = disk.create(temporary, file_mode)
         try:
             disk.write(fd, f"{FORMAT}\n".encode())
+            with suppress(FileExistsError):
+                disk.link(temporary, layout.format)
         finally:
             disk.close(fd)
-        with suppress(FileExistsError):
-            disk.link(temporary, layout.format)
-        disk.unlink(temporary)
+            disk.unlink(temporary)
     fd = disk.open_to_read(layout.format)
     try:
         text = disk.read(fd, 64, 64).decode("ascii", "replace").strip()

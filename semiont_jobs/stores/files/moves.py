@@ -59,8 +59,6 @@ class Moves:
         path = f"{self._temporary}{next(self._serial)}"
         descriptor = HELD.open(self.disk.create, path, self._file_mode)
         try:
-            if self._file_mode != 0o600:  # 0600 passes through every sane umask
-                self.disk.set_mode(descriptor.fd, self._file_mode)
             if not self.disk.lock(descriptor.fd):
                 raise StoreError(errno.ENOLCK, "the lock of a new file is taken", path)
             self.disk.write(descriptor.fd, data)
@@ -216,7 +214,12 @@ class Moves:
             return
         try:
             copy = self.copies.read_held(held, "pending", job.metadata.id)
-            if isinstance(copy, Bad) or copy.job.metadata.revision <= job.metadata.revision:
+            is_debris = (
+                self.copies.is_settled_bad(target, copy)
+                if isinstance(copy, Bad)
+                else copy.job.metadata.revision <= job.metadata.revision
+            )
+            if is_debris:
                 self.disk.unlink(target)
         finally:
             self.copies.close(held)

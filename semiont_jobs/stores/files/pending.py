@@ -100,6 +100,12 @@ class Pending:
             self._listing.release()
         return self.index.take(wanted, now)
 
+    def unreadable(self, entry: Entry) -> None:
+        """The job in hand cannot be read, now or for good: look again soon. Another program may
+        be rewriting it, which the folder's mtime does not tell."""
+        self.index.forget(entry.id)
+        self._has_bad = True
+
     def postpone(self, entry: Entry, now: float) -> None:
         """Somebody else holds the job in hand: try it again a little later."""
         self.index.postpone(entry, now + BUSY_DELAY)
@@ -122,8 +128,10 @@ class Pending:
                 if self._is_listing_due(IDLE_SHARE):
                     break
                 self._ticking = True
-                self._changed.wait(min(TICK, left))
-                self._ticking = False
+                try:
+                    self._changed.wait(min(TICK, left))
+                finally:
+                    self._ticking = False
             # Whoever waits on must have somebody who looks.
             self._changed.notify()
 
@@ -151,10 +159,14 @@ class Pending:
         self._listed_at = time.monotonic()
         self._listing_took = self._listed_at - begun
         self._has_bad = False
-        for key in fresh:
-            self._read(key, now)
-        for name in odd:
-            self._note_bad(name, Bad(_ODD_NAME, self._stat(name)))
+        try:
+            for key in fresh:
+                self._read(key, now)
+            for name in odd:
+                self._note_bad(name, Bad(_ODD_NAME, self._stat(name)))
+        except BaseException:
+            self._listed_mtime = -1  # what could not be read must be found again
+            raise
 
     def _replaced(self) -> list[str]:
         """Jobs that wait for their time under a name that another file has taken since: a job
@@ -185,12 +197,16 @@ class Pending:
         if isinstance(copy, Bad):
             self._note_bad(f"{key}{SUFFIX}", copy)
         elif copy is not None and isinstance(copy.job, PendingJob):
-            run_after = copy.job.metadata.run_after
-            if run_after is not None and run_after.timestamp() > now:
-                self._signatures[job_id] = (copy.found.st_ino, copy.found.st_mtime_ns)
-                self.index.put(copy.job, not_before=run_after.timestamp())
-            else:
-                self.index.put(copy.job)
+            self.learn(copy.job, copy.found, now)
+
+    def learn(self, job: PendingJob[Any], found: os.stat_result, now: float) -> None:
+        """Know a job as it was read from the file that `found` describes."""
+        run_after = job.metadata.run_after
+        if run_after is not None and run_after.timestamp() > now:
+            self._signatures[job.metadata.id] = (found.st_ino, found.st_mtime_ns)
+            self.index.put(job, not_before=run_after.timestamp())
+        else:
+            self.index.put(job)
 
     def _stat(self, name: str) -> os.stat_result | None:
         try:

@@ -22,6 +22,8 @@ made meanwhile, so in practice two or three suffice."""
 EMPTY_PASSES: Final = 3
 """Passes that find nothing before a job counts as absent, where the folder's mtime cannot
 prove it: other programs take a job out of one folder before they put it into the next."""
+LISTINGS: Final = 12
+"""Listings of a folder that changes all the time: a job must be missed by each to be missed."""
 QUIET: Final = 20_000_000
 """Nanoseconds: an mtime older than this cannot hide a change of the same clock tick."""
 LOOK_PAUSE: Final = 0.005
@@ -48,11 +50,16 @@ class Reader:
         bad: Bad | None = None
         pause = threading.Event()
         for _ in range(LOOKS):
-            moved = self._pending_mtime()
-            best, bad, is_settled = self._look(job_id)
-            if best is not None:
-                if self._still_stands(best):
+            quiet_since = self._quiet_since()
+            kept_open: list[int] = []
+            try:
+                best, bad, is_settled = self._look(job_id, kept_open)
+                if best is not None and self._still_stands(best):
                     return best.job
+            finally:
+                for fd in kept_open:
+                    self._disk.close(fd)
+            if best is not None:
                 continue
             if bad is not None:
                 if is_settled:
@@ -60,20 +67,20 @@ class Reader:
                 pause.wait(self._copies.grace / 20)
                 continue
             empty += 1
-            if empty == EMPTY_PASSES or self._proves_absence(moved):
+            if empty == EMPTY_PASSES or self._proves_absence(quiet_since):
                 return None
             pause.wait(LOOK_PAUSE)
         if bad is not None:
             raise JobDecodeError(bad.reason, job_id=job_id)
         return best.job if best else None
 
-    def _look(self, job_id: str) -> tuple[Copy | None, Bad | None, bool]:
+    def _look(self, job_id: str, kept_open: list[int]) -> tuple[Copy | None, Bad | None, bool]:
         """One pass: the highest copy, or else something bad and whether it stays so."""
         best: Copy | None = None
         bad: Bad | None = None
         is_settled = True
         for status in STATUSES:
-            copy = self._copies.read(status, job_id)
+            copy = self._copies.read(status, job_id, kept_open=kept_open)
             if isinstance(copy, Bad):
                 bad = copy
                 path = self._layout.path(status, job_id)
@@ -89,12 +96,15 @@ class Reader:
         except FileNotFoundError:
             return False
 
-    def _pending_mtime(self) -> int:
-        return self._disk.stat(self._layout.folders["pending"]).st_mtime_ns
+    def _quiet_since(self) -> int | None:
+        """The mtime of ``pending``; None if it is so recent that the next change might leave
+        the same."""
+        mtime = self._disk.stat(self._layout.folders["pending"]).st_mtime_ns
+        return mtime if time.time_ns() - mtime > QUIET else None
 
-    def _proves_absence(self, before: int) -> bool:
+    def _proves_absence(self, quiet_since: int | None) -> bool:
         """A pass misses a job that exists only if it was put into ``pending`` meanwhile."""
-        return before == self._pending_mtime() and time.time_ns() - before > QUIET
+        return quiet_since is not None and quiet_since == self._quiet_since()
 
     def jobs(self, statuses: Iterable[JobStatus]) -> Iterator[AnyJob]:
         """The jobs in these statuses, each once. Names first, contents after: a job that moves
@@ -126,19 +136,22 @@ class Reader:
         return counts
 
     def _places(self, statuses: tuple[JobStatus, ...]) -> dict[str, JobStatus | None]:
-        """Every id in these folders and where it stands; None where it stands in two."""
+        """Every id in these folders and where it stands; None where it stands in two.
+
+        Jobs move forward through the folders, in the order in which they are listed; one that
+        goes back into `pending` meanwhile may be missed. So as long as that cannot be ruled
+        out, they are listed again: all, then only those between which jobs go to and fro.
+        """
         places: dict[str, JobStatus | None] = {}
-        for _ in range(EMPTY_PASSES):
-            moved = self._pending_mtime()
-            for status in statuses:
+        for turn in range(LISTINGS):
+            quiet_since = self._quiet_since()
+            for status in statuses if turn < EMPTY_PASSES else ("pending", "running"):
                 for name in self._disk.names(self._layout.folders[status]):
                     job_id = id_of(name)
                     if job_id is not None:
                         known = places.get(job_id, status)
                         places[job_id] = status if known == status else None
-            # Jobs move forward through the folders, in the order in which they are listed;
-            # only a retry goes back, into `pending`: then list once more.
-            if len(statuses) == 1 or moved == self._pending_mtime():
+            if len(statuses) == 1 or self._proves_absence(quiet_since):
                 break
         return places
 

@@ -22,6 +22,7 @@ from semiont_jobs.stores.files.claiming import Claiming
 from semiont_jobs.stores.files.copies import Copies
 from semiont_jobs.stores.files.door import Disk
 from semiont_jobs.stores.files.hold import FileHold
+from semiont_jobs.stores.files.inspection import Inspection, inspect
 from semiont_jobs.stores.files.layout import Layout, check_file_system, check_locks, prepare
 from semiont_jobs.stores.files.markers import Markers
 from semiont_jobs.stores.files.moves import Moves
@@ -188,6 +189,11 @@ class FileStore:
         """See `JobStore.remove`."""
         with told():
             return self._upkeep.remove(statuses, before)
+
+    def inspect(self) -> Inspection:
+        """Look over the directory without changing a job: for the doctor."""
+        with told():
+            return inspect(self.layout, self._copies)
 
     # -- waiting -------------------------------------------------------------------------
 

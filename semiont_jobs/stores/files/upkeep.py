@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 from itertools import islice
 from typing import Final
 
-from semiont_jobs.errors import JobDecodeError, JobHeld
+from semiont_jobs.errors import ClaimLost, JobDecodeError, JobHeld
 from semiont_jobs.model import AnyJob, JobStatus, PendingJob, RunningJob
 from semiont_jobs.stores.files.copies import BUSY, Bad, Copies, Copy
 from semiont_jobs.stores.files.hold import FileHold
@@ -92,12 +92,10 @@ class Upkeep:
                 # power cut could bring a finished job back to run again (C18).
                 for folder in self._layout.folders.values():
                     self._disk.fsync_folder(folder)
-            for hold in holds:
-                hold.remove()
+            return [hold.job for hold in holds if _remove(hold)]
         finally:
             for hold in holds:
                 hold.let_go()
-        return [hold.job for hold in holds]
 
     def _hold_ended(self, status: JobStatus, name: str, before: datetime) -> FileHold | None:
         """Hold a finished job if it ended before that instant; look before locking it."""
@@ -119,6 +117,14 @@ class Upkeep:
             return hold
         hold.let_go()
         return None
+
+
+def _remove(hold: FileHold) -> bool:
+    try:
+        hold.remove()
+    except ClaimLost:
+        return False  # another program was first
+    return True
 
 
 def _is_foreign(copy: Copy, now: datetime, stale_after: timedelta) -> bool:

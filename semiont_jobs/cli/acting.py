@@ -1,0 +1,168 @@
+"""Commands that change jobs: enqueue, retry, cancel, cleanup, rescue.
+
+They must not know how a job is stored.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable, Iterable
+from datetime import timedelta
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+
+from semiont_jobs.cli.app import Duration, When, as_json, data_dir, each, open_queue
+from semiont_jobs.cli.text import json_line, plain
+from semiont_jobs.errors import InvalidTransition
+from semiont_jobs.ids import UserId, job_id, new_job_id
+from semiont_jobs.model import DEFAULT_USER, JobMetadata, JobStatus, PendingJob
+from semiont_jobs.queue import JobQueue
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+@click.command()
+@click.argument("type_", metavar="TYPE")
+@click.option(
+    "--params",
+    default="{}",
+    show_default=True,
+    metavar="JSON|@FILE|-",
+    help="The params: a JSON object, a file that holds one, or - for standard input.",
+)
+@click.option("--batch", is_flag=True, help="One params object a line; made durable together.")
+@click.option("--id", "id_", metavar="ID", help="Default: a new one, sortable by time.")
+@click.option("--user-id", default=DEFAULT_USER, show_default=True)
+@click.option("--queue", default="default", show_default=True)
+@click.option("--priority", type=int, default=0, show_default=True, help="-100 to 100.")
+@click.option("--run-after", type=When(), help="An ISO 8601 instant, or a time span such as 10m.")
+@click.option("--max-retries", type=int, default=3, show_default=True)
+@click.option("--timeout", type=float, help="Seconds an attempt may take.")
+@as_json
+@data_dir
+def enqueue(
+    type_: str, params: str, batch: bool, id_: str | None, as_json: bool, **metadata: Any
+) -> None:
+    """Create a job of TYPE; prints its id. Makes the data directory if there is none."""
+    if batch and id_ is not None:
+        raise click.UsageError("--id names one job, --batch makes many")
+    text = _text_of(params)
+    documents = [line for line in text.splitlines() if line.strip()] if batch else [text]
+    queue = open_queue(create=True)
+    jobs = [_new_job(queue, type_, each_, id_, metadata) for each_ in documents]
+    queue.create_jobs(jobs)
+    for job in jobs:
+        click.echo(json_line({"id": job.metadata.id}) if as_json else job.metadata.id)
+
+
+def _text_of(params: str) -> str:
+    if params == "-":
+        return sys.stdin.read()
+    return Path(params[1:]).read_text("utf-8") if params.startswith("@") else params
+
+
+def _new_job(
+    queue: JobQueue, type_: str, text: str, id_: str | None, metadata: dict[str, Any]
+) -> PendingJob[Any]:
+    try:
+        data = json.loads(text)
+    except ValueError as error:
+        raise click.UsageError(f"--params is not JSON: {error}") from error
+    if not isinstance(data, dict):
+        raise click.UsageError("--params must be a JSON object")
+    user = UserId(metadata["user_id"])
+    made = JobMetadata(
+        id=new_job_id() if id_ is None else job_id(id_), type=type_, **metadata | {"user_id": user}
+    )
+    return PendingJob(metadata=made, params=queue.codec.params(type_, data))
+
+
+@click.command()
+@click.argument("ids", metavar="ID...", nargs=-1, required=True)
+@as_json
+@data_dir
+def retry(ids: tuple[str, ...], as_json: bool) -> None:
+    """Give failed or cancelled jobs another try, with a fresh budget of retries."""
+    queue = open_queue()
+    _tell_each(each(ids, queue.retry_job), "retried", as_json=as_json)
+
+
+@click.command()
+@click.argument("ids", metavar="[ID]...", nargs=-1)
+@click.option("--all", "everything", is_flag=True, help="Every job that the filters leave.")
+@click.option("--status", type=click.Choice(("pending", "running")))
+@click.option("--type", "type_", metavar="TYPE")
+@click.option("--user-id", metavar="USER")
+@click.option("--queue", "queue_name", metavar="QUEUE")
+@as_json
+@data_dir
+def cancel(
+    ids: tuple[str, ...],
+    everything: bool,
+    status: JobStatus | None,
+    type_: str | None,
+    user_id: str | None,
+    queue_name: str | None,
+    as_json: bool,
+) -> None:
+    """Cancel waiting jobs at once; ask the work of running ones to stop."""
+    if bool(ids) == everything:
+        raise click.UsageError("name jobs, or give --all (with filters)")
+    filters = {"status": status, "type": type_, "user_id": user_id, "queue": queue_name}
+    if ids and any(filters.values()):
+        raise click.UsageError("filters go with --all")
+    queue = open_queue()
+    if ids:
+        _tell_each(each(ids, lambda one: _cancelled(queue, one)), "cancelled", as_json=as_json)
+        return
+    count = queue.cancel_jobs(status=status, type=type_, user_id=user_id, queue=queue_name)
+    click.echo(
+        json_line({"cancelled": count}) if as_json else f"{count} cancelled or asked to stop"
+    )
+
+
+def _cancelled(queue: JobQueue, id_: str) -> bool:
+    if queue.cancel_job(id_):
+        return True
+    job = queue.get_job(id_)
+    reason = "there is no such job" if job is None else f"it is {job.status} already"
+    raise InvalidTransition(id_, reason)
+
+
+@click.command()
+@click.option(
+    "--older-than", type=Duration(), required=True, help="Ended so long ago: 90s, 12h, 7d, 2w."
+)
+@click.option("--cancelled", is_flag=True, help="Cancelled jobs too.")
+@as_json
+@data_dir
+def cleanup(older_than: timedelta, cancelled: bool, as_json: bool) -> None:
+    """Remove complete and failed jobs that ended long ago."""
+    count = open_queue().cleanup_completed_jobs(older_than, cancelled=cancelled)
+    click.echo(json_line({"removed": count}) if as_json else f"{count} removed")
+
+
+@click.command()
+@as_json
+@data_dir
+def rescue(as_json: bool) -> None:
+    """Give the jobs of dead workers back to pending. Workers do this by themselves."""
+    count = open_queue().rescue_orphans()
+    click.echo(json_line({"rescued": count}) if as_json else f"{count} rescued")
+
+
+def _tell_each(rows: Iterable[dict[str, Any]], verb: str, *, as_json: bool) -> None:
+    failed = False
+    for row in rows:
+        failed = failed or not row["done"]
+        if as_json:
+            click.echo(json_line(row))
+        elif row["done"]:
+            click.echo(f"{plain(row['id'])} {verb}")
+        else:
+            click.echo(f"semiont-jobs: error: {plain(row['error'])}", err=True)
+    if failed:
+        click.get_current_context().exit(1)

@@ -1,0 +1,123 @@
+"""The command group, the options that all commands share, and the queue they open.
+
+It must not know what the commands do.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any, Final, TypeVar
+
+import click
+
+from semiont_jobs.errors import SemiontJobsError
+from semiont_jobs.queue import JobQueue
+from semiont_jobs.version import __version__
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+VARIABLE: Final = "SEMIONT_JOBS_DIR"
+
+_UNITS: Final = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
+
+
+def _remember(context: click.Context, _parameter: click.Parameter, value: Any) -> Any:
+    # The option may stand before or after the command; what stands after goes first.
+    if value is not None:
+        context.ensure_object(dict)["data_dir"] = value
+    return value
+
+
+data_dir = click.option(
+    "--data-dir",
+    metavar="DIR",
+    envvar=VARIABLE,
+    expose_value=False,
+    callback=_remember,
+    help=f"The data directory; jobs stand in its 'jobs' folder. Default: ${VARIABLE}.",
+)
+as_json = click.option("--json", "as_json", is_flag=True, help="Write JSON, for machines.")
+
+
+@click.group(
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+    no_args_is_help=True,
+)
+@click.version_option(__version__, prog_name="semiont-jobs")
+@data_dir
+def cli() -> None:
+    """A durable job queue that is a directory.
+
+    Works on any data directory, also on one of the TypeScript package, without importing the
+    application. Exit codes: 0 done, 1 failed, 2 wrong usage.
+    """
+
+
+def location() -> Path:
+    """The data directory asked for.
+
+    :raises click.UsageError: none was.
+    """
+    value = click.get_current_context().ensure_object(dict).get("data_dir")
+    if not value:
+        raise click.UsageError(f"which data directory? Give --data-dir or set {VARIABLE}")
+    return Path(value)
+
+
+def open_queue(*, create: bool = False, **settings: Any) -> JobQueue:
+    """The queue of the data directory; a missing one is made only where `create` says so."""
+    path = location()
+    if not create and not (path / "jobs").is_dir():
+        raise click.ClickException(f"there is no data directory at {path}: it has no jobs folder")
+    queue = JobQueue(path, **settings).initialize()
+    click.get_current_context().call_on_close(queue.close)
+    return queue
+
+
+class Duration(click.ParamType[timedelta]):
+    """A time span such as 90s, 30m, 12h, 7d or 2w."""
+
+    name = "duration"
+
+    def convert(self, value: Any, param: Any, ctx: Any) -> timedelta:
+        """A timedelta."""
+        if isinstance(value, timedelta):
+            return value
+        found = re.fullmatch(r"(\d{1,6})([smhdw])", value)
+        if found is None:
+            self.fail(f"{value!r} is no time span: 90s, 30m, 12h, 7d or 2w", param, ctx)
+        return timedelta(**{_UNITS[found[2]]: int(found[1])})
+
+
+class When(click.ParamType[datetime]):
+    """An ISO 8601 instant with a time zone, or a time span from now."""
+
+    name = "when"
+
+    def convert(self, value: Any, param: Any, ctx: Any) -> datetime:
+        """An aware datetime."""
+        if isinstance(value, datetime):
+            return value
+        if re.fullmatch(r"\d{1,6}[smhdw]", value):
+            return datetime.now(UTC) + Duration().convert(value, param, ctx)
+        try:
+            instant = datetime.fromisoformat(value)
+        except ValueError:
+            self.fail(f"{value!r} is neither an ISO 8601 instant nor a time span", param, ctx)
+        if instant.tzinfo is None:
+            self.fail(f"{value!r} has no time zone: add Z or an offset", param, ctx)
+        return instant
+
+
+def each(ids: tuple[str, ...], act: Callable[[str], Any]) -> list[dict[str, Any]]:
+    """Do something to every id; the first error does not keep the others from it."""
+    rows = []
+    for id_ in ids:
+        try:
+            rows.append({"id": id_, "done": bool(act(id_)), "error": None})
+        except SemiontJobsError as error:
+            rows.append({"id": id_, "done": False, "error": str(error)})
+    return rows

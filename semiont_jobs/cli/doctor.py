@@ -1,0 +1,99 @@
+"""The command that says whether a data directory is healthy: doctor.
+
+It must not mend anything.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any, Final
+
+import click
+
+from semiont_jobs.cli.app import as_json, data_dir, open_queue
+from semiont_jobs.cli.text import age, json_line, plain
+from semiont_jobs.fields import now
+from semiont_jobs.stores import FileStore
+from semiont_jobs.stores.files.inspection import Inspection
+
+LITTLE_SPACE: Final = 100 * 1024 * 1024
+"""Bytes. Below this a busy queue of small jobs fills a disk within minutes."""
+OLD: Final = 3600.0
+"""Seconds. A due job that has waited for an hour has no worker that wants it, or too few."""
+
+
+@click.command()
+@as_json
+@data_dir
+def doctor(as_json: bool) -> None:
+    """Look for trouble: locks, bad files, duplicates, orphans, old jobs, disk space.
+
+    Changes nothing. Exit codes: 0 healthy, 1 something was found, 2 it cannot be looked at.
+    """
+    queue = open_queue()
+    store = queue.store
+    if not isinstance(store, FileStore):
+        raise click.UsageError("the doctor looks at data directories")
+    found = store.inspect()
+    checks = list(_checks(found))
+    if as_json:
+        click.echo(json_line({"healthy": all(ok for ok, *_ in checks), **_figures(found)}))
+    else:
+        for ok, name, detail in checks:
+            click.echo(f"{'ok  ' if ok else 'LOOK'}  {name:<12} {plain(detail)}")
+        for path, reason in found.bad:
+            click.echo(f"      {plain(path)}: {plain(reason)}")
+    click.get_current_context().exit(0 if all(ok for ok, *_ in checks) else 1)
+
+
+def _checks(found: Inspection) -> Iterator[tuple[bool, str, str]]:
+    kept_out = "a second process is kept out"
+    yield (
+        found.locks_exclude,
+        "locks",
+        f"{kept_out if found.locks_exclude else 'a second process is NOT kept out'}"
+        f" ({found.file_system or 'unknown file system'})",
+    )
+    yield not found.bad, "files", _count(len(found.bad), "cannot be read as a job")
+    yield not found.duplicates, "duplicates", _named(found.duplicates, "in two folders")
+    yield not found.orphans, "orphans", _named(found.orphans, "with a dead worker")
+    yield not found.quarantined, "quarantine", _count(len(found.quarantined), "set aside")
+    yield not found.leftovers, "left over", _count(found.leftovers, "old files in .tmp")
+    oldest = _oldest_age(found)
+    waits = "nothing waits" if found.oldest_due is None else f"the oldest waits {_ago(found)}"
+    yield oldest is None or oldest < OLD, "pending", waits
+    free = found.free_bytes // (1024 * 1024)
+    yield found.free_bytes >= LITTLE_SPACE, "disk", f"{free:,} MiB free"
+
+
+def _oldest_age(found: Inspection) -> float | None:
+    if found.oldest_due is None:
+        return None
+    return (now() - found.oldest_due.metadata.due).total_seconds()
+
+
+def _ago(found: Inspection) -> str:
+    assert found.oldest_due is not None
+    return f"{age(found.oldest_due.metadata.due, now())} ({found.oldest_due.metadata.id})"
+
+
+def _count(count: int, what: str) -> str:
+    return f"{count or 'none'} {what}"
+
+
+def _named(ids: tuple[str, ...], what: str) -> str:
+    return f"{_count(len(ids), what)}{': ' if ids else ''}{', '.join(ids[:5])}"
+
+
+def _figures(found: Inspection) -> dict[str, Any]:
+    return {
+        "locksExclude": found.locks_exclude,
+        "fileSystem": found.file_system,
+        "bad": [{"path": path, "reason": reason} for path, reason in found.bad],
+        "duplicates": list(found.duplicates),
+        "orphans": list(found.orphans),
+        "quarantined": list(found.quarantined),
+        "leftovers": found.leftovers,
+        "oldestPendingAge": _oldest_age(found),
+        "freeBytes": found.free_bytes,
+    }

@@ -1,0 +1,171 @@
+"""Commands that only look: list, show, stats.
+
+They must not change anything.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+from rich.text import Text
+
+from semiont_jobs.cli.app import as_json, data_dir, open_queue
+from semiont_jobs.cli.text import (
+    age,
+    console,
+    document,
+    json_line,
+    plain,
+    status_text,
+    table,
+)
+from semiont_jobs.fields import now
+from semiont_jobs.model import STATUSES, AnyJob, JobStatus
+
+
+@click.command("list")
+@click.option("--status", type=click.Choice(STATUSES), help="Only jobs of this status.")
+@click.option("--type", "type_", metavar="TYPE", help="Only jobs of this type.")
+@click.option("--user-id", metavar="USER", help="Only jobs of this user.")
+@click.option("--queue", metavar="QUEUE", help="Only jobs of this named queue.")
+@click.option(
+    "--limit", type=click.IntRange(min=0), default=100, show_default=True, help="0 is none."
+)
+@click.option("--all", "everything", is_flag=True, help="No limit.")
+@click.option("--offset", type=click.IntRange(min=0), default=0, show_default=True)
+@as_json
+@data_dir
+def list_jobs(
+    status: JobStatus | None,
+    type_: str | None,
+    user_id: str | None,
+    queue: str | None,
+    limit: int,
+    everything: bool,
+    offset: int,
+    as_json: bool,
+) -> None:
+    """List jobs, newest first. With --json: one job a line, as it stands in its file."""
+    source = open_queue()
+    jobs = source.query_jobs(
+        status=status,
+        type=type_,
+        user_id=user_id,
+        queue=queue,
+        limit=None if everything else limit,
+        offset=offset,
+    )
+    if as_json:
+        for job in jobs:
+            click.echo(json_line(document(job, source.codec)))
+        return
+    at = now()
+    rows = [
+        (
+            job.metadata.id,
+            status_text(job.status),
+            job.metadata.type,
+            age(job.metadata.created, at),
+            f"{job.metadata.retry_count}/{job.metadata.max_retries}",
+            _remark(job),
+        )
+        for job in jobs
+    ]
+    if rows:
+        console().print(table(("id", "status", "type", "age", "retries", ""), rows))
+    else:
+        click.echo("no jobs")
+
+
+def _remark(job: AnyJob) -> str:
+    if job.status == "failed":
+        return job.error
+    if job.status == "running" and job.metadata.claim is not None:
+        claim = job.metadata.claim
+        return f"{claim.worker} (pid {claim.pid} on {claim.host})"
+    if job.status == "pending" and job.metadata.run_after is not None:
+        return f"due {age(job.metadata.run_after, now())}"
+    return ""
+
+
+@click.command()
+@click.argument("job_id", metavar="ID")
+@as_json
+@data_dir
+def show(job_id: str, as_json: bool) -> None:
+    """Show one job: its state, its params, and the story of its attempts."""
+    queue = open_queue()
+    job = queue.get_job(job_id)
+    if job is None:
+        raise click.ClickException(f"there is no job {job_id}")
+    if as_json:
+        click.echo(json_line(document(job, queue.codec)))
+        return
+    out = console()
+    found = document(job, queue.codec)
+    for key, value in _facts(job, found):
+        out.print(Text.assemble((f"{key:<12} ", "bold"), plain(value)))
+    for name in ("params", "progress", "result"):
+        if found.get(name):
+            out.print(Text(f"{name}", style="bold"))
+            for key, value in (
+                found[name].items() if isinstance(found[name], dict) else [("", found[name])]
+            ):
+                text = value if isinstance(value, str) else json_line(value)
+                out.print(Text(f"  {plain(key)}: {plain(text)}"))
+    _show_attempts(job, out)
+
+
+def _facts(job: AnyJob, found: dict[str, Any]) -> list[tuple[str, object]]:
+    metadata = job.metadata
+    facts: list[tuple[str, object]] = [
+        ("id", metadata.id),
+        ("status", job.status),
+        ("type", metadata.type),
+        ("user", metadata.user_id),
+        ("created", found["metadata"]["created"]),
+        ("retries", f"{metadata.retry_count} of {metadata.max_retries}"),
+    ]
+    facts += [
+        (label, found[key])
+        for key, label in (("startedAt", "started"), ("completedAt", "ended"), ("error", "error"))
+        if key in found
+    ]
+    if metadata.claim is not None:
+        claim = metadata.claim
+        facts.append(("worker", f"{claim.worker} (pid {claim.pid} on {claim.host})"))
+    if metadata.completed_units:
+        facts.append(("done units", ", ".join(metadata.completed_units)))
+    return facts
+
+
+def _show_attempts(job: AnyJob, out: Any) -> None:
+    if not job.metadata.attempts:
+        return
+    rows = [
+        (
+            attempt.number,
+            attempt.outcome,
+            f"{attempt.started_at:%Y-%m-%d %H:%M:%S}",
+            f"{(attempt.ended_at - attempt.started_at).total_seconds():.1f}s",
+            attempt.worker,
+            attempt.message or attempt.error_type or "",
+        )
+        for attempt in job.metadata.attempts
+    ]
+    out.print(table(("attempt", "outcome", "started (UTC)", "took", "worker", ""), rows))
+
+
+@click.command()
+@as_json
+@data_dir
+def stats(as_json: bool) -> None:
+    """Count the jobs in each status."""
+    found = open_queue().get_stats()
+    counts = {status: getattr(found, status) for status in STATUSES}
+    if as_json:
+        click.echo(json_line({**counts, "total": found.total}))
+        return
+    rows: list[tuple[object, object]] = [(status_text(each), counts[each]) for each in STATUSES]
+    console().print(table(("status", "jobs"), [*rows, ("all", found.total)]))

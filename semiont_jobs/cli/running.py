@@ -1,0 +1,146 @@
+"""Commands that do jobs: worker, demo.
+
+They must not know what the work is.
+"""
+
+from __future__ import annotations
+
+import importlib
+import os
+import signal
+import sys
+import threading
+import time
+from typing import Any, Final
+
+import click
+
+from semiont_jobs.cli.app import as_json, data_dir, location
+from semiont_jobs.job_types import JobType
+from semiont_jobs.queue import JobQueue
+from semiont_jobs.worker import JobWorker
+
+GIVEN_BACK: Final = 3
+"""Exit code: a job in hand was given back because it did not end within the grace time."""
+
+
+@click.command()
+@click.argument("targets", metavar="MODULE:CLASS...", nargs=-1, required=True)
+@click.option(
+    "--threads",
+    type=click.IntRange(min=1),
+    default=1,
+    show_default=True,
+    help="Workers of each class, one thread each.",
+)
+@click.option(
+    "--grace",
+    type=click.FloatRange(min=0),
+    default=60.0,
+    show_default=True,
+    help="Seconds that a job in hand has after the signal to stop.",
+)
+@data_dir
+def worker(targets: tuple[str, ...], threads: int, grace: float) -> None:
+    """Run workers until SIGTERM or Ctrl-C.
+
+    Each MODULE:CLASS is a JobWorker class; a MODULE:NAME that is a JobType is registered, so
+    that its jobs have typed params. Modules are looked for in the current directory too.
+
+    On the first signal no more jobs are claimed and those in hand may finish; a second signal,
+    or the end of the grace time, gives them back without using an attempt. Exit codes: 0
+    stopped, 3 a job was given back.
+    """
+    sys.path.insert(0, os.getcwd())
+    found = [_load(target) for target in targets]
+    types = [each for each in found if isinstance(each, JobType)]
+    classes = [each for each in found if not isinstance(each, JobType)]
+    if not classes:
+        raise click.UsageError("no worker class among these, only job types")
+    queue = JobQueue(location(), job_types=types).initialize()
+    signals = _Signals()
+    workers = [each(queue) for each in classes for _ in range(threads)]
+    for one in workers:
+        one.start()
+    names = ", ".join(sorted({one.get_worker_name() for one in workers}))
+    click.echo(f"{len(workers)} workers at work on {location()}: {names}", err=True)
+    signals.first.wait()
+    click.echo("stopping: waiting for the jobs in hand", err=True)
+    deadline = time.monotonic() + grace
+    stopped = [_stop(one, deadline, signals.second) for one in workers]
+    if not all(stopped):
+        click.echo(f"{stopped.count(False)} jobs given back", err=True)
+    queue.close()
+    click.get_current_context().exit(0 if all(stopped) else GIVEN_BACK)
+
+
+class _Signals:
+    """SIGTERM and SIGINT, counted."""
+
+    def __init__(self) -> None:
+        self.first = threading.Event()
+        self.second = threading.Event()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, self._note)
+
+    def _note(self, _number: int, _frame: object) -> None:
+        (self.second if self.first.is_set() else self.first).set()
+
+
+def _stop(one: JobWorker, deadline: float, hurry: threading.Event) -> bool:
+    """Wait for a worker's job in hand in short slices, so that a second signal is obeyed."""
+    while not one.stop(timeout=0.1):
+        if hurry.is_set() or time.monotonic() >= deadline:
+            return False
+    return True
+
+
+def _load(target: str) -> Any:
+    module_name, colon, name = target.partition(":")
+    if not colon or not module_name or not name:
+        raise click.UsageError(f"{target!r} is not of the form MODULE:CLASS")
+    try:
+        found = getattr(importlib.import_module(module_name), name)
+    except AttributeError as error:
+        raise click.ClickException(f"module {module_name} has no {name}") from error
+    except Exception as error:  # an application's module may fail with anything
+        raise click.ClickException(
+            f"cannot import {module_name}: {type(error).__name__}: {error}"
+        ) from error
+    is_worker = isinstance(found, type) and issubclass(found, JobWorker)
+    if not is_worker and not isinstance(found, JobType):
+        raise click.ClickException(f"{target} is neither a JobWorker class nor a JobType")
+    return found
+
+
+@click.command()
+@click.option(
+    "--chaos", is_flag=True, help="Kill worker processes with SIGKILL in the middle of jobs."
+)
+@click.option("--processes", type=click.IntRange(min=1), default=2, show_default=True)
+@click.option(
+    "--threads",
+    type=click.IntRange(min=1),
+    default=1,
+    show_default=True,
+    help="Threads of each of the six workers in each process.",
+)
+@as_json
+@data_dir
+def demo(chaos: bool, processes: int, threads: int, as_json: bool) -> None:
+    """Annotate the Python language reference, six jobs for each of its documents.
+
+    Default directory: ./semiont-jobs-demo, made anew; it stays. Exit codes: 0 nothing was lost
+    and no outcome recorded twice, 1 otherwise.
+    """
+    from semiont_jobs.demo.run import main
+
+    place = click.get_current_context().ensure_object(dict).get("data_dir")
+    code = main(
+        data_dir=place or "semiont-jobs-demo",
+        chaos=chaos,
+        processes=processes,
+        threads=threads,
+        json=as_json,
+    )
+    click.get_current_context().exit(code)

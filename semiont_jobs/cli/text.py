@@ -1,0 +1,101 @@
+"""Jobs as text that a terminal may show: escaped, short, aligned.
+
+It must not know where jobs come from.
+
+A job's texts may hold newlines, terminal controls, or characters that turn the direction of
+reading: none of them reaches a terminal as it is.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Sequence
+from datetime import datetime, timedelta
+from typing import Any, Final
+
+from rich import box
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from semiont_jobs.codec import Codec
+from semiont_jobs.model import AnyJob, JobStatus
+
+COLOURS: Final[dict[JobStatus, str]] = {
+    "pending": "yellow",
+    "running": "cyan",
+    "complete": "green",
+    "failed": "red",
+    "cancelled": "magenta",
+}
+
+
+def plain(text: object) -> str:
+    """`text` on one line, everything unprintable escaped."""
+    return "".join(
+        character
+        if character.isprintable()
+        else character.encode("unicode_escape", "surrogatepass").decode("ascii")
+        for character in str(text)
+    )
+
+
+def console(*, stderr: bool = False) -> Console:
+    """A console that interprets nothing in what it prints."""
+    return Console(stderr=stderr, markup=False, highlight=False, emoji=False)
+
+
+def table(headings: Sequence[str], rows: Iterable[Sequence[object]], *, title: str = "") -> Table:
+    """A table whose cells are escaped, and shortened where the terminal is narrow."""
+    made = Table(box=box.SIMPLE_HEAD, title=plain(title) or None, pad_edge=False)
+    for heading in headings:
+        made.add_column(heading, overflow="ellipsis", no_wrap=True)
+    for row in rows:
+        made.add_row(*(cell if isinstance(cell, Text) else Text(plain(cell)) for cell in row))
+    return made
+
+
+def status_text(status: JobStatus) -> Text:
+    """A status in its colour."""
+    return Text(status, style=COLOURS[status])
+
+
+def document(job: AnyJob, codec: Codec) -> Any:
+    """The job as it stands in its file."""
+    return json.loads(codec.encode(job))
+
+
+def json_line(value: Any) -> str:
+    """JSON on one line, ASCII only: safe for any terminal and any locale."""
+    return json.dumps(value)
+
+
+def age(since: datetime, now: datetime) -> str:
+    """How long ago, in one unit: 45s, 12m, 3h, 9d; a time to come with a plus before it."""
+    return span(now - since) if since <= now else f"in {span(since - now)}"
+
+
+def span(time: timedelta) -> str:
+    """A time span in one unit."""
+    seconds = int(time.total_seconds())
+    for size, unit in ((86400, "d"), (3600, "h"), (60, "m")):
+        if seconds >= 2 * size:
+            return f"{seconds // size}{unit}"
+    return f"{seconds}s"
+
+
+def progress_text(progress: object) -> str:
+    """What a progress says, in a few words: the percentage and stage where it has them."""
+    if progress is None or progress == {}:
+        return ""
+    if not isinstance(progress, dict):
+        return json.dumps(progress)
+    parts = []
+    if isinstance(progress.get("percentage"), int | float):
+        parts.append(f"{progress['percentage']:.0f}%")
+    parts += [
+        str(progress[key])
+        for key in ("stage", "message", "currentCategory", "currentEntityType")
+        if progress.get(key)
+    ]
+    return " ".join(parts) or json.dumps(progress)

@@ -1,0 +1,43 @@
+"""What tests of jobs, and of stores of your own, are made of.
+
+This module only hands names on, each imported when it is first asked for: a clock needs
+neither pytest nor hypothesis, `StoreConformance` and `ProcessConformance` need the one,
+`JobQueueMachine` the other.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any, Final
+
+if TYPE_CHECKING:
+    from semiont_jobs.testing.clock import FakeClock
+    from semiont_jobs.testing.conformance import ProcessConformance, StoreConformance
+    from semiont_jobs.testing.laws import Laws
+    from semiont_jobs.testing.machine import JobQueueMachine
+    from semiont_jobs.testing.suite import StoreHooks
+
+__all__ = [
+    "FakeClock",
+    "JobQueueMachine",
+    "Laws",
+    "ProcessConformance",
+    "StoreConformance",
+    "StoreHooks",
+]
+
+_HOMES: Final = {
+    "FakeClock": "clock",
+    "JobQueueMachine": "machine",
+    "Laws": "laws",
+    "ProcessConformance": "conformance",
+    "StoreConformance": "conformance",
+    "StoreHooks": "suite",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    home = importlib.import_module(f"{__name__}.{_HOMES[name]}")
+    return getattr(home, name)

@@ -1,0 +1,24 @@
+"""A clock that stands still until a test moves it. It must not know queues."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta, timezone
+from typing import Final
+
+START: Final = datetime(2026, 1, 1, 12, 0, tzinfo=timezone.utc)
+"""Any instant would do; a fixed one makes failures read the same every time."""
+
+
+class FakeClock:
+    """Give it as ``JobQueue(..., clock=clock)``: due times, back-offs and records follow it."""
+
+    def __init__(self, start: datetime = START) -> None:
+        self._now = start
+
+    def __call__(self) -> datetime:
+        return self._now
+
+    def advance(self, seconds: float) -> datetime:
+        """Move on by so many seconds; the new instant."""
+        self._now += timedelta(seconds=seconds)
+        return self._now

@@ -1,0 +1,558 @@
+"""Rows 1 and 11 to 15: jobs are kept whole, listed, counted, removed when told, and only then.
+
+It must not know how jobs are claimed or what becomes of them.
+"""
+
+from __future__ import annotations
+
+import threading
+from datetime import datetime, timedelta
+from typing import Any, Final
+
+from semiont_jobs import (
+    AnyJob,
+    CancelledJob,
+    CompleteJob,
+    DetectionParams,
+    InvalidJob,
+    InvalidJobId,
+    InvalidValue,
+    JobEncodeError,
+    JobExists,
+    JobMetadata,
+    JobQueue,
+    JobStats,
+    JobStatus,
+    PendingJob,
+    RunningJob,
+    entity_type,
+    evolve,
+    resource_id,
+)
+from semiont_jobs.testing.suite import Suite, at_once, eventually, ids_of, numbers, pytest, some
+
+STATUSES: Final[tuple[JobStatus, ...]] = ("pending", "running", "complete", "failed", "cancelled")
+FINISHED: Final[tuple[JobStatus, ...]] = ("complete", "failed", "cancelled")
+DETECTION: Final = DetectionParams(
+    resource_id=resource_id("doc-1"),
+    entity_types=(entity_type("Person"), entity_type("Ort")),
+)
+BROAD: Final[dict[str, Any]] = {
+    "text": 'Zürich "東京" \\ / \n\t \u2028 🎈',
+    "numbers": [0, -1, 2**53, 0.1, 1e-7, -2.5e300],
+    "nothing": None,
+    "yes": True,
+    "deep": {"list": [[], [{}], {"k": [1, [2]]}], "": "an empty key"},
+}
+"""Whatever JSON can hold, and what is commonly got wrong in it."""
+UNKNOWN: Final[dict[str, Any]] = {"tenant": {"id": 7, "tags": ["a", "é", None]}, "zone": ""}
+
+
+def same(job: AnyJob) -> tuple[object, ...]:
+    """What of a job stays the same all its life."""
+    metadata = job.metadata
+    return (metadata.id, metadata.type, metadata.user_id, metadata.created, job.params)
+
+
+class Keeping(Suite):
+    """What is created is there, whole, until it is removed."""
+
+    # -- row 1: create, get --------------------------------------------------------------
+
+    def test_a_created_job_reads_back_equal(self) -> None:
+        queue = self.queue()
+        job = self.job(params=BROAD)
+
+        queue.create_job(job)
+
+        assert queue.get_job(job.metadata.id) == job
+
+    def test_a_job_of_a_registered_type_reads_back_equal(self) -> None:
+        queue = self.queue()
+        job = self.job("detection", DETECTION)
+
+        queue.create_job(job)
+
+        assert queue.get_job(job.metadata.id) == job
+
+    def test_every_field_that_a_caller_may_set_reads_back(self) -> None:
+        queue = self.queue()
+        job = self.job(
+            id="my-Job_1",
+            user_id="someone@example.org",
+            max_retries=9,
+            queue="nightly",
+            priority=-100,
+            run_after=self.clock() + timedelta(milliseconds=1500),
+            timeout=2.5,
+        )
+
+        queue.create_job(job)
+
+        assert queue.get_job("my-Job_1") == job
+
+    def test_create_returns_the_job_as_stored(self) -> None:
+        queue = self.queue()
+
+        returned = queue.create_job(self.job(params=BROAD))
+
+        assert returned == queue.get_job(returned.metadata.id)
+
+    def test_enqueue_creates_the_job_of_its_params_class(self) -> None:
+        queue = self.queue()
+
+        created = queue.enqueue(DETECTION, run_after=5, priority=3)
+
+        job = self.stored(queue, created, PendingJob)
+        assert (job.metadata.type, job.params) == ("detection", DETECTION)
+        assert (job.metadata.priority, job.metadata.run_after) == (3, self.ago(-5))
+
+    @pytest.mark.parametrize("status", STATUSES)
+    def test_a_job_keeps_what_it_was_given_in_every_status(self, status: JobStatus) -> None:
+        queue = self.queue()
+        given = self.bring(queue, status, params=BROAD, user_id="someone")
+
+        found = some(queue.get_job(given.metadata.id))
+
+        assert found.status == status
+        assert found == given
+        assert found.params == BROAD
+        assert found.metadata.user_id == "someone"
+
+    def test_an_unknown_id_gives_none(self) -> None:
+        queue = self.queue()
+        self.put(queue)
+
+        assert queue.get_job("job-nobody-made") is None
+
+    @pytest.mark.parametrize(
+        "bad", ["../../etc/passwd", "a/b", "..", ".x", "", "a\0", "x" * 129, "é", "job\n", None, 5]
+    )
+    def test_what_cannot_be_an_id_is_refused_at_every_door(self, bad: Any) -> None:
+        queue = self.queue()
+        doors = [
+            queue.get_job,
+            queue.cancel_job,
+            queue.retry_job,
+            queue.wait_for,
+            lambda bad: JobMetadata(id=bad, type="task"),
+        ]
+
+        for door in doors:
+            with pytest.raises(InvalidJobId):
+                door(bad)
+
+    @pytest.mark.parametrize("status", STATUSES)
+    def test_an_id_that_exists_in_any_status_is_refused(self, status: JobStatus) -> None:
+        queue = self.queue()
+        before = self.bring(queue, status)
+
+        with pytest.raises(JobExists):
+            self.put(queue, id=before.metadata.id, params={"other": True})
+
+        assert queue.get_job(before.metadata.id) == before
+        assert queue.get_stats().total == 1
+
+    def test_a_batch_is_created_in_order(self) -> None:
+        queue = self.queue()
+        batch = [self.job(params={"n": n}) for n in range(8)]
+
+        queue.create_jobs(batch)
+
+        claimed = [self.claim(queue).job.metadata.id for _ in batch]
+        assert claimed == ids_of(batch)
+
+    def test_a_batch_with_an_id_that_exists_creates_nothing(self) -> None:
+        queue = self.queue()
+        before = self.bring(queue, "complete")
+        batch = [self.job(), self.job(id=before.metadata.id), self.job()]
+
+        with pytest.raises(JobExists):
+            queue.create_jobs(batch)
+
+        assert queue.query_jobs() == [before]
+
+    def test_a_batch_that_has_an_id_twice_creates_nothing(self) -> None:
+        queue = self.queue()
+        twice = self.job()
+
+        with pytest.raises(JobExists):
+            queue.create_jobs([self.job(), twice, twice])
+
+        assert queue.query_jobs() == []
+
+    def test_an_empty_batch_is_legal(self) -> None:
+        queue = self.queue()
+
+        assert queue.create_jobs([]) == []
+
+    @pytest.mark.parametrize(
+        "bad", [float("nan"), float("inf"), {1, 2}, b"bytes", "\ud800", object()]
+    )
+    def test_params_that_json_cannot_hold_are_refused_and_nothing_is_stored(self, bad: Any) -> None:
+        queue = self.queue()
+        job = self.job(params={"pages": [1, bad]})
+
+        with pytest.raises(JobEncodeError) as refused:
+            queue.create_jobs([self.job(), job])
+
+        assert refused.value.path == "params.pages[1]"
+        assert refused.value.job_id == job.metadata.id
+        assert queue.get_stats().total == 0
+
+    def test_params_of_another_class_than_the_type_has_are_refused(self) -> None:
+        queue = self.queue()
+
+        with pytest.raises(InvalidJob):
+            self.put(queue, "detection", {"resourceId": "doc-1"})
+
+        assert queue.get_stats().total == 0
+
+    def test_what_a_caller_does_to_its_own_copy_changes_nothing_stored(self) -> None:
+        queue = self.queue()
+        given = self.put(queue, params={"pages": [1, 2]})
+        given.params["pages"].append("mine")
+        some(queue.get_job(given.metadata.id)).params["pages"].append("read")
+        some(queue.poll_next_pending_job()).params["pages"].append("seen")
+
+        claim = self.claim(queue)
+
+        assert claim.job.params == {"pages": [1, 2]}
+
+    def test_of_many_creators_of_one_id_one_wins(self) -> None:
+        queue, other = self.queue(), self.another()
+        jobs = [self.job(id="wanted", params={"n": n}) for n in range(8)]
+
+        def create(queue: JobQueue, job: PendingJob[Any]) -> PendingJob[Any] | None:
+            try:
+                return queue.create_job(job)
+            except JobExists:
+                return None
+
+        answers = at_once(
+            [
+                lambda job=job, queue=(queue, other)[n % 2]: create(queue, job)
+                for n, job in enumerate(jobs)
+            ]
+        )
+
+        winners = [job for job in answers if job is not None]
+        assert [queue.get_job("wanted")] == winners
+
+    # -- row 11: list --------------------------------------------------------------------
+
+    @pytest.mark.parametrize("status", STATUSES)
+    def test_a_list_is_filtered_by_status(self, status: JobStatus) -> None:
+        queue = self.queue()
+        jobs = {each: self.bring(queue, each) for each in STATUSES}
+
+        assert queue.query_jobs(status=status) == [jobs[status]]
+
+    def test_a_list_is_filtered_by_type_user_and_queue_together(self) -> None:
+        queue = self.queue()
+        wanted = self.put(queue, "a", user_id="ann", queue="q")
+        self.put(queue, "b", user_id="ann", queue="q")
+        self.put(queue, "a", user_id="bob", queue="q")
+        self.put(queue, "a", user_id="ann", queue="p")
+
+        assert len(queue.query_jobs(type="a")) == 3
+        assert len(queue.query_jobs(user_id="ann")) == 3
+        assert len(queue.query_jobs(queue="q")) == 3
+        assert queue.query_jobs(type="a", user_id="ann", queue="q") == [wanted]
+        assert queue.query_jobs(status="complete", type="a") == []
+
+    def test_a_list_is_newest_first_and_ties_by_id(self) -> None:
+        queue = self.queue()
+        for name, age in [("c", 5), ("b", 5), ("z", 9), ("a", 1), ("d", 5)]:
+            self.put(queue, id=name, created=self.ago(age))
+        queue.cancel_job("c")
+
+        assert ids_of(queue.query_jobs()) == ["a", "b", "c", "d", "z"]
+
+    def test_a_list_has_a_hundred_jobs_unless_told_otherwise(self) -> None:
+        queue = self.queue()
+        made = queue.create_jobs([self.job(id=f"job-{n:03}") for n in range(130)])
+
+        assert ids_of(queue.query_jobs()) == ids_of(made[:100])
+        assert ids_of(queue.query_jobs(limit=None)) == ids_of(made)
+        assert ids_of(queue.query_jobs(limit=7, offset=120)) == ids_of(made[120:127])
+        assert ids_of(queue.query_jobs(limit=None, offset=128)) == ids_of(made[128:])
+        assert queue.query_jobs(limit=0) == []
+
+    @pytest.mark.parametrize(
+        "page", [{"limit": -1}, {"offset": -1}, {"limit": 2.0}, {"limit": True}, {"offset": None}]
+    )
+    def test_a_page_that_cannot_be_is_refused(self, page: dict[str, Any]) -> None:
+        queue = self.queue()
+
+        with pytest.raises(InvalidValue):
+            queue.query_jobs(**page)
+
+    def test_a_status_that_there_is_not_is_refused(self) -> None:
+        queue = self.queue()
+
+        with pytest.raises(InvalidValue):
+            queue.query_jobs(status="completed")  # type: ignore[arg-type]
+
+    def test_a_list_has_every_job_once_while_jobs_move(self) -> None:
+        queue, mover = self.queue(), self.another()
+        made = sorted(ids_of(queue.create_jobs([self.job(max_retries=10**6) for _ in range(12)])))
+        stop = threading.Event()
+
+        def move() -> None:
+            while not stop.is_set():
+                self.later(10)
+                claim = mover.claim_next_job()
+                if claim is None:
+                    continue
+                job_id = claim.job.metadata.id
+                claim.fail("again")
+                if mover.cancel_job(job_id):
+                    mover.retry_job(job_id)
+
+        def look() -> list[list[str]]:
+            try:
+                return [sorted(ids_of(queue.query_jobs(limit=None))) for _ in range(60)]
+            finally:
+                stop.set()
+
+        seen = at_once([look, lambda: move() or []])[0]  # type: ignore[func-returns-value]
+
+        assert seen == [made] * 60
+
+    # -- row 12: stats -------------------------------------------------------------------
+
+    def test_an_empty_queue_counts_nothing(self) -> None:
+        assert self.queue().get_stats() == JobStats()
+
+    def test_stats_count_each_status(self) -> None:
+        queue = self.queue()
+        for count, status in enumerate(STATUSES, start=1):
+            for _ in range(count):
+                self.bring(queue, status)
+
+        stats = queue.get_stats()
+
+        assert numbers(stats) == (1, 2, 3, 4, 5)
+        assert stats.total == 15
+
+    def test_stats_equal_what_a_list_shows(self) -> None:
+        queue = self.queue()
+        for status in (*STATUSES, "failed", "running"):
+            self.bring(queue, status)  # type: ignore[arg-type]
+
+        listed = [len(queue.query_jobs(status=status, limit=None)) for status in STATUSES]
+
+        assert list(numbers(queue.get_stats())) == listed
+
+    # -- row 13: retention ---------------------------------------------------------------
+
+    def test_finished_jobs_older_than_the_cutoff_are_removed(self) -> None:
+        queue = self.queue()
+        old = [self.bring(queue, status) for status in ("complete", "failed")]  # type: ignore[arg-type]
+        self.later(100)
+        new = self.bring(queue, "complete")
+        self.later(100)
+
+        removed = queue.cleanup_completed_jobs(timedelta(seconds=150))
+
+        assert removed == 2
+        assert [queue.get_job(job.metadata.id) for job in old] == [None, None]
+        assert queue.query_jobs() == [new]
+
+    @pytest.mark.parametrize("status", ["pending", "running"])
+    def test_an_unfinished_job_is_never_removed(self, status: JobStatus) -> None:
+        queue = self.queue()
+        job = self.bring(queue, status, created=datetime.fromisoformat("2001-01-01T00:00:00Z"))
+        self.later(10**6)
+
+        removed = queue.cleanup_completed_jobs(self.clock(), cancelled=True)
+
+        assert removed == 0
+        assert queue.get_job(job.metadata.id) == job
+
+    def test_a_job_waiting_for_its_next_attempt_is_not_removed(self) -> None:
+        queue = self.queue()
+        waiting = self.held(queue).fail("again")
+        self.later(10**6)
+
+        assert queue.cleanup_completed_jobs(timedelta()) == 0
+        assert queue.get_job(waiting.metadata.id) == waiting
+
+    def test_a_job_that_ended_at_the_cutoff_stays(self) -> None:
+        queue = self.queue()
+        job = self.bring(queue, "complete")
+
+        assert queue.cleanup_completed_jobs(self.clock()) == 0
+        assert queue.get_job(job.metadata.id) == job
+
+    def test_a_job_old_by_its_creation_but_just_ended_stays(self) -> None:
+        queue = self.queue()
+        job = self.bring(queue, "complete", created=self.ago(10**6))
+
+        assert queue.cleanup_completed_jobs(timedelta(seconds=5)) == 0
+        assert queue.get_job(job.metadata.id) == job
+
+    def test_cancelled_jobs_are_removed_only_when_asked_for(self) -> None:
+        queue = self.queue()
+        job = self.bring(queue, "cancelled")
+        self.later(1)
+
+        assert queue.cleanup_completed_jobs(self.clock()) == 0
+        assert self.stored(queue, job, CancelledJob) == job
+        assert queue.cleanup_completed_jobs(self.clock(), cancelled=True) == 1
+        assert queue.get_job(job.metadata.id) is None
+
+    @pytest.mark.parametrize("bad", [datetime(2026, 1, 1), 5, "yesterday", None])  # noqa: DTZ001 - naive is the point
+    def test_a_cutoff_that_is_no_instant_is_refused(self, bad: Any) -> None:
+        queue = self.queue()
+        self.bring(queue, "complete")
+
+        with pytest.raises(InvalidValue):
+            queue.cleanup_completed_jobs(bad)
+
+        assert queue.get_stats().complete == 1
+
+    def test_two_cleaners_remove_each_job_once(self) -> None:
+        queue, other = self.queue(), self.another()
+        for _ in range(20):
+            self.bring(queue, "complete")
+        kept = self.bring(queue, "pending")
+        self.later(1)
+        cutoff = self.clock()
+
+        removed = at_once(
+            [lambda each=each: each.cleanup_completed_jobs(cutoff) for each in (queue, other) * 2]
+        )
+
+        assert sum(removed) == 20
+        assert queue.query_jobs() == [kept]
+
+    def test_the_id_of_a_removed_job_is_free(self) -> None:
+        queue = self.queue()
+        job = self.bring(queue, "complete")
+        self.later(1)
+        queue.cleanup_completed_jobs(self.clock())
+
+        again = self.put(queue, id=job.metadata.id, params={"second": True})
+
+        assert queue.query_jobs() == [again]
+
+    # -- row 14: restart -----------------------------------------------------------------
+
+    def test_a_second_queue_object_sees_everything(self) -> None:
+        queue = self.queue()
+        jobs = [self.bring(queue, status, params=BROAD) for status in STATUSES]
+
+        other = self.another()
+
+        assert [other.get_job(job.metadata.id) for job in jobs] == jobs
+        assert numbers(other.get_stats()) == (1, 1, 1, 1, 1)
+
+    def test_a_second_queue_object_sees_what_the_first_did_since(self) -> None:
+        queue, other = self.queue(), self.another()
+        assert other.claim_next_job() is None
+
+        job = self.put(queue)
+
+        assert other.get_job(job.metadata.id) == job
+        assert self.claim(other).job.metadata.id == job.metadata.id
+        assert self.stored(queue, job, RunningJob).metadata.claim is not None
+
+    def test_a_closed_queue_leaves_everything_behind_and_gives_its_claims_back(self) -> None:
+        queue = self.queue()
+        done = self.bring(queue, "complete")
+        claim = self.held(queue)
+        claim.checkpoint(["first"])
+
+        queue.close()
+
+        other = self.another()
+        again = self.stored(other, claim.job, PendingJob)
+        assert other.get_job(done.metadata.id) == done
+        assert again.metadata.completed_units == ("first",)
+        assert (again.metadata.retry_count, again.metadata.crash_count) == (0, 0)
+
+    def test_closing_one_queue_object_leaves_the_claims_of_another_alone(self) -> None:
+        queue, other = self.queue(), self.another()
+        claim = self.held(queue)
+        other.initialize()
+
+        other.close()
+
+        assert self.another().rescue_orphans() == 0
+        assert claim.complete({"pages": 1}).status == "complete"
+
+    def test_a_closed_queue_can_be_used_again(self) -> None:
+        queue = self.queue()
+        job = self.put(queue)
+        queue.close()
+
+        claim = self.claim(queue)
+
+        assert claim.job.metadata.id == job.metadata.id
+
+    # -- row 15: unknown data ------------------------------------------------------------
+
+    def test_types_and_keys_nobody_knows_survive_any_number_of_transitions(self) -> None:
+        queue = self.queue()
+        job = evolve(
+            self.job("from-the-future", BROAD, extra=UNKNOWN), extra={"note": {"kept": [1]}}
+        )
+        queue.create_job(job)
+
+        seen = self.walk(queue, job)
+
+        assert [same(each) for each in seen] == [same(job)] * len(seen)
+        assert [each.metadata.extra for each in seen] == [UNKNOWN] * len(seen)
+        assert [each.extra for each in seen] == [{"note": {"kept": [1]}}] * len(seen)
+
+    def test_keys_that_a_params_class_does_not_know_survive_any_number_of_transitions(
+        self,
+    ) -> None:
+        queue = self.queue()
+        extra = {"params": {"futureOption": {"deep": [1, None]}}}
+        job = evolve(self.job("detection", DETECTION, extra=UNKNOWN), extra=extra)
+        queue.create_job(job)
+
+        seen = self.walk(queue, job)
+
+        assert [same(each) for each in seen] == [same(job)] * len(seen)
+        assert [each.metadata.extra for each in seen] == [UNKNOWN] * len(seen)
+        assert [each.extra for each in seen] == [extra] * len(seen)
+
+    def walk(self, queue: JobQueue, job: PendingJob[Any]) -> list[AnyJob]:
+        """Through every transition there is; the job as stored after each."""
+        job_id = job.metadata.id
+        seen: list[AnyJob] = []
+
+        def look() -> None:
+            seen.append(some(queue.get_job(job_id)))
+
+        look()
+        claim = self.claim(queue)
+        look()
+        claim.report(None)
+        look()
+        claim.checkpoint(["unit"])
+        look()
+        claim.fail("again")
+        look()
+        self.later(10)
+        self.claim(queue).snooze(10)
+        look()
+        self.later(10)
+        self.claim(queue).release()
+        look()
+        self.die(queue, self.claim(queue))
+        look()
+        queue.cancel_job(job_id)
+        look()
+        queue.retry_job(job_id)
+        look()
+        claim = self.claim(queue)
+        queue.update_job(claim.job)
+        claim.complete()
+        look()
+        eventually(lambda: isinstance(queue.get_job(job_id), CompleteJob))
+        return seen

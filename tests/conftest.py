@@ -1,0 +1,55 @@
+"""What the tests of the core share: a clock that stands still, queues that are closed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import settings
+
+from semiont_jobs import JobQueue
+from semiont_jobs.testing import FakeClock
+
+# A busy machine is slow now and then; that is no failure. What failed is printed, so nothing
+# need be remembered in the directory of whoever ran the tests.
+settings.register_profile("semiont-jobs", deadline=None, database=None)
+settings.load_profile("semiont-jobs")
+
+
+@pytest.fixture
+def clock() -> FakeClock:
+    return FakeClock()
+
+
+@pytest.fixture(params=["memory", "files"])
+def make_queue(
+    request: pytest.FixtureRequest, tmp_path: Path, clock: FakeClock
+) -> Iterator[Callable[..., JobQueue]]:
+    """Makes queues on this test's place, in memory or in a directory; closes them."""
+    place: dict[str, Any] = {"data_dir": "memory:"}
+    if request.param == "files":
+        place = {"data_dir": tmp_path / "data", "fsync": False}
+    made: list[JobQueue] = []
+
+    def make(**options: Any) -> JobQueue:
+        made.append(JobQueue(**{**place, "clock": clock, **options}))
+        return made[-1]
+
+    yield make
+    for queue in made:
+        queue.close()
+
+
+@pytest.fixture
+def queue(make_queue: Callable[..., JobQueue]) -> JobQueue:
+    """A queue on either store, on a clock that stands still."""
+    return make_queue()
+
+
+@pytest.fixture
+def memory(clock: FakeClock) -> Iterator[JobQueue]:
+    """A queue in memory, on a clock that stands still."""
+    with JobQueue("memory:", clock=clock) as queue:
+        yield queue

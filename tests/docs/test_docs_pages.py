@@ -1,0 +1,256 @@
+"""Every code block of the documentation runs as it is written.
+
+A page is a program. Its ``python`` blocks run top to bottom in one namespace, in a process
+and an empty directory of their own; what they print is compared with the ``text`` blocks of
+class ``output`` that follow them. A block with a caption is a file of that name. Blocks of
+``console`` are typed into one shell, after the page's Python; a command that only looks is
+typed again until it shows what the page says, as a reader would. In what is printed, ``...``
+stands for anything.
+"""
+
+from __future__ import annotations
+
+import doctest
+import os
+import re
+import shlex
+import signal
+import subprocess
+import sys
+import sysconfig
+import textwrap
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+DOCS = ROOT / "docs"
+PAGES = sorted(path.relative_to(DOCS).as_posix() for path in DOCS.rglob("*.rst"))
+PATIENCE = 60.0
+LOOKING = ("semiont-jobs list", "semiont-jobs show", "semiont-jobs stats", "ls", "cat")
+
+
+class Block(NamedTuple):
+    """One code block: where its text begins, its language, its options and its text."""
+
+    line: int
+    language: str
+    options: dict[str, str]
+    text: str
+
+    @property
+    def is_output(self) -> bool:
+        return self.options.get("class") == "output"
+
+    @property
+    def file(self) -> str | None:
+        return self.options.get("caption")
+
+
+def blocks_of(page: Path) -> Iterator[Block]:
+    """The code blocks of a page, in order."""
+    lines = page.read_text(encoding="utf-8").splitlines()
+    for number, line in enumerate(lines):
+        directive = re.fullmatch(r"( *)\.\. code-block:: (\S+)", line)
+        if directive is None:
+            continue
+        margin = len(directive[1])
+        end = number + 1
+        while end < len(lines) and (
+            not lines[end].strip() or len(lines[end]) - len(lines[end].lstrip()) > margin
+        ):
+            end += 1
+        begin, options = number + 1, {}
+        while begin < end and (option := re.fullmatch(r" *:(\w+): (.*)", lines[begin])):
+            options[option[1]] = option[2]
+            begin += 1
+        text = textwrap.dedent("\n".join(lines[begin:end])).strip("\n")
+        while begin < end and not lines[begin].strip():
+            begin += 1
+        yield Block(begin, directive[2], options, text + "\n")
+
+
+def same(wanted: str, got: str) -> bool:
+    return doctest.OutputChecker().check_output(
+        wanted.strip() + "\n", got.strip() + "\n", doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE
+    )
+
+
+def script_of(blocks: list[Block]) -> str:
+    """The page's Python, every line where it stands in the page: tracebacks point there."""
+    script: list[str] = []
+    for block in blocks:
+        script += [""] * (block.line - len(script))
+        if block.is_output:
+            script.append("print('\\x1e', flush=True)")
+        elif block.language == "python" and block.file is None:
+            script += block.text.splitlines()
+    return "\n".join(script)
+
+
+def write_files(blocks: list[Block], folder: Path) -> None:
+    for block in blocks:
+        if block.file is not None:
+            path = folder / block.file
+            path.parent.mkdir(exist_ok=True)
+            path.write_text(block.text, encoding="utf-8")
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_a_page_s_blocks_are_all_of_a_kind_that_is_checked(page: str) -> None:
+    kinds = {("output" if block.is_output else block.language) for block in blocks_of(DOCS / page)}
+
+    assert kinds <= {"python", "console", "output", "json"}
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_a_page_s_python_runs_and_prints_what_the_page_says(page: str, tmp_path: Path) -> None:
+    blocks = [b for b in blocks_of(DOCS / page) if b.is_output or b.language == "python"]
+    write_files(blocks, tmp_path)
+
+    run = subprocess.run(
+        [sys.executable, "-W", "error", "-c", _RUNNER, str(DOCS / page), script_of(blocks)],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": f"{ROOT}:{tmp_path}"},
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE,
+        check=False,
+    )
+
+    assert run.stderr == ""
+    assert run.returncode == 0
+    printed = run.stdout.split("\x1e\n")
+    wanted = [block.text for block in blocks if block.is_output] + [""]
+    assert [w if same(w, p) else p for w, p in zip(wanted, printed, strict=True)] == wanted
+
+
+# The script is compiled under the page's own name, and its exit waits for the page's workers.
+_RUNNER = "import sys; exec(compile(sys.argv[2], sys.argv[1], 'exec'), {'__name__': '__main__'})"
+
+
+def pages_with(language: str) -> list[str]:
+    return [page for page in PAGES if any(b.language == language for b in blocks_of(DOCS / page))]
+
+
+class Shell:
+    """One shell in a directory, with this library's command where `pip install` puts it."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        environment = {
+            key: value for key, value in os.environ.items() if not key.startswith("SEMIONT")
+        }
+        self._bash = subprocess.Popen(
+            ["bash", "--noprofile", "--norc"],
+            cwd=folder,
+            env={**environment, "COLUMNS": "100", "NO_COLOR": "1", "TERM": "dumb"},
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            start_new_session=True,
+        )
+        self._serial = 0
+        self._jobs: set[int] = set()
+        self.run("set -m")  # job control, as at a terminal
+        self.run(f"PATH={shlex.quote(str(Path(sys.executable).parent))}:$PATH")
+        self._install(folder / ".bin")
+        self.run(f"PATH={shlex.quote(str(folder / '.bin'))}:$PATH")
+
+    def run(self, command: str) -> str:
+        """Type a command; what it prints until the next prompt."""
+        self._serial += 1
+        mark = f"--{self._serial}-done--"
+        assert self._bash.stdin is not None
+        assert self._bash.stdout is not None
+        self._bash.stdin.write(f"{command}\necho $(jobs -p) {mark}\n")
+        self._bash.stdin.flush()
+        watchdog = threading.Timer(PATIENCE, self.kill)
+        watchdog.start()
+        printed = []
+        for line in self._bash.stdout:
+            end = re.fullmatch(rf"(.*?)([0-9 ]*){mark}\n", line)
+            if end is not None:
+                watchdog.cancel()
+                self._jobs.update(int(pid) for pid in end[2].split())
+                return "".join([*printed, end[1]])
+            # What a shell that is no terminal tells of a killed job, whenever it notices.
+            if not re.match(r"bash: line \d+: +\d+ Killed", line):
+                printed.append(line)
+        raise AssertionError(f"{command!r} hung or ended the shell: {''.join(printed)}")
+
+    def pip_install(self, command: str) -> None:
+        """What ``pip install`` does here: the active environment gets this very library.
+
+        The packages are this interpreter's, so that the test needs no network.
+        """
+        assert re.search(r"""install (--\S+ )*['"]?semiont_jobs(\[cli\])?['"]?$""", command)
+        environment = Path(self.run("echo $VIRTUAL_ENV").strip())
+        [packages] = environment.glob("lib/python3*/site-packages")
+        paths = [str(ROOT), sysconfig.get_path("purelib"), sysconfig.get_path("platlib")]
+        (packages / "semiont_jobs.pth").write_text("\n".join(dict.fromkeys(paths)) + "\n")
+        self._install(environment / "bin")
+
+    def _install(self, folder: Path) -> None:
+        folder.mkdir(exist_ok=True)
+        script = folder / "semiont-jobs"
+        script.write_text(f'#!/bin/sh\nPYTHONPATH={ROOT} exec python -m semiont_jobs "$@"\n')
+        script.chmod(0o755)
+
+    def kill(self) -> None:
+        """End the shell and whatever it started; under job control each has a group of its own."""
+        for group in (*self._jobs, self._bash.pid):
+            with suppress(ProcessLookupError):
+                os.killpg(group, signal.SIGKILL)
+
+    def close(self) -> None:
+        if self._bash.poll() is None:
+            self.kill()
+        self._bash.communicate()
+
+
+@pytest.mark.parametrize("page", pages_with("console"))
+def test_a_page_s_commands_print_what_the_page_says(page: str, tmp_path: Path) -> None:
+    blocks = list(blocks_of(DOCS / page))
+    shell = Shell(tmp_path)
+    try:
+        for block in blocks:
+            write_files([block], tmp_path)
+            if block.language != "console":
+                continue
+            for command, wanted in commands_of(block):
+                got = typed(shell, command, wanted)
+                assert got == wanted, f"{page}:{block.line}: $ {command}"
+    finally:
+        shell.close()
+
+
+def commands_of(block: Block) -> Iterator[tuple[str, str]]:
+    """The commands of a console block, each with the output shown below it."""
+    for part in re.split(r"^\$ ", block.text, flags=re.MULTILINE)[1:]:
+        command, _newline, output = part.partition("\n")
+        while command.endswith("\\"):
+            more, _newline, output = output.partition("\n")
+            command = f"{command[:-1]} {more.strip()}"
+        yield command, output.strip()
+
+
+def typed(shell: Shell, command: str, wanted: str) -> str:
+    """`wanted` if the command prints that, else what it printed."""
+    if re.match(r"(python3? -m )?pip install", command):
+        shell.pip_install(command)
+        return wanted
+    deadline = time.monotonic() + PATIENCE / 2
+    while True:
+        got = shell.run(command).strip()
+        if same(wanted, got):
+            return wanted
+        if not command.startswith(LOOKING) or time.monotonic() > deadline:
+            return got
+        threading.Event().wait(0.1)

@@ -1,0 +1,592 @@
+"""The counterexamples of the protocol: what would go wrong without one of its rules, set up
+step by step, and does not go wrong."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+from files.disks import Died
+from files.places import PATIENCE, Actors, Place, Unattended, claimed, job, meanwhile, seen
+
+from semiont_jobs import JobExists, JobHeld, JobNotFound, StoreError
+
+SOON = timedelta(seconds=-60)
+"""A cutoff a minute ahead: everything finished is older."""
+
+
+def dies(call: Callable[[], object]) -> None:
+    with pytest.raises(Died):
+        call()
+
+
+def is_refused(creator: Unattended) -> bool:
+    with pytest.raises(JobExists):
+        creator.create_job(job())
+    return True
+
+
+# -- what a mover that died leaves behind ------------------------------------------------
+
+
+def completed_by_a_worker_that_died(actor: Actors) -> None:
+    """C3 is published, R2 still stands."""
+    worker = actor()
+    worker.create_job(job())
+    claim = claimed(worker)
+    worker.disk.die_before("unlink", "running/j.json")
+    dies(lambda: claim.complete({"n": 1}))
+    assert actor.place.copies() == {"running": 1, "complete": 2}
+
+
+def rescued_by_one_that_died(actor: Actors) -> None:
+    """P3 is published, R2 still stands."""
+    worker, rescuer = actor(), actor()
+    worker.create_job(job())
+    claimed(worker)
+    worker.disk.bury()
+    rescuer.disk.die_before("unlink", "running/j.json")
+    dies(rescuer.rescue_orphans)
+    assert actor.place.copies() == {"pending": 2, "running": 1}
+
+
+def test_c1_cleaning_a_finished_job_takes_its_left_over_running_copy_too(
+    actor: Actors, place: Place
+) -> None:
+    completed_by_a_worker_that_died(actor)
+    other = actor()
+
+    removed = other.cleanup_completed_jobs(SOON)
+
+    assert removed == 1
+    assert place.copies() == {}
+    assert other.rescue_orphans() == 0
+    assert other.claim_next_job() is None
+
+
+@pytest.mark.parametrize("verb", ["claim", "cancel", "rescue", "create", "clean"])
+def test_c2_nobody_gets_hold_of_a_copy_that_its_mover_is_about_to_unlink(
+    actor: Actors, place: Place, verb: str
+) -> None:
+    worker, other = actor(), actor()
+    worker.create_job(job())
+    said: list[object] = []
+    acts: dict[str, Callable[[], object]] = {
+        "claim": other.claim_next_job,
+        "cancel": lambda: other._try_cancel("j"),
+        "rescue": other.rescue_orphans,
+        "create": lambda: is_refused(other),
+        "clean": lambda: other.cleanup_completed_jobs(SOON),
+    }
+    worker.disk.before("unlink", "pending/j.json", lambda: said.append(acts[verb]()))
+
+    claim = claimed(worker)
+
+    assert len(said) == 1
+    assert place.copies() == {"running": 1}
+    assert claim.fail("again").status == "pending"
+    assert place.copies() == {"pending": 2}
+
+
+@pytest.mark.parametrize("source", ["pending", "running"])
+def test_c2_a_mover_lets_go_of_the_old_copy_only_when_its_name_is_gone(
+    actor: Actors, source: str
+) -> None:
+    worker = actor()
+    worker.create_job(job())
+    claim = claimed(worker)
+    claim.complete()
+
+    trace = worker.disk.trace()
+    unlinked = trace.index(f"unlink {source}/j.json")
+    opened = next(
+        at
+        for at, step in enumerate(trace)
+        if step in ("open pending/j.json", "rename running/j.json")
+    )
+    assert f"close {source}/j.json" not in trace[opened:unlinked]
+    assert f"close {source}/j.json" in trace[unlinked:]
+
+
+def test_c3_a_lower_copy_that_goes_meanwhile_is_not_missed(actor: Actors, place: Place) -> None:
+    rescued_by_one_that_died(actor)
+    claimer, rescuer = actor(), actor()
+    claimer.disk.before("open", "running/j.json", rescuer.rescue_orphans)
+
+    claim = claimed(claimer)
+
+    assert place.copies() == {"running": 3}
+    assert claim.complete().metadata.crash_count == 1
+    assert place.copies() == {"complete": 4}
+
+
+def test_c4_a_job_whose_lower_copy_is_in_other_hands_is_left_alone(
+    actor: Actors, place: Place
+) -> None:
+    rescued_by_one_that_died(actor)
+    claimer, other = actor(), actor()
+    fd = other.disk.open(str(place.jobs / "running" / "j.json"))
+    assert other.disk.lock(fd)
+
+    claim = claimer.claim_next_job()
+
+    assert claim is None
+    assert place.copies() == {"pending": 2, "running": 1}
+    with pytest.raises(JobHeld):
+        claimer._store.hold("j")
+    other.disk.close(fd)
+    claimer._store.hold("j").let_go()
+    assert place.copies() == {"pending": 2}
+
+
+# -- creators ----------------------------------------------------------------------------
+
+
+class Race:
+    """A creator that is stopped when all its first looks found nothing. Meanwhile the job is
+    created and claimed by others, so that the duplicate stands in ``pending`` for a moment."""
+
+    def __init__(self, actor: Actors) -> None:
+        self.creator, self.worker = actor(), actor()
+        self.place = actor.place
+        self.creator.disk.before("link", "pending/j.json", self._create_and_claim)
+
+    def _create_and_claim(self) -> None:
+        self.worker.create_job(job(params={"by": "the first"}))
+        self.claim = claimed(self.worker)
+
+    def when_it_stands(self, act: Callable[[], object]) -> None:
+        """Act while the duplicate stands beside the running job."""
+        self.creator.disk.before("exists", "running/j.json", act, skip=1)
+
+    def lose(self) -> None:
+        """The creator goes on, and is refused."""
+        with pytest.raises(JobExists):
+            self.creator.create_job(job(params={"by": "the second"}))
+
+
+def test_c5_c14_a_retry_waits_for_a_refused_duplicate_to_go_and_loses_nothing(
+    actor: Actors, place: Place
+) -> None:
+    race = Race(actor)
+    has_tried = threading.Event()
+    race.worker.disk.before("link", "pending/j.json", has_tried.set, skip=1)
+    failing: list[threading.Thread] = []
+
+    def fail_meanwhile() -> None:
+        failing.append(threading.Thread(target=race.claim.fail, args=("again",)))
+        failing[0].start()
+        assert has_tried.wait(PATIENCE)
+
+    race.when_it_stands(fail_meanwhile)
+    race.lose()
+    failing[0].join(PATIENCE)
+
+    assert place.copies() == {"pending": 2}
+    assert place.document("pending")["params"] == {"by": "the first"}
+    assert place.document("pending")["metadata"]["retryCount"] == 1
+
+
+def test_c10_a_create_that_will_be_refused_cannot_be_claimed(actor: Actors, place: Place) -> None:
+    race, other = Race(actor), actor()
+    said: list[object] = []
+    race.when_it_stands(lambda: said.append(other.claim_next_job()))
+
+    race.lose()
+
+    assert said == [None]
+    assert place.copies() == {"running": 1}
+    assert race.claim.complete().params == {"by": "the first"}
+    assert place.everything() == {"complete": ["j.json"]}
+
+
+def test_c10_of_two_creators_the_later_is_refused_although_the_job_left_pending(
+    actor: Actors, place: Place
+) -> None:
+    race = Race(actor)
+
+    race.lose()
+
+    assert place.copies() == {"running": 1}
+    assert place.document("running")["params"] == {"by": "the first"}
+    assert place.names(".tmp") == []
+
+
+def test_c10_a_creator_that_dies_beside_the_job_does_not_bring_it_back(
+    actor: Actors, place: Place
+) -> None:
+    race, other = Race(actor), actor()
+    race.creator.disk.die_before("exists", "running/j.json", skip=1)
+    dies(lambda: race.creator.create_job(job()))
+    assert place.copies() == {"pending": 0, "running": 1}
+
+    assert other.claim_next_job() is None
+
+    assert race.claim.complete().status == "complete"
+    assert other.claim_next_job() is None
+    assert place.copies() == {"complete": 2}
+
+
+def test_c14_a_retry_removes_the_duplicate_of_a_creator_that_died(
+    actor: Actors, place: Place
+) -> None:
+    race = Race(actor)
+    race.creator.disk.die_before("exists", "running/j.json", skip=1)
+    dies(lambda: race.creator.create_job(job()))
+
+    again = race.claim.fail("again")
+
+    assert again.status == "pending"
+    assert place.copies() == {"pending": 2}
+    assert place.document("pending")["params"] == {"by": "the first"}
+
+
+def test_c14_a_retry_that_cannot_be_published_yet_keeps_the_claim(
+    actor: Actors, place: Place
+) -> None:
+    race = Race(actor)
+    errors: list[StoreError] = []
+
+    def try_in_vain() -> None:
+        with pytest.raises(StoreError) as told:
+            race.claim.fail("again")
+        errors.append(told.value)
+
+    race.when_it_stands(try_in_vain)
+    race.lose()
+
+    assert errors[0].job_id == "j"
+    assert place.copies() == {"running": 1}
+    assert race.claim.is_open
+    assert race.claim.fail("again").status == "pending"
+    assert place.copies() == {"pending": 2}
+
+
+# -- after the death of a mover ----------------------------------------------------------
+
+
+def test_c6_a_job_whose_canceller_died_after_publishing_does_not_run(
+    actor: Actors, place: Place
+) -> None:
+    canceller, worker = actor(), actor()
+    canceller.create_job(job())
+    canceller.disk.die_before("unlink", "pending/j.json")
+    dies(lambda: canceller.cancel_job("j"))
+    assert place.copies() == {"pending": 0, "cancelled": 1}
+
+    claim = worker.claim_next_job()
+
+    assert claim is None
+    assert place.copies() == {"cancelled": 1}
+
+
+def test_c7_a_job_whose_worker_died_after_completing_it_is_not_rescued(
+    actor: Actors, place: Place
+) -> None:
+    completed_by_a_worker_that_died(actor)
+    rescuer = actor()
+
+    rescued = rescuer.rescue_orphans()
+
+    assert rescued == 0
+    assert place.copies() == {"complete": 2}
+    assert place.document("complete")["result"] == {"n": 1}
+
+
+def test_c7_the_outcome_of_a_worker_that_died_after_it_is_what_readers_see(actor: Actors) -> None:
+    completed_by_a_worker_that_died(actor)
+    reader = actor()
+
+    assert seen(reader.get_job("j")).status == "complete"
+    assert [each.status for each in reader.query_jobs()] == ["complete"]
+    assert (reader.get_stats().running, reader.get_stats().complete) == (0, 1)
+
+
+def test_c8_cancelling_a_job_whose_rescuer_died_cancels_the_rescued_copy(
+    actor: Actors, place: Place
+) -> None:
+    rescued_by_one_that_died(actor)
+    canceller = actor()
+
+    assert canceller.cancel_job("j") is True
+
+    assert place.copies() == {"cancelled": 3}
+    assert place.document("cancelled")["metadata"]["crashCount"] == 1
+
+
+def test_c9_a_job_that_was_removed_while_somebody_opened_it_does_not_return(
+    actor: Actors, place: Place
+) -> None:
+    retrier, cleaner = actor(), actor()
+    retrier.create_job(job(max_retries=0))
+    claimed(retrier).fail("broken")
+    retrier.disk.before("lock", "failed/j.json", lambda: cleaner.cleanup_completed_jobs(SOON))
+
+    with pytest.raises(JobNotFound):
+        retrier.retry_job("j")
+
+    assert place.everything() == {}
+
+
+# -- requests to cancel ------------------------------------------------------------------
+
+
+def test_c11_a_request_meant_for_one_life_does_not_hit_the_next(
+    actor: Actors, place: Place
+) -> None:
+    worker, other = actor(), actor()
+    worker.create_job(job(max_retries=0))
+    claim = claimed(worker)
+    assert other.cancel_job("j") is True
+    asked = place.names(".cancel")
+    claim.fail("broke before it looked")
+    other.retry_job("j")
+
+    claim = claimed(worker)
+
+    assert len(asked) == 1
+    claim.raise_if_cancelled()
+    assert claim.complete().status == "complete"
+
+
+@pytest.mark.parametrize("step", ["link pending", "unlink running"])
+def test_c12_a_request_outlives_the_rescuer_that_held_the_job(
+    actor: Actors, place: Place, step: str
+) -> None:
+    worker, rescuer, canceller, other = actor(), actor(), actor(), actor()
+    worker.create_job(job())
+    claimed(worker)
+    worker.disk.bury()
+    answers: list[bool] = []
+
+    verb, folder = step.split()
+    # The request comes before anything of the rescue is seen; the death, here or later.
+    rescuer.disk.before("link", "pending/j.json", lambda: answers.append(canceller.cancel_job("j")))
+    rescuer.disk.die_before(verb, f"{folder}/j.json")
+    dies(rescuer.rescue_orphans)
+
+    other.rescue_orphans()
+    claim = other.claim_next_job()
+
+    assert answers == [True]
+    assert claim is None
+    assert list(place.copies()) == ["cancelled"]
+
+
+def test_c13_a_finished_job_whose_worker_is_not_done_moving_it_is_not_asked_to_stop(
+    actor: Actors, place: Place
+) -> None:
+    worker, canceller = actor(), actor()
+    worker.create_job(job())
+    claim = claimed(worker)
+    answers: list[bool] = []
+    worker.disk.before(
+        "unlink", "running/j.json", lambda: answers.append(canceller.cancel_job("j"))
+    )
+
+    claim.complete()
+
+    assert answers == [False]
+    assert place.everything() == {"complete": ["j.json"]}
+
+
+@pytest.mark.parametrize("step", ["create .cancel/*", "open_to_read pending/j.json"])
+def test_c13_a_request_that_comes_too_late_is_taken_back(
+    actor: Actors, place: Place, step: str
+) -> None:
+    worker, canceller = actor(), actor()
+    worker.create_job(job())
+    claim = claimed(worker)
+    verb, where = step.split()
+    # Of the reads of a canceller the first tells it that the job runs, the second is too late.
+    canceller.disk.before(verb, where, claim.complete, skip=int(verb == "open_to_read"))
+
+    answer = canceller.cancel_job("j")
+
+    assert answer is False
+    assert place.everything() == {"complete": ["j.json"]}
+
+
+# -- moves -------------------------------------------------------------------------------
+
+MOVES = {
+    "claim": "pending",
+    "complete": "running",
+    "fail": "running",
+    "give up": "running",
+    "release": "running",
+    "cancel": "pending",
+    "retry": "failed",
+    "rescue": "running",
+}
+
+
+def mover(
+    actor: Actors, verb: str, *, fsync: bool = False
+) -> tuple[Unattended, Callable[[], object]]:
+    """An actor, and the move it is about to make."""
+    worker = actor(fsync=fsync)
+    worker.create_job(job(max_retries=0 if verb in ("give up", "retry") else 3))
+    if verb == "claim":
+        return worker, worker.claim_next_job
+    if verb == "cancel":
+        return worker, lambda: worker.cancel_job("j")
+    claim = claimed(worker)
+    if verb == "rescue":
+        worker.disk.bury()
+        rescuer = actor(fsync=fsync)
+        return rescuer, rescuer.rescue_orphans
+    if verb == "retry":
+        claim.fail("broken")
+        return worker, lambda: worker.retry_job("j")
+    verbs: dict[str, Callable[[], object]] = {"complete": claim.complete, "release": claim.release}
+    return worker, verbs.get(verb, lambda: claim.fail("broken"))
+
+
+@pytest.mark.parametrize("fsync", [False, True])
+@pytest.mark.parametrize("verb", MOVES)
+def test_c15_c16_a_move_that_ends_at_any_step_leaves_whole_copies_and_one_true_one(
+    tmp_path: Path, verb: str, fsync: bool
+) -> None:
+    step = 0
+    while True:
+        actor = Actors(tmp_path / f"{verb}{step}")
+        queue, move = mover(actor, verb, fsync=fsync)
+        before = max(actor.place.copies().values())
+        queue.disk.before("*", "*", queue.disk.kill, skip=step)
+        try:
+            move()
+        except Died:
+            copies = actor.place.copies()
+        else:
+            actor.close()
+            break
+
+        assert copies, f"lost before step {step}"
+        assert len(set(copies.values())) == len(copies), f"undecidable before step {step}"
+        other = actor()
+        other.rescue_orphans()
+        found = seen(other.get_job("j"))
+        assert found.metadata.revision >= max(copies.values())
+        assert found.status != "running"
+        claim = other.claim_next_job()
+        assert (claim is not None) == (found.status == "pending")
+        if claim is not None:
+            claim.complete()
+        if found.status not in ("failed", "cancelled", "complete"):
+            assert list(actor.place.copies()) == ["complete"]
+        assert before <= found.metadata.revision
+        actor.close()
+        step += 1
+
+    assert step > 5
+
+
+# -- readers -----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("verb", MOVES)
+def test_c17_a_reader_finds_a_job_whenever_it_moves_and_never_an_older_one(
+    tmp_path: Path, verb: str
+) -> None:
+    step = 0
+    has_moved = True
+    while has_moved:
+        actor = Actors(tmp_path / f"{verb}{step}")
+        _queue, move = mover(actor, verb)
+        reader = actor()
+        before = max(actor.place.copies().values())
+        moved: list[object] = []
+        reader.disk.before("*", "*", lambda move=move, moved=moved: moved.append(move()), skip=step)  # type: ignore[misc]
+
+        found = reader.get_job("j")
+
+        has_moved = bool(moved)
+        assert found is not None, f"not found, moved before step {step}"
+        assert before <= found.metadata.revision
+        again = seen(reader.get_job("j"))
+        assert found.metadata.revision <= again.metadata.revision
+        if has_moved:
+            assert max(actor.place.copies().values()) == again.metadata.revision
+        actor.close()
+        step += 1
+
+    assert step > 5
+
+
+@pytest.mark.parametrize("verb", MOVES)
+def test_c17_a_reader_at_any_step_of_a_move_finds_the_job_and_never_goes_back(
+    tmp_path: Path, verb: str
+) -> None:
+    actor = Actors(tmp_path / "data")
+    queue, move = mover(actor, verb)
+    reader = actor()
+    revisions: list[int] = []
+    statuses: list[int] = []
+
+    def read() -> None:
+        revisions.append(seen(reader.get_job("j")).metadata.revision)
+        statuses.append(len(reader.query_jobs()))
+        assert reader.get_stats().total == 1
+
+    queue.disk.before("*", "*", read, times=1000)
+    move()
+    read()
+    actor.close()
+
+    assert revisions == sorted(revisions)
+    assert revisions[-1] == revisions[0] + 1
+    assert set(statuses) == {1}
+
+
+@pytest.mark.parametrize("moved_before", ["running", "complete", "failed", "cancelled"])
+def test_c17_a_reader_does_not_tell_of_a_copy_that_went_while_it_looked(
+    actor: Actors, moved_before: str
+) -> None:
+    worker, reader, other = actor(), actor(), actor()
+    worker.create_job(job())
+    others: list[int] = []
+
+    def go_round() -> None:
+        claim = claimed(worker)
+        others.append(seen(other.get_job("j")).metadata.revision)
+        claim.fail("back where the reader has looked already")
+
+    reader.disk.before("open_to_read", f"{moved_before}/j.json", go_round)
+
+    found = seen(reader.get_job("j"))
+
+    assert others == [1]
+    assert found.metadata.revision == 2
+
+
+@pytest.mark.parametrize("verb", MOVES)
+def test_c17_a_list_made_while_a_job_moves_has_it_once(tmp_path: Path, verb: str) -> None:
+    step = 0
+    has_moved = True
+    while has_moved:
+        actor = Actors(tmp_path / f"{verb}{step}")
+        _queue, move = mover(actor, verb)
+        reader = actor()
+        moved: list[object] = []
+        reader.disk.before("*", "*", lambda move=move, moved=moved: moved.append(move()), skip=step)  # type: ignore[misc]
+
+        listed = reader.query_jobs()
+
+        has_moved = bool(moved)
+        assert [each.metadata.id for each in listed] == ["j"], f"moved before step {step}"
+        actor.close()
+        step += 1
+
+    assert step > 5
+
+
+def test_an_id_that_was_never_used_is_absent_at_once_and_in_the_end(actor: Actors) -> None:
+    reader = actor()
+    with meanwhile(lambda: reader.get_job("never")) as found:
+        pass
+
+    assert found.result() is None

@@ -1,0 +1,408 @@
+"""What happens when the disk refuses: nothing acknowledged is lost, nothing is left behind,
+and the same call works once the disk is well again."""
+
+from __future__ import annotations
+
+import errno
+import threading
+from collections.abc import Callable
+from datetime import timedelta
+
+import pytest
+from files.disks import Died
+from files.places import Actors, Place, Unattended, claimed, job, seen
+
+from semiont_jobs import JobQueue, JobWorker, RunningJob, StoreError
+from semiont_jobs.testing.suite import eventually
+
+ERRNOS = (errno.ENOSPC, errno.EIO, errno.EACCES, errno.EMFILE)
+
+WRITING = ("create .tmp/*", "lock .tmp/*", "write .tmp/*")
+FORCING = ("fsync *", "fsync_folder *")
+
+
+def refuse(queue: Unattended, code: int, step: str, *, times: int = 1) -> None:
+    verb, place = step.split()
+    queue.disk.refuse(code, verb, place, times=times)
+
+
+def refused(call: Callable[[], object]) -> StoreError:
+    with pytest.raises(StoreError) as told:
+        call()
+    return told.value
+
+
+# -- create ------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("code", ERRNOS)
+@pytest.mark.parametrize("step", [*WRITING, "link pending/*", "exists complete/*", *FORCING])
+def test_a_create_that_the_disk_refuses_leaves_nothing_and_works_later(
+    actor: Actors, place: Place, step: str, code: int
+) -> None:
+    queue = actor(fsync=True)
+    refuse(queue, code, step)
+
+    error = refused(lambda: queue.create_job(job()))
+
+    assert error.errno == code
+    assert error.job_id == "j"
+    assert place.everything() == {}
+    assert queue.create_job(job()).metadata.id == "j"
+    assert place.everything() == {"pending": ["j.json"]}
+
+
+def test_a_create_that_was_refused_is_told_to_no_hook(actor: Actors) -> None:
+    queue = actor()
+    events: list[str] = []
+    queue.subscribe(lambda event: events.append(event.name))
+    refuse(queue, errno.ENOSPC, "write .tmp/*")
+
+    refused(lambda: queue.create_job(job()))
+
+    assert events == []
+
+
+# -- claim -------------------------------------------------------------------------------
+
+OF_ONE_FILE = ("open_to_read pending/*", "open pending/*", "lock pending/*")
+
+
+@pytest.mark.parametrize("code", ERRNOS)
+@pytest.mark.parametrize(
+    "step",
+    ["names jobs/pending", "open_to_read pending/*", "open pending/*", "lock pending/*",
+     "read pending/*", *WRITING, "rename running/*", *FORCING],
+)  # fmt: skip
+def test_a_claim_that_the_disk_refuses_leaves_the_job_waiting_and_uses_no_retry(
+    actor: Actors, place: Place, step: str, code: int
+) -> None:
+    actor().create_job(job())
+    queue = actor(fsync=True)
+    refuse(queue, code, step)
+
+    if code == errno.EACCES and step in OF_ONE_FILE:
+        # The fault of one file, as it seems: it must cost the others nothing.
+        assert queue.claim_next_job() is None
+    else:
+        assert refused(queue.claim_next_job).errno == code
+
+    assert place.everything() == {"pending": ["j.json"]}
+    assert place.copies() == {"pending": 0}
+    claim = eventually(queue.claim_next_job)
+    assert claim.job.metadata.retry_count == 0
+    assert place.everything() == {"running": ["j.json"]}
+
+
+@pytest.mark.parametrize("step", [*WRITING, "rename running/*", *FORCING])
+def test_an_error_while_a_job_is_moved_names_the_job(actor: Actors, step: str) -> None:
+    queue = actor(fsync=True)
+    queue.create_job(job())
+    refuse(queue, errno.ENOSPC, step)
+
+    assert refused(queue.claim_next_job).job_id == "j"
+
+
+def test_a_claim_with_no_descriptor_free_is_an_error_and_goes_on_when_there_is_one(
+    actor: Actors, place: Place
+) -> None:
+    queue = actor()
+    queue.create_job(job())
+    queue.disk.refuse(errno.EMFILE, "open", "pending/*")
+
+    assert refused(queue.claim_next_job).errno == errno.EMFILE
+
+    assert place.copies() == {"pending": 0}
+    assert claimed(queue).job.metadata.attempt_count == 0
+
+
+# -- outcomes ----------------------------------------------------------------------------
+
+OUTCOMES = ("complete", "fail", "give up", "release", "snooze", "cancel")
+
+
+def outcome(queue: Unattended, verb: str) -> tuple[Callable[[], object], str]:
+    """A claim's outcome to be stored, and the status it leads to."""
+    queue.create_job(job(max_retries=0 if verb == "give up" else 3))
+    claim = claimed(queue)
+    match verb:
+        case "complete":
+            return lambda: claim.complete({"n": 1}), "complete"
+        case "fail":
+            return lambda: claim.fail("broke"), "pending"
+        case "give up":
+            return lambda: claim.fail("broke"), "failed"
+        case "release":
+            return claim.release, "pending"
+        case "snooze":
+            return lambda: claim.snooze(0), "pending"
+        case _:
+            return claim.cancel, "cancelled"
+
+
+@pytest.mark.parametrize("code", ERRNOS)
+@pytest.mark.parametrize("verb", OUTCOMES)
+def test_an_outcome_that_the_disk_refuses_keeps_the_claim_and_is_stored_later(
+    actor: Actors, place: Place, verb: str, code: int
+) -> None:
+    queue = actor(fsync=True)
+    store, status = outcome(queue, verb)
+    publish = "link" if status == "pending" else "rename"
+    for step in (*WRITING, f"{publish} {status}/*", *FORCING):
+        refuse(queue, code, step)
+
+        error = refused(store)
+
+        assert error.errno == code, step
+        assert error.job_id == "j", step
+        assert place.everything() == {"running": ["j.json"]}, step
+        assert actor().rescue_orphans() == 0, step
+
+    store()
+
+    assert place.everything() == {status: ["j.json"]}
+
+
+def test_an_fsync_that_failed_is_not_made_again_on_the_same_file(actor: Actors) -> None:
+    queue = actor(fsync=True)
+    store, _status = outcome(queue, "complete")
+    queue.disk.calls.clear()
+    refuse(queue, errno.EIO, "fsync *")
+
+    refused(store)
+    store()
+
+    assert queue.disk.count("create", ".tmp/*") == 2
+    assert queue.disk.count("fsync", "complete/*") == 1
+
+
+@pytest.mark.parametrize("step", [*WRITING, "fsync *", "rename running/*"])
+@pytest.mark.parametrize("verb", ["checkpoint", "report"])
+def test_a_checkpoint_or_report_that_the_disk_refuses_leaves_the_last_one(
+    actor: Actors, place: Place, verb: str, step: str
+) -> None:
+    queue = actor(fsync=True)
+    queue.create_job(job())
+    claim = claimed(queue)
+    claim.checkpoint(["first"])
+    before = place.document("running")
+    refuse(queue, errno.ENOSPC, step)
+
+    write = claim.checkpoint if verb == "checkpoint" else claim.report
+    if verb == "report":
+        claim._written_at = None
+    error = refused(lambda: write(["second"]))
+
+    assert (error.errno, error.job_id) == (errno.ENOSPC, "j")
+    assert place.document("running") == before
+    assert place.everything() == {"running": ["j.json"]}
+    claim.checkpoint(["third"])
+    assert claim.complete().metadata.completed_units == ("first", "third")
+
+
+@pytest.mark.parametrize("verb", ["checkpoint", "report"])
+def test_no_two_copies_have_one_revision_although_a_rewrite_was_not_made_durable(
+    actor: Actors, place: Place, verb: str
+) -> None:
+    queue = actor(fsync=True)
+    queue.create_job(job())
+    claim = claimed(queue)
+    # The new file stands already when its folder cannot be forced to the disk.
+    refuse(queue, errno.EIO, "fsync_folder jobs/running")
+    refused(lambda: claim.checkpoint(["a"]) if verb == "checkpoint" else claim.report({"at": 1}))
+    standing = place.copies()["running"]
+
+    queue.disk.die_before("unlink", "running/j.json")
+    with pytest.raises(Died):
+        claim.complete()
+
+    copies = place.copies()
+    assert copies["running"] >= standing
+    assert copies["complete"] > copies["running"]
+
+
+def test_a_job_whose_rewrite_was_not_made_durable_is_still_held(
+    actor: Actors, place: Place
+) -> None:
+    queue = actor(fsync=True)
+    queue.create_job(job())
+    claim = claimed(queue)
+    refuse(queue, errno.EIO, "fsync_folder jobs/running")
+
+    refused(lambda: claim.checkpoint(["a"]))
+
+    assert actor().rescue_orphans() == 0
+    assert claim.complete().status == "complete"
+    assert place.everything() == {"complete": ["j.json"]}
+
+
+# -- by hand -----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("code", ERRNOS)
+@pytest.mark.parametrize("verb", ["cancel", "retry", "rescue", "clean"])
+def test_a_verb_by_hand_that_the_disk_refuses_changes_nothing_and_works_later(
+    actor: Actors, place: Place, verb: str, code: int
+) -> None:
+    worker, queue = actor(), actor(fsync=True)
+    worker.create_job(job(max_retries=0))
+    if verb == "rescue":
+        claimed(worker)
+        worker.disk.bury()
+    elif verb in ("retry", "clean"):
+        claimed(worker).fail("broken")
+    before = place.everything(), place.copies()
+    verbs: dict[str, tuple[Callable[[], object], str, list[str]]] = {
+        "cancel": (lambda: queue.cancel_job("j"), "rename cancelled/*", ["cancelled"]),
+        "retry": (lambda: queue.retry_job("j"), "link pending/*", ["pending"]),
+        "rescue": (queue.rescue_orphans, "link pending/*", ["pending"]),
+        "clean": (
+            lambda: queue.cleanup_completed_jobs(timedelta(minutes=-1), cancelled=True),
+            "unlink failed/*",
+            [],
+        ),
+    }
+    act, step, after = verbs[verb]
+    refuse(queue, code, step)
+
+    assert refused(act).errno == code
+    assert (place.everything(), place.copies()) == before
+
+    act()
+    assert list(place.copies()) == after
+
+
+@pytest.mark.parametrize("code", ERRNOS)
+def test_a_request_to_cancel_that_cannot_be_written_is_not_acknowledged(
+    actor: Actors, place: Place, code: int
+) -> None:
+    worker, canceller = actor(), actor()
+    worker.create_job(job())
+    claim = claimed(worker)
+    refuse(canceller, code, "create .cancel/*")
+
+    error = refused(lambda: canceller.cancel_job("j"))
+
+    assert (error.errno, error.job_id) == (code, "j")
+    claim.raise_if_cancelled()
+    assert canceller.cancel_job("j") is True
+    assert len(place.names(".cancel")) == 1
+
+
+@pytest.mark.parametrize("code", ERRNOS)
+@pytest.mark.parametrize("step", ["open_to_read", "stat_of", "read"])
+def test_a_job_that_cannot_be_read_for_the_disks_sake_does_not_count_as_absent(
+    actor: Actors, step: str, code: int
+) -> None:
+    queue = actor()
+    queue.create_job(job())
+    queue.disk.refuse(code, step, "pending/*")
+
+    if (code, step) == (errno.EACCES, "open_to_read"):
+        found = queue.get_job("j")  # the file's own fault, so it is looked at again
+    else:
+        assert refused(lambda: queue.get_job("j")).errno == code
+        found = queue.get_job("j")
+
+    assert seen(found).metadata.id == "j"
+
+
+def test_a_passing_error_is_met_by_trying_again(actor: Actors, place: Place) -> None:
+    queue = actor()
+    queue.disk.refuse(errno.EAGAIN, "link", "pending/*", times=2)
+
+    queue.create_job(job())
+
+    assert place.everything() == {"pending": ["j.json"]}
+
+
+# -- workers -----------------------------------------------------------------------------
+
+
+class Counting(JobWorker):
+    """Counts how often its work ran."""
+
+    def __init__(self, queue: JobQueue) -> None:
+        super().__init__(queue, poll_interval=0.05, error_backoff=0.05)
+        self.ran: list[str] = []
+        self.has_run = threading.Event()
+
+    def execute_job(self, job: RunningJob[object, object]) -> object:
+        self.ran.append(job.metadata.id)
+        self.has_run.set()
+        return {"by": "the only run"}
+
+
+@pytest.mark.parametrize("code", ERRNOS)
+def test_an_outcome_kept_by_a_worker_is_stored_when_there_is_space_and_the_work_ran_once(
+    actor: Actors, place: Place, code: int
+) -> None:
+    queue = actor()
+    tried = threading.Semaphore(0)
+    worker = Counting(queue)
+
+    def no_space() -> None:
+        if worker.has_run.is_set():
+            tried.release()
+            raise OSError(code, "refused")
+
+    queue.disk.before("write", ".tmp/*", no_space, times=1_000_000)
+    queue._store.create(job())
+    with worker:
+        for _ in range(3):
+            assert tried.acquire(timeout=60)
+        standing = place.copies()
+        queue.disk.relent()
+        done = actor().wait_for("j", timeout=60)
+
+    assert list(standing) == ["running"]
+    assert done.status == "complete"
+    assert done.result == {"by": "the only run"}
+    assert worker.ran == ["j"]
+    assert place.everything() == {"complete": ["j.json"]}
+
+
+@pytest.mark.parametrize("code", ERRNOS)
+def test_a_worker_that_cannot_claim_lives_on_and_claims_when_it_can(
+    actor: Actors, code: int
+) -> None:
+    queue = actor()
+    queue.create_job(job())
+    tried = threading.Semaphore(0)
+
+    def no_space() -> None:
+        tried.release()
+        raise OSError(code, "refused")
+
+    queue.disk.before("write", ".tmp/*", no_space, times=1_000_000)
+    worker = Counting(queue)
+    with worker:
+        for _ in range(3):
+            assert tried.acquire(timeout=60)
+        queue.disk.relent()
+        done = actor().wait_for("j", timeout=60)
+
+    assert done.status == "complete"
+    assert done.metadata.retry_count == 0
+    assert done.metadata.attempt_count == 1
+    assert worker.ran == ["j"]
+
+
+def test_a_directory_that_cannot_be_listed_stops_no_worker(actor: Actors) -> None:
+    queue = actor()
+    queue.create_job(job())
+    tried = threading.Semaphore(0)
+
+    def no_entry() -> None:
+        tried.release()
+        raise OSError(errno.EACCES, "refused")
+
+    queue.disk.before("*", "jobs/pending", no_entry, times=1_000_000)
+    worker = Counting(queue)
+    with worker:
+        for _ in range(3):
+            assert tried.acquire(timeout=60)
+        queue.disk.relent()
+        done = actor().wait_for("j", timeout=60)
+
+    assert done.status == "complete"

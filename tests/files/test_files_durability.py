@@ -1,0 +1,346 @@
+"""What is forced to the disk, and in which order: a power cut at any instant must find every
+acknowledged job and outcome."""
+
+from __future__ import annotations
+
+import errno
+from collections.abc import Callable
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from files.disks import Died
+from files.places import Actors, Place, Unattended, claimed, job
+
+from semiont_jobs import JobExists, JobMetadata, PendingJob, PermanentError, StoreError
+
+FORCING = ("fsync", "fsync_folder", "syncfs")
+
+
+def steps(queue: Unattended) -> list[str]:
+    """What changed the disk or forced it, in order."""
+    shown = ("create", "write", "link", "rename", "unlink", *FORCING)
+    return [str(call) for call in queue.disk.calls if call.verb in shown]
+
+
+def act(queue: Unattended, verb: str) -> None:
+    """One transition of the job j, recorded alone."""
+    prepared: dict[str, Callable[[], object]] = {}
+    if verb not in ("create", "claim", "cancel"):
+        if verb != "rescue":
+            claim = claimed(queue)
+            prepared = {
+                "complete": claim.complete,
+                "fail": lambda: claim.fail("broke"),
+                "give up": lambda: claim.fail(PermanentError("never")),
+                "release": claim.release,
+                "snooze": lambda: claim.snooze(1),
+                "checkpoint": lambda: claim.checkpoint(["a"]),
+                "report": lambda: claim.report({"at": 1}),
+            }
+        if verb == "retry":
+            claim.cancel()
+    prepared |= {
+        "create": lambda: queue.create_job(job("k")),
+        "claim": queue.claim_next_job,
+        "cancel": lambda: queue.cancel_job("j"),
+        "retry": lambda: queue.retry_job("j"),
+        "rescue": queue.rescue_orphans,
+    }
+    queue.disk.calls.clear()
+    prepared[verb]()
+
+
+MOVES = {
+    "claim": ("pending", "running"),
+    "complete": ("running", "complete"),
+    "fail": ("running", "pending"),
+    "give up": ("running", "failed"),
+    "release": ("running", "pending"),
+    "snooze": ("running", "pending"),
+    "cancel": ("pending", "cancelled"),
+    "retry": ("cancelled", "pending"),
+    "rescue": ("running", "pending"),
+}
+
+
+def mover(actor: Actors, verb: str, *, fsync: bool) -> Unattended:
+    queue = actor(fsync=fsync)
+    queue.create_job(job(max_retries=0 if verb == "give up" else 3))
+    if verb == "rescue":
+        dead = actor(fsync=fsync)
+        claimed(dead)
+        dead.disk.bury()
+    return queue
+
+
+@pytest.mark.parametrize("verb", MOVES)
+def test_c18_a_move_forces_the_new_file_and_its_folder_before_the_old_name_goes(
+    actor: Actors, verb: str
+) -> None:
+    source, target = MOVES[verb]
+    queue = mover(actor, verb, fsync=True)
+
+    act(queue, verb)
+
+    trace = steps(queue)
+    published = trace.index(f"{'link' if target == 'pending' else 'rename'} {target}/j.json")
+    forced = trace.index(f"fsync {target}/j.json")
+    folder = trace.index(f"fsync_folder jobs/{target}")
+    gone = trace.index(f"unlink {source}/j.json")
+    assert published < forced < folder < gone
+
+
+@pytest.mark.parametrize("verb", ["checkpoint", "report"])
+def test_c18_a_rewrite_forces_the_new_file_before_it_replaces_the_old(
+    actor: Actors, verb: str
+) -> None:
+    queue = mover(actor, verb, fsync=True)
+
+    act(queue, verb)
+
+    trace = steps(queue)
+    assert [step.split()[0] for step in trace] == [
+        "create", "write", "fsync", "rename", "fsync_folder",
+    ]  # fmt: skip
+    assert trace[-2:] == ["rename running/j.json", "fsync_folder jobs/running"]
+
+
+def test_a_create_is_forced_before_it_is_acknowledged(actor: Actors) -> None:
+    queue = actor(fsync=True)
+
+    act(queue, "create")
+
+    assert [step.split()[0] for step in steps(queue)] == [
+        "create", "write", "link", "unlink", "fsync", "fsync_folder",
+    ]  # fmt: skip
+    assert steps(queue)[-2:] == ["fsync pending/k.json", "fsync_folder jobs/pending"]
+
+
+def test_a_request_to_cancel_is_forced_before_it_is_acknowledged(actor: Actors) -> None:
+    worker, canceller = actor(), actor(fsync=True)
+    worker.create_job(job())
+    claimed(worker)
+
+    assert canceller.cancel_job("j") is True
+
+    assert steps(canceller)[-1] == "fsync_folder jobs/.cancel"
+
+
+@pytest.mark.parametrize("verb", [*MOVES, "create", "checkpoint", "report"])
+def test_without_fsync_nothing_is_forced(actor: Actors, verb: str) -> None:
+    queue = mover(actor, verb, fsync=False)
+
+    act(queue, verb)
+
+    assert [step for step in steps(queue) if step.split()[0] in FORCING] == []
+    assert any(step.startswith(("link", "rename")) for step in steps(queue))
+
+
+def test_without_fsync_neither_batch_nor_cleaning_nor_requests_force_anything(
+    actor: Actors,
+) -> None:
+    queue, other = actor(), actor()
+    queue.create_jobs([job(f"j{n}") for n in range(5)])
+    claimed(queue).complete()
+    claim = claimed(queue)
+    other.cancel_job(claim.job.metadata.id)
+    queue.cleanup_completed_jobs(timedelta(minutes=-1))
+
+    assert [step for step in steps(queue) + steps(other) if step.split()[0] in FORCING] == []
+
+
+def test_c18_settling_forces_the_copy_that_stays_before_the_older_one_goes(
+    actor: Actors, place: Place
+) -> None:
+    worker = actor()
+    worker.create_job(job())
+    claim = claimed(worker)
+    worker.disk.die_before("unlink", "running/j.json")
+    with pytest.raises(Died):
+        claim.release()
+    assert place.copies() == {"pending": 2, "running": 1}
+    queue = actor(fsync=True)
+
+    claimed(queue)
+
+    trace = steps(queue)
+    assert trace[:3] == [
+        "fsync pending/j.json",
+        "fsync_folder jobs/pending",
+        "unlink running/j.json",
+    ]
+
+
+def test_c18_settling_an_older_copy_forces_the_newer_one_before_the_older_goes(
+    actor: Actors, place: Place
+) -> None:
+    worker = actor()
+    worker.create_job(job())
+    claim = claimed(worker)
+    worker.disk.die_before("unlink", "running/j.json")
+    with pytest.raises(Died):
+        claim.complete()
+    queue = actor(fsync=True)
+
+    queue.rescue_orphans()
+
+    assert steps(queue) == [
+        "fsync complete/j.json", "fsync_folder jobs/complete", "unlink running/j.json",
+    ]  # fmt: skip
+    assert place.copies() == {"complete": 2}
+
+
+def test_c18_cleaning_forces_all_five_folders_once_before_the_first_unlink(actor: Actors) -> None:
+    queue = actor(fsync=True)
+    queue.create_jobs([job(f"j{n}") for n in range(5)])
+    for _ in range(5):
+        claimed(queue).complete()
+    queue.disk.calls.clear()
+
+    assert queue.cleanup_completed_jobs(timedelta(minutes=-1)) == 5
+
+    trace = steps(queue)
+    assert sorted(trace[:5]) == sorted(
+        f"fsync_folder jobs/{folder}"
+        for folder in ("pending", "running", "complete", "failed", "cancelled")
+    )
+    assert sorted(trace[5:]) == [f"unlink complete/j{n}.json" for n in range(5)]
+
+
+# -- batches -----------------------------------------------------------------------------
+
+
+def test_a_batch_is_forced_by_one_syncfs_before_and_one_folder_after_it_is_published(
+    actor: Actors, place: Place
+) -> None:
+    queue = actor(fsync=True)
+
+    queue.create_jobs([job(f"j{n}") for n in range(20)])
+
+    verbs = [step.split()[0] for step in steps(queue)]
+    assert (verbs.count("syncfs"), verbs.count("fsync_folder"), verbs.count("fsync")) == (1, 1, 0)
+    synced = verbs.index("syncfs")
+    assert "link" not in verbs[:synced]
+    assert "write" not in verbs[synced:]
+    assert verbs[-1] == "fsync_folder"
+    assert steps(queue)[-1] == "fsync_folder jobs/pending"
+    assert len(place.names("pending")) == 20
+
+
+def test_where_there_is_no_syncfs_every_file_of_a_batch_is_forced_before_the_first_is_published(
+    actor: Actors, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    queue = actor(fsync=True)
+    monkeypatch.setattr(queue.disk, "syncfs", lambda _folder: False)
+
+    queue.create_jobs([job(f"j{n}") for n in range(20)])
+
+    verbs = [step.split()[0] for step in steps(queue)]
+    assert (verbs.count("fsync"), verbs.count("fsync_folder")) == (20, 1)
+    last_forced = len(verbs) - 1 - verbs[::-1].index("fsync")
+    assert last_forced < verbs.index("link")
+
+
+def test_a_batch_keeps_its_order(actor: Actors) -> None:
+    queue, other = actor(), actor()
+    batch: list[PendingJob[Any]] = [
+        PendingJob(metadata=JobMetadata(type="task"), params={"at": n}) for n in range(50)
+    ]
+
+    made = queue.create_jobs(batch)
+
+    assert made == batch
+    assert [claimed(other).complete().params for _ in made] == [{"at": n} for n in range(50)]
+    assert [call.place for call in queue.disk.calls if call.verb == "link"] == [
+        f"pending/{each.metadata.id}.json" for each in made
+    ]
+
+
+@pytest.mark.parametrize("folder", ["pending", "running", "complete", "failed", "cancelled"])
+def test_a_batch_with_an_id_that_exists_anywhere_creates_nothing(
+    actor: Actors, place: Place, folder: str
+) -> None:
+    queue = actor()
+    queue.create_job(job("x", max_retries=0))
+    if folder == "cancelled":
+        queue.cancel_job("x")
+    elif folder != "pending":
+        claim = claimed(queue)
+        if folder != "running":
+            claim.complete() if folder == "complete" else claim.fail("broken")
+    before = place.everything()
+
+    with pytest.raises(JobExists) as told:
+        queue.create_jobs([job("a"), job("x"), job("b")])
+
+    assert told.value.job_id == "x"
+    assert place.everything() == before == {folder: ["x.json"]}
+
+
+def test_a_batch_with_an_id_twice_touches_nothing(actor: Actors) -> None:
+    queue = actor()
+
+    with pytest.raises(JobExists) as told:
+        queue.create_jobs([job("a"), job("b"), job("a")])
+
+    assert told.value.job_id == "a"
+    assert steps(queue) == []
+
+
+def test_an_empty_batch_touches_nothing(actor: Actors) -> None:
+    queue = actor()
+
+    assert queue.create_jobs([]) == []
+    assert queue.disk.calls == []
+
+
+@pytest.mark.parametrize("code", [errno.ENOSPC, errno.EIO, errno.EMFILE])
+@pytest.mark.parametrize("step", ["create .tmp/*", "write .tmp/*", "lock .tmp/*", "syncfs *"])
+def test_a_batch_for_which_the_disk_is_too_full_leaves_nothing_and_works_later(
+    actor: Actors, place: Place, step: str, code: int
+) -> None:
+    queue = actor(fsync=True)
+    verb, where = step.split()
+    queue.disk.refuse(code, verb, where, skip=0 if verb == "syncfs" else 5)
+
+    with pytest.raises(StoreError) as told:
+        queue.create_jobs([job(f"j{n}") for n in range(10)])
+
+    assert told.value.errno == code
+    assert place.everything() == {}
+    queue.create_jobs([job(f"j{n}") for n in range(10)])
+    assert len(place.names("pending")) == 10
+    assert place.names(".tmp") == []
+
+
+def test_a_batch_that_stops_while_it_is_published_leaves_a_prefix_of_whole_jobs(
+    actor: Actors, place: Place
+) -> None:
+    queue = actor(fsync=True)
+    queue.disk.die_before("link", "pending/j6.json")
+
+    with pytest.raises(Died):
+        queue.create_jobs([job(f"j{n}") for n in range(10)])
+
+    other = actor()
+    assert place.names("pending") == [f"j{n}.json" for n in range(6)]
+    assert sorted(claimed(other).complete().metadata.id for _ in range(6)) == [
+        f"j{n}" for n in range(6)
+    ]
+
+
+def test_jobs_of_a_batch_that_is_being_published_can_be_claimed_one_by_one(
+    actor: Actors, place: Place
+) -> None:
+    queue, other = actor(), actor()
+    done: list[str] = []
+    queue.disk.before(
+        "link", "pending/j5.json", lambda: done.append(claimed(other).complete().metadata.id)
+    )
+
+    queue.create_jobs([job(f"j{n}") for n in range(10)])
+
+    assert done == ["j0"]
+    assert place.names("complete") == ["j0.json"]
+    assert len(place.names("pending")) == 9

@@ -1,0 +1,456 @@
+"""What a process knows of the pending jobs, its own and those of others, and what that costs."""
+
+from __future__ import annotations
+
+import errno
+import os
+import threading
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+from files.disks import Call
+from files.places import Actors, Place, Unattended, claimed, job, seen
+
+from semiont_jobs import PendingJob, StoreError, evolve
+from semiont_jobs.claim import AnyClaim
+from semiont_jobs.stores.files.index import MOST_VIEWS
+from semiont_jobs.testing import FakeClock
+from semiont_jobs.testing.suite import eventually
+
+LONG_AGO = 1_700_000_000
+LONGEST_TICK = 10_000_000
+"""Nanoseconds: the coarsest clock of a kernel ticks a hundred times a second."""
+
+
+def settle(place: Place) -> None:
+    """Make the last change of ``pending`` an old one: nothing tells of news but what comes."""
+    os.utime(place.jobs / "pending", (LONG_AGO, LONG_AGO))
+
+
+def quiet(queue: Unattended) -> None:
+    """Let the queue know all there is, so that it lists no more."""
+    nothing = ["of no type"]
+    settled = 0
+
+    def look() -> bool:
+        nonlocal settled
+        queue.disk.calls.clear()
+        queue.claim_next_job(nothing)
+        settled = 0 if queue.disk.count("names") else settled + 1
+        return settled > 20
+
+    eventually(look)
+    queue.disk.calls.clear()
+
+
+def of_jobs(calls: list[Call]) -> list[str]:
+    """The calls that concern single jobs; listings and looks at folders left out."""
+    return [str(call) for call in calls if not call.place.startswith("jobs/")]
+
+
+# -- order -------------------------------------------------------------------------------
+
+
+def test_jobs_of_several_processes_are_claimed_in_one_order(actor: Actors) -> None:
+    clock = FakeClock()
+    producers = [actor(clock=clock) for _ in range(3)]
+    at = clock()
+    expected = [
+        ("e", 5, None, at),
+        ("c", 1, None, at),
+        ("d", 1, None, at + timedelta(seconds=1)),
+        ("g", 0, at - timedelta(seconds=9), at),
+        ("b", 0, None, at - timedelta(seconds=5)),
+        ("a", 0, None, at),
+        ("f", 0, None, at),
+        ("h", -1, None, at - timedelta(days=1)),
+    ]
+    for number, (name, priority, run_after, created) in enumerate(sorted(expected)):
+        producers[number % 3].create_job(
+            job(name, priority=priority, run_after=run_after, created=created)
+        )
+    worker = actor(clock=clock)
+
+    order = [claimed(worker).complete().metadata.id for _ in expected]
+
+    assert order == [name for name, *_rest in expected]
+
+
+def test_a_job_of_another_process_that_goes_first_is_claimed_first(
+    actor: Actors, place: Place
+) -> None:
+    worker, other = actor(), actor()
+    worker.create_jobs([job(f"j{n}") for n in range(3)])
+    assert claimed(worker).complete().metadata.id == "j0"
+
+    other.create_job(job("urgent", priority=9))
+
+    assert eventually(lambda: seen(worker.poll_next_pending_job()).metadata.id == "urgent")
+    assert claimed(worker).complete().metadata.id == "urgent"
+    assert claimed(worker).complete().metadata.id == "j1"
+
+
+# -- due later ---------------------------------------------------------------------------
+
+
+def test_a_job_of_another_process_is_not_claimed_before_its_time_and_then_is(
+    actor: Actors,
+) -> None:
+    clock = FakeClock()
+    worker, other = actor(clock=clock), actor(clock=clock)
+    other.create_job(job("later", run_after=clock() + timedelta(seconds=10)))
+    assert worker.claim_next_job() is None
+    clock.advance(9.9)
+    assert worker.claim_next_job() is None
+
+    clock.advance(0.1)
+
+    assert claimed(worker).job.metadata.id == "later"
+
+
+@pytest.mark.parametrize("years", [-3600.0, 10 * 365 * 86400.0])
+def test_a_stepped_clock_rescues_nothing_and_removes_nothing_unfinished(
+    actor: Actors, place: Place, years: float
+) -> None:
+    clock = FakeClock(datetime.now(UTC))
+    queue, other = actor(clock=clock), actor(clock=clock)
+    queue.create_job(job("running"))
+    claim = claimed(queue)
+    queue.create_job(job("waiting", run_after=clock() + timedelta(hours=1)))
+    clock.advance(years)
+
+    assert other.rescue_orphans() == 0
+    assert other.cleanup_completed_jobs(timedelta(seconds=0), cancelled=True) == 0
+    is_due = other.claim_next_job() is not None
+    assert is_due == (years > 0)
+    assert claim.complete().status == "complete"
+    assert sorted(place.everything()) == (
+        ["complete", "running"] if is_due else ["complete", "pending"]
+    )
+
+
+# -- jobs that leave and come back -------------------------------------------------------
+
+
+def put_off(queue: Unattended, clock: FakeClock, seconds: float) -> None:
+    """Claim the job j and give it back for later."""
+    claimed(queue).snooze(clock() + timedelta(seconds=seconds))
+
+
+def bring_forward(queue: Unattended) -> None:
+    """Make the job j due now."""
+    waiting = seen(queue.get_job("j"))
+    queue.update_job(evolve(waiting, metadata=evolve(waiting.metadata, run_after=None)))
+
+
+Setup = Callable[[Unattended, Unattended, FakeClock], None]
+
+
+def known_as_later(worker: Unattended, other: Unattended, clock: FakeClock) -> None:
+    """The worker read it when it was put off already."""
+    put_off(other, clock, 3600)
+    assert worker.claim_next_job() is None
+
+
+def known_as_due(worker: Unattended, other: Unattended, clock: FakeClock) -> None:
+    """The worker knew it as due, and found it put off when it tried it."""
+    assert seen(worker.poll_next_pending_job()).metadata.id == "j"
+    put_off(other, clock, 3600)
+    assert worker.claim_next_job() is None
+
+
+def known_and_gone(worker: Unattended, other: Unattended, clock: FakeClock) -> None:
+    """The worker saw it, missed it while it ran elsewhere, and saw it again."""
+    assert seen(worker.poll_next_pending_job()).metadata.id == "j"
+    claim = claimed(other)
+    assert worker.claim_next_job() is None
+    claim.snooze(clock() + timedelta(seconds=3600))
+    assert worker.claim_next_job() is None
+
+
+def released_by_itself(worker: Unattended, other: Unattended, clock: FakeClock) -> None:
+    """The worker put it off itself."""
+    put_off(worker, clock, 3600)
+    assert worker.claim_next_job() is None
+
+
+@pytest.mark.parametrize(
+    "setup", [known_as_later, known_as_due, known_and_gone, released_by_itself]
+)
+@pytest.mark.parametrize("how", ["left and came back", "edited"])
+def test_a_job_that_became_due_earlier_elsewhere_is_seen(
+    actor: Actors, place: Place, setup: Setup, how: str
+) -> None:
+    clock = FakeClock()
+    worker, other = actor(clock=clock), actor(clock=clock)
+    other.create_job(job())
+    setup(worker, other, clock)
+    quiet(worker)
+
+    if how == "edited":
+        bring_forward(other)
+    else:
+        other.cancel_job("j")
+        other.retry_job("j")
+
+    claim = eventually(worker.claim_next_job, 5)
+    assert claim.job.metadata.id == "j"
+
+
+def test_a_job_that_was_put_off_further_elsewhere_is_not_claimed_too_soon(actor: Actors) -> None:
+    clock = FakeClock()
+    worker, other = actor(clock=clock), actor(clock=clock)
+    other.create_job(job())
+    put_off(other, clock, 10)
+    assert worker.claim_next_job() is None
+    clock.advance(10)
+    put_off(other, clock, 3600)
+
+    assert worker.claim_next_job() is None
+    clock.advance(3600)
+    assert claimed(worker).job.metadata.id == "j"
+
+
+def test_a_job_that_changed_its_queue_elsewhere_is_offered_as_it_is(
+    actor: Actors,
+) -> None:
+    worker, other = actor(), actor()
+    other.create_job(job(queue="slow"))
+    assert worker.claim_next_job(queue="fast") is None
+    waiting = seen(other.get_job("j"))
+
+    other.update_job(evolve(waiting, metadata=evolve(waiting.metadata, queue="fast")))
+
+    # The index still has it as slow: who wants slow ones must not get it.
+    assert worker.claim_next_job(queue="slow") is None
+    assert claimed(worker, queue="fast").job.metadata.id == "j"
+
+
+# -- changes that leave no trace ---------------------------------------------------------
+
+
+def test_a_job_created_in_the_clock_tick_of_a_listing_is_seen(actor: Actors, place: Place) -> None:
+    worker, other = actor(), actor()
+    folder = place.jobs / "pending"
+    ticks: list[int] = []
+
+    def create_in_the_same_tick() -> None:
+        # What a coarse clock does: the folder's mtime is the same before and after.
+        before = folder.stat()
+        ticks.append(before.st_mtime_ns)
+        other.create_job(job("missed"))
+        os.utime(folder, ns=(before.st_atime_ns, before.st_mtime_ns))
+
+    # The names are read already when the job is created.
+    other.create_job(job("seen"))
+    worker.disk.before("open_to_read", "pending/seen.json", create_in_the_same_tick)
+    assert claimed(worker).job.metadata.id == "seen"
+    assert len(ticks) == 1
+
+    assert eventually(worker.claim_next_job).job.metadata.id == "missed"
+
+
+def release_in_one_tick(claim: AnyClaim, place: Place) -> None:
+    """Put a job back as a coarse clock shows it: the folder changed a moment ago, and its
+    mtime is the same before and after."""
+    folder = place.jobs / "pending"
+    before = folder.stat()
+    claim.release()
+    # Only if it is a moment ago indeed: else the change is seen, on this machine.
+    if time.time_ns() - before.st_mtime_ns < LONGEST_TICK:
+        os.utime(folder, ns=(before.st_atime_ns, before.st_mtime_ns))
+
+
+@pytest.mark.parametrize("verb", ["query_jobs", "get_stats"])
+def test_a_job_that_goes_back_in_the_clock_tick_of_a_list_is_in_it(
+    actor: Actors, place: Place, verb: str
+) -> None:
+    worker, reader = actor(), actor()
+    worker.create_job(job())
+    claim = claimed(worker)
+    # The names of `pending` are read already when the job returns there.
+    reader.disk.before("names", "jobs/running", lambda: release_in_one_tick(claim, place))
+    os.utime(place.jobs / "pending")
+
+    found = len(reader.query_jobs()) if verb == "query_jobs" else reader.get_stats().total
+
+    assert found == 1
+
+
+def test_a_job_that_goes_back_in_the_clock_tick_of_a_slow_look_is_found(
+    actor: Actors, place: Place
+) -> None:
+    worker, reader = actor(), actor()
+    worker.create_job(job())
+    claim = claimed(worker)
+    reader.disk.before("open_to_read", "running/j.json", lambda: release_in_one_tick(claim, place))
+    # The reader is suspended in the middle of its look, so that at its end the folder's last
+    # change looks old.
+    reader.disk.before("open_to_read", "cancelled/j.json", lambda: threading.Event().wait(0.05))
+    os.utime(place.jobs / "pending")
+
+    assert seen(reader.get_job("j")).status == "pending"
+
+
+@pytest.mark.parametrize("code", [errno.EMFILE, errno.EIO])
+def test_jobs_that_could_not_be_read_when_they_were_listed_are_not_forgotten(
+    actor: Actors, place: Place, code: int
+) -> None:
+    actor().create_jobs([job(f"j{n}") for n in range(5)])
+    settle(place)
+    worker = actor()
+    worker.disk.refuse(code, "open_to_read", "pending/*")
+
+    with pytest.raises(StoreError):
+        worker.claim_next_job()
+    done = [eventually(worker.claim_next_job, 5).complete().metadata.id for _ in range(5)]
+
+    assert sorted(done) == [f"j{n}" for n in range(5)]
+
+
+def test_a_job_that_could_not_be_opened_when_it_was_claimed_is_not_forgotten(
+    actor: Actors, place: Place
+) -> None:
+    actor().create_job(job())
+    settle(place)
+    worker = actor()
+    seen(worker.poll_next_pending_job())
+    worker.disk.refuse(errno.EACCES, "open", "pending/j.json")
+
+    worker.claim_next_job()
+
+    assert eventually(worker.claim_next_job, 5).job.metadata.id == "j"
+
+
+# -- what it costs -----------------------------------------------------------------------
+
+
+class Refusing:
+    """A filter that wants one kind of job, and counts what it is asked."""
+
+    def __init__(self) -> None:
+        self.asked = 0
+
+    def __call__(self, job: PendingJob[Any]) -> bool:
+        self.asked += 1
+        return job.metadata.type == "wanted"
+
+
+def cost_of_claims(actor: Actors, refused: int, how: str) -> tuple[list[str], int]:
+    """The calls of a few claims beside so many jobs that the claimer does not want."""
+    accept = Refusing()
+    queue = actor()
+    queue.create_jobs([job(f"r{n:05}") for n in range(refused)])
+    filters: dict[str, Any] = {"types": ["wanted"]} if how == "types" else {"accept": accept}
+    assert queue.claim_next_job(**filters) is None
+    quiet(queue)
+    asked = accept.asked
+    for number in range(3):
+        queue.create_job(job(f"w{number}", type="wanted"))
+        claimed(queue, **filters).complete()
+        assert queue.claim_next_job(**filters) is None
+    return of_jobs(queue.disk.calls), accept.asked - asked
+
+
+@pytest.mark.parametrize("how", ["types", "accept"])
+def test_claiming_costs_the_same_beside_a_thousand_and_beside_three_thousand_refused_jobs(
+    tmp_path: Any, how: str
+) -> None:
+    few, many = Actors(tmp_path / "few"), Actors(tmp_path / "many")
+
+    few_calls, few_asked = cost_of_claims(few, 1_000, how)
+    many_calls, many_asked = cost_of_claims(many, 3_000, how)
+    few.close()
+    many.close()
+
+    assert len(few_calls) == len(many_calls) < 200
+    assert few_asked == many_asked == (3 if how == "accept" else 0)
+
+
+def test_a_file_is_read_once_however_often_the_folder_is_listed(actor: Actors) -> None:
+    worker, other = actor(), actor()
+    other.create_jobs([job(f"r{n}") for n in range(50)])
+    for number in range(5):
+        other.create_job(job(f"n{number}"))
+        eventually(
+            lambda number=number: (
+                worker.disk.count("open_to_read", f"pending/n{number}.json")  # type: ignore[misc]
+                or worker.claim_next_job(["nothing"])
+            )
+        )
+
+    reads = [call.place for call in worker.disk.calls if call.verb == "open_to_read"]
+    assert len(reads) == len(set(reads)) == 55
+    assert worker.disk.count("names", "jobs/pending") >= 2
+
+
+def test_a_processs_own_jobs_are_claimed_without_listing(actor: Actors) -> None:
+    queue = actor()
+    quiet(queue)
+    for number in range(3):
+        queue.create_job(job(f"j{number}"))
+        claimed(queue).complete()
+
+    reads = [call for call in queue.disk.calls if call.verb == "open_to_read"]
+    assert reads == []
+
+
+def test_an_idle_claim_costs_one_look_at_the_folder(actor: Actors, place: Place) -> None:
+    queue = actor()
+    queue.create_jobs([job(f"r{n}") for n in range(100)])
+    settle(place)
+    quiet(queue)
+
+    assert queue.claim_next_job(["nothing"]) is None
+
+    assert queue.disk.trace() == ["stat jobs/pending"]
+
+
+def test_claimers_beyond_those_remembered_still_get_their_jobs(actor: Actors) -> None:
+    queue = actor()
+    queue.create_jobs([job(f"j{n:03}", type=f"type-{n}") for n in range(MOST_VIEWS + 20)])
+
+    for _round in range(2):
+        for n in range(MOST_VIEWS + 20):
+            assert queue.poll_next_pending_job([f"type-{n}"]) is not None
+    done = [
+        claimed(queue, types=[f"type-{n}"]).complete().metadata.id for n in range(MOST_VIEWS + 20)
+    ]
+
+    assert done == [f"j{n:03}" for n in range(MOST_VIEWS + 20)]
+    assert queue.claim_next_job() is None
+
+
+def test_a_new_filter_for_every_claim_does_not_grow_what_is_remembered(actor: Actors) -> None:
+    queue = actor()
+    queue.create_job(job("unwanted"))
+    for n in range(3 * MOST_VIEWS):
+        assert queue.claim_next_job(accept=lambda _job, n=n: n < 0) is None  # type: ignore[misc]
+
+    views = queue._store._pending.index._views  # type: ignore[attr-defined]
+    assert len(views) <= MOST_VIEWS
+    assert claimed(queue).job.metadata.id == "unwanted"
+
+
+def test_threads_that_claim_at_once_share_the_jobs_of_another_process_out(
+    actor: Actors,
+) -> None:
+    worker, other = actor(), actor()
+    other.create_jobs([job(f"j{n:03}") for n in range(100)])
+    done: list[str] = []
+
+    def drain() -> None:
+        while (claim := worker.claim_next_job()) is not None:
+            done.append(claim.complete().metadata.id)
+
+    threads = [threading.Thread(target=drain) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(60)
+    drain()
+
+    assert sorted(done) == [f"j{n:03}" for n in range(100)]
