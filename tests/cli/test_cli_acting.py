@@ -1,0 +1,206 @@
+"""enqueue, retry, cancel, cleanup, rescue and doctor do what they say."""
+
+from __future__ import annotations
+
+import threading
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from semiont_jobs import DetectionParams, FileStore, JobQueue, PendingJob, now
+
+if TYPE_CHECKING:
+    from conftest import Run
+
+
+def test_enqueue_makes_the_directory_and_prints_the_id(run: Run, queue: JobQueue) -> None:
+    ran = run("enqueue", "thumbnail", "--params", '{"path": "é.png"}')
+
+    job = queue.get_job(ran.out.strip())
+    assert isinstance(job, PendingJob)
+    assert ("thumbnail", {"path": "é.png"}) == (job.metadata.type, job.params)
+
+
+def test_enqueue_takes_every_option(run: Run, queue: JobQueue) -> None:
+    run(
+        *("enqueue", "t", "--id", "a", "--user-id", "ann", "--queue", "q", "--priority", "7"),
+        *("--run-after", "2030-01-01T00:00:00Z", "--max-retries", "1", "--timeout", "2.5"),
+    )
+
+    job = queue.get_job("a")
+    assert job is not None
+    assert ("ann", "q", 7, datetime(2030, 1, 1, tzinfo=UTC), 1, 2.5) == (
+        job.metadata.user_id,
+        job.metadata.queue,
+        job.metadata.priority,
+        job.metadata.run_after,
+        job.metadata.max_retries,
+        job.metadata.timeout,
+    )
+
+
+def test_a_span_means_from_now(run: Run, queue: JobQueue) -> None:
+    run("enqueue", "t", "--id", "a", "--run-after", "2h")
+
+    job = queue.get_job("a")
+    assert job is not None
+    assert job.metadata.run_after is not None
+    assert timedelta(hours=1) < job.metadata.run_after - now() <= timedelta(hours=2)
+
+
+def test_params_come_from_a_file_or_standard_input(
+    run: Run, queue: JobQueue, tmp_path: Path
+) -> None:
+    file = tmp_path / "params.json"
+    file.write_text('{"from": "file"}')
+
+    run("enqueue", "t", "--id", "a", "--params", f"@{file}")
+    run("enqueue", "t", "--id", "b", "--params", "-", stdin='{"from": "stdin"}')
+
+    assert ["stdin", "file"] == [job.params["from"] for job in queue.query_jobs()]
+
+
+def test_a_batch_has_one_job_a_line_in_order(run: Run, queue: JobQueue) -> None:
+    ran = run("enqueue", "t", "--batch", "--json", "--params", "-", stdin='{"n":1}\n\n{"n":2}\n')
+
+    found = [queue.get_job(line["id"]) for line in ran.lines]
+    assert [1, 2] == [job.params["n"] for job in found if job]
+
+
+def test_params_of_a_known_type_are_checked(run: Run, queue: JobQueue) -> None:
+    good = run("enqueue", "detection", "--params", '{"resourceId": "r", "entityTypes": []}')
+    missing = run("enqueue", "detection", "--params", '{"resourceId": "r"}')
+    unknown = run("enqueue", "highlight-detection", "--params", '{"resourceId":"r","dens":1}')
+    outside = run("enqueue", "highlight-detection", "--params", '{"resourceId":"r","density":99}')
+
+    job = queue.get_job(good.out.strip())
+    assert job is not None
+    assert DetectionParams(resource_id="r", entity_types=()) == job.params  # type: ignore[arg-type]
+    assert "params.entityTypes: missing" in missing.err
+    assert "params.dens" in unknown.err
+    assert "params.density: density is from 1 to 15" in outside.err
+    assert [1, 1, 1] == [missing.code, unknown.code, outside.code]
+    assert 1 == queue.get_stats().total
+
+
+@pytest.mark.parametrize("id_", ["../x", "a/b", "", "x" * 129])
+def test_an_id_that_no_job_may_have_is_refused(run: Run, id_: str) -> None:
+    ran = run("enqueue", "t", "--id", id_)
+
+    assert (1, True) == (ran.code, "metadata.id" in ran.err)
+
+
+def test_an_id_that_exists_is_refused(run: Run) -> None:
+    run("enqueue", "t", "--id", "a")
+
+    ran = run("enqueue", "t", "--id", "a")
+
+    assert (1, True) == (ran.code, "exists already" in ran.err)
+
+
+def test_jobs_are_cancelled_and_retried_each_told(run: Run, queue: JobQueue) -> None:
+    for name in ("a", "b"):
+        queue.enqueue({}, type="t", id=name)
+
+    cancelled = run("cancel", "a", "nope", "b")
+    retried = run("retry", "a", "--json")
+    refused = run("retry", "a")
+
+    assert (1, "a cancelled\nb cancelled\n") == (cancelled.code, cancelled.out)
+    assert "nope" in cancelled.err
+    assert [{"id": "a", "done": True, "error": None}] == retried.lines
+    assert (1, True) == (refused.code, "cannot retry a pending job" in refused.err)
+    assert (1, 1) == (queue.get_stats().pending, queue.get_stats().cancelled)
+
+
+def test_jobs_are_cancelled_by_filter(run: Run, queue: JobQueue) -> None:
+    queue.enqueue({}, type="keep")
+    queue.enqueue({}, type="drop")
+    queue.enqueue({}, type="drop")
+
+    ran = run("cancel", "--all", "--type", "drop", "--json")
+
+    assert {"cancelled": 2} == ran.json
+    assert 1 == queue.get_stats().pending
+
+
+def test_a_running_job_is_asked_to_stop(run: Run, queue: JobQueue) -> None:
+    queue.enqueue({}, type="t", id="a")
+    claim = queue.claim_next_job()
+    assert claim is not None
+
+    ran = run("cancel", "a")
+
+    claim.watch()
+    assert (0, True) == (ran.code, claim.cancelled.is_set())
+    claim.cancel()
+
+
+def test_only_what_ended_long_ago_is_removed(run: Run, queue: JobQueue) -> None:
+    queue.enqueue({}, type="t")
+    claim = queue.claim_next_job()
+    assert claim is not None
+    claim.complete()
+
+    assert {"removed": 0} == run("cleanup", "--older-than", "1h", "--json").json
+    threading.Event().wait(0.01)  # an end in this very millisecond is not long ago
+    assert "1 removed\n" == run("cleanup", "--older-than", "0s").out
+    assert 0 == queue.get_stats().total
+
+
+def test_the_jobs_of_dead_workers_are_rescued(run: Run, data: Path) -> None:
+    store = FileStore(data, fsync=False)
+    queue = JobQueue(store)
+    queue.enqueue({}, type="t", id="a")
+    queue.claim_next_job()
+    store.kill_holder("a")
+
+    assert {"orphans": ["a"]} == {"orphans": run("doctor", "--json").json["orphans"]}
+    ran = run("rescue", "--json")
+
+    assert {"rescued": 1} == ran.json
+    assert 1 == queue.get_stats().pending
+
+
+def test_a_healthy_directory_is_told_so(run: Run, queue: JobQueue) -> None:
+    queue.initialize()
+
+    assert (0, True) == (run("doctor").code, run("doctor", "--json").json["healthy"])
+
+
+def test_the_doctor_finds_bad_files_duplicates_and_what_was_set_aside(
+    run: Run, data: Path, queue: JobQueue
+) -> None:
+    queue.enqueue({}, type="t", id="a")
+    jobs = data / "jobs"
+    (jobs / "complete" / "bad.json").write_text("{")
+    (jobs / "complete" / "odd-name").write_text("")
+    text = (jobs / "pending" / "a.json").read_text()
+    (jobs / "cancelled" / "a.json").write_text(
+        text.replace('"pending"', '"cancelled"', 1)[:-2]
+        + ',\n  "completedAt": "2026-01-01T00:00:00.000Z"\n}'
+    )
+    (jobs / ".quarantine" / "x-old.json").write_text("")
+
+    ran = run("doctor", "--json")
+
+    assert 1 == ran.code
+    found = ran.json
+    assert ["complete/bad.json", "complete/odd-name"] == [each["path"] for each in found["bad"]]
+    assert (["a"], ["x-old.json"], False) == (
+        found["duplicates"],
+        found["quarantined"],
+        found["healthy"],
+    )
+    assert "LOOK  duplicates" in run("doctor").out
+
+
+def test_a_job_that_waited_long_is_found(run: Run, queue: JobQueue) -> None:
+    old = now() - timedelta(hours=3)
+    queue.enqueue({}, type="t", run_after=old)
+
+    ran = run("doctor")
+
+    assert (1, True) == (ran.code, "LOOK  pending      the oldest waits 3h" in ran.out)

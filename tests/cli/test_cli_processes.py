@@ -1,0 +1,240 @@
+"""The command line as a process: signals, pipes, a missing extra, the demonstration."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from semiont_jobs import JobQueue, PendingJob
+
+TIMEOUT = 60.0
+
+WORKERS = """
+import threading
+from attrs import frozen
+from semiont_jobs import JobType, JobWorker
+
+@frozen
+class Params:
+    path: str
+
+THUMBNAIL = JobType("thumbnail", Params)
+
+class Quick(JobWorker):
+    job_types = ("thumbnail",)
+    def execute_job(self, job):
+        return {"made": job.params.path + ".png"}
+
+class Endless(JobWorker):
+    job_types = ("endless",)
+    def execute_job(self, job):
+        threading.Event().wait()
+"""
+
+
+def command(*arguments: str) -> list[str]:
+    return [sys.executable, "-m", "semiont_jobs", *arguments]
+
+
+def run(*arguments: str, cwd: Path, **options: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        command(*arguments),
+        cwd=cwd,
+        env=os.environ | options,
+        capture_output=True,
+        text=True,
+        timeout=TIMEOUT,
+        check=False,
+    )
+
+
+def eventually(look: Callable[[], object]) -> None:
+    deadline = time.monotonic() + TIMEOUT
+    while not look():
+        assert time.monotonic() < deadline
+        threading.Event().wait(0.02)
+
+
+@pytest.fixture
+def place(tmp_path: Path) -> Path:
+    (tmp_path / "work.py").write_text(WORKERS)
+    return tmp_path
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_worker_does_jobs_until_a_signal(place: Path, number: signal.Signals) -> None:
+    process = subprocess.Popen(
+        command("worker", "work:Quick", "work:THUMBNAIL", "--data-dir", "data", "--threads", "2"),
+        cwd=place,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    queue = JobQueue(place / "data")
+    eventually((place / "data/jobs/.format").exists)
+    job = queue.enqueue({"path": "a"}, type="thumbnail")
+
+    done = queue.wait_for(job.metadata.id, TIMEOUT)
+    process.send_signal(number)
+    _, told = process.communicate(timeout=TIMEOUT)
+
+    assert "complete" == done.status
+    assert {"made": "a.png"} == done.result
+    assert 0 == process.returncode, told
+    assert "2 workers at work on data: Quick" in told
+
+
+def test_a_job_that_does_not_end_is_given_back_without_an_attempt(place: Path) -> None:
+    queue = JobQueue(place / "data")
+    job = queue.enqueue({}, type="endless")
+    process = subprocess.Popen(
+        command("worker", "work:Endless", "--data-dir", "data", "--grace", "0.2"), cwd=place
+    )
+    eventually(lambda: queue.get_stats().running)
+
+    process.send_signal(signal.SIGTERM)
+    code = process.wait(TIMEOUT)
+
+    given_back = queue.get_job(job.metadata.id)
+    assert 3 == code
+    assert isinstance(given_back, PendingJob)
+    assert (0, 0) == (given_back.metadata.attempt_count, given_back.metadata.crash_count)
+
+
+def test_a_second_signal_does_not_wait(place: Path) -> None:
+    queue = JobQueue(place / "data")
+    queue.enqueue({}, type="endless")
+    process = subprocess.Popen(
+        command("worker", "work:Endless", "--data-dir", "data"),
+        cwd=place,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stderr is not None
+    eventually(lambda: queue.get_stats().running)
+
+    process.send_signal(signal.SIGTERM)
+    line = process.stderr.readline()
+    while "stopping" not in line:
+        line = process.stderr.readline()
+    process.send_signal(signal.SIGTERM)
+    process.communicate(timeout=TIMEOUT)
+
+    assert 3 == process.returncode
+    assert 1 == queue.get_stats().pending
+
+
+@pytest.mark.parametrize(
+    ("target", "message"),
+    [
+        ("nowhere:X", "cannot import nowhere"),
+        ("work:Missing", "module work has no Missing"),
+        ("work:Params", "is neither a JobWorker class nor a JobType"),
+    ],
+)
+def test_a_worker_that_cannot_be_found_is_an_error_of_one_line(
+    place: Path, target: str, message: str
+) -> None:
+    ran = run("worker", target, "--data-dir", "data", cwd=place)
+
+    assert 1 == ran.returncode
+    assert message in ran.stderr
+    assert 1 == ran.stderr.count("\n")
+
+
+def test_only_job_types_are_no_workers(place: Path) -> None:
+    ran = run("worker", "work:THUMBNAIL", "--data-dir", "data", cwd=place)
+
+    assert (2, True) == (ran.returncode, "no worker class" in ran.stderr)
+
+
+def test_a_reader_that_has_seen_enough_is_no_error(place: Path) -> None:
+    queue = JobQueue(place / "data", fsync=False)
+    queue.create_jobs([*_jobs(2000)])
+    shell = subprocess.run(
+        f"{' '.join(command('list', '--all', '--json', '--data-dir', 'data'))} | head -n 1",
+        shell=True,
+        cwd=place,
+        capture_output=True,
+        text=True,
+        timeout=TIMEOUT,
+        check=False,
+    )
+
+    assert ("", 1) == (shell.stderr, shell.stdout.count("\n"))
+
+
+def _jobs(count: int) -> list[PendingJob[dict[str, str]]]:
+    from semiont_jobs import JobMetadata
+
+    return [
+        PendingJob(metadata=JobMetadata(type="t"), params={"text": "x" * 200}) for _ in range(count)
+    ]
+
+
+def test_a_missing_extra_is_an_error_of_one_line(place: Path) -> None:
+    (place / "click.py").write_text("raise ModuleNotFoundError('no click', name='click')")
+
+    ran = run("stats", cwd=place, PYTHONPATH=str(place))
+
+    assert 1 == ran.returncode
+    assert ran.stderr.startswith("semiont-jobs: error: the command line needs click")
+    assert 1 == ran.stderr.count("\n")
+
+
+def test_a_watch_ends_on_ctrl_c(place: Path) -> None:
+    JobQueue(place / "data").initialize()
+    process = subprocess.Popen(
+        command("watch", "--json", "--interval", "0.1", "--data-dir", "data"),
+        cwd=place,
+        stdout=subprocess.PIPE,
+        env=os.environ | {"PYTHONUNBUFFERED": "1"},
+        text=True,
+    )
+    assert process.stdout is not None
+    first = json.loads(process.stdout.readline())
+
+    process.send_signal(signal.SIGINT)
+
+    assert 130 == process.wait(TIMEOUT)
+    assert 0 == first["pending"]
+    process.stdout.close()
+
+
+def test_the_demonstration_survives_its_own_chaos(place: Path) -> None:
+    ran = subprocess.run(
+        command("demo", "--chaos", "--json", "--data-dir", "demo"),
+        cwd=place,
+        capture_output=True,
+        text=True,
+        timeout=5 * TIMEOUT,
+        check=False,
+    )
+
+    assert 0 == ran.returncode, ran.stderr
+    report = json.loads(ran.stdout)
+    assert report["is_clean"]
+    assert report["jobs"] == report["complete"] == 6 * report["documents"]
+    assert report["workers_killed"] >= 5
+    assert report["rescued"] >= report["workers_killed"]
+    listed = run("stats", "--json", "--data-dir", "demo", cwd=place)
+    assert report["jobs"] == json.loads(listed.stdout)["complete"]
+
+
+def test_the_demonstration_replaces_only_its_own_directory(place: Path) -> None:
+    (place / "mine").mkdir()
+    (place / "mine/thesis.txt").write_text("years of work")
+
+    ran = run("demo", "--data-dir", "mine", cwd=place)
+
+    assert 1 == ran.returncode
+    assert "not made by a demonstration" in ran.stderr
+    assert ["thesis.txt"] == [path.name for path in (place / "mine").iterdir()]
