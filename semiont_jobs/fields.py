@@ -138,4 +138,4 @@ def _field_name(owner: Any, attribute: Attribute[Any]) -> str:
 
 
 def _id_of(owner: Any) -> str | None:
-    return getattr(owner, "id", None)
+    return getattr(owner, "id", None) or getattr(getattr(owner, "metadata", None), "id", None)

@@ -23,7 +23,7 @@ MAX_DEPTH: Final = 200
 the default recursion limit of 1000, this leaves the caller most of its stack."""
 
 _SMALL: Final = 1 << 60
-_UNSAFE_INTEGER: Final = 10 ** (sys.int_info.default_max_str_digits - 1)
+_UNSAFE_INTEGER: Final = 10**sys.int_info.default_max_str_digits
 # Python refuses to read or write integers of more digits (a denial of service otherwise).
 
 _STRINGS: Final = re.compile(rb'"(?:[^"\\]|\\.)*"', re.DOTALL)
@@ -81,8 +81,15 @@ def _refuse_constant(name: str) -> NoReturn:
     raise JobDecodeError(f"not JSON: {name}")
 
 
+def _finite(text: str) -> float:
+    number = float(text)
+    if number in (float("inf"), float("-inf")):
+        raise JobDecodeError(f"not JSON: no float is as large as {text[:40]}")
+    return number
+
+
 # Made once: json.loads makes one at every call that has options.
-_DECODER: Final = json.JSONDecoder(parse_constant=_refuse_constant)
+_DECODER: Final = json.JSONDecoder(parse_constant=_refuse_constant, parse_float=_finite)
 
 
 def _check_depth(data: bytes) -> None:
@@ -119,10 +126,10 @@ def _text(value: Any, newline: str, depth: int) -> str:
 
 
 def _object(value: dict[Any, Any], newline: str, depth: int) -> str:
-    if not value:
-        return "{}"
     if not depth:
         raise _Unwritable
+    if not value:
+        return "{}"
     inner = newline + "  "
     # Texts are most of what jobs hold: one call less for each.
     parts = [
@@ -135,10 +142,10 @@ def _object(value: dict[Any, Any], newline: str, depth: int) -> str:
 
 
 def _array(value: list[Any] | tuple[Any, ...], newline: str, depth: int) -> str:
-    if not value:
-        return "[]"
     if not depth:
         raise _Unwritable
+    if not value:
+        return "[]"
     inner = newline + "  "
     parts = [_text(item, inner, depth - 1) for item in value]
     return "[" + inner + ("," + inner).join(parts) + newline + "]"
@@ -184,7 +191,7 @@ def _refuse(value: Any, path: str = "", *, job_id: str | None) -> NoReturn:
 
 def _fault(value: Any, path: str, depth: int) -> tuple[str, str, Any] | None:
     """The first thing in `value` that JSON cannot hold: why, where, what."""
-    if depth > MAX_DEPTH:
+    if depth >= MAX_DEPTH and isinstance(value, (dict, list, tuple)):
         return f"nested deeper than {MAX_DEPTH} levels (or within itself)", path, "..."
     if isinstance(value, dict):
         return _fault_in_object(value, path, depth)

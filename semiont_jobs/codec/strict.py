@@ -13,7 +13,7 @@ import dataclasses
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from functools import lru_cache
-from typing import Any, Final, TypeVar, get_args, get_origin
+from typing import Any, Final, Literal, TypeVar, get_args, get_origin
 
 import attrs
 from cattrs import Converter
@@ -36,6 +36,7 @@ from cattrs.preconf.json import configure_converter
 from cattrs.v import transform_error
 
 from semiont_jobs.errors import InvalidJob, JobDecodeError
+from semiont_jobs.fields import is_reading
 from semiont_jobs.model import Attempt, ClaimStamp, JobMetadata
 
 T = TypeVar("T")
@@ -56,6 +57,7 @@ def strict_converter(*, detailed: bool) -> Converter:
     converter.register_structure_hook(bool, _boolean)
     converter.register_structure_hook(datetime, structure_instant)
     converter.register_unstructure_hook(datetime, instant_text)
+    converter.register_structure_hook_func(_is_literal, _literal)
     for predicate, factory, container in _CONTAINERS:
         converter.register_structure_hook_factory(predicate, _demanding(factory, container))
     converter.register_structure_hook_factory(_is_class, _class_structurer)
@@ -128,6 +130,21 @@ def _boolean(value: Any, _kind: Any) -> bool:
     if type(value) is bool:
         return value
     raise JobDecodeError(f"true or false is needed, not {_named(value)}")
+
+
+def _is_literal(kind: Any) -> bool:
+    return get_origin(kind) is Literal
+
+
+def _literal(value: Any, kind: Any) -> Any:
+    choices = get_args(kind)
+    if any(value == choice and type(value) is type(choice) for choice in choices):
+        return value
+    # Like ranges, choices bind who writes: the other side does not check them.
+    if is_reading() and any(type(value) is type(choice) for choice in choices):
+        return value
+    named = ", ".join(str(choice) for choice in choices)
+    raise JobDecodeError(f"one of {named} is needed, not {_named(value)}")
 
 
 def _named(value: Any) -> str:

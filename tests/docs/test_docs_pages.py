@@ -149,7 +149,7 @@ class Shell:
         self._bash = subprocess.Popen(
             ["bash", "--noprofile", "--norc"],
             cwd=folder,
-            env={**environment, "COLUMNS": "100", "NO_COLOR": "1", "TERM": "dumb"},
+            env={**environment, "COLUMNS": "160", "NO_COLOR": "1", "TERM": "dumb"},
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
@@ -173,7 +173,7 @@ class Shell:
         self._bash.stdin.flush()
         watchdog = threading.Timer(PATIENCE, self.kill)
         watchdog.start()
-        printed = []
+        printed: list[str] = []
         for line in self._bash.stdout:
             end = re.fullmatch(rf"(.*?)([0-9 ]*){mark}\n", line)
             if end is not None:
