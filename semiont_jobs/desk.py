@@ -62,6 +62,8 @@ class QueueDesk:
         if isinstance(data_dir, str | os.PathLike):
             self._store = open_store(data_dir, fsync=fsync, **store_options)
         else:
+            if store_options:
+                raise TypeError(f"a store has its own options: {', '.join(store_options)}")
             self._store = data_dir
         self.job_types = JobTypes((*BUILTIN_JOB_TYPES, *job_types))
         self.codec = Codec(self.job_types)

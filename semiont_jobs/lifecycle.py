@@ -109,9 +109,7 @@ class Failure:
             error_type=type(error).__qualname__,
             message=_writable(_message(error)[:TEXT_LIMIT]),
             traceback=_writable(stack[-TEXT_LIMIT:]) if stack else None,
-            outcome=next(
-                (name for kind, name in _OUTCOMES.items() if isinstance(error, kind)), "failed"
-            ),
+            outcome=_outcome(error),
         )
 
     def __str__(self) -> str:
@@ -122,6 +120,13 @@ _OUTCOMES: Final[Mapping[type[BaseException], AttemptOutcome]] = {
     JobTimeout: "timeout",
     WorkerCrashed: "crashed",
 }
+
+
+def _outcome(error: BaseException) -> AttemptOutcome:
+    for kind, outcome in _OUTCOMES.items():
+        if isinstance(error, kind):
+            return outcome
+    return "failed"
 
 
 def _message(error: BaseException) -> str:

@@ -132,7 +132,8 @@ class JobMetadata:
     def life(self) -> str:
         """The name of this life of the job, from creation or a retry by hand to its end.
 
-        A request to cancel is meant for one life (PROTOCOL rule 14): where no ``run`` is
+        A request to cancel is meant for one life (see the protocol page of the
+        documentation): where no ``run`` is
         recorded, the creation in milliseconds stands for it.
         """
         return self.run or f"{int(self.created.timestamp() * 1000)}"

@@ -31,11 +31,14 @@ from semiont_jobs.model import (
     FINISHED,
     STATUSES,
     AnyJob,
+    CancelledJob,
+    FailedJob,
     JobMetadata,
     JobStats,
     JobStatus,
     P,
     PendingJob,
+    RunningJob,
 )
 from semiont_jobs.retry import RetryPolicy, poll
 from semiont_jobs.store import Accept, Hold, Wanted
@@ -325,7 +328,7 @@ class JobQueue(QueueDesk):
         try:
             job = hold.job
             lifecycle.require("retry", job)
-            assert job.status in ("failed", "cancelled")
+            assert isinstance(job, FailedJob | CancelledJob)
             again = lifecycle.retry(job, run=_new_run())
             hold.move(again)
         finally:
@@ -372,7 +375,7 @@ class JobQueue(QueueDesk):
             return self._ask_to_cancel(checked)
         try:
             job = hold.job
-            if job.status not in ("pending", "running"):
+            if not isinstance(job, PendingJob | RunningJob):
                 return False
             cancelled = lifecycle.cancel(job, self.clock())
             hold.move(cancelled)

@@ -12,6 +12,7 @@ from typing import Any
 from semiont_jobs.errors import QueueNotInitialized
 from semiont_jobs.queue import JobQueue
 from semiont_jobs.store import JobStore
+from semiont_jobs.stores import MEMORY
 
 _lock = threading.Lock()
 _queue: JobQueue | None = None
@@ -25,13 +26,19 @@ def initialize_job_queue(data_dir: str | os.PathLike[str] | JobStore, **settings
     while claims in progress finish on the old one. Settings are those of `JobQueue`.
     """
     global _queue, _settings  # noqa: PLW0603 - one per process is the point
-    location = os.path.abspath(data_dir) if isinstance(data_dir, os.PathLike) else data_dir
-    wanted = {"data_dir": location, **settings}
+    wanted = {"data_dir": _place(data_dir), **settings}
     with _lock:
         if _queue is None or _settings != wanted:
             _queue = JobQueue(data_dir, **settings).initialize()
             _settings = wanted
         return _queue
+
+
+def _place(data_dir: str | os.PathLike[str] | JobStore) -> object:
+    """The directory meant, whatever the current one is at the next call."""
+    if isinstance(data_dir, str | os.PathLike) and data_dir != MEMORY:
+        return os.path.abspath(os.fspath(data_dir))
+    return data_dir
 
 
 def get_job_queue() -> JobQueue:

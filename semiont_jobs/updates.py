@@ -78,7 +78,7 @@ def decide(current: AnyJob, given: AnyJob, now: datetime, *, run: str) -> Update
         return Update(evolve(current, metadata=edited, params=given.params), None)
     if current.status == "pending" and given.status == "cancelled":
         return Update(lifecycle.cancel(current, now), "cancelled")
-    if current.status in ("failed", "cancelled") and given.status == "pending":
+    if isinstance(current, FailedJob | CancelledJob) and given.status == "pending":
         return Update(_retried(current, given, run), "retried")
     raise InvalidTransition(
         current.metadata.id, f"a {current.status} job cannot become {given.status}"

@@ -11,6 +11,7 @@ import textwrap
 import time
 from collections.abc import Callable, Mapping
 from datetime import UTC, date, datetime, timedelta
+from types import MappingProxyType
 from typing import Any, Literal
 
 import attrs
@@ -90,7 +91,7 @@ def with_metadata(**fields: Any) -> dict[str, Any]:
 
 
 def text_of(value: Any) -> bytes:
-    return json.dumps(value, indent=2, ensure_ascii=False).encode("utf-8", "surrogatepass")
+    return json.dumps(value, indent=2, ensure_ascii=False).encode("utf-8", "backslashreplace")
 
 
 def decoded(value: Any) -> Any:
@@ -458,7 +459,8 @@ def test_unknown_keys_at_any_depth_come_back(name: str, data: st.DataObject) -> 
 
 @given(data=st.data())
 def test_unknown_keys_of_metadata_and_params_survive_all_transitions(data: st.DataObject) -> None:
-    job = data.draw(typed_jobs("generation").filter(lambda job: job.status == "pending"))
+    params, _progress, _result = PARTS["generation"]
+    job = PendingJob(metadata=evolve(META, type="generation"), params=data.draw(params))
     found = json.loads(CODEC.encode(job))
     places = objects_in(found["params"])
     for place in (found["metadata"], *places):
@@ -490,15 +492,17 @@ def test_unknown_keys_stand_behind_the_known_ones_in_the_order_read() -> None:
     assert list(back["metadata"])[-2:] == ["userName", "aaa"]
 
 
+@attrs.frozen
+class Page:
+    number: int
+
+
+@attrs.frozen
+class Pages:
+    pages: tuple[Page, ...]
+
+
 def test_an_unknown_key_of_an_item_in_a_list_comes_back_at_its_item() -> None:
-    @attrs.frozen
-    class Page:
-        number: int
-
-    @attrs.frozen
-    class Pages:
-        pages: tuple[Page, ...]
-
     codec = Codec(JobTypes([JobType("pages", Pages)]))
     found = with_metadata(type="pages")
     found["params"] = {"pages": [{"number": 1}, {"number": 2, "rotated": True}]}
@@ -814,8 +818,6 @@ def test_a_check_names_the_job_and_the_path() -> None:
 
 
 def test_a_mapping_of_any_kind_is_an_object() -> None:
-    from types import MappingProxyType
-
     job = evolve(BARE["pending"], params=MappingProxyType({"a": 1}))
 
     assert json.loads(CODEC.encode(job))["params"] == {"a": 1}
@@ -985,7 +987,7 @@ def test_what_is_no_json_is_no_job(text: bytes) -> None:
 
 def test_what_is_strange_but_json_is_a_job() -> None:
     strange = rb"""{"status": "failed", "status": "pending", "__proto__": {"a": 1},
-        "metadata": {"id": "j", "type": "task", "userId": "u", "created": "2026-01-01T12:00:00Z",
+        "metadata": {"id": "j", "type": "task", "userId": "u", "created": "2026-01-01T12:00:00.000Z",
                      "retryCount": 0, "maxRetries": 3, "__proto__": 5},
         "params": {"a": "\ud800", "a": "x\udfff", "__proto__": null}}"""
 
@@ -1043,7 +1045,7 @@ def test_a_text_that_never_ends_is_refused_in_time_that_grows_with_its_length() 
         except JobDecodeError as error:
             print(error)
         """,
-        timeout=30,
+        timeout=20,
     )
 
     assert "not JSON" in said or "nested deeper" in said

@@ -17,7 +17,7 @@ import click
 from semiont_jobs.cli.app import Duration, When, as_json, data_dir, each, open_queue
 from semiont_jobs.cli.text import json_line, plain
 from semiont_jobs.errors import InvalidTransition
-from semiont_jobs.ids import UserId, job_id, new_job_id
+from semiont_jobs.ids import job_id, new_job_id
 from semiont_jobs.model import DEFAULT_USER, JobMetadata, JobStatus, PendingJob
 from semiont_jobs.queue import JobQueue
 
@@ -73,10 +73,7 @@ def _new_job(
         raise click.UsageError(f"--params is not JSON: {error}") from error
     if not isinstance(data, dict):
         raise click.UsageError("--params must be a JSON object")
-    user = UserId(metadata["user_id"])
-    made = JobMetadata(
-        id=new_job_id() if id_ is None else job_id(id_), type=type_, **metadata | {"user_id": user}
-    )
+    made = JobMetadata(id=new_job_id() if id_ is None else job_id(id_), type=type_, **metadata)
     return PendingJob(metadata=made, params=queue.codec.params(type_, data))
 
 

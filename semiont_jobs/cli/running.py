@@ -63,13 +63,14 @@ def worker(targets: tuple[str, ...], threads: int, grace: float) -> None:
     for one in workers:
         one.start()
     names = ", ".join(sorted({one.get_worker_name() for one in workers}))
-    click.echo(f"{len(workers)} workers at work on {location()}: {names}", err=True)
+    count = "1 worker" if len(workers) == 1 else f"{len(workers)} workers"
+    click.echo(f"{count} at work on {location()}: {names}", err=True)
     signals.first.wait()
     click.echo("stopping: waiting for the jobs in hand", err=True)
     deadline = time.monotonic() + grace
     stopped = [_stop(one, deadline, signals.second) for one in workers]
     if not all(stopped):
-        click.echo(f"{stopped.count(False)} jobs given back", err=True)
+        click.echo(f"given back: {stopped.count(False)}", err=True)
     queue.close()
     click.get_current_context().exit(0 if all(stopped) else GIVEN_BACK)
 

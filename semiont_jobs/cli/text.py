@@ -30,6 +30,10 @@ COLOURS: Final[dict[JobStatus, str]] = {
 }
 
 
+SHORT: Final = 12
+"""Characters of a column that is never cut: a status, an age, an outcome."""
+
+
 def plain(text: object) -> str:
     """`text` on one line, everything unprintable escaped."""
     return "".join(
@@ -48,10 +52,18 @@ def console(*, stderr: bool = False) -> Console:
 def table(headings: Sequence[str], rows: Iterable[Sequence[object]], *, title: str = "") -> Table:
     """A table whose cells are escaped, and shortened where the terminal is narrow."""
     made = Table(box=box.SIMPLE_HEAD, title=plain(title) or None, pad_edge=False)
-    for heading in headings:
-        made.add_column(heading, overflow="ellipsis", no_wrap=True)
-    for row in rows:
-        made.add_row(*(cell if isinstance(cell, Text) else Text(plain(cell)) for cell in row))
+    cells = [[c if isinstance(c, Text) else Text(plain(c)) for c in row] for row in rows]
+    for heading, column in zip(headings, zip(*cells, strict=True), strict=False):
+        widest = max(len(heading), *(len(cell) for cell in column))
+        made.add_column(
+            heading,
+            overflow="ellipsis",
+            no_wrap=True,
+            # Short columns say nothing once they are cut; long ones still do.
+            min_width=widest if widest <= SHORT else None,
+        )
+    for row in cells:
+        made.add_row(*row)
     return made
 
 

@@ -200,7 +200,9 @@ class Codec:
     def _structure_job(self, document: Any, _union: Any) -> AnyJob:
         if not isinstance(document, dict):
             raise JobDecodeError(f"a job is an object, not {type(document).__name__}")
-        status = next((each for each in STATUSES if each == document.get("status")), None)
+        status: JobStatus | None = next(
+            (each for each in STATUSES if each == document.get("status")), None
+        )
         if status is None:
             raise JobDecodeError(f"unknown status {document.get('status')!r}", path="status")
         metadata = self._structure_metadata(document.get("metadata"))

@@ -8,7 +8,6 @@ from __future__ import annotations
 import sys
 from collections.abc import Mapping
 from contextlib import AbstractContextManager
-from types import TracebackType
 from typing import Protocol, Self
 
 
@@ -17,12 +16,7 @@ class Display(Protocol):
 
     def __enter__(self) -> Self: ...
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None: ...
+    def __exit__(self, *exc: object) -> None: ...
 
     def show(self, done: Mapping[str, int], *, killed: int) -> None:
         """So many jobs of each type have an outcome; so many processes were killed."""
@@ -44,7 +38,7 @@ def display_for(totals: Mapping[str, int], *, quiet: bool) -> Display:
 class Silence(AbstractContextManager["Silence"]):
     """Shows nothing: a machine reads the report."""
 
-    def __exit__(self, *_exc: object) -> None:
+    def __exit__(self, *exc: object) -> None:
         return None
 
     def show(self, done: Mapping[str, int], *, killed: int) -> None:
@@ -58,7 +52,7 @@ class Lines(AbstractContextManager["Lines"]):
         self._total = sum(totals.values())
         self._tenth = 0
 
-    def __exit__(self, *_exc: object) -> None:
+    def __exit__(self, *exc: object) -> None:
         return None
 
     def show(self, done: Mapping[str, int], *, killed: int) -> None:
@@ -101,7 +95,7 @@ class Bars:
         self._progress.start()
         return self
 
-    def __exit__(self, *_exc: object) -> None:
+    def __exit__(self, *exc: object) -> None:
         self._progress.stop()
 
     def show(self, done: Mapping[str, int], *, killed: int) -> None:

@@ -18,11 +18,13 @@ __all__ = ["MEMORY", "FileStore", "MemoryStore", "open_store"]
 def open_store(location: str | os.PathLike[str], **options: Any) -> JobStore:
     """The store of a location: ``"memory:"``, or the path of a data directory.
 
-    `options` are those of `FileStore`; the memory store has none.
+    `options` are those of `FileStore`; of those the memory store takes ``fsync``, which means
+    nothing to it.
     """
     text = os.fspath(location)
     if text == MEMORY:
-        return MemoryStore()
+        options.pop("fsync", None)
+        return MemoryStore(**options)
     if not text or "://" in text:
         raise InvalidValue(
             "a data directory's path or 'memory:' is needed", field="data_dir", value=location

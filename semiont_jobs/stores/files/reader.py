@@ -47,6 +47,7 @@ class Reader:
         :raises JobDecodeError: all that stands there is no job, and stays so.
         """
         empty = 0
+        best: Copy | None = None
         bad: Bad | None = None
         pause = threading.Event()
         for _ in range(LOOKS):
@@ -109,7 +110,8 @@ class Reader:
     def jobs(self, statuses: Iterable[JobStatus]) -> Iterator[AnyJob]:
         """The jobs in these statuses, each once. Names first, contents after: a job that moves
         while the list is made is looked up where it went."""
-        wanted = tuple(status for status in STATUSES if status in frozenset(statuses))
+        asked = frozenset(statuses)
+        wanted: tuple[JobStatus, ...] = tuple(each for each in STATUSES if each in asked)
         for job_id, status in self._places(wanted).items():
             job = self._job_at(status, job_id)
             if job is not None and job.status in wanted:
@@ -145,7 +147,7 @@ class Reader:
         places: dict[str, JobStatus | None] = {}
         for turn in range(LISTINGS):
             quiet_since = self._quiet_since()
-            for status in statuses if turn < EMPTY_PASSES else ("pending", "running"):
+            for status in statuses if turn < EMPTY_PASSES else _TO_AND_FRO:
                 for name in self._disk.names(self._layout.folders[status]):
                     job_id = id_of(name)
                     if job_id is not None:
@@ -154,6 +156,9 @@ class Reader:
             if len(statuses) == 1 or self._proves_absence(quiet_since):
                 break
         return places
+
+
+_TO_AND_FRO: Final[tuple[JobStatus, ...]] = ("pending", "running")
 
 
 def _revision(copy: Copy) -> int:
