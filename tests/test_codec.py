@@ -16,7 +16,7 @@ from typing import Any, Literal
 
 import attrs
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from strategies import PARTS, any_json, instants, jobs, texts, typed_jobs, untyped_jobs
 
@@ -110,6 +110,7 @@ def test_an_untyped_job_comes_back_whole_in_every_status(job: AnyJob) -> None:
 
 
 @pytest.mark.parametrize("name", PARTS)
+@settings(max_examples=40)  # of each of the six types
 @given(data=st.data())
 def test_a_typed_job_comes_back_whole_and_typed_in_every_status(
     name: str, data: st.DataObject
@@ -362,7 +363,7 @@ def test_a_null_in_plain_data_stays_a_null() -> None:
 
 
 @pytest.mark.parametrize("status", ["running", "complete"])
-@pytest.mark.parametrize("value", [None, 0, False, "", [], "x", [1]])
+@pytest.mark.parametrize("value", [0, False, "", [], "x", [1], [None]])
 def test_a_progress_or_result_of_any_json_value_comes_back_as_it_was_read(
     status: str, value: Any
 ) -> None:
@@ -445,6 +446,7 @@ def objects_in(value: Any) -> list[dict[str, Any]]:
 
 
 @pytest.mark.parametrize("name", PARTS)
+@settings(max_examples=40)  # of each of the six types
 @given(data=st.data())
 def test_unknown_keys_at_any_depth_come_back(name: str, data: st.DataObject) -> None:
     found = json.loads(CODEC.encode(data.draw(typed_jobs(name))))

@@ -26,7 +26,8 @@ _SMALL: Final = 1 << 60
 _UNSAFE_INTEGER: Final = 10**sys.int_info.default_max_str_digits
 # Python refuses to read or write integers of more digits (a denial of service otherwise).
 
-_STRINGS: Final = re.compile(rb'"(?:[^"\\]|\\.)*"', re.DOTALL)
+# Possessive, and content with the end of the text: no input makes it try anything twice.
+_STRINGS: Final = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+(?:"|\\?\Z)', re.DOTALL)
 _NOT_BRACKETS: Final = bytes(set(range(256)) - set(b"[]{}"))
 
 

@@ -86,8 +86,8 @@ def structure_instant(value: Any, _kind: Any = None, *, path: str = "") -> datet
     if type(value) is not str:
         raise JobDecodeError(f"an ISO 8601 time is needed, not {_named(value)}", path=path)
     try:
-        instant = datetime.fromisoformat(value)
-        return instant if instant.tzinfo else instant.astimezone()
+        # To UTC at once: an instant at either end of time may have none.
+        return datetime.fromisoformat(value).astimezone(UTC)
     except (ValueError, OverflowError) as error:
         raise JobDecodeError(f"{value[:40]!r} is not an ISO 8601 time", path=path) from error
 

@@ -62,10 +62,8 @@ def test_a_list_is_filtered_and_limited(run: Run, queue: JobQueue) -> None:
     assert ["c"] == [row["metadata"]["id"] for row in run("list", "--json", "--queue", "q").lines]
     assert [] == run("list", "--json", "--status", "failed").lines
     assert [] == run("list", "--json", "--type", "other").lines
-    assert ["b"] == [
-        row["metadata"]["id"]
-        for row in run("list", "--json", "--limit", "1", "--offset", "1").lines
-    ]
+    everything = run("list", "--json").lines
+    assert everything[1:2] == run("list", "--json", "--limit", "1", "--offset", "1").lines
     assert 3 == len(run("list", "--json", "--all", "--limit", "1").lines)
     assert "no jobs\n" == run("list", "--user-id", "nobody").out
 
