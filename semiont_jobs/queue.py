@@ -261,7 +261,7 @@ class JobQueue(QueueDesk):
         if old_status is not None:
             _checked_status(old_status)
         id_ = job.metadata.id
-        claim = self._claims.get(id_)
+        claim = self._open_claim(id_)
         if claim is not None and old_status not in (None, "running"):
             raise InvalidTransition(id_, f"expected to be {old_status}, it is running")
         if claim is not None:
@@ -364,6 +364,13 @@ class JobQueue(QueueDesk):
         self._store.wake()
 
     # -- private -------------------------------------------------------------------------
+
+    def _open_claim(self, id_: str) -> AnyClaim | None:
+        """This queue's claim on a job, unless the job was taken from it."""
+        claim = self._claims.get(id_)
+        if claim is not None:
+            claim.watch()
+        return claim if claim is not None and claim.is_open else None
 
     def _try_cancel(self, checked: str) -> bool | None:
         """One try: whether it was cancelled or asked, or None to look again."""

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta, timezone
+from datetime import UTC, datetime, timedelta
 from typing import Final
 
-START: Final = datetime(2026, 1, 1, 12, 0, tzinfo=timezone.utc)
+START: Final = datetime(2026, 1, 1, 12, 0, tzinfo=UTC)
 """Any instant would do; a fixed one makes failures read the same every time."""
 
 

@@ -403,7 +403,7 @@ class Keeping(Suite):
         assert queue.cleanup_completed_jobs(self.clock(), cancelled=True) == 1
         assert queue.get_job(job.metadata.id) is None
 
-    @pytest.mark.parametrize("bad", [datetime(2026, 1, 1), 5, "yesterday", None])  # noqa: DTZ001 - naive is the point
+    @pytest.mark.parametrize("bad", [datetime(2026, 1, 1), 5, "yesterday", None])
     def test_a_cutoff_that_is_no_instant_is_refused(self, bad: Any) -> None:
         queue = self.queue()
         self.bring(queue, "complete")

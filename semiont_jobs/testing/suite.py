@@ -6,7 +6,6 @@ It must not know any store, nor what is asserted of them.
 from __future__ import annotations
 
 import threading
-import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -27,6 +26,7 @@ from semiont_jobs import (
     RetryPolicy,
 )
 from semiont_jobs.testing.clock import FakeClock
+from semiont_jobs.testing.waiting import PATIENCE, eventually
 
 try:
     import pytest
@@ -39,9 +39,6 @@ except ImportError as error:
 T = TypeVar("T")
 AnyClaim = Claim[Any, Any, Any]
 
-PATIENCE: Final = 30.0
-"""Seconds until a wait fails its test: nothing here takes a tenth of it on a busy machine, and
-a test that passes never waits so long."""
 BACK_OFF: Final = 10
 """Seconds between two attempts in these tests, always: no jitter, so that the due time is known."""
 STEADY: Final = RetryPolicy(wait=tenacity.wait_fixed(BACK_OFF))
@@ -191,16 +188,6 @@ def some(value: T | None) -> T:
     """The value, which must not be None."""
     assert value is not None
     return value
-
-
-def eventually(look: Callable[[], T | None], timeout: float = PATIENCE) -> T:
-    """What `look` answers once that is something (neither None, False, nor empty)."""
-    deadline = time.monotonic() + timeout
-    pause = threading.Event()
-    while not (found := look()):
-        assert time.monotonic() < deadline, f"still {found!r} after {timeout} seconds"
-        pause.wait(0.005)
-    return found
 
 
 def at_once(calls: Sequence[Callable[[], T]]) -> list[T]:

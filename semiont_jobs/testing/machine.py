@@ -1,0 +1,414 @@
+"""Random histories of a queue, beside a plain model: a hypothesis state machine for any store.
+
+It must not know any store. Subclass it, give the three hooks, and run ``YourMachine.TestCase``.
+"""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Callable
+from datetime import timedelta
+from typing import Any, Final
+
+import tenacity
+from hypothesis import strategies as st
+from hypothesis.stateful import (
+    RuleBasedStateMachine,
+    invariant,
+    precondition,
+    rule,
+)
+
+from semiont_jobs.claim import Claim
+from semiont_jobs.errors import (
+    ClaimLost,
+    InvalidTransition,
+    JobCancelled,
+    JobExists,
+    PermanentError,
+    StaleJob,
+)
+from semiont_jobs.ids import JobId
+from semiont_jobs.model import STATUSES, AnyJob, JobMetadata, PendingJob, evolve
+from semiont_jobs.queue import JobQueue
+from semiont_jobs.retry import RetryPolicy
+from semiont_jobs.testing.clock import FakeClock
+from semiont_jobs.testing.laws import BACK_OFF, MAX_CRASHES, Laws, PlainJob
+from semiont_jobs.testing.waiting import eventually
+
+AnyClaim = Claim[Any, Any, Any]
+
+TYPES: Final = ("resize", "encode")
+QUEUES: Final = ("default", "slow")
+
+_some_types = st.none() | st.sets(st.sampled_from(TYPES), min_size=1).map(frozenset)
+_some_queue = st.none() | st.sampled_from(QUEUES)
+_index = st.integers(0, 1_000)
+"""Which of the jobs or claims there are, modulo their number."""
+
+
+class JobQueueMachine(RuleBasedStateMachine):
+    """Each rule is one verb, done to the queue and to the laws; they must agree after each."""
+
+    @abstractmethod
+    def make_queue(self, **settings: Any) -> JobQueue:
+        """Make a queue with these settings of `JobQueue` on a new, empty place."""
+
+    @abstractmethod
+    def reopen(self) -> JobQueue:
+        """Make another queue object on that place, with the settings of `make_queue`."""
+
+    @abstractmethod
+    def kill_holder(self, claim: AnyClaim) -> None:
+        """Make the holder of that claim vanish as the death of its process would."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.clock = FakeClock()
+        self.laws = Laws()
+        self.claims: list[AnyClaim] = []
+        self.claimed_by: dict[AnyClaim, JobQueue] = {}
+        self.superseded: list[AnyClaim] = []
+        self.read_before: list[AnyJob] = []
+        self.queue = self.make_queue(
+            clock=self.clock,
+            retry_policy=RetryPolicy(wait=tenacity.wait_fixed(BACK_OFF)),
+            max_crashes=MAX_CRASHES,
+        )
+        self.queues = [self.queue]
+
+    def teardown(self) -> None:
+        """End every queue object of the history."""
+        for queue in self.queues:
+            queue.close()
+
+    # -- creating ------------------------------------------------------------------------
+
+    @rule(
+        type_=st.sampled_from(TYPES),
+        queue=st.sampled_from(QUEUES),
+        priority=st.integers(-1, 1),
+        delay=st.sampled_from((None, 0, 5)),
+        max_retries=st.integers(0, 2),
+    )
+    def create(
+        self, type_: str, queue: str, priority: int, delay: int | None, max_retries: int
+    ) -> None:
+        """One new job."""
+        plain = self._plain(type_, queue, priority, delay, max_retries)
+        self.queue.create_job(_pending(plain))
+        self.laws.create(plain)
+
+    @rule(count=st.integers(1, 4), type_=st.sampled_from(TYPES))
+    def create_batch(self, count: int, type_: str) -> None:
+        """Some new jobs at once."""
+        plains = [self._plain(type_, "default", 0, None, 1, n) for n in range(count)]
+        self.queue.create_jobs([_pending(plain) for plain in plains])
+        for plain in plains:
+            self.laws.create(plain)
+
+    @precondition(lambda self: self.laws.jobs)
+    @rule(which=_index, batch=st.booleans())
+    def create_again(self, which: int, batch: bool) -> None:
+        """An id that exists is refused, in a batch too, which then creates nothing."""
+        known = _pending(self._job(which))
+        fresh = _pending(self._plain("resize", "default", 0, None, 0))
+        _refused(
+            JobExists,
+            lambda: (
+                self.queue.create_jobs([fresh, known]) if batch else self.queue.create_job(known)
+            ),
+        )
+
+    # -- claiming ------------------------------------------------------------------------
+
+    @rule(types=_some_types, queue=_some_queue, by_accept=st.booleans())
+    def claim(self, types: frozenset[str] | None, queue: str | None, by_accept: bool) -> None:
+        """Take the first of those wanted, if there is one."""
+        wanted = self.laws.next(self.clock(), types, queue)
+        filters: dict[str, Any] = {"queue": queue}
+        if by_accept and types is not None:
+            filters["accept"] = _ACCEPTS[types]
+        else:
+            filters["types"] = types
+        if wanted is None:
+            assert self.queue.claim_next_job(**filters) is None
+            return
+        # A store may need a moment to see what another queue object put there.
+        eventually(lambda: _id(self.queue.poll_next_pending_job(**filters)) == wanted.id)
+        claim = self.queue.claim_next_job(**filters)
+        assert claim is not None
+        assert wanted.id == claim.job.metadata.id
+        self.laws.claim(wanted)
+        self.claims.append(claim)
+        self.claimed_by[claim] = self.queue
+
+    @precondition(lambda self: self.claims)
+    @rule(which=_index, page=st.integers(0, 9))
+    def report(self, which: int, page: int) -> None:
+        """Progress; refused with `JobCancelled` once the job was asked to stop."""
+        claim, plain = self._claim(which)
+        if plain.is_asked_to_stop:
+            _refused(JobCancelled, lambda: claim.report({"page": page}))
+            return
+        claim.report({"page": page})
+        assert {"page": page} == claim.job.progress
+        # What is held back for half a second is written by the next checkpoint at the latest.
+        claim.checkpoint()
+        self.laws.report(plain, {"page": page})
+
+    @precondition(lambda self: self.claims)
+    @rule(which=_index, units=st.lists(st.sampled_from("abc"), max_size=3))
+    def checkpoint(self, which: int, units: list[str]) -> None:
+        """Completed units."""
+        claim, plain = self._claim(which)
+        claim.checkpoint(units)
+        self.laws.checkpoint(plain, units)
+
+    @precondition(lambda self: self.claims)
+    @rule(which=_index, result=st.none() | st.integers(0, 3) | st.just([1, {"two": 2}]))
+    def complete(self, which: int, result: Any) -> None:
+        """Done, in spite of having been asked to stop perhaps."""
+        claim, plain = self._claim(which, ends=True)
+        claim.complete(result)
+        self.laws.complete(plain, result, self.clock())
+
+    @precondition(lambda self: self.claims)
+    @rule(which=_index, permanent=st.booleans())
+    def fail(self, which: int, permanent: bool) -> None:
+        """The attempt failed."""
+        claim, plain = self._claim(which, ends=True)
+        claim.fail(PermanentError("never") if permanent else ValueError("not now"))
+        self.laws.fail(plain, self.clock(), permanent=permanent)
+
+    @precondition(lambda self: self.claims)
+    @rule(which=_index, seconds=st.integers(0, 20))
+    def snooze(self, which: int, seconds: int) -> None:
+        """Later."""
+        claim, plain = self._claim(which, ends=True)
+        claim.snooze(timedelta(seconds=seconds))
+        self.laws.snooze(plain, self.clock() + timedelta(seconds=seconds))
+
+    @precondition(lambda self: self.claims)
+    @rule(which=_index)
+    def release(self, which: int) -> None:
+        """Given back."""
+        claim, plain = self._claim(which, ends=True)
+        claim.release()
+        self.laws.release(plain)
+
+    @precondition(lambda self: self.claims)
+    @rule(which=_index)
+    def obey(self, which: int) -> None:
+        """The work looks whether it should stop, and stops."""
+        claim, plain = self._claim(which)
+        if not plain.is_asked_to_stop:
+            claim.raise_if_cancelled()
+            return
+        _refused(JobCancelled, claim.raise_if_cancelled)
+        self.claims.remove(claim)
+        claim.cancel()
+        self.laws.stopped(plain, self.clock())
+
+    # -- death ---------------------------------------------------------------------------
+
+    @precondition(lambda self: self.claims)
+    @rule(which=_index)
+    def die(self, which: int) -> None:
+        """The holder dies, and somebody looks."""
+        claim, plain = self._claim(which, ends=True)
+        self.kill_holder(claim)
+        self.queue.rescue_orphans()
+        eventually(lambda: _status(self.queue.get_job(plain.id)) != "running")
+        self.laws.died(plain, self.clock())
+        self.superseded.append(claim)
+
+    @precondition(lambda self: self.superseded)
+    @rule(which=_index, verb=st.sampled_from(("report", "checkpoint", *"cfsrk")))
+    def be_superseded(self, which: int, verb: str) -> None:
+        """A holder that was given up for dead can change nothing."""
+        claim = self.superseded[which % len(self.superseded)]
+        verbs: dict[str, Callable[[], object]] = {
+            "report": lambda: claim.report({"late": True}),
+            "checkpoint": lambda: claim.checkpoint(["late"]),
+            "c": lambda: claim.complete("late"),
+            "f": lambda: claim.fail("late"),
+            "s": lambda: claim.snooze(1),
+            "r": claim.release,
+            "k": claim.cancel,
+        }
+        _refused((ClaimLost, JobCancelled), verbs[verb])
+
+    # -- by hand -------------------------------------------------------------------------
+
+    @precondition(lambda self: self.laws.jobs)
+    @rule(which=_index)
+    def cancel(self, which: int) -> None:
+        """Cancel a job in whatever status."""
+        plain = self._job(which)
+        assert self.laws.cancel(plain, self.clock()) == self.queue.cancel_job(plain.id)
+
+    @precondition(lambda self: self.laws.jobs)
+    @rule(which=_index)
+    def retry(self, which: int) -> None:
+        """Retry a job in whatever status."""
+        plain = self._job(which)
+        if self.laws.retry(plain):
+            self.queue.retry_job(plain.id)
+        else:
+            _refused(InvalidTransition, lambda: self.queue.retry_job(plain.id))
+
+    @rule(age=st.integers(0, 30), cancelled=st.booleans())
+    def clean(self, age: int, cancelled: bool) -> None:
+        """Remove what ended long ago."""
+        statuses = frozenset({"complete", "failed", *(["cancelled"] if cancelled else [])})
+        count = self.laws.remove(self.clock() - timedelta(seconds=age), statuses)
+        assert count == self.queue.cleanup_completed_jobs(
+            timedelta(seconds=age), cancelled=cancelled
+        )
+
+    @precondition(lambda self: self.claims)
+    @rule(which=_index, page=st.integers(0, 9))
+    def update_claimed(self, which: int, page: int) -> None:
+        """`update_job` for a claim of the same queue object goes through the claim."""
+        claim, plain = self._claim(which)
+        if self.claimed_by[claim] is not self.queue:
+            return
+        base = claim.job
+        for number in (page, page + 1):  # twice from one base object, as the seed does
+            self.queue.update_job(evolve(base, progress={"page": number}))
+        self.laws.report(plain, {"page": page + 1})
+
+    @precondition(lambda self: self.laws.jobs)
+    @rule(which=_index, priority=st.integers(-1, 1))
+    def update_waiting(self, which: int, priority: int) -> None:
+        """`update_job` changes the priority of a job that waits, read just before."""
+        plain = self._job(which)
+        job = self.queue.get_job(plain.id)
+        if not isinstance(job, PendingJob):
+            return
+        self.queue.update_job(evolve(job, metadata=evolve(job.metadata, priority=priority)))
+        plain.priority = priority
+        self.read_before.append(job)
+
+    @precondition(lambda self: self.read_before)
+    @rule(which=_index)
+    def update_stale(self, which: int) -> None:
+        """`update_job` of a job read before its last change is refused."""
+        job = self.read_before[which % len(self.read_before)]
+        plain = self.laws.jobs.get(job.metadata.id)
+        if plain is not None and plain.status == "pending":
+            _refused(StaleJob, lambda: self.queue.update_job(job, "pending"))
+
+    # -- time and place ------------------------------------------------------------------
+
+    @rule(seconds=st.sampled_from((1, 5, 11)))
+    def wait(self, seconds: int) -> None:
+        """Time passes."""
+        self.clock.advance(seconds)
+
+    @rule()
+    def open_another(self) -> None:
+        """From now on another queue object is asked; claims on the old one go on."""
+        self.queue = self.reopen()
+        self.queues.append(self.queue)
+
+    # -- the laws ------------------------------------------------------------------------
+
+    @invariant()
+    def the_queue_is_as_the_laws_say(self) -> None:
+        """Every job, the counts and the lists."""
+        for plain in list(self.laws.jobs.values()):
+            job = self.queue.get_job(plain.id)
+            assert job is not None, f"{plain.id} is lost"
+            self._note_obedience(plain, job)
+            assert not plain.contradiction(job), f"{plain.id}: {plain.contradiction(job)}"
+            assert job.metadata.retry_count <= job.metadata.max_retries
+        plains = list(self.laws.jobs.values())
+        stats = self.queue.get_stats()
+        for status in STATUSES:
+            assert sum(p.status == status for p in plains) == getattr(stats, status)
+        assert self.laws.created - self.laws.removed == stats.total
+        newest = sorted(sorted(plains, key=lambda p: p.id), key=lambda p: p.created, reverse=True)
+        assert [p.id for p in newest] == [
+            job.metadata.id for job in self.queue.query_jobs(limit=None)
+        ]
+
+    def _note_obedience(self, plain: PlainJob, job: AnyJob) -> None:
+        """A waiting job that was asked to stop while it ran ends when the next claimer comes
+        upon it: the laws do not say when."""
+        if plain.status == "pending" and plain.is_asked_to_stop and job.status == "cancelled":
+            self.laws.cancel(plain, job.completed_at)
+
+    # -- private -------------------------------------------------------------------------
+
+    def _plain(
+        self,
+        type_: str,
+        queue: str,
+        priority: int,
+        delay: int | None,
+        max_retries: int,
+        more: int = 0,
+    ) -> PlainJob:
+        now = self.clock()
+        return PlainJob(
+            id=f"job-{self.laws.created + more:04d}",
+            type=type_,
+            queue=queue,
+            priority=priority,
+            created=now,
+            max_retries=max_retries,
+            run_after=None if delay is None else now + timedelta(seconds=delay),
+        )
+
+    def _job(self, which: int) -> PlainJob:
+        return list(self.laws.jobs.values())[which % len(self.laws.jobs)]
+
+    def _claim(self, which: int, *, ends: bool = False) -> tuple[AnyClaim, PlainJob]:
+        claim = self.claims[which % len(self.claims)]
+        if ends:
+            self.claims.remove(claim)
+        return claim, self.laws.jobs[claim.job.metadata.id]
+
+
+def _pending(plain: PlainJob) -> PendingJob[Any]:
+    metadata = JobMetadata(
+        id=JobId(plain.id),
+        type=plain.type,
+        queue=plain.queue,
+        priority=plain.priority,
+        created=plain.created,
+        max_retries=plain.max_retries,
+        run_after=plain.run_after,
+    )
+    return PendingJob(metadata=metadata, params={"of": plain.id})
+
+
+def _acceptor(types: frozenset[str]) -> Callable[[PendingJob[Any]], bool]:
+    return lambda job: job.metadata.type in types
+
+
+# The same callable every time: a store remembers refusals by it.
+_ACCEPTS: Final = {
+    types: _acceptor(types)
+    for types in (frozenset({"resize"}), frozenset({"encode"}), frozenset(TYPES))
+}
+
+
+def _refused(
+    error: type[BaseException] | tuple[type[BaseException], ...], act: Callable[[], object]
+) -> None:
+    try:
+        act()
+    except error:
+        return
+    raise AssertionError(f"{error} was not raised")
+
+
+def _id(job: AnyJob | None) -> str | None:
+    return None if job is None else job.metadata.id
+
+
+def _status(job: AnyJob | None) -> str | None:
+    return None if job is None else job.status

@@ -1,0 +1,110 @@
+"""The application's one queue."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from semiont_jobs import (
+    JobQueue,
+    MemoryStore,
+    QueueNotInitialized,
+    RetryPolicy,
+    get_job_queue,
+    initialize_job_queue,
+    singleton,
+)
+from semiont_jobs.testing.suite import some
+
+
+@pytest.fixture(autouse=True)
+def fresh(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """No queue has been made in this process yet."""
+    monkeypatch.setattr(singleton, "_queue", None)
+    monkeypatch.setattr(singleton, "_settings", None)
+    yield
+    if singleton._queue is not None:
+        singleton._queue.close()
+
+
+def test_before_it_is_made_there_is_none_and_the_error_says_what_to_call() -> None:
+    with pytest.raises(QueueNotInitialized, match="initialize_job_queue") as told:
+        get_job_queue()
+
+    assert isinstance(told.value, RuntimeError)
+
+
+def test_it_is_made_once_and_had_anywhere(tmp_path: Path) -> None:
+    queue = initialize_job_queue(data_dir=tmp_path / "data", fsync=False)
+
+    assert get_job_queue() is queue
+    assert isinstance(queue, JobQueue)
+    assert (tmp_path / "data" / "jobs" / "pending").is_dir()
+
+
+def test_again_with_the_same_settings_it_is_the_same(tmp_path: Path) -> None:
+    policy = RetryPolicy()
+    queue = initialize_job_queue(tmp_path, fsync=False, retry_policy=policy)
+
+    assert initialize_job_queue(tmp_path, fsync=False, retry_policy=policy) is queue
+
+
+def test_a_place_is_the_same_as_text_path_or_relative_to_here(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    queue = initialize_job_queue(tmp_path / "data", fsync=False)
+
+    assert initialize_job_queue(str(tmp_path / "data"), fsync=False) is queue
+    assert initialize_job_queue("data", fsync=False) is queue
+    assert initialize_job_queue("./data/", fsync=False) is queue
+
+
+def test_the_same_words_mean_another_place_in_another_directory(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = []
+    for name in ("one", "two"):
+        (tmp_path / name).mkdir()
+        monkeypatch.chdir(tmp_path / name)
+        made.append(initialize_job_queue("data", fsync=False))
+
+    assert made[0] is not made[1]
+    assert (tmp_path / "two" / "data" / "jobs").is_dir()
+    made[0].close()
+
+
+def test_a_store_of_ones_own_is_the_same_when_it_is_that_object() -> None:
+    store = MemoryStore()
+    queue = initialize_job_queue(store)
+
+    assert initialize_job_queue(store) is queue
+    assert initialize_job_queue(MemoryStore()) is not queue
+
+
+def test_with_other_settings_it_is_replaced_and_claims_finish_on_the_old_one(
+    tmp_path: Path,
+) -> None:
+    old = initialize_job_queue(tmp_path, fsync=False)
+    old.enqueue({}, type="task", id="j")
+    claim = some(old.claim_next_job())
+
+    new = initialize_job_queue(tmp_path, fsync=False, max_crashes=1)
+
+    assert get_job_queue() is new
+    assert new is not old
+    assert claim.complete().status == "complete"
+    assert some(new.get_job("j")).status == "complete"
+    old.close()
+
+
+def test_a_queue_that_cannot_be_made_leaves_the_one_there_is(tmp_path: Path) -> None:
+    queue = initialize_job_queue(tmp_path / "data", fsync=False)
+    (tmp_path / "file").write_text("")
+
+    with pytest.raises(OSError, match="file"):
+        initialize_job_queue(tmp_path / "file", fsync=False)
+
+    assert get_job_queue() is queue
