@@ -111,10 +111,11 @@ def find_definitions(text: str) -> list[Definition]:
 def _in_sentences(text: str, sentences: list[Sentence]) -> Iterator[Definition]:
     for sentence in sentences:
         span = (sentence.start, sentence.end)
-        openings = ((kind, pattern.match(text, *span)) for kind, pattern in _OPENINGS)
-        matches: list[tuple[DefinitionKind, re.Match[str]]] = [
-            (kind, match) for kind, match in openings if match
-        ]
+        matches: list[tuple[DefinitionKind, re.Match[str]]] = []
+        for kind, pattern in _OPENINGS:
+            opening = pattern.match(text, *span)
+            if opening:
+                matches.append((kind, opening))
         for kind, pattern in _ANYWHERE:
             matches += [(kind, match) for match in pattern.finditer(text, *span)]
         for kind, match in matches:
