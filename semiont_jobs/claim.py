@@ -110,11 +110,13 @@ class Claim(Generic[P, PG, R]):
         :raises ClaimLost: the job is no longer ours.
         :raises JobEncodeError: JSON cannot hold it.
         """
-        self._desk.codec.check(progress, "progress", job_id=self._job.metadata.id)
         self.raise_if_cancelled()
         with self._lock:
             self._require_open()
-            self._unwritten = lifecycle.report(self._job, progress)
+            reported = lifecycle.report(self._job, progress)
+            # It may be written later, in the background: what cannot be is refused now.
+            self._desk.codec.encode(reported)
+            self._unwritten = reported
             if self._written_at is None or self._since_written() >= REPORT_INTERVAL:
                 self._write_progress()
 
@@ -209,7 +211,8 @@ class Claim(Generic[P, PG, R]):
         attempt is used."""
         with self._lock:
             self._require_open()
-            until = instant_after(until_or_delay, self._desk.clock())
+            job_id = self._job.metadata.id
+            until = instant_after(until_or_delay, self._desk.clock(), job_id=job_id)
             self._flush()
             waiting = lifecycle.snooze(self._job, until)
             self._end("snooze", waiting)
@@ -238,6 +241,7 @@ class Claim(Generic[P, PG, R]):
 
     def update(self, given: AnyJob) -> AnyJob:
         """What `JobQueue.update_job` does for a job claimed here; the claim is the fence."""
+        self._desk.codec.check_update(given)
         with self._lock:
             self._require_open()
             update = updates.decide(self._job, given, self._desk.clock(), run="")
@@ -253,7 +257,10 @@ class Claim(Generic[P, PG, R]):
     def settle(self, error: BaseException) -> AnyJob:
         """The outcome that an exception out of the work stands for."""
         if isinstance(error, Snooze):
-            return self.snooze(error.until)
+            try:
+                return self.snooze(error.until)
+            except InvalidValue as invalid:
+                return self.fail(invalid)
         if isinstance(error, JobCancelled):
             return self.cancel()
         return self.fail(error)
@@ -272,10 +279,10 @@ class Claim(Generic[P, PG, R]):
         if error is None or not isinstance(error, Exception):
             self.release()
             return False
-        if isinstance(error, ClaimLost):
-            return False
         self.settle(error)
-        return isinstance(error, Snooze | JobCancelled)
+        # The signals are obeyed and go no further; one that could not be (a snooze until no
+        # time) is an error like any other.
+        return self._ended_by in ("snooze", "cancel")
 
     # -- what the queue's housekeeping calls ---------------------------------------------
 
@@ -362,7 +369,9 @@ class Claim(Generic[P, PG, R]):
 AnyClaim = Claim[Any, Any, Any]
 
 
-def instant_after(until_or_delay: datetime | timedelta | float, now: datetime) -> datetime:
+def instant_after(
+    until_or_delay: datetime | timedelta | float, now: datetime, *, job_id: str | None = None
+) -> datetime:
     """The instant meant by an instant, a time from now, or seconds from now."""
     if isinstance(until_or_delay, datetime):
         if until_or_delay.utcoffset() is None:
@@ -370,6 +379,7 @@ def instant_after(until_or_delay: datetime | timedelta | float, now: datetime) -
                 "a time is an aware datetime (one with a time zone)",
                 field="until",
                 value=until_or_delay,
+                job_id=job_id,
             )
         return until_or_delay
     try:
@@ -381,6 +391,7 @@ def instant_after(until_or_delay: datetime | timedelta | float, now: datetime) -
             "an aware datetime, a timedelta or seconds are needed",
             field="until",
             value=until_or_delay,
+            job_id=job_id,
         ) from error
 
 

@@ -72,7 +72,7 @@ class QueueDesk:
         self._max_crashes = max_crashes
         self._foreign_stale_after = foreign_stale_after
         self._hooks: tuple[Hook, ...] = (*_LOG_ONLY, *hooks)
-        self._broken_hooks: set[Hook] = set()
+        self._broken_hooks: list[Hook] = []
         self._claims: dict[str, AnyClaim] = {}
         self._host = socket.gethostname()
         self.reset_after_fork()
@@ -155,12 +155,13 @@ class QueueDesk:
         for hook in self._hooks:
             try:
                 hook(event)
-            except Exception:  # noqa: BLE001 - hooks are user code; the job is stored already
+            except (Exception, SystemExit):  # noqa: BLE001 - user code; the job is stored
                 self._report_broken(hook)
 
     def _report_broken(self, hook: Hook) -> None:
-        if hook not in self._broken_hooks:
-            self._broken_hooks.add(hook)
+        # By identity: a hook may be an object without a hash.
+        if not any(each is hook for each in self._broken_hooks):
+            self._broken_hooks.append(hook)
             logger.exception("hook %r failed; its later failures are not logged", hook)
 
     # -- claims --------------------------------------------------------------------------

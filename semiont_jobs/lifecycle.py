@@ -17,6 +17,7 @@ import attrs
 from attrs import evolve, frozen
 
 from semiont_jobs.errors import InvalidTransition, JobTimeout, WorkerCrashed
+from semiont_jobs.fields import cut
 from semiont_jobs.model import (
     AnyJob,
     Attempt,
@@ -238,13 +239,14 @@ def fail(
     if retry_at is None:
         return _given_up(job, metadata, str(failure), now)
     return _back(
-        job, evolve_metadata(metadata, retry_count=metadata.retry_count + 1, run_after=retry_at)
+        job,
+        evolve_metadata(metadata, retry_count=metadata.retry_count + 1, run_after=cut(retry_at)),
     )
 
 
 def snooze(job: RunningJob[Any, Any], until: datetime) -> PendingJob[Any]:
     """running -> pending, not before `until`, without using an attempt."""
-    return _back(job, _next(job.metadata, claim=None, run_after=until))
+    return _back(job, _next(job.metadata, claim=None, run_after=cut(until)))
 
 
 def release(job: RunningJob[Any, Any]) -> PendingJob[Any]:

@@ -274,8 +274,11 @@ class JobQueue(QueueDesk):
             if hold.job.status == "pending" and job.status == "running":
                 hold.move(lifecycle.claim(hold.job, self._stamper(None)(), self.clock()))
                 return self._claimed(hold, None).job
+            self.codec.check_update(job)
             update = updates.decide(hold.job, job, self.clock(), run=_new_run())
-            self.codec.check_new(update.job)
+            if job.params != hold.job.params:
+                self.codec.check_new(update.job)
+                self.codec.check(job.params, "params", job_id=id_)
             hold.move(update.job)
         finally:
             if id_ not in self._claims:

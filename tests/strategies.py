@@ -65,8 +65,9 @@ json_scalars: Final = st.one_of(
 )
 json_values: Final = st.recursive(
     json_scalars,
-    lambda inner: st.lists(inner, max_size=4)
-    | st.dictionaries(keys_kept_in_order, inner, max_size=4),
+    lambda inner: (
+        st.lists(inner, max_size=4) | st.dictionaries(keys_kept_in_order, inner, max_size=4)
+    ),
     max_leaves=12,
 )
 """Values whose text is the same in both languages (WIRE.md, the directory, rule 4)."""
@@ -94,11 +95,29 @@ instants: Final = st.integers(0, 4_102_444_800_000).map(
 job_ids: Final = st.from_regex(r"[A-Za-z0-9_-]{1,128}", fullmatch=True)
 
 _METADATA_KEYS: Final = frozenset(
-    "id type userId created retryCount maxRetries revision queue priority runAfter timeout claim "
-    "run attempts attemptCount crashCount completedUnits unitCursors".split()
+    [
+        "id",
+        "type",
+        "userId",
+        "created",
+        "retryCount",
+        "maxRetries",
+        "revision",
+        "queue",
+        "priority",
+        "runAfter",
+        "timeout",
+        "claim",
+        "run",
+        "attempts",
+        "attemptCount",
+        "crashCount",
+        "completedUnits",
+        "unitCursors",
+    ]
 )
 _JOB_KEYS: Final = frozenset(
-    "status metadata params startedAt completedAt progress result error".split()
+    ["status", "metadata", "params", "startedAt", "completedAt", "progress", "result", "error"]
 )
 
 
@@ -128,7 +147,16 @@ attempts: Final = st.builds(
     traceback=st.none() | texts,
     extra=extras(
         frozenset(
-            "number startedAt endedAt worker outcome errorType message traceback".split()
+            [
+                "number",
+                "startedAt",
+                "endedAt",
+                "worker",
+                "outcome",
+                "errorType",
+                "message",
+                "traceback",
+            ]
         )
     ),
 )
@@ -256,18 +284,14 @@ PARTS: Final[dict[str, tuple[st.SearchStrategy[Any], ...]]] = {
             CommentDetectionParams,
             resource_id=_ids,
             instructions=_maybe,
-            tone=st.sampled_from(
-                [None, "scholarly", "explanatory", "conversational", "technical"]
-            ),
+            tone=st.sampled_from([None, "scholarly", "explanatory", "conversational", "technical"]),
             density=_density(2, 12),
         ),
         _passages(CommentDetectionProgress),
         st.builds(CommentDetectionResult, comments_found=counts, comments_created=counts),
     ),
     "tag-detection": (
-        st.builds(
-            TagDetectionParams, resource_id=_ids, schema_id=texts, categories=_types
-        ),
+        st.builds(TagDetectionParams, resource_id=_ids, schema_id=texts, categories=_types),
         st.builds(
             TagDetectionProgress,
             stage=_stages,
@@ -304,9 +328,7 @@ def _jobs(
     return st.one_of(
         st.builds(PendingJob, **given),
         st.builds(RunningJob, started_at=instants, progress=progress, **given),
-        st.builds(
-            CompleteJob, started_at=instants, completed_at=instants, result=result, **given
-        ),
+        st.builds(CompleteJob, started_at=instants, completed_at=instants, result=result, **given),
         st.builds(
             FailedJob,
             started_at=st.none() | instants,
@@ -314,9 +336,7 @@ def _jobs(
             error=texts,
             **given,
         ),
-        st.builds(
-            CancelledJob, started_at=st.none() | instants, completed_at=instants, **given
-        ),
+        st.builds(CancelledJob, started_at=st.none() | instants, completed_at=instants, **given),
     )
 
 

@@ -185,7 +185,10 @@ IDS = [
     (lambda value: assessment(resource_id=value), "resource_id"),
     (lambda value: comment(resource_id=value), "resource_id"),
     (lambda value: DetectionParams(resource_id=value, entity_types=()), "resource_id"),
-    (lambda value: TagDetectionParams(resource_id=value, schema_id="s", categories=()), "resource_id"),
+    (
+        lambda value: TagDetectionParams(resource_id=value, schema_id="s", categories=()),
+        "resource_id",
+    ),
     (lambda value: generation(reference_id=value), "reference_id"),
     (lambda value: generation(source_resource_id=value), "source_resource_id"),
 ]

@@ -31,7 +31,7 @@ from semiont_jobs.testing import FakeClock
 from semiont_jobs.testing.suite import at_once, eventually, names_of, some
 
 LATER = datetime(2030, 1, 1, tzinfo=UTC)
-NAIVE = datetime(2030, 1, 1)  # noqa: DTZ001 - that it has no time zone is the point
+NAIVE = datetime(2030, 1, 1)
 TEN_SECONDS = RetryPolicy(wait=tenacity.wait_fixed(10))
 
 

@@ -9,7 +9,7 @@ import subprocess
 import sys
 import textwrap
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from datetime import UTC, date, datetime, timedelta
 from types import MappingProxyType
 from typing import Any, Literal
@@ -49,7 +49,6 @@ from semiont_jobs import (
 )
 from semiont_jobs.codec import MAX_JOB_BYTES, Codec
 from semiont_jobs.lifecycle import Failure
-from semiont_jobs.model import JOB_CLASSES
 
 CODEC = Codec(JobTypes(BUILTIN_JOB_TYPES))
 T0 = datetime(2026, 1, 1, 12, 0, tzinfo=UTC)
@@ -78,9 +77,7 @@ def document(status: str = "pending", **parts: Any) -> dict[str, Any]:
     elif status != "pending":
         found["completedAt"] = "2026-01-01T12:00:02.000Z"
     if status in ("complete", "failed"):
-        found["result" if status == "complete" else "error"] = (
-            {} if status == "complete" else "no"
-        )
+        found["result" if status == "complete" else "error"] = {} if status == "complete" else "no"
     return found | parts
 
 
@@ -406,9 +403,7 @@ def test_encoding_leaves_the_callers_data_alone() -> None:
         ("2026-01-01T06:30:00.5-05:30", T0 + timedelta(milliseconds=500)),
     ],
 )
-def test_an_instant_is_read_with_any_decimals_and_any_offset(
-    text: str, instant: datetime
-) -> None:
+def test_an_instant_is_read_with_any_decimals_and_any_offset(text: str, instant: datetime) -> None:
     job = decoded(document("complete", completedAt=text))
 
     assert job.completed_at == instant
@@ -655,7 +650,11 @@ def test_params_that_do_not_fit_their_class_stay_plain_data_and_say_why(
         ({"point": {"x": "1"}}, "params.point.x", "a number is needed, not a text"),
         ({"points": [{"x": 1}, {"x": None}]}, "params.points[1].x", "a number is needed, not null"),
         ({"items": ["a", 1]}, "params.items[1]", "a text is needed, not a number"),
-        ({"table": {"a": 1, "b": "2"}}, "params.table['b']", "a whole number is needed, not a text"),
+        (
+            {"table": {"a": 1, "b": "2"}},
+            "params.table['b']",
+            "a whole number is needed, not a text",
+        ),
         ({"manyWordsHere": 1}, "params.manyWordsHere", "a text is needed, not a number"),
         ({"many_words_here": "x"}, "params.many_words_here", "everything jobs have no such params"),
         ({"point": {"x": 1, "z": 2}}, "params.point", "everything jobs have no such params"),
@@ -973,7 +972,7 @@ TEXTS: list[tuple[str, bytes]] = [
     ("200 000 levels", b'{"a":' * 200_000 + b"1" + b"}" * 200_000),
     ("17 MiB", b'{"status": "pending", "a": "' + b"x" * (17 * 1024 * 1024) + b'"}'),
     ("17 MiB of brackets", b"[" * (17 * 1024 * 1024)),
-    ("5 000 digits", text_of(document()).replace(b'{}', b'{"a": ' + b"9" * 5000 + b"}")),
+    ("5 000 digits", text_of(document()).replace(b"{}", b'{"a": ' + b"9" * 5000 + b"}")),
     ("NaN", text_of(document(params={"a": float("nan")}))),
 ]
 

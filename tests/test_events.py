@@ -139,9 +139,7 @@ def test_a_refused_create_is_not_told(watched: Watched) -> None:
     job = queue.enqueue({}, type="task")
 
     with pytest.raises(ValueError, match="exists already"):
-        queue.create_jobs(
-            [PendingJob(metadata=JobMetadata(type="task"), params={}), job]
-        )
+        queue.create_jobs([PendingJob(metadata=JobMetadata(type="task"), params={}), job])
 
     assert names_of(events) == ["created"]
 

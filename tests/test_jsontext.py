@@ -114,7 +114,7 @@ class Text(str):
         return "something else"
 
 
-Point = namedtuple("Point", "x y")  # noqa: PYI024 - the plain kind is what is tried
+Point = namedtuple("Point", "x y")
 
 
 @pytest.mark.parametrize(

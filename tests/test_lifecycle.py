@@ -129,9 +129,7 @@ BROKE = Failure(error_type="OSError", message="no disk", traceback="Traceback: .
 
 def ended(outcome: Any, **fields: Any) -> JobMetadata:
     """The metadata after the attempt of `RUNNING` ended so at T1."""
-    attempt = Attempt(
-        number=5, started_at=T0, ended_at=T1, worker="w-1", outcome=outcome, **fields
-    )
+    attempt = Attempt(number=5, started_at=T0, ended_at=T1, worker="w-1", outcome=outcome, **fields)
     return evolve(META, revision=12, attempts=(EARLIER, attempt), attempt_count=5)
 
 
@@ -162,9 +160,7 @@ def test_a_verb_that_is_not_allowed_is_refused_with_the_job_and_its_status() -> 
         require("retry", RUNNING)
 
     assert told.value.job_id == "j"
-    assert str(told.value) == (
-        "job j: cannot retry a running job (only a cancelled or failed one)"
-    )
+    assert str(told.value) == ("job j: cannot retry a running job (only a cancelled or failed one)")
 
 
 def test_a_verb_that_is_allowed_is_not_refused() -> None:
@@ -390,9 +386,7 @@ MOVES: dict[str, Callable[[AnyJob], AnyJob]] = {
         evolve(RUNNING, extra=job.extra), progress={"done": 1}
     ),
     "complete": lambda job: lifecycle.complete(evolve(RUNNING, extra=job.extra), {}, T1),
-    "fail": lambda job: lifecycle.fail(
-        evolve(RUNNING, extra=job.extra), BROKE, T1, retry_at=None
-    ),
+    "fail": lambda job: lifecycle.fail(evolve(RUNNING, extra=job.extra), BROKE, T1, retry_at=None),
     "fail again": lambda job: lifecycle.fail(
         evolve(RUNNING, extra=job.extra), BROKE, T1, retry_at=T2
     ),
@@ -485,7 +479,7 @@ def caught(error: BaseException) -> BaseException:
 
     try:
         deep(3)
-    except BaseException as told:  # noqa: BLE001 - whatever it is, it was raised
+    except BaseException as told:
         return told
     raise AssertionError
 
@@ -622,9 +616,7 @@ def given_as(target: str, job: AnyJob) -> AnyJob:
     if target == "running":
         return RunningJob(metadata=job.metadata, params=job.params, started_at=T0)
     if target == "complete":
-        return CompleteJob(
-            metadata=job.metadata, params=job.params, started_at=T0, completed_at=T1
-        )
+        return CompleteJob(metadata=job.metadata, params=job.params, started_at=T0, completed_at=T1)
     if target == "failed":
         return FailedJob(metadata=job.metadata, params=job.params, completed_at=T1, error="x")
     return CancelledJob(metadata=job.metadata, params=job.params, completed_at=T1)

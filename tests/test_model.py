@@ -31,7 +31,7 @@ from semiont_jobs.model import FINISHED, JOB_CLASSES, STATUSES
 
 T0 = datetime(2026, 1, 1, 12, 0, tzinfo=UTC)
 T1 = T0 + timedelta(seconds=1)
-NAIVE = datetime(2026, 1, 1, 12, 0)  # noqa: DTZ001 - that it has no time zone is the point
+NAIVE = datetime(2026, 1, 1, 12, 0)
 
 
 def metadata(**fields: Any) -> JobMetadata:

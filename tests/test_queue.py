@@ -27,7 +27,7 @@ from semiont_jobs.testing import FakeClock
 from semiont_jobs.testing.suite import eventually, ids_of, names_of, some
 
 
-def put(queue: JobQueue, id: str, **options: Any) -> PendingJob[Any]:  # noqa: A002
+def put(queue: JobQueue, /, id: str, **options: Any) -> PendingJob[Any]:
     return queue.enqueue({"page": 1}, **{"type": "task", "id": id, **options})
 
 

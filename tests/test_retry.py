@@ -158,9 +158,7 @@ def test_an_exponential_that_overflows_is_its_longest() -> None:
 
 
 def test_a_chain_of_waits_counts_attempts_from_one() -> None:
-    policy = RetryPolicy(
-        wait=tenacity.wait_chain(*[tenacity.wait_fixed(n) for n in (3, 20, 100)])
-    )
+    policy = RetryPolicy(wait=tenacity.wait_chain(*[tenacity.wait_fixed(n) for n in (3, 20, 100)]))
 
     assert [delay(policy, retry_count=n, max_retries=9) for n in range(5)] == [3, 20, 100, 100, 100]
 

@@ -17,6 +17,7 @@ import attrs
 
 from semiont_jobs.codec import jsontext
 from semiont_jobs.codec.strict import (
+    METADATA_KEYS,
     instant_text,
     strict_converter,
     structure_instant,
@@ -162,6 +163,25 @@ class Codec:
                 f"params of a {job.metadata.type!r} job are {name}",
                 field="params",
                 value=job.params,
+                job_id=job.metadata.id,
+            )
+
+        self._check_extra(job)
+
+    def check_update(self, job: AnyJob) -> None:
+        """Raise `InvalidJob` or `JobEncodeError` where an update brings what no job may have
+        and encoding it with the rest would not notice."""
+        self._check_extra(job)
+        if job.status == "failed":
+            self.check(job.error, "error", job_id=job.metadata.id)
+
+    def _check_extra(self, job: AnyJob) -> None:
+        taken = METADATA_KEYS & job.metadata.extra.keys()
+        if taken:
+            raise InvalidJob(
+                f"the metadata has a field of its own for {sorted(taken)[0]!r}",
+                field="metadata.extra",
+                value=dict(job.metadata.extra),
                 job_id=job.metadata.id,
             )
 

@@ -262,14 +262,21 @@ def _own_unstructurer(kind: Any, converter: Converter) -> UnstructureHook:
     names["extra"] = override(omit=True)
     unstructure = make_dict_unstructure_fn(kind, converter, **names)
 
+    known = frozenset(camel(name) for name in names if name != "extra")
+
     def restore(value: Any) -> dict[str, Any]:
         document = unstructure(value)
         if value.extra:
-            document.update(value.extra)
+            document.update({k: v for k, v in value.extra.items() if k not in known})
         return document
 
     return restore
 
+
+METADATA_KEYS: Final = frozenset(
+    camel(each.name) for each in attrs.fields(JobMetadata) if each.name != "extra"
+)
+"""The keys that metadata may have of its own."""
 
 _SEED_KEYS: Final = frozenset({"id", "type", "user_id", "created", "retry_count", "max_retries"})
 """What the TypeScript package requires in metadata: always written."""

@@ -23,6 +23,7 @@ from semiont_jobs import (
     JobStats,
     JobStatus,
     PendingJob,
+    PermanentError,
     RetryPolicy,
 )
 from semiont_jobs.testing.clock import FakeClock
@@ -150,7 +151,7 @@ class Suite(StoreHooks):
             queue.cancel_job(job.metadata.id)
             return some(queue.get_job(job.metadata.id))
         if status == "failed":
-            return self.held(queue, **{"max_retries": 0, **metadata}).fail("it broke")
+            return self.held(queue, **metadata).fail(PermanentError("it broke"))
         claim = self.held(queue, **metadata)
         return claim.complete({"pages": 1}) if status == "complete" else claim.job
 
