@@ -117,7 +117,8 @@ def _in_sentences(text: str, sentences: list[Sentence]) -> Iterator[Definition]:
             if opening:
                 matches.append((kind, opening))
         for kind, pattern in _ANYWHERE:
-            matches += [(kind, match) for match in pattern.finditer(text, *span)]
+            for match in pattern.finditer(text, *span):
+                matches.append((kind, match))
         for kind, match in matches:
             term = " ".join(match["term"].split())
             if term.lower() not in _NOT_A_TERM:
