@@ -37,13 +37,15 @@ def _lines(report: Report) -> Iterator[str]:
         )
         yield f"  {name:<22} {found or 'digest pages written'}"
     yield ""
-    names = ", ".join(f"{name} ({count})" for name, count in report.top_entities)
-    yield f"  most mentioned: {names}"
+    names = [f"{name} ({count})" for name, count in report.top_entities]
+    yield f"  most mentioned: {', '.join(names[:4])},"
+    yield f"                  {', '.join(names[4:])}"
     yield ""
     if report.workers_killed:
         yield (
-            f"Killed {report.workers_killed} worker processes with SIGKILL, each in the middle of "
-            f"jobs; {report.rescued} jobs were rescued and done by others."
+            f"Killed {report.workers_killed} worker processes with SIGKILL, "
+            "in the middle of jobs;\n"
+            f"{report.rescued} jobs were rescued and done by others."
         )
     yield "Plan, directory and the workers' own logs compared:"
     for check, count in report.verdict.items():
