@@ -33,6 +33,9 @@ COLOURS: Final[dict[JobStatus, str]] = {
 SHORT: Final = 12
 """Characters of a column that is never cut: a status, an age, an outcome."""
 
+GAP: Final = 3
+"""Characters between two columns of a table."""
+
 
 def plain(text: object) -> str:
     """`text` on one line, everything unprintable escaped."""
@@ -53,18 +56,33 @@ def table(headings: Sequence[str], rows: Iterable[Sequence[object]], *, title: s
     """A table whose cells are escaped, and shortened where the terminal is narrow."""
     made = Table(box=box.SIMPLE_HEAD, title=plain(title) or None, pad_edge=False)
     cells = [[c if isinstance(c, Text) else Text(plain(c)) for c in row] for row in rows]
-    for heading, column in zip(headings, zip(*cells, strict=True), strict=False):
-        widest = max(len(heading), *(len(cell) for cell in column))
-        made.add_column(
-            heading,
-            overflow="ellipsis",
-            no_wrap=True,
-            # Short columns say nothing once they are cut; long ones still do.
-            min_width=widest if widest <= SHORT else None,
-        )
-    for row in cells:
+    for heading in headings:
+        made.add_column(heading, overflow="ellipsis", no_wrap=True)
+    for row in _fitted(headings, cells, console().width):
         made.add_row(*row)
     return made
+
+
+def _fitted(headings: Sequence[str], rows: list[list[Text]], width: int) -> list[list[Text]]:
+    """The rows, their long cells shortened so that all columns fit into `width`. Short columns
+    stay whole: left to itself, rich shortens all alike, down to nothing."""
+    columns = list(zip(*rows, strict=True))
+    natural = [
+        max(len(heading), *(len(cell) for cell in column))
+        for heading, column in zip(headings, columns, strict=False)
+    ]
+    spare = width - sum(each for each in natural if each <= SHORT) - GAP * len(natural)
+    long = sorted(each for each in natural if each > SHORT)
+    allowed = {}
+    for left, size in zip(range(len(long), 0, -1), long, strict=True):
+        # What a shorter column does not need is for the longer ones.
+        allowed[size] = min(size, max(SHORT, spare // left))
+        spare -= allowed[size]
+    for row in rows:
+        for cell, size in zip(row, natural, strict=True):
+            if size in allowed:
+                cell.truncate(allowed[size], overflow="ellipsis")
+    return rows
 
 
 def status_text(status: JobStatus) -> Text:
