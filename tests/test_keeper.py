@@ -55,7 +55,8 @@ def test_it_looks_again_and_again_until_it_is_stopped() -> None:
 
 def test_it_has_one_thread_however_often_it_is_started() -> None:
     before = others()
-    keeper = Keeper(House())
+    house = House()  # a keeper does not keep it alive
+    keeper = Keeper(house)
 
     for _ in range(3):
         keeper.start()
