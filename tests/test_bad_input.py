@@ -1,0 +1,201 @@
+"""Bad input is refused with an error that names job, field and value, and nothing is stored."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from semiont_jobs import (
+    DetectionParams,
+    HighlightDetectionParams,
+    InvalidJob,
+    InvalidJobId,
+    InvalidValue,
+    JobEncodeError,
+    JobMetadata,
+    JobQueue,
+    JobTooLarge,
+    PendingJob,
+    StoreError,
+    resource_id,
+)
+
+
+@pytest.fixture(params=["memory", "files"])
+def queue(request: pytest.FixtureRequest, tmp_path: Path) -> JobQueue:
+    place = "memory:" if request.param == "memory" else tmp_path
+    return JobQueue(place, fsync=False).initialize()
+
+
+def endless() -> list[Any]:
+    value: list[Any] = []
+    value.append(value)
+    return value
+
+
+BAD_IDS = ["../../etc/passwd", "a/b", "..", ".x", "", "a\0", "x" * 129, "é", "a\n", None, 5]
+
+
+@pytest.mark.parametrize("id_", BAD_IDS)
+def test_an_id_that_no_job_may_have(queue: JobQueue, id_: Any) -> None:
+    verbs: list[Callable[[], object]] = [
+        lambda: queue.get_job(id_),
+        lambda: queue.cancel_job(id_),
+        lambda: queue.retry_job(id_),
+        lambda: JobMetadata(type="t", id=id_),
+    ]
+
+    for verb in verbs:
+        with pytest.raises(InvalidJobId) as told:
+            verb()
+        assert ("metadata.id", id_) == (told.value.field, told.value.value)
+        assert isinstance(told.value, ValueError)
+
+
+@pytest.mark.parametrize(
+    ("params", "path"),
+    [
+        ({"a": float("nan")}, "params.a"),
+        ({"a": [1, float("inf")]}, "params.a[1]"),
+        ({"a": "\ud800"}, "params.a"),
+        ({"a": {"b": {1, 2}}}, "params.a.b"),
+        ({"a": b"bytes"}, "params.a"),
+        ({"a": datetime(2026, 1, 1)}, "params.a"),
+        ({1: "one"}, "params"),
+        ({"a": 10**5000}, "params.a"),
+    ],
+)
+def test_a_value_that_json_cannot_hold(queue: JobQueue, params: Any, path: str) -> None:
+    with pytest.raises(JobEncodeError) as told:
+        queue.enqueue(params, type="t", id="a")
+
+    assert ("a", path) == (told.value.job_id, told.value.path)
+    assert isinstance(told.value, TypeError)
+    assert 0 == queue.get_stats().total
+
+
+def test_a_value_within_itself(queue: JobQueue) -> None:
+    with pytest.raises(JobEncodeError, match="within itself"):
+        queue.enqueue({"a": endless()}, type="t")
+
+    assert 0 == queue.get_stats().total
+
+
+def test_a_job_beyond_sixteen_megabytes(queue: JobQueue) -> None:
+    with pytest.raises(JobTooLarge) as told:
+        queue.enqueue({"a": "x" * 2**24}, type="t", id="a")
+
+    assert "a" == told.value.job_id
+    assert 0 == queue.get_stats().total
+
+
+@pytest.mark.parametrize("params", [[1], "text", 5, None])
+def test_params_of_an_unknown_type_that_are_no_object(queue: JobQueue, params: Any) -> None:
+    with pytest.raises(InvalidJob) as told:
+        queue.create_job(PendingJob(metadata=JobMetadata(type="t"), params=params))
+
+    assert ("params", params) == (told.value.field, told.value.value)
+
+
+def test_params_of_another_class_than_the_types(queue: JobQueue) -> None:
+    with pytest.raises(InvalidJob, match="DetectionParams"):
+        queue.enqueue({"resourceId": "r"}, type="detection")
+    with pytest.raises(InvalidJob, match="of no registered job type"):
+        queue.enqueue({"resourceId": "r"})
+
+    assert 0 == queue.get_stats().total
+
+
+@pytest.mark.parametrize("density", [0, 16, -1, "5", True])
+def test_a_param_out_of_its_range(density: Any) -> None:
+    with pytest.raises(InvalidJob) as told:
+        HighlightDetectionParams(resource_id=resource_id("r"), density=density)
+
+    assert ("HighlightDetectionParams.density", density) == (told.value.field, told.value.value)
+
+
+def test_a_text_where_texts_belong() -> None:
+    with pytest.raises(InvalidJob, match="list or tuple of texts"):
+        DetectionParams(resource_id=resource_id("r"), entity_types="Person")  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("priority", 101),
+        ("priority", 1.5),
+        ("max_retries", -1),
+        ("max_retries", True),
+        ("timeout", 0),
+        ("timeout", float("nan")),
+        ("queue", ""),
+        ("user_id", None),
+        ("created", datetime(2026, 1, 1)),
+        ("run_after", datetime(2026, 1, 1)),
+    ],
+)
+def test_metadata_that_no_job_may_have(field: str, value: Any) -> None:
+    with pytest.raises(InvalidJob) as told:
+        JobMetadata(**{"type": "t", "id": "a", field: value})
+
+    assert ("a", f"metadata.{field}") == (told.value.job_id, told.value.field)
+    assert value is told.value.value
+
+
+def test_a_new_job_that_was_one_before(queue: JobQueue) -> None:
+    with pytest.raises(InvalidJob) as told:
+        queue.create_job(PendingJob(metadata=JobMetadata(type="t", id="a", revision=3), params={}))  # type: ignore[arg-type]
+
+    assert ("a", "metadata.revision", 3) == (told.value.job_id, told.value.field, told.value.value)
+    assert 0 == queue.get_stats().total
+
+
+@pytest.mark.parametrize(
+    "ask",
+    [
+        lambda queue: queue.query_jobs(limit=-1),
+        lambda queue: queue.query_jobs(offset=-1),
+        lambda queue: queue.query_jobs(limit=1.5),
+        lambda queue: queue.query_jobs(status="lost"),
+        lambda queue: queue.claim_next_job(types="detection"),
+        lambda queue: queue.cleanup_completed_jobs(datetime(2026, 1, 1)),
+        lambda queue: queue.cleanup_completed_jobs(5),
+        lambda queue: queue.enqueue({}, type="t", run_after=datetime(2026, 1, 1)),
+    ],
+)
+def test_an_argument_outside_its_range(queue: JobQueue, ask: Callable[[JobQueue], object]) -> None:
+    with pytest.raises(InvalidValue) as told:
+        ask(queue)
+
+    assert told.value.field in str(told.value)
+    assert 0 == queue.get_stats().total
+
+
+def test_a_batch_with_one_bad_job_creates_none(queue: JobQueue) -> None:
+    good = PendingJob(metadata=JobMetadata(type="t"), params={})
+    bad = PendingJob(metadata=JobMetadata(type="t"), params={"a": float("nan")})
+
+    with pytest.raises(JobEncodeError):
+        queue.create_jobs([good, bad])
+
+    assert 0 == queue.get_stats().total
+
+
+def test_a_directory_that_cannot_be_made(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+
+    with pytest.raises(StoreError) as told:
+        JobQueue(tmp_path / "file" / "data").initialize()
+
+    assert str(tmp_path / "file") in str(told.value)
+    assert isinstance(told.value, OSError)
+
+
+@pytest.mark.parametrize("place", ["", "redis://localhost"])
+def test_a_place_that_is_no_directory(place: str) -> None:
+    with pytest.raises(InvalidValue):
+        JobQueue(place)
