@@ -406,3 +406,20 @@ def test_a_directory_that_cannot_be_listed_stops_no_worker(actor: Actors) -> Non
         done = actor().wait_for("j", timeout=60)
 
     assert done.status == "complete"
+
+
+def test_one_file_that_the_disk_refuses_does_not_keep_the_others_from_rescue(
+    actor: Actors, place: Place
+) -> None:
+    dead, rescuer = actor(), actor()
+    dead.create_jobs([job("a"), job("b")])
+    for _ in range(2):
+        claimed(dead)
+    for name in ("a", "b"):
+        dead.store.kill_holder(name)
+    refuse(rescuer, errno.EIO, "open running/a.json")
+
+    refused(rescuer.rescue_orphans)
+
+    assert {"pending": ["b.json"], "running": ["a.json"]} == place.everything()
+    assert 1 == rescuer.rescue_orphans()

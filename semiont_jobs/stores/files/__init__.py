@@ -1,9 +1,11 @@
 """The file store: jobs as files in folders, each file its own lock.
 
-``door`` (system calls) < ``descriptors`` (what a fork must close) < ``layout`` (folders) <
-``copies`` (one copy of a job) < ``moves`` (from folder to folder) < ``hold``; beside them
-``markers`` (requests to cancel), ``quarantine``, ``index`` and ``pending`` (what to try next),
-``sweep`` (left-overs); ``store`` puts them together. The only package that imports filelock.
+From the bottom: ``door`` (system calls), ``descriptors`` (what a fork must close), ``layout``
+(folders), ``copies`` (one copy of a job), ``moves`` (from folder to folder), ``hold`` and
+``taking`` (owning one). Beside them ``reader`` (looking without locks), ``batch`` (many at once),
+``index`` and ``pending`` (what to try next), ``claiming``, ``markers`` (requests to cancel),
+``upkeep`` (orphans, retention), ``quarantine``, ``sweep`` (left-overs), ``inspection`` (for the
+doctor). ``store`` puts them together. The only package that imports filelock.
 """
 
 from semiont_jobs.stores.files.store import FileStore

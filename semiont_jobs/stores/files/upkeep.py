@@ -39,14 +39,22 @@ class Upkeep:
 
     def orphans(self, now: datetime, foreign_stale_after: timedelta) -> Iterator[FileHold]:
         """See `JobStore.orphans`. A lock that can be taken on a running file is the proof."""
+        refused: OSError | None = None
         for name in self._disk.names(self._layout.folders["running"]):
             job_id = id_of(name)
-            if job_id is None:
-                self._quarantine.put_if_bad("running", name, Bad("its name is no job's", None))
-            elif job_id not in self._taking.holds:
-                hold = self._orphan(job_id, now, foreign_stale_after)
-                if hold is not None:
-                    yield hold
+            hold = None
+            try:
+                if job_id is None:
+                    self._quarantine.put_if_bad("running", name, Bad("its name is no job's", None))
+                elif job_id not in self._taking.holds:
+                    hold = self._orphan(job_id, now, foreign_stale_after)
+            except OSError as error:
+                # One file that the disk will not give up must not keep the others from rescue.
+                refused = refused or error
+            if hold is not None:
+                yield hold
+        if refused is not None:
+            raise refused
 
     def _orphan(
         self, job_id: str, now: datetime, foreign_stale_after: timedelta
