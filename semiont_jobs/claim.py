@@ -81,13 +81,24 @@ class Claim(Generic[P, PG, R]):
         self._ended_by: str | None = None
         self._unwritten: RunningJob[P, PG] | None = None
         self._written_at: float | None = None
-        self.cancelled = threading.Event()
-        """Set within a second when somebody asks for the job to stop or takes it away."""
+        self._is_cancelled = False
+        self._cancelled: threading.Event | None = None
 
     @property
     def job(self) -> RunningJob[P, PG]:
         """The job as it stands, with the last progress reported."""
         return self._unwritten or self._job
+
+    @property
+    def cancelled(self) -> threading.Event:
+        """Set within a second when somebody asks for the job to stop or takes it away."""
+        if self._cancelled is None:
+            with self._lock:
+                # Made when first asked for: most works never look, and it is not cheap.
+                self._cancelled = self._cancelled or threading.Event()
+                if self._is_cancelled:
+                    self._cancelled.set()
+        return self._cancelled
 
     @property
     def is_open(self) -> bool:
@@ -152,7 +163,7 @@ class Claim(Generic[P, PG, R]):
         self.watch()
         if self._ended_by is not None:
             raise self._lost()
-        if self.cancelled.is_set():
+        if self._is_cancelled:
             raise JobCancelled(f"job {self._job.metadata.id} was cancelled")
         deadline = self.deadline
         if deadline is not None and self._desk.clock() >= deadline:
@@ -288,10 +299,10 @@ class Claim(Generic[P, PG, R]):
 
     def watch(self) -> None:
         """Look whether somebody wants the job to stop, or took it away."""
-        if self._ended_by is not None or self.cancelled.is_set():
+        if self._ended_by is not None or self._is_cancelled:
             return
         if self._hold.cancel_requested():
-            self.cancelled.set()
+            self._stop_work()
         elif not self._hold.is_standing():
             with self._lock:
                 # Again under the lock: our own outcome may have moved the job meanwhile.
@@ -318,6 +329,8 @@ class Claim(Generic[P, PG, R]):
 
     def _flush(self) -> None:
         """Write what was held back before the outcome; a full disk must not prevent that."""
+        if self._unwritten is None:
+            return
         try:
             self._write_progress()
         except StoreError:
@@ -351,7 +364,13 @@ class Claim(Generic[P, PG, R]):
         self._ended_by = "lost"
         self._hold.let_go()
         self._desk.forget(self)
-        self.cancelled.set()
+        self._stop_work()
+
+    def _stop_work(self) -> None:
+        # First the flag: whoever makes the event at this moment looks at it afterwards.
+        self._is_cancelled = True
+        if self._cancelled is not None:
+            self._cancelled.set()
 
     def _since_written(self) -> float:
         return time.monotonic() - (self._written_at or 0.0)

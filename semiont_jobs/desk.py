@@ -5,6 +5,7 @@ It must not know the verbs (`queue`), nor how a store keeps jobs.
 
 from __future__ import annotations
 
+import itertools
 import os
 import socket
 import threading
@@ -12,7 +13,8 @@ import time
 from collections.abc import Callable, Iterable
 from contextlib import suppress
 from datetime import datetime, timedelta
-from typing import Any, Final, Self, TypeVar
+from functools import partial
+from typing import Any, Final, ParamSpec, Self, TypeVar
 
 from semiont_jobs import fields, lifecycle
 from semiont_jobs.builtin import BUILTIN_JOB_TYPES
@@ -29,6 +31,7 @@ from semiont_jobs.store import Hold, JobStore
 from semiont_jobs.stores import open_store
 
 T = TypeVar("T")
+A = ParamSpec("A")
 
 DEFAULT_MAX_CRASHES: Final = 3
 """A job whose workers died four times kills its workers; it must not kill all of them."""
@@ -85,6 +88,10 @@ class QueueDesk:
         self._rescued_at = float("-inf")
         self._is_open = False
         self._claims = {}
+        self._pid = os.getpid()
+        # Tokens of claims: unlike those of any other queue object, and of each other.
+        self._token = os.urandom(8).hex()
+        self._serial = itertools.count(1)
         self._keeper = Keeper(self)
 
     @property
@@ -184,15 +191,18 @@ class QueueDesk:
 
     def _claimed(self, hold: Hold, policy: RetryPolicy | None) -> AnyClaim:
         claim: AnyClaim = Claim(self, hold, policy=policy)
-        self._claims[claim.job.metadata.id] = claim
+        self._claims[hold.job.metadata.id] = claim
         self._keeper.start()
-        self.emit("claimed", claim.job)
+        self.emit("claimed", hold.job)
         return claim
 
-    def _stamper(self, worker: str | None) -> Callable[[], ClaimStamp]:
-        pid = os.getpid()
-        name = f"{self._host}-{pid}" if worker is None else worker
-        return lambda: ClaimStamp(token=os.urandom(8).hex(), worker=name, host=self._host, pid=pid)
+    def _stamp(self, worker: str | None) -> ClaimStamp:
+        return ClaimStamp(
+            token=f"{self._token}{next(self._serial):08x}",
+            worker=f"{self._host}-{self._pid}" if worker is None else worker,
+            host=self._host,
+            pid=self._pid,
+        )
 
     # -- upkeep --------------------------------------------------------------------------
 
@@ -217,9 +227,7 @@ class QueueDesk:
         rescued = 0
         with self._rescuing:
             self._rescued_at = time.monotonic()
-            orphans = self._run(
-                lambda: self._store.orphans(self.clock(), self._foreign_stale_after)
-            )
+            orphans = self._run(self._store.orphans, self.clock(), self._foreign_stale_after)
             for hold in orphans:
                 rescued += self._rescue(hold)
         return rescued
@@ -251,15 +259,16 @@ class QueueDesk:
 
     # -- what verbs share ----------------------------------------------------------------
 
-    def _run(self, action: Callable[[], T]) -> T:
+    def _run(self, action: Callable[A, T], *args: A.args, **kwargs: A.kwargs) -> T:
         """Do something with the store, again if its file system met a passing error."""
-        self.initialize()
+        if not self._is_open:
+            self.initialize()
         try:
-            return action()
+            return action(*args, **kwargs)
         except OSError as error:
             if not is_transient(error):
                 raise
-        return retry_transient(action)
+        return retry_transient(partial(action, *args, **kwargs))
 
     def _check_new(self, job: PendingJob[Any]) -> None:
         if not isinstance(job, PendingJob):

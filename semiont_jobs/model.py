@@ -87,7 +87,7 @@ class Attempt:
     extra: Mapping[str, Any] = field(factory=dict)
 
 
-@frozen(kw_only=True)
+@frozen(kw_only=True, slots=False)  # a dict is copied at once: see `lifecycle.evolve_metadata`
 class JobMetadata:
     """What every job has, whatever its type. Only ``type`` must be given."""
 

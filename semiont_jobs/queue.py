@@ -78,7 +78,7 @@ class JobQueue(QueueDesk):
         :raises StoreError: the disk refused; nothing was stored.
         """
         self._check_new(job)
-        self._run(lambda: self._store.create(job))
+        self._run(self._store.create, job)
         self.emit("created", job)
         return job
 
@@ -92,7 +92,7 @@ class JobQueue(QueueDesk):
         for job in batch:
             self._check_new(job)
         if batch:
-            self._run(lambda: self._store.create_many(batch))
+            self._run(self._store.create_many, batch)
         for job in batch:
             self.emit("created", job)
         return batch
@@ -150,7 +150,7 @@ class JobQueue(QueueDesk):
         :raises JobDecodeError: what stands there is not a job.
         """
         checked = job_id(id)
-        return self._run(lambda: self._store.get(checked))
+        return self._run(self._store.get, checked)
 
     def query_jobs(
         self,
@@ -194,7 +194,7 @@ class JobQueue(QueueDesk):
     ) -> PendingJob[Any] | None:
         """The job that `claim_next_job` would take next; claims nothing, changes nothing."""
         wanted = _wanted(types, queue, accept)
-        return self._run(lambda: self._store.peek(wanted, self.clock()))
+        return self._run(self._store.peek, wanted, self.clock())
 
     def wait_for(self, id: str, timeout: float | None = None) -> AnyJob:  # noqa: A002
         """The job once it is complete, failed or cancelled.
@@ -242,7 +242,7 @@ class JobQueue(QueueDesk):
         """
         wanted = _wanted(types, queue, accept)
         self._rescue_if_due()
-        hold = self._run(lambda: self._store.claim(wanted, self._stamper(worker), self.clock()))
+        hold = self._run(self._store.claim, wanted, self._stamp(worker), self.clock())
         return None if hold is None else self._claimed(hold, retry_policy)
 
     def update_job(self, job: AnyJob, old_status: JobStatus | None = None) -> AnyJob:
@@ -266,13 +266,13 @@ class JobQueue(QueueDesk):
             raise InvalidTransition(id_, f"expected to be {old_status}, it is running")
         if claim is not None:
             return claim.update(job)
-        hold = self._run(lambda: self._store.hold(id_))
+        hold = self._run(self._store.hold, id_)
         try:
             updates.check_expected(hold.job, job, old_status)
             if hold.job.status == "running":
                 raise ClaimLost(id_, "its worker is gone; rescue_orphans() gives it back")
             if hold.job.status == "pending" and job.status == "running":
-                hold.move(lifecycle.claim(hold.job, self._stamper(None)(), self.clock()))
+                hold.move(lifecycle.claim(hold.job, self._stamp(None), self.clock()))
                 return self._claimed(hold, None).job
             self.codec.check_update(job)
             update = updates.decide(hold.job, job, self.clock(), run=_new_run())
@@ -352,7 +352,7 @@ class JobQueue(QueueDesk):
                 "an aware datetime or a timedelta is needed", field="older_than", value=older_than
             )
         statuses: tuple[JobStatus, ...] = FINISHED if cancelled else ("complete", "failed")
-        removed = self._run(lambda: self._store.remove(statuses, before))
+        removed = self._run(self._store.remove, statuses, before)
         for job in removed:
             self.emit("removed", job)
         return len(removed)
@@ -360,7 +360,7 @@ class JobQueue(QueueDesk):
     def wait_for_work(self, stop: threading.Event, timeout: float) -> None:
         """Return when there may be something to claim, after `timeout` seconds at the latest;
         at once when `stop` is set and `wake` called."""
-        self._run(lambda: self._store.wait(stop, timeout, self.clock()))
+        self._run(self._store.wait, stop, timeout, self.clock())
 
     def wake(self) -> None:
         """Make every `wait_for_work` of this queue object return."""
@@ -378,7 +378,7 @@ class JobQueue(QueueDesk):
     def _try_cancel(self, checked: str) -> bool | None:
         """One try: whether it was cancelled or asked, or None to look again."""
         try:
-            hold = self._run(lambda: self._store.hold(checked))
+            hold = self._run(self._store.hold, checked)
         except JobNotFound:
             return False
         except JobHeld:
@@ -397,12 +397,12 @@ class JobQueue(QueueDesk):
         return True
 
     def _ask_to_cancel(self, checked: str) -> bool | None:
-        job = self._run(lambda: self._store.get(checked))
+        job = self._run(self._store.get, checked)
         if job is None or job.status in FINISHED:
             return False
         if job.status == "pending":
             return None  # being created or claimed at this moment
-        asked = self._run(lambda: self._store.request_cancel(checked, job.metadata.life))
+        asked = self._run(self._store.request_cancel, checked, job.metadata.life)
         claim = self._claims.get(checked)
         if claim is not None:
             claim.watch()

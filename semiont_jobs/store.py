@@ -103,7 +103,7 @@ class JobStore(Protocol):
         """How many jobs stand in each status."""
         ...
 
-    def claim(self, wanted: Wanted, stamp: Callable[[], ClaimStamp], now: datetime) -> Hold | None:
+    def claim(self, wanted: Wanted, stamp: ClaimStamp, now: datetime) -> Hold | None:
         """Move the first due job that is wanted to running and hold it, or return None.
 
         First: by priority (higher first), then due time, creation and id.

@@ -138,9 +138,9 @@ class JobWorker(ABC):
 
     def run(self) -> None:
         """Start, and block until Ctrl-C or `stop`; then wait for the job in hand."""
-        self.start()
-        assert self._thread is not None
         try:
+            self.start()
+            assert self._thread is not None
             self._thread.join()
         except KeyboardInterrupt:
             self.stop()

@@ -18,6 +18,8 @@ import attrs
 from semiont_jobs.codec import jsontext
 from semiont_jobs.codec.strict import (
     METADATA_KEYS,
+    SEED_FIELDS,
+    camel,
     instant_text,
     strict_converter,
     structure_instant,
@@ -51,6 +53,9 @@ class Codec:
             self._converter.get_unstructure_hook(JobMetadata)
         )
         self._structure: Callable[[Any, Any], AnyJob] = self._converter.get_structure_hook(AnyJob)
+        self._structure_fields: Callable[[Any, Any], JobMetadata] = (
+            self._converter.get_structure_hook(JobMetadata)
+        )
 
     def encode(self, job: AnyJob, *, is_new: bool = False) -> bytes:
         """The bytes of ``JSON.stringify(job, null, 2)``.
@@ -220,19 +225,19 @@ class Codec:
     def _structure_job(self, document: Any, _union: Any) -> AnyJob:
         if not isinstance(document, dict):
             raise JobDecodeError(f"a job is an object, not {type(document).__name__}")
-        status: JobStatus | None = next(
-            (each for each in STATUSES if each == document.get("status")), None
-        )
+        told = document.get("status")
+        status = _STATUS_OF.get(told) if type(told) is str else None
         if status is None:
-            raise JobDecodeError(f"unknown status {document.get('status')!r}", path="status")
+            raise JobDecodeError(f"unknown status {told!r}", path="status")
         metadata = self._structure_metadata(document.get("metadata"))
         raw_params = document.get("params")
         if not isinstance(raw_params, dict):
             raise JobDecodeError("params are an object", path="params")
         fields: dict[str, Any] = {"metadata": metadata}
-        extra: dict[str, Any] = {
-            key: value for key, value in document.items() if key not in _KEYS[status]
-        }
+        known = _KEYS[status]
+        extra: dict[str, Any] = {}
+        if not document.keys() <= known:
+            extra = {key: value for key, value in document.items() if key not in known}
         job_type = self.job_types.get(metadata.type)
         params_class = None if job_type is None else job_type.params
         fields["params"] = self._typed(raw_params, params_class, "params", extra)
@@ -254,11 +259,11 @@ class Codec:
     def _structure_metadata(self, data: Any) -> JobMetadata:
         if not isinstance(data, dict):
             raise JobDecodeError("metadata is an object", path="metadata")
-        missing = [key for key in _REQUIRED if key not in data]
-        if missing:
-            raise JobDecodeError("missing", path=f"metadata.{missing[0]}")
+        if not data.keys() >= _REQUIRED:
+            missing = next(camel(name) for name in SEED_FIELDS if camel(name) not in data)
+            raise JobDecodeError("missing", path=f"metadata.{missing}")
         try:
-            metadata: JobMetadata = self._converter.structure(data, JobMetadata)
+            metadata = self._structure_fields(data, JobMetadata)
         except Exception:  # noqa: BLE001 - whatever it was, the telling converter names the field
             return structure_telling(data, JobMetadata, "metadata")
         return metadata
@@ -319,7 +324,8 @@ _KEYS: Final[Mapping[JobStatus, frozenset[str]]] = {
     status: frozenset({"status", "metadata", "params", *_INSTANTS[status], *_OWN_KEYS[status]})
     for status in STATUSES
 }
-_REQUIRED: Final = ("id", "type", "userId", "created", "retryCount", "maxRetries")
+_REQUIRED: Final = frozenset(camel(name) for name in SEED_FIELDS)
+_STATUS_OF: Final[Mapping[str, JobStatus]] = {status: status for status in STATUSES}
 
 
 # -- what no class knows -----------------------------------------------------------------

@@ -256,7 +256,7 @@ def _class_unstructurer(kind: Any, converter: Converter) -> UnstructureHook:
 
 def _own_unstructurer(kind: Any, converter: Converter) -> UnstructureHook:
     names: dict[str, Any] = {
-        name: override(rename=camel(name), omit_if_default=name not in _SEED_KEYS)
+        name: override(rename=camel(name), omit_if_default=name not in SEED_FIELDS)
         for name, _default in _fields(kind)
     }
     names["extra"] = override(omit=True)
@@ -278,7 +278,7 @@ METADATA_KEYS: Final = frozenset(
 )
 """The keys that metadata may have of its own."""
 
-_SEED_KEYS: Final = frozenset({"id", "type", "user_id", "created", "retry_count", "max_retries"})
+SEED_FIELDS: Final = ("id", "type", "user_id", "created", "retry_count", "max_retries")
 """What the TypeScript package requires in metadata: always written."""
 
 

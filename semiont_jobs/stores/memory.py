@@ -6,7 +6,7 @@ It must not know files. Nothing outlives the process.
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import datetime, timedelta
 from typing import Any, Literal
 
@@ -113,7 +113,7 @@ class MemoryStore:
 
     # -- claiming ------------------------------------------------------------------------
 
-    def claim(self, wanted: Wanted, stamp: Callable[[], ClaimStamp], now: datetime) -> Hold | None:
+    def claim(self, wanted: Wanted, stamp: ClaimStamp, now: datetime) -> Hold | None:
         with self._lock:
             self._set_aside()
             for job in self._due(wanted, now):
@@ -123,7 +123,7 @@ class MemoryStore:
                     hold.move(cancelled)
                     self._tell("cancelled", job.metadata.id, cancelled, now)
                     continue
-                hold.move(lifecycle.claim(job, stamp(), now))
+                hold.move(lifecycle.claim(job, stamp, now))
                 return hold
         return None
 

@@ -5,7 +5,6 @@ It must not know how the index is kept. Everything is decided anew from the lock
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from datetime import datetime
 from typing import Any
 
@@ -35,9 +34,7 @@ class Claiming:
         self._taking = taking
         self._notify = notify
 
-    def claim(
-        self, wanted: Wanted, stamp: Callable[[], ClaimStamp], now: datetime
-    ) -> FileHold | None:
+    def claim(self, wanted: Wanted, stamp: ClaimStamp, now: datetime) -> FileHold | None:
         """See `JobStore.claim`."""
         at = now.timestamp()
         while (entry := self._pending.take(wanted, at)) is not None:
@@ -69,7 +66,7 @@ class Claiming:
         return None
 
     def _claim(
-        self, entry: Entry, wanted: Wanted, stamp: Callable[[], ClaimStamp], now: datetime
+        self, entry: Entry, wanted: Wanted, stamp: ClaimStamp, now: datetime
     ) -> FileHold | None:
         """Take the job in hand, or tell the index why not. Everything is decided anew from
         the locked file."""
@@ -106,13 +103,13 @@ class Claiming:
         self,
         hold: FileHold,
         job: PendingJob[Any],
-        stamp: Callable[[], ClaimStamp],
+        stamp: ClaimStamp,
         now: datetime,
     ) -> FileHold | None:
         job_id = job.metadata.id
         try:
             if not hold.cancel_requested():
-                hold.move(lifecycle.claim(job, stamp(), now))
+                hold.move(lifecycle.claim(job, stamp, now))
                 self._pending.index.forget(job_id)
                 return hold
             # Asked of a worker that died before it could obey (C12).

@@ -23,18 +23,25 @@ from filelock import lock_descriptor
 _SAFELY: Final = (
     getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_CLOEXEC", 0)
 )
+_TO_CREATE: Final = os.O_RDWR | os.O_CREAT | os.O_EXCL | _SAFELY
+_TO_LOCK: Final = os.O_RDWR | _SAFELY
+_TO_READ: Final = os.O_RDONLY | _SAFELY
 
 _PRIVATE: Final = 0o600
 """A mode that every sane umask lets through, so that it need not be set again."""
 
 
 class Disk:
-    """The primitives, each one system call (or as few as it takes)."""
+    """The primitives, each one system call (or as few as it takes).
+
+    Those that are one are the system call itself: a method around it would be a Python frame
+    at every step of every job.
+    """
 
     def create(self, path: str, mode: int) -> int:
         """Make a new file with exactly that mode and open it; `FileExistsError` if the name is
         taken."""
-        fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | _SAFELY, mode)
+        fd = os.open(path, _TO_CREATE, mode)
         if mode != _PRIVATE:
             try:
                 os.fchmod(fd, mode)
@@ -45,11 +52,11 @@ class Disk:
 
     def open(self, path: str) -> int:
         """Open an existing file to lock, read and move it."""
-        return os.open(path, os.O_RDWR | _SAFELY)
+        return os.open(path, _TO_LOCK)
 
     def open_to_read(self, path: str) -> int:
         """Open whatever stands there, only to read it."""
-        return os.open(path, os.O_RDONLY | _SAFELY)
+        return os.open(path, _TO_READ)
 
     def lock(self, fd: int) -> bool:
         """Take the advisory lock of an open file; False if somebody else has it.
@@ -82,13 +89,11 @@ class Disk:
             got += len(more)
         return b"".join(parts)
 
-    def stat_of(self, fd: int) -> os.stat_result:
-        """What an open file is."""
-        return os.fstat(fd)
+    stat_of = staticmethod(os.fstat)
+    """What an open file is."""
 
-    def stat(self, path: str) -> os.stat_result:
-        """What stands under a name, symlinks not followed; `FileNotFoundError` if nothing."""
-        return os.lstat(path)
+    stat = staticmethod(os.lstat)
+    """What stands under a name, symlinks not followed; `FileNotFoundError` if nothing."""
 
     def exists(self, path: str) -> bool:
         """Whether anything stands under a name.
@@ -102,21 +107,17 @@ class Disk:
             return False
         return True
 
-    def names(self, folder: str) -> list[str]:
-        """The names in a folder, in no order."""
-        return os.listdir(folder)
+    names = staticmethod(os.listdir)
+    """The names in a folder, in no order."""
 
-    def link(self, source: str, target: str) -> None:
-        """Give a file a second name; `FileExistsError` if it is taken: nothing is replaced."""
-        os.link(source, target)
+    link = staticmethod(os.link)
+    """Give a file a second name; `FileExistsError` if it is taken: nothing is replaced."""
 
-    def rename(self, source: str, target: str) -> None:
-        """Give a file another name, replacing whatever had it."""
-        os.rename(source, target)
+    rename = staticmethod(os.rename)
+    """Give a file another name, replacing whatever had it."""
 
-    def unlink(self, path: str) -> None:
-        """Take a name away."""
-        os.unlink(path)
+    unlink = staticmethod(os.unlink)
+    """Take a name away."""
 
     def fsync(self, fd: int) -> None:
         """Make a file's content survive a power cut."""
@@ -149,9 +150,8 @@ class Disk:
         os.mkdir(path, mode)
         os.chmod(path, mode)
 
-    def close(self, fd: int) -> None:
-        """Close a descriptor, and let go of its lock."""
-        os.close(fd)
+    close = staticmethod(os.close)
+    """Close a descriptor, and let go of its lock."""
 
 
 def _full_fsync(fd: int) -> None:

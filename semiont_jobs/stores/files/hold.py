@@ -7,12 +7,12 @@ from __future__ import annotations
 
 from typing import Protocol
 
-from semiont_jobs.errors import ClaimLost
+from semiont_jobs.errors import ClaimLost, SemiontJobsError
 from semiont_jobs.model import AnyJob
 from semiont_jobs.stores.files.descriptors import Descriptor
 from semiont_jobs.stores.files.markers import Markers
 from semiont_jobs.stores.files.moves import Moves
-from semiont_jobs.stores.files.told import told
+from semiont_jobs.stores.files.told import store_error
 
 
 class Holders(Protocol):
@@ -52,8 +52,12 @@ class FileHold:
     def move(self, job: AnyJob) -> None:
         """See `Hold.move`."""
         job_id = job.metadata.id
-        with told(job_id):
+        try:
             self._move(job_id, job)
+        except SemiontJobsError:
+            raise
+        except OSError as error:
+            raise store_error(error, job_id) from error
         if job.status != "running":
             self.let_go()
 

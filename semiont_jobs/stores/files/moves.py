@@ -22,7 +22,7 @@ from semiont_jobs.model import STATUSES, AnyJob, JobStatus
 from semiont_jobs.stores.files.copies import BUSY, Bad, Copies, Copy, tie_loser
 from semiont_jobs.stores.files.descriptors import HELD, Descriptor
 from semiont_jobs.stores.files.door import Disk, is_same
-from semiont_jobs.stores.files.layout import Layout
+from semiont_jobs.stores.files.layout import SUFFIX, Layout
 
 LINK_TRIES: Final = 50
 LINK_PAUSE: Final = 0.01
@@ -233,8 +233,8 @@ class Moves:
         C8). "gone": what was held was not the true copy and stands no more; "busy": somebody
         else works on another copy, so leave this job alone for now (C4).
         """
-        for other in STATUSES:
-            if other != status and self.disk.exists(self.layout.path(other, job_id)):
+        for other, folder in self.layout.folders.items():
+            if other != status and self.disk.exists(f"{folder}/{job_id}{SUFFIX}"):
                 outcome = self._settle_with(job_id, status, held, mine, other)
                 if outcome != "stays":
                     return outcome

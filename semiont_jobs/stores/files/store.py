@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import datetime, timedelta
 from typing import Any
 
 from semiont_jobs.codec import Codec
-from semiont_jobs.errors import JobExists, JobNotFound
+from semiont_jobs.errors import JobExists, JobNotFound, SemiontJobsError
 from semiont_jobs.events import Hook
 from semiont_jobs.model import FINISHED, STATUSES, AnyJob, ClaimStamp, JobStatus, PendingJob
 from semiont_jobs.store import Hold, Wanted
@@ -31,7 +31,7 @@ from semiont_jobs.stores.files.quarantine import Quarantine
 from semiont_jobs.stores.files.reader import Reader
 from semiont_jobs.stores.files.sweep import Sweeper
 from semiont_jobs.stores.files.taking import Taking
-from semiont_jobs.stores.files.told import told
+from semiont_jobs.stores.files.told import store_error, told
 from semiont_jobs.stores.files.upkeep import Upkeep
 
 
@@ -144,10 +144,14 @@ class FileStore:
 
     # -- claiming and holding ------------------------------------------------------------
 
-    def claim(self, wanted: Wanted, stamp: Callable[[], ClaimStamp], now: datetime) -> Hold | None:
+    def claim(self, wanted: Wanted, stamp: ClaimStamp, now: datetime) -> Hold | None:
         """See `JobStore.claim`."""
-        with told():
+        try:
             return self._claiming.claim(wanted, stamp, now)
+        except SemiontJobsError:
+            raise
+        except OSError as error:
+            raise store_error(error) from error
 
     def peek(self, wanted: Wanted, now: datetime) -> PendingJob[Any] | None:
         """See `JobStore.peek`."""

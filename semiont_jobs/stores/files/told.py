@@ -23,9 +23,17 @@ class told:  # noqa: N801 - reads as a statement: `with told(job_id):`
 
     def __exit__(self, _kind: object, error: BaseException | None, _traceback: object) -> None:
         if isinstance(error, OSError) and not isinstance(error, SemiontJobsError):
-            raise StoreError(
-                error.errno or errno.EIO,
-                error.strerror or str(error),
-                error.filename,
-                job_id=self._job_id,
-            ) from error
+            raise store_error(error, self._job_id) from error
+
+
+def store_error(error: OSError, job_id: str | None = None) -> StoreError:
+    """What the disk refused as a `StoreError` of that job.
+
+    For the hottest paths, where entering and leaving `told` shows in a profile.
+    """
+    return StoreError(
+        error.errno or errno.EIO,
+        error.strerror or str(error),
+        error.filename,
+        job_id=job_id,
+    )
