@@ -47,7 +47,7 @@ from semiont_jobs import (
     evolve,
     lifecycle,
 )
-from semiont_jobs.codec import MAX_JOB_BYTES, Codec
+from semiont_jobs.codec import MAX_JOB_BYTES, Codec, Turn
 from semiont_jobs.lifecycle import Failure
 
 CODEC = Codec(JobTypes(BUILTIN_JOB_TYPES))
@@ -148,6 +148,54 @@ def test_a_job_that_is_claimed_and_given_back_loses_nothing(job: AnyJob, now: da
 
     metadata = evolve(job.metadata, claim=None, revision=job.metadata.revision + 2)
     assert CODEC.decode(CODEC.encode(back)) == evolve(pending, metadata=metadata)
+
+
+# -- the turn of a pending job -------------------------------------------------------------
+
+ODD_VALUES = (
+    st.sampled_from(
+        ["", "x", "pending", "running", None, True, 0, -1, 7, 1.0, [], {}, [1], {"a": 1}]
+    )
+    | any_json
+)
+
+
+@given(data=st.data())
+def test_where_the_turn_of_a_text_can_be_told_decoding_it_tells_the_same(
+    data: st.DataObject,
+) -> None:
+    found = document(type=data.draw(texts))
+    parts = [
+        *((found, key) for key in ("status", "metadata", "params", "other")),
+        *(
+            (found["metadata"], key)
+            for key in (*found["metadata"], "queue", "priority", "runAfter", "run")
+        ),
+    ]
+    for place, key in data.draw(st.lists(st.sampled_from(parts), max_size=2)):
+        if data.draw(st.booleans()):
+            place[key] = data.draw(ODD_VALUES | instants.map(lambda at: at.isoformat()))
+        else:
+            place.pop(key, None)
+    text = json.dumps(found).encode()
+
+    turn = CODEC.turn(text, job_id="j")
+
+    if turn is not None:
+        told = CODEC.decode(text, job_id="j", status="pending").metadata
+        assert turn == tuple(getattr(told, name) for name in Turn._fields)
+
+
+@given(job=jobs)
+def test_the_turn_of_a_job_that_has_not_run_is_told(job: AnyJob) -> None:
+    made = job.metadata
+    fresh = JobMetadata(
+        id=made.id, type=made.type, queue=made.queue, priority=made.priority, run_after=made.created
+    )
+
+    turn = CODEC.turn(CODEC.encode(PendingJob(metadata=fresh, params={})), job_id=made.id)
+
+    assert turn == tuple(getattr(fresh, name) for name in Turn._fields)
 
 
 # -- the bytes -----------------------------------------------------------------------------

@@ -3,6 +3,6 @@
 The only package that imports cattrs.
 """
 
-from semiont_jobs.codec.documents import MAX_JOB_BYTES, Codec
+from semiont_jobs.codec.documents import MAX_JOB_BYTES, Codec, Turn
 
-__all__ = ["MAX_JOB_BYTES", "Codec"]
+__all__ = ["MAX_JOB_BYTES", "Codec", "Turn"]

@@ -11,7 +11,8 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable, Mapping
-from typing import Any, Final
+from datetime import datetime
+from typing import Any, Final, NamedTuple
 
 import attrs
 
@@ -29,11 +30,30 @@ from semiont_jobs.codec.strict import (
 from semiont_jobs.errors import InvalidJob, JobDecodeError, JobEncodeError, JobTooLarge
 from semiont_jobs.fields import reading
 from semiont_jobs.job_types import JobType, JobTypes
-from semiont_jobs.model import JOB_CLASSES, STATUSES, AnyJob, JobMetadata, JobStatus, PendingJob
+from semiont_jobs.model import (
+    DEFAULT_QUEUE,
+    JOB_CLASSES,
+    STATUSES,
+    AnyJob,
+    JobMetadata,
+    JobStatus,
+    PendingJob,
+)
 
 MAX_JOB_BYTES: Final = 16 * 1024 * 1024
 """The largest text of a job. Whoever claims, lists or rescues jobs reads them whole: beyond
 this, data belong in a file of their own, whose path the params hold."""
+
+
+class Turn(NamedTuple):
+    """When a pending job's turn comes, and whose it may be: the metadata of the same names."""
+
+    id: str
+    type: str
+    queue: str
+    priority: int
+    created: datetime
+    run_after: datetime | None
 
 
 class Codec:
@@ -117,6 +137,35 @@ class Codec:
                 job_id=job_id,
             )
         return job
+
+    def turn(self, data: bytes, *, job_id: str) -> Turn | None:
+        """The turn of a pending job that has not run yet, in half of the time that
+        `decode` takes; None: something about it is not so plain, so decode it.
+
+        Whoever indexes a hundred thousand waiting jobs reads each of them for this. Where it
+        answers, `decode` answers too.
+        """
+        try:
+            document = jsontext.read(data)
+            if document["status"] != "pending" or type(document["params"]) is not dict:
+                return None
+            metadata = document["metadata"]
+            if metadata["id"] != job_id or not metadata.keys() <= _PLAIN:
+                return None
+            type_name, queue = metadata["type"], metadata.get("queue", DEFAULT_QUEUE)
+            texts = (type_name, queue, metadata["userId"])
+            priority = metadata.get("priority", 0)
+            counts = (metadata["retryCount"], metadata["maxRetries"])
+            if not (all(texts) and min(counts) >= 0):
+                return None
+            if {*map(type, texts)} != {str} or {*map(type, (priority, *counts))} != {int}:
+                return None
+            created = structure_instant(metadata["created"])
+            run_after = metadata.get("runAfter")
+            run_after = run_after if run_after is None else structure_instant(run_after)
+        except (JobDecodeError, KeyError, TypeError, AttributeError):
+            return None
+        return Turn(job_id, type_name, queue, priority, created, run_after)
 
     def params(self, type_name: str, data: Mapping[str, Any]) -> Any:
         """The params object of that type for plain data; a dict for a type nobody registered.
@@ -325,6 +374,7 @@ _KEYS: Final[Mapping[JobStatus, frozenset[str]]] = {
     for status in STATUSES
 }
 _REQUIRED: Final = frozenset(camel(name) for name in SEED_FIELDS)
+_PLAIN: Final = _REQUIRED | {"queue", "priority", "runAfter"}
 _STATUS_OF: Final[Mapping[str, JobStatus]] = {status: status for status in STATUSES}
 
 

@@ -137,7 +137,7 @@ class Claiming:
         job = copy.job
         metadata = job.metadata
         if not metadata.is_due(now) or not wanted.covers(metadata.type, metadata.queue):
-            self._pending.learn(job, copy.found, now.timestamp())
+            self._pending.learn(metadata, copy.found, now.timestamp())
         elif wanted.accept is not None and not wanted.accept(job):
             index.refused(entry)
         else:

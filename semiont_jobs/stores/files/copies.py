@@ -14,9 +14,9 @@ from typing import Any, Final, Literal, TypeAlias
 
 from attrs import define, frozen
 
-from semiont_jobs.codec import MAX_JOB_BYTES, Codec
+from semiont_jobs.codec import MAX_JOB_BYTES, Codec, Turn
 from semiont_jobs.errors import JobDecodeError
-from semiont_jobs.model import FINISHED, AnyJob, JobStatus
+from semiont_jobs.model import FINISHED, AnyJob, JobMetadata, JobStatus
 from semiont_jobs.stores.files.descriptors import CLOSED, HELD, Descriptor
 from semiont_jobs.stores.files.door import Disk, is_regular, is_same
 from semiont_jobs.stores.files.layout import Layout
@@ -35,6 +35,14 @@ class Copy:
     """What stands under one name, as read without its lock."""
 
     job: AnyJob
+    found: os.stat_result
+
+
+@frozen
+class Glimpse:
+    """What a pending job's file says of its turn. The rest is looked at when it is claimed."""
+
+    turn: Turn | JobMetadata
     found: os.stat_result
 
 
@@ -73,7 +81,25 @@ class Copies:
         :param kept_open: gets the descriptor, for the caller to close. While a file is open its
             inode number is not used again, so that it tells for sure whether it still stands.
         """
-        path = self.layout.path(status, job_id)
+        text = self._text(self.layout.path(status, job_id), kept_open)
+        return self._decoded(*text, status, job_id) if isinstance(text, tuple) else text
+
+    def glimpse(self, job_id: str) -> Glimpse | Bad | None:
+        """The turn of a job in ``pending``, without a lock; None: it does not stand there."""
+        text = self._text(self.layout.path("pending", job_id), None)
+        if not isinstance(text, tuple):
+            return text
+        data, found = text
+        turn = self.codec.turn(data, job_id=job_id)
+        if turn is not None:
+            return Glimpse(turn, found)
+        copy = self._decoded(data, found, "pending", job_id)
+        return Glimpse(copy.job.metadata, found) if isinstance(copy, Copy) else copy
+
+    def _text(
+        self, path: str, kept_open: list[int] | None
+    ) -> tuple[bytes, os.stat_result] | Bad | None:
+        """What a file holds and what it is."""
         try:
             fd = self.disk.open_to_read(path)
         except FileNotFoundError:
@@ -90,7 +116,7 @@ class Copies:
                 self.disk.close(fd)
             else:
                 kept_open.append(fd)
-        return self._decoded(data, found, status, job_id)
+        return data, found
 
     def read_held(self, descriptor: Descriptor, status: JobStatus, job_id: str) -> Copy | Bad:
         """The copy that a descriptor taken by `hold` is open on."""

@@ -14,9 +14,10 @@ from __future__ import annotations
 import heapq
 import threading
 from collections import OrderedDict
-from typing import Any, Final, NamedTuple
+from typing import Final, NamedTuple
 
-from semiont_jobs.model import PendingJob
+from semiont_jobs.codec import Turn
+from semiont_jobs.model import JobMetadata
 from semiont_jobs.store import Wanted
 
 MOST_VIEWS: Final = 64
@@ -36,16 +37,16 @@ class Entry(NamedTuple):
     queue: str
 
     @classmethod
-    def of(cls, job: PendingJob[Any]) -> Entry:
+    def of(cls, turn: Turn | JobMetadata) -> Entry:
         """The entry of a job."""
-        metadata = job.metadata
+        created = turn.created.timestamp()
         return cls(
-            -metadata.priority,
-            metadata.due.timestamp(),
-            metadata.created.timestamp(),
-            metadata.id,
-            metadata.type,
-            metadata.queue,
+            -turn.priority,
+            created if turn.run_after is None else turn.run_after.timestamp(),
+            created,
+            turn.id,
+            turn.type,
+            turn.queue,
         )
 
 
@@ -63,9 +64,9 @@ class PendingIndex:
 
     # -- what is known -------------------------------------------------------------------
 
-    def put(self, job: PendingJob[Any], *, not_before: float = 0.0) -> None:
+    def put(self, turn: Turn | JobMetadata, *, not_before: float = 0.0) -> None:
         """Know a job, offered from `not_before` (seconds since the epoch) on."""
-        entry = Entry.of(job)
+        entry = Entry.of(turn)
         with self._lock:
             self._put(entry, not_before)
 

@@ -15,7 +15,8 @@ import time
 from collections.abc import Callable
 from typing import Any, Final
 
-from semiont_jobs.model import JobStatus, PendingJob
+from semiont_jobs.codec import Turn
+from semiont_jobs.model import JobMetadata, JobStatus, PendingJob
 from semiont_jobs.store import Wanted
 from semiont_jobs.stores.files.copies import Bad, Copies
 from semiont_jobs.stores.files.index import Entry, PendingIndex
@@ -70,7 +71,7 @@ class Pending:
         # One that is due later is found by the next listing, like those of other processes;
         # a process that only creates jobs remembers none.
         if self._in_use and job.metadata.run_after is None:
-            self.index.put(job)
+            self.index.put(job.metadata)
         self.wake()
 
     def wake(self) -> None:
@@ -193,20 +194,20 @@ class Pending:
             name = f"{key}{SUFFIX}"
             self._note_bad(name, Bad(_ODD_NAME, self._stat(name)))
             return
-        copy = self._copies.read("pending", job_id)
-        if isinstance(copy, Bad):
-            self._note_bad(f"{key}{SUFFIX}", copy)
-        elif copy is not None and isinstance(copy.job, PendingJob):
-            self.learn(copy.job, copy.found, now)
+        seen = self._copies.glimpse(job_id)
+        if isinstance(seen, Bad):
+            self._note_bad(f"{key}{SUFFIX}", seen)
+        elif seen is not None:
+            self.learn(seen.turn, seen.found, now)
 
-    def learn(self, job: PendingJob[Any], found: os.stat_result, now: float) -> None:
+    def learn(self, turn: Turn | JobMetadata, found: os.stat_result, now: float) -> None:
         """Know a job as it was read from the file that `found` describes."""
-        run_after = job.metadata.run_after
+        run_after = turn.run_after
         if run_after is not None and run_after.timestamp() > now:
-            self._signatures[job.metadata.id] = (found.st_ino, found.st_mtime_ns)
-            self.index.put(job, not_before=run_after.timestamp())
+            self._signatures[turn.id] = (found.st_ino, found.st_mtime_ns)
+            self.index.put(turn, not_before=run_after.timestamp())
         else:
-            self.index.put(job)
+            self.index.put(turn)
 
     def _stat(self, name: str) -> os.stat_result | None:
         try:
