@@ -96,6 +96,9 @@ def _one_round(path: Path, count: int, *, fsync: bool) -> tuple[float, float, fl
             queue.create_job(job)
 
     def bare_drain() -> None:
+        os.listdir(bare.folders["pending"])
+        for name, _text in texts:
+            bare.look(name)
         for name, _text in texts:
             bare.complete(name, bare.claim(name, running), complete)
 
