@@ -303,7 +303,8 @@ def evolve_metadata(metadata: JobMetadata, **changes: Any) -> JobMetadata:
 
 
 def _next(metadata: JobMetadata, **changes: Any) -> JobMetadata:
-    return evolve_metadata(metadata, revision=metadata.revision + 1, **changes)
+    changes["revision"] = metadata.revision + 1
+    return evolve_metadata(metadata, **changes)
 
 
 def _ended(

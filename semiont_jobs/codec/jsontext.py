@@ -125,10 +125,12 @@ def _object(value: dict[Any, Any], depth: int) -> str:
         return "{}"
     depth += 1
     line = _LINES[depth]
-    # Texts are most of what jobs hold: one call less for each.
+    # Texts and small numbers are most of what jobs hold: one call less for each.
     parts = [
         f"{encode_basestring(key)}: {encode_basestring(item)}"
         if type(item) is str
+        else f"{encode_basestring(key)}: {item}"
+        if type(item) is int and -_SMALL < item < _SMALL
         else f"{encode_basestring(key)}: {_WRITERS.get(type(item), _subclass)(item, depth)}"
         for key, item in value.items()
     ]

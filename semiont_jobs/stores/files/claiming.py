@@ -42,8 +42,9 @@ class Claiming:
             try:
                 hold = self._claim(entry, wanted, stamp, now)
             finally:
-                # Whatever went wrong, the job must not be forgotten in our hand.
-                self._pending.index.give_back(entry, wanted)
+                if hold is None:
+                    # Whatever went wrong, the job must not be forgotten in our hand.
+                    self._pending.index.give_back(entry, wanted)
             if hold is not None:
                 return hold
         return None

@@ -22,9 +22,9 @@ from semiont_jobs.stores.files.copies import Bad, Copies
 from semiont_jobs.stores.files.index import Entry, PendingIndex
 from semiont_jobs.stores.files.layout import SUFFIX, id_of
 
-BUSY_SHARE: Final = 50
-"""With something to offer, the next listing comes not before 50 times the last one's length:
-at most 2 % of the time goes into listings."""
+BUSY_SHARE: Final = 100
+"""With something to offer, the next listing comes not before 100 times the last one's length:
+at most 1 % of the time goes into listings."""
 IDLE_SHARE: Final = 4
 """With nothing to offer, 4 times: new jobs are what is waited for, but others may be working
 off a large folder of jobs that nobody here wants."""
