@@ -54,6 +54,7 @@ class WatchedDisk(Disk):
     """
 
     def __init__(self) -> None:
+        super().__init__()
         self.calls: list[Call] = []
         self.is_dead = False
         self._orders: list[_Order] = []

@@ -4,15 +4,26 @@ acknowledged job and outcome."""
 from __future__ import annotations
 
 import errno
+import os
 from collections.abc import Callable
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
 from files.disks import Died
 from files.places import Actors, Place, Unattended, claimed, job
 
-from semiont_jobs import JobExists, JobMetadata, PendingJob, PermanentError, StoreError
+from semiont_jobs import (
+    JobExists,
+    JobMetadata,
+    JobQueue,
+    PendingJob,
+    PermanentError,
+    StoreError,
+)
+from semiont_jobs.stores.files import door
+from semiont_jobs.stores.files.door import Disk, is_same
 
 FORCING = ("fsync", "fsync_folder", "syncfs")
 
@@ -344,3 +355,52 @@ def test_jobs_of_a_batch_that_is_being_published_can_be_claimed_one_by_one(
     assert done == ["j0"]
     assert place.names("complete") == ["j0.json"]
     assert len(place.names("pending")) == 9
+
+
+# -- folders that are kept open ------------------------------------------------------------
+
+
+def test_the_names_in_a_folder_that_another_took_the_place_of_are_forced(tmp_path: Path) -> None:
+    disk, folder = Disk(), tmp_path / "pending"
+    folder.mkdir()
+    disk.fsync_folder(str(folder))
+    folder.rename(tmp_path / "old")
+    folder.mkdir()
+
+    disk.fsync_folder(str(folder))
+
+    assert is_same(disk._folders[str(folder)].found, folder.lstat())
+
+
+def test_a_folder_whose_names_could_not_be_forced_is_opened_anew(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    disk, folder = Disk(), str(tmp_path)
+    used: list[object] = []
+
+    def fsync(fd: int) -> None:
+        used.append(disk._folders[folder])
+        os.fstat(fd)
+        if len(used) == 1:
+            raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+    monkeypatch.setattr(door, "_full_fsync", fsync)
+    with pytest.raises(OSError, match="Input/output"):
+        disk.fsync_folder(folder)
+
+    disk.fsync_folder(folder)
+
+    assert len(used) == 2
+    assert used[0] is not used[1]
+
+
+def test_a_closed_queue_keeps_no_folder_open(tmp_path: Path) -> None:
+    before = set(os.listdir("/proc/self/fd"))
+    queue = JobQueue(tmp_path, fsync=True)
+    queue.create_job(job())
+    claimed(queue).complete()
+    assert set(os.listdir("/proc/self/fd")) > before
+
+    queue.close()
+
+    assert set(os.listdir("/proc/self/fd")) == before

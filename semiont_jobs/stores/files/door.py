@@ -38,6 +38,9 @@ class Disk:
     at every step of every job.
     """
 
+    def __init__(self) -> None:
+        self._folders: dict[str, _Folder] = {}
+
     def create(self, path: str, mode: int) -> int:
         """Make a new file with exactly that mode and open it; `FileExistsError` if the name is
         taken."""
@@ -125,11 +128,19 @@ class Disk:
 
     def fsync_folder(self, folder: str) -> None:
         """Make the names in a folder survive a power cut."""
-        fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        kept = self._folders.get(folder)
+        if kept is None or not is_same(kept.found, os.lstat(folder)):
+            kept = self._folders[folder] = _Folder(folder)
         try:
-            _full_fsync(fd)
-        finally:
-            os.close(fd)
+            _full_fsync(kept.fd)
+        except OSError:
+            # Never again on the same descriptor: the kernel tells of a lost write only once.
+            self._folders.pop(folder, None)
+            raise
+
+    def forget_folders(self) -> None:
+        """Close what `fsync_folder` keeps open; it opens them again when needed."""
+        self._folders.clear()
 
     def syncfs(self, folder: str) -> bool:
         """Make everything on the folder's file system survive; False where it cannot be done
@@ -152,6 +163,24 @@ class Disk:
 
     close = staticmethod(os.close)
     """Close a descriptor, and let go of its lock."""
+
+
+class _Folder:
+    """An open folder, kept from one fsync of its names to the next: opening and closing it
+    takes as long as a fsync that finds its names committed already, with the file's.
+
+    It is closed with its last user, so that no thread forces a number that is another file by
+    then.
+    """
+
+    def __init__(self, path: str) -> None:
+        self.fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        self.found = os.fstat(self.fd)
+
+    def __del__(self) -> None:
+        # Where the folder could not be opened there is nothing to close.
+        if hasattr(self, "found"):
+            os.close(self.fd)
 
 
 def _full_fsync(fd: int) -> None:

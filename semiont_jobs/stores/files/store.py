@@ -96,6 +96,7 @@ class FileStore:
         """Let go of everything held, and wake whoever waits."""
         for hold in list(self._holds.values()):
             hold.let_go()
+        self._disk.forget_folders()
         self.wake()
 
     def kill_holder(self, job_id: str) -> None:
