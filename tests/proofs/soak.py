@@ -1,0 +1,19 @@
+"""How long the long forms of the tests run.
+
+It must not know what they do: each asks for its share of the seconds there are.
+"""
+
+from __future__ import annotations
+
+import os
+from typing import Final
+
+VARIABLE: Final = "SEMIONT_JOBS_SOAK"
+
+DEFAULT: Final = 600.0
+"""Seconds in all, as in ``tox -e soak``, where a test is run by hand with ``-m soak``."""
+
+
+def seconds(share: float) -> float:
+    """The seconds of a test that takes this share (0 to 1) of them all."""
+    return float(os.environ.get(VARIABLE, DEFAULT)) * share
