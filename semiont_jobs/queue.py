@@ -403,6 +403,10 @@ class JobQueue(QueueDesk):
         if job.status == "pending":
             return None  # being created or claimed at this moment
         asked = self._run(self._store.request_cancel, checked, job.metadata.life)
+        if not asked:
+            # Whoever held it may have obeyed before the store could look once more.
+            left = self._run(self._store.get, checked)
+            asked = isinstance(left, CancelledJob) and left.metadata.life == job.metadata.life
         claim = self._claims.get(checked)
         if claim is not None:
             claim.watch()

@@ -12,7 +12,7 @@ import pytest
 from files.disks import Died
 from files.places import PATIENCE, Actors, Place, Unattended, claimed, job, meanwhile, seen
 
-from semiont_jobs import JobExists, JobHeld, JobNotFound, StoreError
+from semiont_jobs import JobCancelled, JobExists, JobHeld, JobNotFound, StoreError
 
 SOON = timedelta(seconds=-60)
 """A cutoff a minute ahead: everything finished is older."""
@@ -408,6 +408,27 @@ def test_c13_a_request_that_comes_too_late_is_taken_back(
 
     assert answer is False
     assert place.everything() == {"complete": ["j.json"]}
+
+
+def test_a_request_that_was_obeyed_before_the_canceller_looked_again_is_not_denied(
+    actor: Actors, place: Place
+) -> None:
+    worker, canceller = actor(), actor()
+    worker.create_job(job())
+    claim = claimed(worker)
+
+    def obey() -> None:
+        with pytest.raises(JobCancelled):
+            claim.raise_if_cancelled()
+        claim.cancel()
+
+    # The second of its looks: the request stands already.
+    canceller.disk.before("open_to_read", "pending/j.json", obey, skip=1)
+
+    answer = canceller.cancel_job("j")
+
+    assert answer is True
+    assert place.everything() == {"cancelled": ["j.json"]}
 
 
 # -- moves -------------------------------------------------------------------------------
