@@ -55,7 +55,7 @@ VERBS = (
 class Client:
     """One thread's dealings with the queue, on a queue object of its own."""
 
-    def __init__(self, store: FileStore | MemoryStore, note: Witness, who: str) -> None:
+    def __init__(self, store: FileStore | MemoryStore, note: Callable[..., None], who: str) -> None:
         self.queue = Unattended(
             store, retry_policy=AT_ONCE, max_crashes=1_000_000, hooks=[self._told]
         )
@@ -218,7 +218,11 @@ def shown(job: AnyJob | None) -> dict[str, Any]:
 
 
 def crowd(
-    stores: list[FileStore] | list[MemoryStore], note: Witness, who: str, seed: int, calls: int
+    stores: list[FileStore] | list[MemoryStore],
+    note: Callable[..., None],
+    who: str,
+    seed: int,
+    calls: int,
 ) -> None:
     """Have a client per store, each in a thread of its own, make so many calls."""
     clients = [Client(store, note, f"{who}/{number}.") for number, store in enumerate(stores)]

@@ -45,6 +45,17 @@ class Witness:
         os.write(self._fd, f"{text}\n".encode())
 
 
+class Notebook:
+    """A witness in memory, whose clock is the number of the line."""
+
+    def __init__(self) -> None:
+        self.lines: list[Line] = []
+
+    def __call__(self, word: str, id: str = "", **facts: Any) -> None:
+        """Note something."""
+        self.lines.append(Line(len(self.lines), "", word, id, facts))
+
+
 def lines_in(folder: Path, pattern: str = "*") -> list[Line]:
     """All that was seen by the processes of these names, in the order of time."""
     lines = [line for path in folder.glob(f"{pattern}.log") for line in _lines(path)]
