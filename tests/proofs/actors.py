@@ -83,6 +83,7 @@ class Actor:
             facts["started"] = milliseconds(job.started_at)
         if job.status in ENDS:
             facts["crashes"] = job.metadata.crash_count
+            facts["is_first_life"] = job.metadata.run is None
             facts["attempts"] = [
                 [each.worker, milliseconds(each.started_at), each.outcome]
                 for each in job.metadata.attempts

@@ -75,6 +75,11 @@ def _about(id_: str, calls: list[_Call]) -> Iterable[Operation]:
             # It may have asked, seen that the job was finished, and taken the request back: in
             # the meantime whoever held the job could see it.
             yield Operation(call.who, "request", call.called, None, gone=call.returned)
+        if name == "remove":
+            # Folder by folder: a job that is created anew and ends meanwhile may go once more.
+            again = 1 if call.returned is None else call.answer.count(id_) - 1
+            for _ in range(again):
+                yield Operation(call.who, name, call.called, call.returned, gone=call.gone)
 
 
 def _name_for(id_: str, call: _Call) -> str | None:
