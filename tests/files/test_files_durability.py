@@ -11,10 +11,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from files.disks import Died
+from files.disks import Died, WatchedDisk
 from files.places import Actors, Place, Unattended, claimed, job
 
 from semiont_jobs import (
+    FileStore,
     JobExists,
     JobMetadata,
     JobQueue,
@@ -126,6 +127,61 @@ def test_a_create_is_forced_before_it_is_acknowledged(actor: Actors) -> None:
         "create", "write", "link", "unlink", "fsync", "fsync_folder",
     ]  # fmt: skip
     assert steps(queue)[-2:] == ["fsync pending/k.json", "fsync_folder jobs/pending"]
+
+
+def test_the_folders_and_those_above_them_are_forced_before_the_first_job(tmp_path: Path) -> None:
+    disk = WatchedDisk()
+    queue = Unattended(FileStore(tmp_path / "new" / "newer" / "data", disk=disk))
+
+    queue.initialize()
+
+    forced = [call.path for call in disk.calls if call.verb == "fsync_folder"]
+    made = [call.path for call in disk.calls if call.verb == "make_folder"]
+    data = tmp_path / "new" / "newer" / "data"
+    assert forced[:5] == [str(each) for each in (data / "jobs", data, *data.parents[:3])]
+    assert {os.path.dirname(path) for path in made} <= set(forced)
+    trace = [call.verb for call in disk.calls if "format-" in call.path or call.verb == "link"]
+    assert trace.index("fsync") < trace.index("link")
+    assert disk.trace().index("link jobs/.format") < disk.trace().index("fsync_folder data/jobs")
+
+
+def test_folders_that_stand_already_are_forced_again(actor: Actors) -> None:
+    # Whoever made them may have died before that, or have had no wish for it.
+    actor(fsync=False)
+    disk = WatchedDisk()
+
+    Unattended(FileStore(actor.path, disk=disk)).initialize()
+
+    assert disk.trace().count("fsync_folder data/jobs") == 1
+    assert disk.count("fsync_folder", "*/data") == 1
+
+
+def test_a_folder_above_that_may_not_be_opened_is_left_alone(actor: Actors) -> None:
+    disk = WatchedDisk()
+    above = "/".join(actor.path.parent.parts[-2:])
+    disk.refuse(errno.EACCES, "fsync_folder", above)
+
+    Unattended(FileStore(actor.path, disk=disk)).initialize()
+
+    assert disk.count("fsync_folder", "*/data") == 1
+
+
+def test_a_data_directory_that_cannot_be_forced_is_a_clear_error(actor: Actors) -> None:
+    disk = WatchedDisk()
+    disk.refuse(errno.EIO, "fsync_folder", "*/data")
+
+    with pytest.raises(StoreError) as told:
+        Unattended(FileStore(actor.path, disk=disk)).initialize()
+
+    assert told.value.errno == errno.EIO
+
+
+def test_without_fsync_opening_a_new_directory_forces_nothing(tmp_path: Path) -> None:
+    disk = WatchedDisk()
+
+    Unattended(FileStore(tmp_path / "data", fsync=False, disk=disk)).initialize()
+
+    assert [call for call in disk.calls if call.verb in FORCING] == []
 
 
 def test_a_request_to_cancel_is_forced_before_it_is_acknowledged(actor: Actors) -> None:

@@ -197,7 +197,7 @@ def test_a_file_where_the_directory_should_be_is_a_clear_error(tmp_path: Path) -
 # -- what is refused ---------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("text", ["2\n", "10", "next", "", "-1"])
+@pytest.mark.parametrize("text", ["2\n", "10", "next", "1\0", "-1"])
 def test_a_format_that_this_version_does_not_know_is_refused(tmp_path: Path, text: str) -> None:
     JobQueue(tmp_path / "data").initialize().close()
     (tmp_path / "data" / "jobs" / ".format").write_text(text)
@@ -206,6 +206,18 @@ def test_a_format_that_this_version_does_not_know_is_refused(tmp_path: Path, tex
         JobQueue(tmp_path / "data").create_job(job())
 
     assert Place(tmp_path / "data").everything() == {}
+
+
+@pytest.mark.parametrize("torn", ["", "\0\0"])
+def test_a_format_that_a_power_cut_left_empty_is_written_again(tmp_path: Path, torn: str) -> None:
+    JobQueue(tmp_path / "data").enqueue({}, type="task", id="j")
+    (tmp_path / "data" / "jobs" / ".format").write_text(torn)
+
+    found = JobQueue(tmp_path / "data").get_job("j")
+
+    assert seen(found).status == "pending"
+    assert (tmp_path / "data" / "jobs" / ".format").read_text() == "1\n"
+    assert Place(tmp_path / "data").everything() == {"pending": ["j.json"]}
 
 
 @pytest.mark.parametrize("folder", [*FOLDERS, ".tmp", ".cancel", ".quarantine", ""])

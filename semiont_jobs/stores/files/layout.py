@@ -17,7 +17,7 @@ import errno
 import os
 import stat
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from typing import Final
 
@@ -86,9 +86,10 @@ def id_of(name: str) -> str | None:
         return None
 
 
-def prepare(layout: Layout, disk: Disk, *, dir_mode: int, file_mode: int) -> None:
+def prepare(layout: Layout, disk: Disk, *, fsync: bool, dir_mode: int, file_mode: int) -> None:
     """Make the folders that are missing and refuse a place where jobs would not be safe.
 
+    :param fsync: the folders must survive a power cut, or no job in them would.
     :raises UnsafeStore: a status folder is a symlink or open to everyone's writing.
     :raises UnsupportedFormat: a newer version of this library wrote there.
     """
@@ -113,7 +114,26 @@ def prepare(layout: Layout, disk: Disk, *, dir_mode: int, file_mode: int) -> Non
         with suppress(FileExistsError):
             disk.make_folder(folder, dir_mode)
         _check_folder(disk.stat(folder), folder)
-    _check_format(layout, disk, file_mode)
+    _check_format(layout, disk, fsync=fsync, file_mode=file_mode)
+    if fsync:
+        _secure_folders(layout, disk)
+
+
+def _secure_folders(layout: Layout, disk: Disk) -> None:
+    """Make the folders survive a power cut, and those above them that may be new.
+
+    Not only those just made: whoever made them may have died before this, or have had no wish
+    for it. What is not new costs next to nothing to force again.
+    """
+    disk.fsync_folder(layout.root)
+    device = disk.stat(layout.root).st_dev
+    folder = os.path.dirname(layout.root)
+    disk.fsync_folder(folder)
+    while folder != (folder := os.path.dirname(folder)) and disk.stat(folder).st_dev == device:
+        try:
+            disk.fsync_folder(folder)
+        except PermissionError:
+            continue  # we may pass it but not open it: then it was there before us
 
 
 def _check_folder(found: os.stat_result, folder: str) -> None:
@@ -128,23 +148,14 @@ def _check_folder(found: os.stat_result, folder: str) -> None:
     raise UnsafeStore(errno.EPERM, reason, folder)
 
 
-def _check_format(layout: Layout, disk: Disk, file_mode: int) -> None:
+def _check_format(layout: Layout, disk: Disk, *, fsync: bool, file_mode: int) -> None:
     if not disk.exists(layout.format):
-        # Two threads may open the directory at once: the name is nobody else's.
-        temporary = os.path.join(layout.tmp, f"format-{os.urandom(6).hex()}")
-        fd = disk.create(temporary, file_mode)
-        try:
-            disk.write(fd, f"{FORMAT}\n".encode())
-            with suppress(FileExistsError):
-                disk.link(temporary, layout.format)
-        finally:
-            disk.close(fd)
-            disk.unlink(temporary)
-    fd = disk.open_to_read(layout.format)
-    try:
-        text = disk.read(fd, 64, 64).decode("ascii", "replace").strip()
-    finally:
-        disk.close(fd)
+        _write_format(layout, disk, disk.link, fsync=fsync, file_mode=file_mode)
+    text = _read_format(layout, disk)
+    if not text.strip("\0"):
+        # Its name was durable before its content when the power went.
+        _write_format(layout, disk, disk.rename, fsync=fsync, file_mode=file_mode)
+        text = _read_format(layout, disk)
     if not text.isdigit() or int(text) > FORMAT:
         raise UnsupportedFormat(
             errno.EPROTONOSUPPORT,
@@ -152,6 +163,37 @@ def _check_format(layout: Layout, disk: Disk, file_mode: int) -> None:
             "upgrade it",
             layout.root,
         )
+
+
+def _write_format(
+    layout: Layout,
+    disk: Disk,
+    publish: Callable[[str, str], object],
+    *,
+    fsync: bool,
+    file_mode: int,
+) -> None:
+    # Two threads may open the directory at once: the name is nobody else's.
+    temporary = os.path.join(layout.tmp, f"format-{os.urandom(6).hex()}")
+    fd = disk.create(temporary, file_mode)
+    try:
+        disk.write(fd, f"{FORMAT}\n".encode())
+        if fsync:
+            disk.fsync(fd)
+        with suppress(FileExistsError):
+            publish(temporary, layout.format)
+    finally:
+        disk.close(fd)
+        with suppress(FileNotFoundError):
+            disk.unlink(temporary)
+
+
+def _read_format(layout: Layout, disk: Disk) -> str:
+    fd = disk.open_to_read(layout.format)
+    try:
+        return disk.read(fd, 64, 64).decode("ascii", "replace").strip()
+    finally:
+        disk.close(fd)
 
 
 def check_file_system(layout: Layout) -> None:

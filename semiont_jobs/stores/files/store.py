@@ -73,7 +73,13 @@ class FileStore:
         :raises StoreError: the directory cannot be made or written.
         """
         with told():
-            prepare(self.layout, self._disk, dir_mode=self._dir_mode, file_mode=self._file_mode)
+            prepare(
+                self.layout,
+                self._disk,
+                fsync=self._fsync,
+                dir_mode=self._dir_mode,
+                file_mode=self._file_mode,
+            )
             if not self._allow_network_fs:
                 check_file_system(self.layout)
                 check_locks(self.layout, self._disk, self._file_mode)
