@@ -11,9 +11,10 @@ import random
 import sys
 import threading
 from collections.abc import Callable
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
+from zlib import crc32
 
 from files.places import AT_ONCE, Unattended
 from proofs.witness import Witness
@@ -63,6 +64,8 @@ class Client:
         self.who = who
         self.claim: AnyClaim | None = None
         self._serial = itertools.count()
+        # Far apart from that of any other client.
+        self._epoch = datetime(2026, 1, 1, tzinfo=UTC) + timedelta(seconds=crc32(who.encode()))
         self._removed: list[str] = []
         self._seen: dict[str, AnyJob] = {}
 
@@ -85,8 +88,17 @@ class Client:
     # -- verbs on any job ----------------------------------------------------------------
 
     def create(self, id: str) -> None:
-        maker = f"{self.who}:{next(self._serial)}"
-        metadata = JobMetadata(id=job_id(id), type="task", user_id=maker, max_retries=1)
+        number = next(self._serial)
+        maker = f"{self.who}:{number}"
+        metadata = JobMetadata(
+            id=job_id(id),
+            type="task",
+            user_id=maker,
+            max_retries=1,
+            # The first life of a job goes by the millisecond of its creation. Of jobs with one id
+            # no two may share it, or a request for the first would hit the second.
+            created=self._epoch + timedelta(milliseconds=number),
+        )
         job = PendingJob(metadata=metadata, params={})
         self.record("create", id, lambda: shown(self.queue.create_job(job)), maker=maker)
 
