@@ -8,9 +8,9 @@ import time
 from pathlib import Path
 
 import pytest
-from proofs.judge import Judge
 from proofs.soak import seconds
-from proofs.storm import Aftermath, Storm, rage
+from storms.judge import Judge
+from storms.storm import Aftermath, Storm, rage
 
 pytestmark = pytest.mark.skipif(
     not sys.platform.startswith("linux"),

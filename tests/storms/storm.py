@@ -49,7 +49,7 @@ class Storm:
         "reports",
         "forks",
     )
-    """What the work of the jobs is like, in turns (see `proofs.actors`)."""
+    """What the work of the jobs is like, in turns (see `storms.actors`)."""
     max_crashes: int = 1_000_000
     """By default no job fails because its workers died: in a storm they die of something else."""
     retention: float = 1.0
@@ -84,7 +84,7 @@ def rage(storm: Storm, path: Path) -> Aftermath:
     arguments = [str(data), str(logs), json.dumps(dataclasses.asdict(storm))]
     with (path / "errors").open("w+", encoding="utf-8") as errors:
         director = subprocess.Popen(
-            [sys.executable, "-m", "proofs.director", *arguments],
+            [sys.executable, "-m", "storms.director", *arguments],
             env=environment,
             stderr=errors,
             # What is left of them in the end, children of jobs above all, is one group.

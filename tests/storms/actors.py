@@ -18,8 +18,8 @@ from pathlib import Path
 from typing import Any
 
 import tenacity
-from proofs.storm import Storm
 from proofs.witness import Witness, lines_in
+from storms.storm import Storm
 
 from semiont_jobs import (
     ClaimLost,

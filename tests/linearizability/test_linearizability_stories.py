@@ -9,10 +9,10 @@ from typing import Any
 
 import pytest
 from files.disks import WatchedDisk
-from proofs.clients import Client
-from proofs.histories import histories
-from proofs.linearizability import NotLinearizable, Operation, check
-from proofs.one_job import OneJob
+from linearizability.checker import NotLinearizable, Operation, check
+from linearizability.clients import Client
+from linearizability.histories import histories
+from linearizability.one_job import OneJob
 from proofs.witness import Notebook
 
 from semiont_jobs import FileStore, MemoryStore, lifecycle

@@ -1,6 +1,6 @@
 """Clients of a queue who write down when they called what, and when it answered what.
 
-As a program, ``python -m proofs.clients DATA LOGS WHO SEED CALLS``: two such clients in a
+As a program, ``python -m linearizability.clients DATA LOGS WHO SEED CALLS``: two such clients in a
 process that begins when its standard input is closed.
 """
 

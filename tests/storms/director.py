@@ -1,7 +1,7 @@
 """The process that makes a storm: it starts the actors, kills, stops and restarts them.
 
 It has imported the library and forks actors off, so that a restart costs milliseconds. It
-opens no queue and has one thread. Run as ``python -m proofs.director DATA LOGS STORM``.
+opens no queue and has one thread. Run as ``python -m storms.director DATA LOGS STORM``.
 """
 
 from __future__ import annotations
@@ -18,9 +18,9 @@ import traceback
 from dataclasses import dataclass
 from pathlib import Path
 
-from proofs.actors import Actor
-from proofs.storm import PATIENCE, Storm
 from proofs.witness import Witness
+from storms.actors import Actor
+from storms.storm import PATIENCE, Storm
 
 LOOK_EVERY = 0.02
 """Seconds between two looks whether anything is left to do."""

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass, replace
 from typing import Any, Final
 
-from proofs.linearizability import Operation
+from linearizability.checker import Operation
 
 NEVER: Final = 1 << 62
 """Later than any time."""

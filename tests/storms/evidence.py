@@ -11,8 +11,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
 
-from proofs.storm import Aftermath
 from proofs.witness import Line
+from storms.storm import Aftermath
 
 FOLDERS = ("pending", "running", "complete", "failed", "cancelled")
 ENDED = ("complete", "failed", "cancelled")

@@ -12,7 +12,7 @@ import os
 import time
 from collections import Counter, defaultdict
 
-from proofs.evidence import FOLDERS, Evidence
+from storms.evidence import FOLDERS, Evidence
 
 from semiont_jobs import JobQueue
 

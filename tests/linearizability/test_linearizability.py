@@ -15,13 +15,13 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from proofs.clients import IDS, crowd
-from proofs.histories import histories
-from proofs.linearizability import Operation, check
-from proofs.one_job import OneJob
+from linearizability.checker import Operation, check
+from linearizability.clients import IDS, crowd
+from linearizability.histories import histories
+from linearizability.one_job import OneJob
 from proofs.soak import seconds
-from proofs.storm import TESTS
 from proofs.witness import Line, Witness, lines_in
+from storms.storm import TESTS
 
 from semiont_jobs import FileStore, MemoryStore
 
@@ -65,7 +65,9 @@ def client_process(
     }
     arguments = [str(path / "data"), str(path / "logs"), who, str(seed), str(calls)]
     process = subprocess.Popen(
-        [sys.executable, "-m", "proofs.clients", *arguments], stdin=subprocess.PIPE, env=environment
+        [sys.executable, "-m", "linearizability.clients", *arguments],
+        stdin=subprocess.PIPE,
+        env=environment,
     )
     try:
         yield process

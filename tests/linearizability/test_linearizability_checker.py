@@ -9,10 +9,10 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from proofs.clients import ENDS, IDS, Client
-from proofs.histories import histories
-from proofs.linearizability import NotLinearizable, Operation, check
-from proofs.one_job import OneJob
+from linearizability.checker import NotLinearizable, Operation, check
+from linearizability.clients import ENDS, IDS, Client
+from linearizability.histories import histories
+from linearizability.one_job import OneJob
 from proofs.witness import Line, Notebook
 
 from semiont_jobs import MemoryStore

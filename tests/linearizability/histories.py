@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
-from proofs.linearizability import Operation
+from linearizability.checker import Operation
 from proofs.witness import Line
 
 
