@@ -145,7 +145,8 @@ def _next(
 
 
 BEFORE = 14
-"""Operations shown before the one that nothing explains: what led to it is among them."""
+"""Operations shown that returned before the one that nothing explains, beside those open with
+it: what led to it is among them."""
 
 
 def _told(
@@ -155,11 +156,15 @@ def _told(
 ) -> str:
     assert operation.returned is not None
     until = operation.returned
-    before = sorted((o for o in history if o.called <= until), key=lambda o: o.called)
+    called = [each for each in history if each.called <= until]
+    over = [each for each in called if each.returned is not None and each.returned <= until]
+    last = sorted(over, key=lambda each: each.returned or 0)[-BEFORE:]
+    ends = [each.returned if each.returned is not None else each.gone for each in called]
+    still_open = [
+        each for each, end in zip(called, ends, strict=True) if (end or until + 1) > until
+    ]
+    shown = sorted({*last, *still_open}, key=lambda each: each.called)
     lines = [f"nothing explains {operation}", "before it the state could be:"]
     lines += [f"  {each.state}" for each in list(configurations)[:5]]
-    lines += [
-        "the last operations called before its return:",
-        *(f"  {o}" for o in before[-BEFORE:]),
-    ]
+    lines += ["operations open at its return, and the last before it:", *(f"  {o}" for o in shown)]
     return "\n".join(lines)
