@@ -8,14 +8,16 @@ With `at_once` and a `SteadyDisk` it makes the same calls every time.
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Final
 
 from files.places import Place
 from proofs.session import Session, at_once
+from proofs.states import possible
 
 from semiont_jobs import CompleteJob, PermanentError, RunningJob, evolve
 
-__all__ = ["BAD", "History", "at_once"]
+__all__ = ["BAD", "CHAPTERS", "History", "at_once"]
 
 BAD = "bad.json"
 """The name of an entry in ``pending`` that is no job."""
@@ -24,30 +26,17 @@ BAD = "bad.json"
 class History(Session):
     """Run it once, on an empty directory."""
 
-    def run(self) -> None:
-        """All of it. At its end one job is running, and some wait."""
+    def run(self, chapters: Sequence[str] = ()) -> None:
+        """All of it, or some chapters, each of which makes the jobs it needs. At the end of
+        all one job is running, and some wait."""
         self.do("open", [], self.queue.initialize)
-        self._create()
-        self._complete()
-        self._fail()
-        self._put_back()
-        self._cancel()
-        self._by_hand()
-        self._die()
-        self._set_aside()
-        self._reopen()
-        self._remove()
-        self.claim("held")
-        self.end("checkpoint", "held", lambda c: c.checkpoint(["a"]), units=["a"], cursors={})
+        for chapter in chapters or CHAPTERS:
+            CHAPTERS[chapter](self)
 
-    def _create(self) -> None:
+    def succeed(self) -> None:
+        """Create, claim, report, checkpoint, complete; and a refused duplicate at either end."""
         self.create("done")
-        self.create_batch(["failing", "broken", "snoozed", "asked"])
-        self.create_batch(["dying", "doomed", "held"])
         self.create_again(["done"])
-        self.create_again(["never", "broken"], as_batch=True)
-
-    def _complete(self) -> None:
         self.claim("done")
         self.end("report", "done", lambda c: c.report({"page": 1}), progress={"page": 1})
         self.end(
@@ -60,8 +49,10 @@ class History(Session):
         self.end("complete", "done", lambda c: c.complete({"pages": 2}), result={"pages": 2})
         self.create_again(["done"])
 
-    def _fail(self) -> None:
+    def fail(self) -> None:
         """With budget, without, by hand once more; and for good whatever the budget."""
+        self.create_batch(["failing", "broken", "other"])
+        self.create_again(["never", "broken"], as_batch=True)
         for _ in range(2):
             self.claim("failing")
             self.end("fail", "failing", lambda c: c.fail("not now"), is_permanent=False)
@@ -69,21 +60,28 @@ class History(Session):
         self.claim("broken")
         self.end("fail", "broken", lambda c: c.fail(PermanentError("never")), is_permanent=True)
 
-    def _put_back(self) -> None:
-        self.claim("snoozed")
-        self.end("snooze", "snoozed", lambda c: c.snooze(0))
-        self.claim("snoozed")
-        self.end("release", "snoozed", lambda c: c.release())
+    def put_back(self) -> None:
+        """Snooze, release, and a queue that is closed with a job in hand."""
+        self.create("later")
+        self.claim("later")
+        self.end("snooze", "later", lambda c: c.snooze(0))
+        self.claim("later")
+        self.end("release", "later", lambda c: c.release())
+        self.claim("later")
+        self.reopen()
+        self.claim("later")
+        self.end("complete", "later", lambda c: c.complete("late"), result="late")
 
-    def _cancel(self) -> None:
-        """One that waits; one that runs, whose holder obeys; and by hand once more."""
-        self.do("cancel", "failing", lambda: self.queue.cancel_job("failing"))
+    def cancel(self) -> None:
+        """One that waits, and by hand once more; one that runs, whose holder obeys."""
+        self.create_batch(["waiting", "asked"])
+        self.do("cancel", "waiting", lambda: self.queue.cancel_job("waiting"))
+        self.do("retry", "waiting", lambda: self.queue.retry_job("waiting"))
         self.claim("asked")
         self.do("cancel", "asked", lambda: self.queue.cancel_job("asked"))
         self.end("obey", "asked", lambda c: c.cancel())
-        self.do("retry", "failing", lambda: self.queue.retry_job("failing"))
 
-    def _by_hand(self) -> None:
+    def by_hand(self) -> None:
         """The seed's manual loop: every step of a job by `update_job`."""
         self.create("manual")
         self.do("edit", "manual", self._edit, params={"of": "its editor"})
@@ -91,9 +89,9 @@ class History(Session):
         self.end("report", "manual", lambda _c: self._progress(), progress={"page": 3})
         self.end("complete", "manual", lambda _c: self._finished(), result=[3])
 
-    def _die(self) -> None:
+    def die(self) -> None:
         """One worker after the other, until the job is given up; and one that was to stop."""
-        self._midway = self.clock.advance(1)
+        self.create_batch(["dying", "doomed"])
         for _ in range(2):
             self.claim("dying")
             self.end("checkpoint", "dying", lambda c: c.checkpoint(["a"]), units=["a"], cursors={})
@@ -106,23 +104,38 @@ class History(Session):
         if "doomed" not in self.spoiled:
             self.rescue(["doomed"])
 
-    def _set_aside(self) -> None:
+    def set_aside(self) -> None:
         """A foreign program leaves something that is no job; whoever claims sets it aside."""
         self.ledger.begun("plant", BAD, {})
         Place(self.data_dir).put("pending", '{"half": ', BAD)
         for _ in range(3):
             self.do("look", [], lambda: self.try_to_claim("nothing"))
 
-    def _reopen(self) -> None:
-        self.claim("snoozed")
-        self.reopen()
-        self.claim("snoozed")
-        self.end("complete", "snoozed", lambda c: c.complete("late"), result="late")
+    def remove_old(self) -> None:
+        """What has been over for a while; then what was cancelled, too."""
+        self.create_batch(["old", "gone", "kept"])
+        self.claim("old")
+        self.end("complete", "old", lambda c: c.complete(), result={})
+        self.do("cancel", "gone", lambda: self.queue.cancel_job("gone"))
+        now = self.clock.advance(1)
+        old, cancelled = self._over("complete", "failed"), self._over("cancelled")
+        self.claim("kept")
+        self.end("complete", "kept", lambda c: c.complete([1]), result=[1])
+        self.remove(old, now)
+        self.remove(cancelled, now, cancelled=True)
 
-    def _remove(self) -> None:
-        """What ended before the workers died; then what was cancelled before that, too."""
-        self.remove(["broken", "done", "manual"], self._midway)
-        self.remove(["asked"], self._midway, cancelled=True)
+    def go_on(self) -> None:
+        """One is at work when the history ends."""
+        self.create("held")
+        self.claim("held")
+        self.end("checkpoint", "held", lambda c: c.checkpoint(["a"]), units=["a"], cursors={})
+
+    def _over(self, *statuses: str) -> list[str]:
+        return [
+            job_id
+            for job_id, states in possible(self.ledger.entries()).items()
+            if any(state.status in statuses for state in states)
+        ]
 
     # -- by hand -------------------------------------------------------------------------
 
@@ -154,3 +167,17 @@ class History(Session):
             result=[3],
         )
         return self.queue.update_job(complete)
+
+
+CHAPTERS: Final[Mapping[str, Callable[[History], None]]] = {
+    "succeed": History.succeed,
+    "fail": History.fail,
+    "put back": History.put_back,
+    "cancel": History.cancel,
+    "by hand": History.by_hand,
+    "die": History.die,
+    "set aside": History.set_aside,
+    "remove": History.remove_old,
+    "go on": History.go_on,
+}
+"""In order. One alone is a short history, for proofs that run it a thousand times."""

@@ -15,7 +15,7 @@ from files.places import AT_ONCE, Unattended, job
 from proofs.ledger import Facts, Ledger
 from proofs.states import MAX_CRASHES
 
-from semiont_jobs import FileStore, SemiontJobsError
+from semiont_jobs import FileStore, SemiontJobsError, desk
 from semiont_jobs.builtin import BUILTIN_JOB_TYPES
 from semiont_jobs.claim import AnyClaim
 from semiont_jobs.codec import Codec
@@ -45,32 +45,30 @@ class NoKeeper(Keeper):
 class AloneQueue(Unattended):
     """A queue with no thread of its own, so that the same verbs make the same calls."""
 
-    def __init__(self, store: FileStore, **settings: Any) -> None:
-        super().__init__(store, **settings)
-        self.codec = _CODEC
-
     def reset_after_fork(self) -> None:
         super().reset_after_fork()
         self._keeper = NoKeeper(self)
 
 
 _CODEC: Final = Codec(JobTypes(BUILTIN_JOB_TYPES))
-"""One for all queues: a new one writes the code that reads jobs anew, which takes longer than a
-whole history."""
 
 
 @contextmanager
 def at_once() -> Iterator[None]:
     """What waits for time to pass does not wait: bad entries are bad at the second look,
     ``pending`` is listed whenever it has changed, and a folder counts as quiet. With a
-    `SteadyDisk` the calls of a script then depend on nothing but the script."""
-    now: tuple[tuple[Any, str, float], ...] = (
+    `SteadyDisk` the calls of a script then depend on nothing but the script.
+
+    And all queues share one codec: it writes the code that reads jobs when it is made, which
+    takes as long as a whole history."""
+    now: tuple[tuple[Any, str, Any], ...] = (
         (Copies, "grace", 0.0),
         (pending, "BUSY_SHARE", 0),
         (pending, "IDLE_SHARE", 0),
         (pending, "MTIME_GRAIN", 0.0),
         (pending, "BAD_DELAY", 0.0),
         (reader, "QUIET", 0),
+        (desk, "Codec", lambda _job_types: _CODEC),
     )
     was = [(owner, name, getattr(owner, name)) for owner, name, _value in now]
     for owner, name, value in now:
@@ -259,7 +257,8 @@ class Session:
         self.clock.advance(1)
         if self.is_faulty:
             # What was refused may have been done, so there may be more than the script thinks.
-            job_ids = [each for each in self.known if each not in self.claims]
+            known = dict.fromkeys([*job_ids, *self.known])
+            job_ids = [each for each in known if each not in self.claims]
         for job_id in job_ids:
             self.ledger.begun(verb, job_id, {})
         self._told.clear()
