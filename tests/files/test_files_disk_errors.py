@@ -423,3 +423,17 @@ def test_one_file_that_the_disk_refuses_does_not_keep_the_others_from_rescue(
 
     assert {"pending": ["b.json"], "running": ["a.json"]} == place.everything()
     assert 1 == rescuer.rescue_orphans()
+
+
+# -- what a fault at every step found ----------------------------------------------------
+
+
+def test_a_batch_whose_lock_is_refused_leaves_no_file_open(actor: Actors, place: Place) -> None:
+    queue = actor()
+    queue.disk.refuse(errno.EIO, "lock", ".tmp/*", skip=2)
+
+    refused(lambda: queue.create_jobs([job("a"), job("b")]))
+
+    opened = queue.disk.count("open") + queue.disk.count("create")
+    assert queue.disk.count("close") == opened
+    assert place.everything() == {}

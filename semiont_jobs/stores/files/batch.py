@@ -36,10 +36,7 @@ def create_batch(moves: Moves, texts: Mapping[str, bytes]) -> None:
         for job_id, path in written:
             # Locked again for its publication: see `Moves.create`. Not all at once, for a
             # process may have no more than a thousand files open.
-            descriptor = HELD.open(moves.disk.open, path)
-            if not moves.disk.lock(descriptor.fd):
-                moves.copies.close(descriptor)
-                raise JobExists(job_id, "its file is held by another program")
+            descriptor = _lock(moves, job_id, path)
             moves.publish_new(job_id, path, descriptor, durably=False)
             published.append(job_id)
         moves.secure_folder("pending")
@@ -68,6 +65,17 @@ def _write(moves: Moves, data: bytes) -> str:
     path, descriptor = moves.write_temporary(data)
     moves.copies.close(descriptor)
     return path
+
+
+def _lock(moves: Moves, job_id: str, path: str) -> Descriptor:
+    descriptor = HELD.open(moves.disk.open, path)
+    try:
+        if not moves.disk.lock(descriptor.fd):
+            raise JobExists(job_id, "its file is held by another program")
+    except BaseException:
+        moves.copies.close(descriptor)
+        raise
+    return descriptor
 
 
 def _make_durable(moves: Moves, paths: list[str]) -> None:
