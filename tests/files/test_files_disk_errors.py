@@ -9,10 +9,10 @@ from collections.abc import Callable
 from datetime import timedelta
 
 import pytest
-from files.disks import Died
+from files.disks import Died, WatchedDisk
 from files.places import Actors, Place, Unattended, claimed, job, seen
 
-from semiont_jobs import JobQueue, JobWorker, RunningJob, StoreError
+from semiont_jobs import FileStore, JobQueue, JobWorker, RunningJob, StoreError
 from semiont_jobs.testing.suite import eventually
 
 ERRNOS = (errno.ENOSPC, errno.EIO, errno.EACCES, errno.EMFILE)
@@ -437,3 +437,30 @@ def test_a_batch_whose_lock_is_refused_leaves_no_file_open(actor: Actors, place:
     opened = queue.disk.count("open") + queue.disk.count("create")
     assert queue.disk.count("close") == opened
     assert place.everything() == {}
+
+
+class BadAtClosing(WatchedDisk):
+    """Closes, but says that it could not."""
+
+    is_bad = False
+
+    def close(self, fd: int) -> None:
+        super().close(fd)
+        if self.is_bad:
+            raise OSError(errno.EIO, "refused")
+
+
+def test_an_outcome_that_stands_is_acknowledged_although_closing_the_old_file_fails(
+    actor: Actors, place: Place
+) -> None:
+    queue = Unattended(FileStore(actor.path, fsync=True, disk=BadAtClosing()))
+    queue.create_job(job())
+    claim = claimed(queue)
+    queue.store._disk.is_bad = True
+
+    done = claim.complete({"n": 1})
+
+    queue.store._disk.is_bad = False
+    queue.close()
+    assert place.everything() == {"complete": ["j.json"]}
+    assert place.copies() == {"complete": done.metadata.revision}

@@ -11,6 +11,7 @@ parent's lock as well.
 
 from __future__ import annotations
 
+import errno
 import os
 import threading
 from collections.abc import Callable
@@ -47,12 +48,21 @@ class Descriptors:
         return descriptor
 
     def close(self, descriptor: Descriptor, closer: Callable[[int], None] = os.close) -> None:
-        """Close a file and let go of its lock; a second call does nothing."""
+        """Close a file and let go of its lock; a second call does nothing.
+
+        An error of closing is no error of what was done before: the kernel lets go of the
+        descriptor all the same, and whatever had to be durable was forced to the disk. Raised
+        here, it would make of an outcome that stands one that was refused.
+        """
         with self._lock:
             fd, descriptor.fd = descriptor.fd, CLOSED
             self._open.discard(descriptor)
             if fd != CLOSED:
-                closer(fd)
+                try:
+                    closer(fd)
+                except OSError as error:
+                    if error.errno == errno.EBADF:  # somebody else closed it: a mistake of ours
+                        raise
 
     def before_fork(self) -> None:
         """No file is being opened or closed while the process is copied."""
