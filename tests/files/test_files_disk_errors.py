@@ -464,3 +464,25 @@ def test_an_outcome_that_stands_is_acknowledged_although_closing_the_old_file_fa
     queue.close()
     assert place.everything() == {"complete": ["j.json"]}
     assert place.copies() == {"complete": done.metadata.revision}
+
+
+@pytest.mark.parametrize("verb", ["report", "raise_if_cancelled", "update"])
+@pytest.mark.parametrize("step", ["exists .cancel/*", "stat_of running/*", "stat running/*"])
+def test_a_look_at_a_claim_that_the_disk_refuses_is_told_as_any_other_error(
+    actor: Actors, step: str, verb: str
+) -> None:
+    queue = actor()
+    queue.create_job(job())
+    claim = claimed(queue)
+    look: Callable[[], object] = {
+        "report": lambda: claim.report({"at": 1}),
+        "raise_if_cancelled": claim.raise_if_cancelled,
+        "update": lambda: queue.update_job(claim.job),
+    }[verb]
+    refuse(queue, errno.EIO, step)
+
+    error = refused(look)
+
+    assert (error.errno, error.job_id) == (errno.EIO, "j")
+    look()
+    assert claim.complete().status == "complete"

@@ -103,8 +103,14 @@ class FileHold:
     def is_standing(self) -> bool:
         """See `Hold.is_standing`."""
         path = self._moves.layout.path(self.job.status, self.job.metadata.id)
-        return self._moves.copies.stands(self.descriptor, path)
+        try:
+            return self._moves.copies.stands(self.descriptor, path)
+        except OSError as error:
+            raise store_error(error, self.job.metadata.id) from error
 
     def cancel_requested(self) -> bool:
         """See `Hold.cancel_requested`."""
-        return self._markers.stands_for(self.job)
+        try:
+            return self._markers.stands_for(self.job)
+        except OSError as error:
+            raise store_error(error, self.job.metadata.id) from error
