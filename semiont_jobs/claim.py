@@ -26,7 +26,7 @@ from semiont_jobs.errors import (
     StoreError,
 )
 from semiont_jobs.events import EventName, logger
-from semiont_jobs.lifecycle import Failure, Tried
+from semiont_jobs.lifecycle import Failure, Tried, evolve_metadata
 from semiont_jobs.model import (
     PG,
     AnyJob,
@@ -36,6 +36,7 @@ from semiont_jobs.model import (
     PendingJob,
     R,
     RunningJob,
+    evolve,
 )
 from semiont_jobs.retry import Retry, RetryPolicy, next_attempt
 from semiont_jobs.store import Hold
@@ -356,6 +357,14 @@ class Claim(Generic[P, PG, R]):
             self._hold.move(job)
         except ClaimLost:
             self._lose()
+            raise
+        except StoreError:
+            # As above. The next outcome may be another one, in another status: were both of one
+            # revision, nobody could tell which of them is true.
+            metadata = self._job.metadata
+            self._job = evolve(
+                self._job, metadata=evolve_metadata(metadata, revision=metadata.revision + 1)
+            )
             raise
         self._ended_by = verb
         self._desk.forget(self)

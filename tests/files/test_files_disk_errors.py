@@ -12,7 +12,15 @@ import pytest
 from files.disks import Died, WatchedDisk
 from files.places import Actors, Place, Unattended, claimed, job, seen
 
-from semiont_jobs import FileStore, JobQueue, JobWorker, RunningJob, StoreError
+from semiont_jobs import (
+    AnyJob,
+    FileStore,
+    JobQueue,
+    JobWorker,
+    PermanentError,
+    RunningJob,
+    StoreError,
+)
 from semiont_jobs.testing.suite import eventually
 
 ERRNOS = (errno.ENOSPC, errno.EIO, errno.EACCES, errno.EMFILE)
@@ -486,3 +494,28 @@ def test_a_look_at_a_claim_that_the_disk_refuses_is_told_as_any_other_error(
     assert (error.errno, error.job_id) == (errno.EIO, "j")
     look()
     assert claim.complete().status == "complete"
+
+
+@pytest.mark.parametrize("first", ["complete", "fail", "give up", "cancel"])
+@pytest.mark.parametrize("then", ["complete", "fail", "cancel"])
+def test_an_outcome_that_was_refused_and_could_not_be_taken_back_gives_way_to_the_next(
+    actor: Actors, place: Place, first: str, then: str
+) -> None:
+    queue = actor(fsync=True)
+    store, status = outcome(queue, first)
+    claim = queue._claims["j"]
+    refuse(queue, errno.EIO, "fsync *")
+    refuse(queue, errno.EIO, f"unlink {status}/*")
+    refused(store)
+    assert set(place.copies()) == {"running", status}
+
+    act: dict[str, Callable[[], AnyJob]] = {
+        "complete": lambda: claim.complete({"the": "second"}),
+        "fail": lambda: claim.fail(PermanentError("the second")),
+        "cancel": claim.cancel,
+    }
+    stored = act[then]()
+
+    assert place.copies() == {stored.status: stored.metadata.revision}
+    assert seen(actor().get_job("j")) == stored
+    assert place.everything() == {stored.status: ["j.json"]}

@@ -5,10 +5,12 @@ It must not know how the hold was come by.
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import Protocol
 
 from semiont_jobs.errors import ClaimLost, SemiontJobsError
 from semiont_jobs.model import AnyJob
+from semiont_jobs.stores.files.copies import Copy
 from semiont_jobs.stores.files.descriptors import Descriptor
 from semiont_jobs.stores.files.markers import Markers
 from semiont_jobs.stores.files.moves import Moves
@@ -47,6 +49,7 @@ class FileHold:
         self._holders = holders
         self.descriptor = descriptor
         self.job = job
+        self._is_doubtful = False
         holders.holding(self)
 
     def move(self, job: AnyJob) -> None:
@@ -54,9 +57,10 @@ class FileHold:
         job_id = job.metadata.id
         try:
             self._move(job_id, job)
-        except SemiontJobsError:
-            raise
         except OSError as error:
+            self._is_doubtful = True
+            if isinstance(error, SemiontJobsError):
+                raise
             raise store_error(error, job_id) from error
         if job.status != "running":
             self.let_go()
@@ -73,6 +77,8 @@ class FileHold:
             else:
                 new = self._moves.move(self.job.status, job, data)
                 self._adopt(new, job)
+                if self._is_doubtful:
+                    self._clear_refused(job)
             self._holders.stored(job)
         except ClaimLost:
             self.let_go()
@@ -84,6 +90,14 @@ class FileHold:
         # an orphan.
         self._adopt(new, job)
         self._moves.secure_folder(job.status)
+
+    def _clear_refused(self, job: AnyJob) -> None:
+        """What was refused before this may stand all the same, in another folder, where the disk
+        refused its removal too. It is lower: debris, which goes now or when somebody settles."""
+        with suppress(OSError):
+            found = self._moves.disk.stat_of(self.descriptor.fd)
+            mine = Copy(job, found)
+            self._moves.settle(job.metadata.id, job.status, self.descriptor, mine)
 
     def _adopt(self, new: Descriptor, job: AnyJob) -> None:
         old, self.descriptor, self.job = self.descriptor, new, job
