@@ -519,3 +519,16 @@ def test_an_outcome_that_was_refused_and_could_not_be_taken_back_gives_way_to_th
     assert place.copies() == {stored.status: stored.metadata.revision}
     assert seen(actor().get_job("j")) == stored
     assert place.everything() == {stored.status: ["j.json"]}
+
+
+def test_a_job_in_a_claimers_hand_is_offered_again_when_the_folder_cannot_be_looked_at(
+    actor: Actors,
+) -> None:
+    queue = actor()
+    queue.create_jobs([job("a"), job("b")])
+    claimed(queue)
+    queue.disk.refuse(errno.EIO, "stat", "jobs/pending")
+
+    refused(queue.claim_next_job)
+
+    assert eventually(queue.claim_next_job).job.metadata.id == "b"

@@ -87,8 +87,13 @@ class Pending:
         self._in_use = True
         self._seen.version = self._version
         entry = self.index.take(wanted, now)
-        if not self._is_listing_due(IDLE_SHARE if entry is None else BUSY_SHARE):
-            return entry
+        try:
+            if not self._is_listing_due(IDLE_SHARE if entry is None else BUSY_SHARE):
+                return entry
+        except BaseException:
+            if entry is not None:
+                self.index.give_back(entry, wanted)  # or nobody here would offer it again
+            raise
         # Nothing to offer: wait for another thread's listing rather than return empty-handed.
         if not self._listing.acquire(blocking=entry is None):
             return entry
