@@ -20,7 +20,14 @@ from semiont_jobs import fields, lifecycle
 from semiont_jobs.builtin import BUILTIN_JOB_TYPES
 from semiont_jobs.claim import AnyClaim, Claim
 from semiont_jobs.codec import Codec
-from semiont_jobs.errors import ClaimLost, InvalidJob, InvalidValue, JobDecodeError, JobHeld
+from semiont_jobs.errors import (
+    ClaimLost,
+    InvalidJob,
+    InvalidValue,
+    JobDecodeError,
+    JobHeld,
+    StoreError,
+)
 from semiont_jobs.events import Event, EventName, Hook, is_logged, log_event, logger
 from semiont_jobs.forks import reset_in_child
 from semiont_jobs.job_types import JobType, JobTypes
@@ -208,10 +215,18 @@ class QueueDesk:
 
     def keep_house(self) -> None:
         """One round of the keeper: open claims, held-back progress, dead workers' jobs."""
+        refused: StoreError | None = None
         for claim in list(self._claims.values()):
-            claim.watch()
-            claim.flush_if_due()
+            try:
+                claim.watch()
+                claim.flush_if_due()
+            except StoreError as error:
+                # One job's file that the disk will not show must not keep the other claims
+                # from being looked after, nor dead workers' jobs from rescue.
+                refused = refused or error
         self._rescue_if_due()
+        if refused is not None:
+            raise refused
 
     def start_keeper(self) -> None:
         """Rescue and watch in the background from now on; claiming does this by itself."""

@@ -521,6 +521,28 @@ def test_an_outcome_that_was_refused_and_could_not_be_taken_back_gives_way_to_th
     assert place.everything() == {stored.status: ["j.json"]}
 
 
+def test_a_claim_that_the_disk_will_not_show_keeps_no_other_from_cancel_or_rescue(
+    actor: Actors,
+) -> None:
+    dead, queue = actor(), actor()
+    dead.create_jobs([job("a"), job("b"), job("orphan")])
+    first, second = claimed(queue), claimed(queue)
+    claimed(dead)
+    dead.store.kill_holder("orphan")
+    queue.cancel_job("b")
+    second._is_cancelled = False  # as if another process had asked
+    queue.disk.refuse(errno.EIO, "exists", ".cancel/a.*")
+    queue._rescued_at = float("-inf")
+
+    with pytest.raises(StoreError):
+        JobQueue.keep_house(queue)
+
+    assert second.cancelled.is_set()
+    assert not first.cancelled.is_set()
+    JobQueue._rescue_if_due(queue)
+    assert seen(queue.get_job("orphan")).status == "pending"
+
+
 def test_a_job_in_a_claimers_hand_is_offered_again_when_the_folder_cannot_be_looked_at(
     actor: Actors,
 ) -> None:
