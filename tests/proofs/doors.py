@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import signal
 import stat
+import time
 import zlib
 from collections.abc import Callable
 
@@ -40,6 +41,12 @@ class SteadyDisk(WatchedDisk):
         finally:
             # Also where closing is to fail: the kernel lets go of the descriptor all the same.
             Disk.close(fd)
+
+    def _renamed(self, source: str, target: str) -> None:
+        # Of a copy: a worker and its queue's keeper may be here at once.
+        for fd, path in list(self._paths.items()):
+            if path == source:
+                self._paths[fd] = target
 
     def names(self, folder: str) -> list[str]:
         return sorted(super().names(folder))
@@ -75,3 +82,35 @@ class LethalDisk(SteadyDisk):
     def _end(self, number: int, _call: Call) -> None:
         if number == self.k:
             os.kill(os.getpid(), signal.SIGKILL)
+
+
+class FaultyDisk(SteadyDisk):
+    """Fails with one errno: the K-th primitive only, or all from it on while so many verbs are
+    tried, and then is well again."""
+
+    def __init__(self, k: int, code: int, *, verbs: int = 0) -> None:
+        super().__init__(self._fail)
+        self.k = k
+        self.code = code
+        self.failures: list[Call] = []
+        self.failed_at = float("inf")
+        self._verbs = verbs
+        self._is_well = False
+
+    def _fail(self, number: int, call: Call) -> None:
+        if self._is_well or number < self.k or (self.failures and not self._verbs):
+            return
+        if not self.failures:
+            self.failed_at = time.monotonic()
+        self.failures.append(call)
+        raise OSError(self.code, os.strerror(self.code), call.path)
+
+    def verb_ended(self) -> None:
+        """Of those that the fault is to stand for."""
+        if self.failures:
+            self._verbs = max(0, self._verbs - 1)
+            self._is_well = self._is_well or not self._verbs
+
+    def lift(self) -> None:
+        """Whatever it was, it is over."""
+        self._is_well = True

@@ -146,13 +146,14 @@ class History(Session):
         edited = evolve(self._found("manual"), params={"of": "its editor"})
         return self.queue.update_job(edited, "pending")
 
-    def _start(self) -> None:
+    def _start(self) -> object:
         job = self._found("manual")
         running: RunningJob[Any, Any] = RunningJob(
             metadata=job.metadata, params=job.params, started_at=self.clock()
         )
         self.queue.update_job(running, "pending")
         self.claims["manual"] = self.queue._claims["manual"]
+        return self.claims["manual"]
 
     def _progress(self) -> object:
         return self.queue.update_job(evolve(self._found("manual"), progress={"page": 3}))
