@@ -112,7 +112,8 @@ class _Trial:
                 self._faults += [
                     f"{each} stands, {job_id} of the same batch before it does not"
                     for each in after
-                    if self._found[each] is not ABSENT and not self._was_begun("remove", job_id)
+                    if self._found.get(each, ABSENT) is not ABSENT
+                    and not self._was_begun("remove", job_id)
                 ]
 
     def _was_begun(self, verb: str, job_id: str) -> bool:
