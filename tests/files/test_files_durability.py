@@ -194,6 +194,68 @@ def test_a_request_to_cancel_is_forced_before_it_is_acknowledged(actor: Actors) 
     assert steps(canceller)[-1] == "fsync_folder jobs/.cancel"
 
 
+def test_a_request_to_cancel_that_somebody_else_made_is_forced_before_it_is_acknowledged(
+    actor: Actors,
+) -> None:
+    worker, dying, canceller = actor(), actor(fsync=True), actor(fsync=True)
+    worker.create_job(job())
+    claimed(worker)
+    dying.disk.die_before("fsync_folder", "jobs/.cancel")
+    with pytest.raises(Died):
+        dying.cancel_job("j")
+
+    assert canceller.cancel_job("j") is True
+
+    assert steps(canceller)[-1] == "fsync_folder jobs/.cancel"
+
+
+def test_a_request_that_comes_too_late_is_taken_back_only_when_the_outcome_is_durable(
+    actor: Actors, place: Place
+) -> None:
+    worker, canceller = actor(fsync=True), actor(fsync=True)
+    worker.create_job(job())
+    claim = claimed(worker)
+    worker.disk.die_before("fsync", "complete/j.json")
+
+    def die_completing() -> None:
+        with pytest.raises(Died):
+            claim.complete()
+
+    canceller.disk.before("create", ".cancel/*", die_completing)
+
+    assert canceller.cancel_job("j") is False
+
+    assert [step for step in steps(canceller) if not step.endswith(".cancel")][-3:] == [
+        "fsync complete/j.json",
+        "fsync_folder jobs/complete",
+        f"unlink .cancel/j.{claim.job.metadata.life}",
+    ]
+    assert place.names(".cancel") == []
+
+
+def test_a_request_is_not_swept_as_long_as_an_older_copy_stands_beside_the_outcome(
+    actor: Actors, place: Place
+) -> None:
+    # A power cut may undo an outcome whose writer died before it was durable.
+    worker = actor(fsync=True)
+    worker.create_job(job())
+    claim = claimed(worker)
+    assert actor(fsync=True).cancel_job("j") is True
+    worker.disk.die_before("fsync", "complete/j.json")
+    with pytest.raises(Died):
+        claim.complete()
+    (asked,) = place.names(".cancel")
+    os.utime(place.jobs / ".cancel" / asked, (0, 0))
+
+    sweeper = actor(fsync=True)
+    kept = place.names(".cancel")
+    sweeper.rescue_orphans()
+    actor(fsync=True)
+
+    assert kept == [asked]
+    assert place.everything() == {"complete": ["j.json"]}
+
+
 @pytest.mark.parametrize("verb", [*MOVES, "create", "checkpoint", "report"])
 def test_without_fsync_nothing_is_forced(actor: Actors, verb: str) -> None:
     queue = mover(actor, verb, fsync=False)

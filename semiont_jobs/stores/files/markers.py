@@ -32,11 +32,10 @@ class Markers:
 
     def put(self, job_id: str, life: str) -> None:
         """Ask for that life of a job to be cancelled."""
-        try:
+        with suppress(FileExistsError):
             self._disk.close(self._disk.create(self._path(job_id, life), self._file_mode))
-        except FileExistsError:
-            return
         if self._fsync:
+            # Also a request that was there: who made it may not have come to this yet.
             self._disk.fsync_folder(self._folder)
 
     def stands_for(self, job: AnyJob) -> bool:

@@ -149,6 +149,15 @@ class Moves:
         if self.fsync:
             self.disk.fsync_folder(self.layout.folders[status])
 
+    def secure(self, job: AnyJob) -> bool:
+        """Make durable what somebody else published, where durability is wanted; False: it does
+        not stand there any more."""
+        try:
+            self._secure_other(self.layout.path(job.status, job.metadata.id), job.status)
+        except FileNotFoundError:
+            return False
+        return True
+
     def move(self, source: JobStatus, job: AnyJob, data: bytes) -> Descriptor:
         """Publish `job` in another folder than the held copy's, `source`, and remove that copy.
 

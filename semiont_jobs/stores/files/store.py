@@ -184,8 +184,10 @@ class FileStore:
             job = self._reader.get(job_id)
             if job is not None and job.status not in FINISHED and job.metadata.life == life:
                 return True
-            # Finished meanwhile: the request must not hit a later life (C13).
-            self._markers.remove(job_id, life)
+            # Finished meanwhile: the request must not hit a later life (C13). Somebody else may
+            # have been promised that it is obeyed, so it stands until the outcome is durable.
+            if job is None or job.status not in FINISHED or self._moves.secure(job):
+                self._markers.remove(job_id, life)
             return False
 
     # -- upkeep --------------------------------------------------------------------------

@@ -14,7 +14,7 @@ from typing import Final
 
 from semiont_jobs.errors import InvalidJobId, JobDecodeError
 from semiont_jobs.ids import job_id
-from semiont_jobs.model import FINISHED, AnyJob
+from semiont_jobs.model import FINISHED, AnyJob, JobStatus
 from semiont_jobs.stores.files.door import Disk, is_regular
 from semiont_jobs.stores.files.layout import Layout
 from semiont_jobs.stores.files.markers import name_of_life
@@ -24,6 +24,7 @@ SWEEP_INTERVAL: Final = 60.0
 TMP_GRACE: Final = 900.0
 """Seconds before an unlocked temporary file counts as left over. Those of a large batch are
 unlocked between being written and published: a quarter of an hour is long enough for any."""
+UNFINISHED: Final[tuple[JobStatus, ...]] = ("pending", "running")
 MARKER_GRACE: Final = 5.0
 """Seconds before a request to cancel is examined: its canceller may still be at work."""
 
@@ -85,5 +86,8 @@ class Sweeper:
         except JobDecodeError:
             return False
         if job is None or job.status in FINISHED:
-            return True
+            # As long as an older copy stands beside an outcome, a power cut may undo it.
+            return not any(
+                self._disk.exists(self._layout.path(status, id_)) for status in UNFINISHED
+            )
         return name_of_life(job.metadata.life) != life
