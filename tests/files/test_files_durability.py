@@ -320,7 +320,9 @@ def test_c18_settling_an_older_copy_forces_the_newer_one_before_the_older_goes(
     assert place.copies() == {"complete": 2}
 
 
-def test_c18_cleaning_forces_all_five_folders_once_before_the_first_unlink(actor: Actors) -> None:
+def test_c18_cleaning_forces_all_five_folders_before_the_first_unlink_and_one_after_the_last(
+    actor: Actors,
+) -> None:
     queue = actor(fsync=True)
     queue.create_jobs([job(f"j{n}") for n in range(5)])
     for _ in range(5):
@@ -334,7 +336,9 @@ def test_c18_cleaning_forces_all_five_folders_once_before_the_first_unlink(actor
         f"fsync_folder jobs/{folder}"
         for folder in ("pending", "running", "complete", "failed", "cancelled")
     )
-    assert sorted(trace[5:]) == [f"unlink complete/j{n}.json" for n in range(5)]
+    assert sorted(trace[5:10]) == [f"unlink complete/j{n}.json" for n in range(5)]
+    # What was told to be removed must not come back: it would beat a new job of its id.
+    assert trace[10:] == ["fsync_folder jobs/complete"]
 
 
 # -- batches -----------------------------------------------------------------------------

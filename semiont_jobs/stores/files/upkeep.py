@@ -100,7 +100,12 @@ class Upkeep:
                 # power cut could bring a finished job back to run again (C18).
                 for folder in self._layout.folders.values():
                     self._disk.fsync_folder(folder)
-            return [hold.job for hold in holds if _remove(hold)]
+            removed = [hold.job for hold in holds if _remove(hold)]
+            if removed:
+                # Told to be gone, they must stay gone: a job that came back would beat a new
+                # one of its id.
+                self._moves.secure_folder(status)
+            return removed
         finally:
             for hold in holds:
                 hold.let_go()
