@@ -103,6 +103,28 @@ def test_c18_a_move_forces_the_new_file_and_its_folder_before_the_old_name_goes(
     assert published < forced < folder < gone
 
 
+@pytest.mark.parametrize("verb", ["retry", "claim"])
+def test_a_copy_that_leaves_a_finished_folder_is_forced_to_stay_away(
+    actor: Actors, place: Place, verb: str
+) -> None:
+    # Back after a power cut it would be debris that nobody ever looks for.
+    queue = mover(actor, "retry", fsync=True)
+    if verb == "retry":
+        act(queue, "retry")
+    else:
+        claimed(queue).cancel()
+        queue.disk.die_before("unlink", "cancelled/j.json")
+        with pytest.raises(Died):
+            queue.retry_job("j")
+        queue = actor(fsync=True)
+        claimed(queue)
+
+    trace = steps(queue)
+    gone = trace.index("unlink cancelled/j.json")
+    assert trace[gone + 1] == "fsync_folder jobs/cancelled"
+    assert "cancelled" not in place.copies()
+
+
 @pytest.mark.parametrize("verb", ["checkpoint", "report"])
 def test_c18_a_rewrite_forces_the_new_file_before_it_replaces_the_old(
     actor: Actors, verb: str

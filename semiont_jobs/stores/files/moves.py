@@ -15,10 +15,11 @@ import itertools
 import os
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Final, Literal, TypeAlias
 
 from semiont_jobs.errors import ClaimLost, JobExists, StoreError
-from semiont_jobs.model import STATUSES, AnyJob, JobStatus
+from semiont_jobs.model import FINISHED, STATUSES, AnyJob, JobStatus
 from semiont_jobs.stores.files.copies import BUSY, Bad, Copies, Copy, tie_loser
 from semiont_jobs.stores.files.descriptors import HELD, Descriptor
 from semiont_jobs.stores.files.door import Disk, is_same
@@ -175,7 +176,15 @@ class Moves:
         # The new copy is the true one. Should this fail, the old one is debris, which whoever
         # looks at the job next settles.
         self.discard(self.layout.path(source, job.metadata.id))
+        self._secure_absence(source)
         return new
+
+    def _secure_absence(self, status: JobStatus) -> None:
+        """Keep a power cut from bringing back a copy that was just unlinked from a finished
+        folder: it would be debris there for good, since nobody looks for work in it."""
+        if self.fsync and status in FINISHED:
+            with suppress(OSError):  # debris does no harm, and what was moved stands
+                self.disk.fsync_folder(self.layout.folders[status])
 
     def _publish_beside(self, temporary: str, job: AnyJob, new: Descriptor) -> None:
         target = self.layout.path(job.status, job.metadata.id)
@@ -278,6 +287,7 @@ class Moves:
             # Mine is debris of a move whose mover died before unlinking it.
             self._secure_other(other_path, other_status)
             self.disk.unlink(path)
+            self._secure_absence(status)
             return "gone"
         if theirs == ours and tie_loser(mine.job, other.job) == "one":
             self._set_aside(path, _TIE)
@@ -360,6 +370,7 @@ class Moves:
                 self._set_aside(path, _TIE)
             else:
                 self.disk.unlink(path)
+                self._secure_absence(other_status)
         finally:
             self.copies.close(other)
         return "stays"
