@@ -1,0 +1,161 @@
+"""Stores that do one thing wrong, each in the way that a power cut, and nothing else, shows.
+
+They show that the checker sees: each must be caught.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Final
+
+import pytest
+from proofs.recording import RecordingDisk
+
+from semiont_jobs.model import AnyJob, JobStatus
+from semiont_jobs.stores.files import layout, store
+from semiont_jobs.stores.files.descriptors import Descriptor
+from semiont_jobs.stores.files.markers import Markers
+from semiont_jobs.stores.files.moves import Moves
+from semiont_jobs.stores.files.upkeep import Upkeep
+
+Patch = pytest.MonkeyPatch
+
+
+def forces_no_file(patch: Patch) -> None:
+    patch.setattr(RecordingDisk, "fsync", _nothing)
+
+
+def forces_no_folder(patch: Patch) -> None:
+    patch.setattr(RecordingDisk, "fsync_folder", _nothing)
+
+
+def forces_no_batch(patch: Patch) -> None:
+    patch.setattr(RecordingDisk, "syncfs", lambda _self, _folder: True)
+
+
+def forces_folders_before_it_publishes(patch: Patch) -> None:
+    """Right calls in the wrong order."""
+    publish = Moves._publish_beside
+
+    def early(self: Moves, temporary: str, job: AnyJob, new: Descriptor) -> None:
+        self.secure_folder(job.status)
+        self.disk.fsync(new.fd)
+        with patch.context() as inside:
+            inside.setattr(self, "fsync", False)
+            publish(self, temporary, job, new)
+
+    patch.setattr(Moves, "_publish_beside", early)
+
+
+def renames_a_rewrite_before_it_forces_it(patch: Patch) -> None:
+    def rewrite(self: Moves, status: JobStatus, job_id: str, data: bytes) -> Descriptor:
+        temporary, new = self.write_temporary(data)
+        self.disk.rename(temporary, self.layout.path(status, job_id))
+        self.disk.fsync(new.fd)
+        return new
+
+    patch.setattr(Moves, "rewrite", rewrite)
+
+
+def unlinks_the_old_copy_before_it_forces_the_new(patch: Patch) -> None:
+    def move(self: Moves, source: JobStatus, job: AnyJob, data: bytes) -> Descriptor:
+        temporary, new = self.write_temporary(data)
+        with patch.context() as inside:
+            inside.setattr(self, "fsync", False)
+            self._publish_beside(temporary, job, new)
+        self.discard(self.layout.path(source, job.metadata.id))
+        self.disk.fsync(new.fd)
+        self.disk.fsync_folder(self.layout.folders[job.status])
+        return new
+
+    patch.setattr(Moves, "move", move)
+
+
+def unlinks_the_old_copy_first(patch: Patch) -> None:
+    move = Moves.move
+
+    def unlink_first(self: Moves, source: JobStatus, job: AnyJob, data: bytes) -> Descriptor:
+        self.discard(self.layout.path(source, job.metadata.id))
+        return move(self, source, job, data)
+
+    patch.setattr(Moves, "move", unlink_first)
+
+
+def settles_without_securing_the_other_copy(patch: Patch) -> None:
+    patch.setattr(Moves, "_secure_other", _nothing)
+
+
+def settles_without_securing_its_own_copy(patch: Patch) -> None:
+    patch.setattr(Moves, "_secure_mine", _nothing)
+
+
+def cleans_without_forcing_the_folders_first(patch: Patch) -> None:
+    def remove_some(self: Upkeep, status: JobStatus, names: list[str], before: Any) -> list[AnyJob]:
+        holds = [hold for name in names if (hold := self._hold_ended(status, name, before))]
+        for hold in holds:
+            hold.remove()
+        self._moves.secure_folder(status)
+        return [hold.job for hold in holds]
+
+    patch.setattr(Upkeep, "_remove_some", remove_some)
+
+
+def cleans_without_forcing_what_it_removed(patch: Patch) -> None:
+    remove_some = Upkeep._remove_some
+
+    def removed(self: Upkeep, *arguments: Any) -> list[AnyJob]:
+        with patch.context() as inside:
+            inside.setattr(self._moves, "secure_folder", lambda _status: None)
+            return remove_some(self, *arguments)
+
+    patch.setattr(Upkeep, "_remove_some", removed)
+
+
+def lets_copies_come_back_to_finished_folders(patch: Patch) -> None:
+    patch.setattr(Moves, "_secure_absence", _nothing)
+
+
+def does_not_force_its_folders(patch: Patch) -> None:
+    patch.setattr(layout, "_secure_folders", _nothing)
+
+
+def does_not_force_requests_to_cancel(patch: Patch) -> None:
+    def made(*arguments: Any, fsync: bool, **settings: Any) -> Markers:
+        return Markers(*arguments, fsync=False, **settings)
+
+    patch.setattr(store, "Markers", made)
+
+
+def trusts_requests_to_cancel_that_are_there(patch: Patch) -> None:
+    put = Markers.put
+
+    def trusting(self: Markers, job_id: str, life: str) -> None:
+        if not self._disk.exists(self._path(job_id, life)):
+            put(self, job_id, life)
+
+    patch.setattr(Markers, "put", trusting)
+
+
+def _nothing(*_arguments: Any, **_settings: Any) -> None:
+    return None
+
+
+CARELESS: Final[dict[Callable[[Patch], None], tuple[str, str]]] = {
+    forces_no_file: ("history", "/done.json"),
+    forces_no_folder: ("history", "running/done.json"),
+    forces_no_batch: ("history", "/failing.json"),
+    forces_folders_before_it_publishes: ("history", "running/done.json"),
+    renames_a_rewrite_before_it_forces_it: ("checkpoint", "running/checkpoint-0.json"),
+    unlinks_the_old_copy_before_it_forces_the_new: ("history", "running/done.json"),
+    unlinks_the_old_copy_first: ("history", "running/done.json"),
+    does_not_force_its_folders: ("history", "running/done.json"),
+    does_not_force_requests_to_cancel: ("history", "/.cancel/"),
+    trusts_requests_to_cancel_that_are_there: ("cancel", "/.cancel/"),
+    cleans_without_forcing_the_folders_first: ("remove", "complete/remove-0.json"),
+    cleans_without_forcing_what_it_removed: ("remove", "complete/remove-0.json"),
+    lets_copies_come_back_to_finished_folders: ("retry", "failed/retry-0.json"),
+    settles_without_securing_the_other_copy: ("complete", "complete/complete-0.json"),
+    settles_without_securing_its_own_copy: ("claim", "running/claim-0.json"),
+}
+"""What each does wrong, and where it shows: in the history of one process, or when processes die
+in that verb and another recovers; from the first step on a path with that in it."""
