@@ -122,7 +122,7 @@ def judge_after_power_cut(ledger: MemoryLedger, data_dir: Path) -> list[str]:
     except Exception as error:  # what must never happen
         return [f"setting aside what is torn raised {error!r}"]
     aside = data_dir / "jobs" / ".quarantine"
-    torn = [path.name for path in aside.iterdir() if path.suffix != ".why" and _is_torn(path)]
+    torn = [path.name for path in aside.iterdir() if path.suffix != ".why" and is_torn(path)]
     return [
         fault
         for fault in judge(MemoryLedger(entries), data_dir)
@@ -158,7 +158,7 @@ def _torn_alone(jobs: Path) -> set[str]:
     whole: set[str] = set()
     for folder in FOLDERS:
         for path in (jobs / folder).iterdir():
-            if _is_torn(path):
+            if is_torn(path):
                 torn.setdefault(path.name, set()).add(folder)
             else:
                 whole.add(path.name)
@@ -169,7 +169,8 @@ LONG_AGO: Final = datetime(2001, 1, 1, tzinfo=UTC)
 """Before every job ended: a cleaner with this cut-off removes none."""
 
 
-def _is_torn(path: Path) -> bool:
+def is_torn(path: Path) -> bool:
+    """Whether it is no JSON text."""
     try:
         json.loads(path.read_bytes())
     except ValueError:
@@ -187,32 +188,40 @@ def cut_everywhere(
     models: Sequence[str] = tuple(MODELS),
     since: int = 0,
     most: int = MOST,
+    share: float = 1.0,
     enough: int = 1,
 ) -> Verdict:
     """Judge every state that a cut at any position may leave; stop at so many violations.
 
     What one model leaves of a job need not be judged once more for the next.
+
+    :param share: how many are judged, of the positions and of the states at each: the square
+        root of this of both; drawn at random.
     """
     cutter = Cutter(owner_of(recorded.data / "jobs"), random.Random(SEED), most)
     verdict = Verdict()
+    draw, share = random.Random(SEED), min(1.0, share) ** 0.5
     with at_once(), silence(), rooms() as room:
         for model in models:
-            for position, state in cutter.cuts(MODELS[model], recorded.steps, since):
+            for position, state in cutter.cuts(MODELS[model], recorded.steps, since, share):
+                if draw.random() >= share:
+                    verdict.left_out += 1
+                    continue
                 place = room()
                 state.build(str(recorded.base), str(place))
                 verdict.states[model] += 1
                 faults = judge_one(recorded.said_until(position), place / "data")
                 if model == "strict":
-                    faults = [fault for fault in faults if _OF_A_BATCH not in fault]
+                    faults = [fault for fault in faults if OF_A_BATCH not in fault]
                 if faults:
                     verdict.violations.append(_violation(recorded, model, position, state, faults))
                     if len(verdict.violations) >= enough:
                         return verdict
-    verdict.left_out = cutter.left_out
+    verdict.left_out += cutter.left_out
     return verdict
 
 
-_OF_A_BATCH: Final = "of the same batch before it does not"
+OF_A_BATCH: Final = "of the same batch before it does not"
 """Names that were made one after the other may become durable in any order, where no order is
 promised: of a batch that was not acknowledged any part may stand."""
 

@@ -192,9 +192,12 @@ class Cutter:
     _seen: set[tuple[object, ...]] = field(default_factory=set)
 
     def cuts(
-        self, model: Model, steps: Sequence[Step], since: int = 0
+        self, model: Model, steps: Sequence[Step], since: int = 0, share: float = 1.0
     ) -> Iterator[tuple[int, State]]:
-        """Positions (how many steps were made), from one on, and states after a cut there."""
+        """Positions (how many steps were made), from one on, and states after a cut there.
+
+        :param share: of the positions, how many are looked at; drawn at random.
+        """
         machine = Machine()
         said: dict[str, int] = {}
         for position in range(len(steps) + 1):
@@ -203,7 +206,7 @@ class Cutter:
                 machine.apply(step)
                 if step.verb == "mark":
                     said[step.path] = said.get(step.path, 0) + 1
-            if position < since:
+            if position < since or self.draw.random() >= share:
                 continue
             if position == len(steps) or steps[position].verb != "mark":
                 for choices in model(machine):
@@ -216,9 +219,13 @@ class Cutter:
             owned: dict[str, Choices] = {}
             scratch: Choices = {}
             for path, values in choices.items():
-                if FOLDER not in values and os.path.dirname(path) in standing:
-                    owner = self.owner_of(path)
-                    (scratch if owner is None else owned.setdefault(owner, {}))[path] = values
+                if FOLDER in values:
+                    continue
+                owner = self.owner_of(path)
+                # Also an owner all of whose folders are gone has a state: nothing.
+                names = scratch if owner is None else owned.setdefault(owner, {})
+                if os.path.dirname(path) in standing:
+                    names[path] = values
             parts = {owner: self._parts(machine, owner, owned[owner]) for owner in owned}
             fresh: dict[str, list[Part]] = {}
             for owner, all_ in parts.items():

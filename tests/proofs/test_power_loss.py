@@ -7,13 +7,19 @@ state that a model (`proofs.power`) lets a cut there leave of each job.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pytest
 from proofs.careless import CARELESS
 from proofs.cuts import Recorded, cut_everywhere, rooms
 from proofs.history import History, at_once
+from proofs.ledger import MemoryLedger
+from proofs.power import MODELS
 from proofs.relay import DEATHS, Relay
+from proofs.session import Session
+from proofs.unforced import found, judge_unforced
 
 
 @pytest.fixture
@@ -74,3 +80,61 @@ def test_the_checker_sees_what_is_lost_by_a_store_that(
     verdict = cut_everywhere(recorded, models=("strict",), since=since)
 
     assert len(verdict.violations) == 1
+
+
+# -- without fsync: what may be lost, and what may not ---------------------------------------
+
+
+@pytest.mark.parametrize("model", MODELS)
+def test_without_fsync_a_job_is_lost_or_is_as_it_once_was_and_the_others_go_on(
+    recorded: Recorded, model: str
+) -> None:
+    told(recorded, fsync=False)
+
+    # Drawn, for there are too many: eight states of a job at a position, some of the directories.
+    verdict = cut_everywhere(
+        recorded, judge_unforced, models=(model,), most=8, share=SHARE[model] * FACTOR
+    )
+
+    assert [] == [str(violation) for violation in verdict.violations]
+    assert verdict.states[model] >= 5
+
+
+SHARE = {"ordered": 0.008, "eager": 0.008, "strict": 0.0004}
+FACTOR = max(1.0, float(os.environ.get("SEMIONT_JOBS_SOAK") or 0))
+"""The soak judges more of the states that are drawn, by this factor."""
+
+
+@pytest.mark.parametrize("model", MODELS)
+def test_without_fsync_a_job_touched_lately_may_be_lost_or_undone_and_one_at_rest_may_not(
+    recorded: Recorded, model: str
+) -> None:
+    with at_once():
+        session = Session(recorded.data, recorded.ledger, disk=recorded.disk(), fsync=False)
+        session.create("resting")
+        session.create("moving")
+        # What the kernel does by itself after some time, and anybody's `sync` at once.
+        recorded.trace.note("syncfs")
+        session.claim("moving")
+        session.end("complete", "moving", lambda c: c.complete([1]), result=[1])
+        session.create("young")
+    end = len(recorded.steps)
+
+    states = statuses_found(recorded, model, since=end)
+
+    assert states["resting"] == {"pending"}
+    assert states["moving"] == {"absent", "pending", "running", "complete"}
+    assert states["young"] == {"absent", "pending"}
+
+
+def statuses_found(recorded: Recorded, model: str, since: int) -> dict[str, set[str]]:
+    """In which statuses a cut at the end may leave each job."""
+    statuses: dict[str, set[str]] = {}
+
+    def look(_ledger: MemoryLedger, data_dir: Path) -> list[str]:
+        for job_id, state in found(data_dir, ("resting", "moving", "young")).items():
+            statuses.setdefault(job_id, set()).add(state.status)
+        return []
+
+    cut_everywhere(recorded, look, models=(model,), since=since)
+    return statuses
