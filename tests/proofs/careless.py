@@ -148,7 +148,7 @@ CARELESS: Final[dict[Callable[[Patch], None], tuple[str, str]]] = {
     renames_a_rewrite_before_it_forces_it: ("checkpoint", "running/checkpoint-0.json"),
     unlinks_the_old_copy_before_it_forces_the_new: ("history", "running/done.json"),
     unlinks_the_old_copy_first: ("history", "running/done.json"),
-    does_not_force_its_folders: ("history", "pending/done.json"),
+    does_not_force_its_folders: ("claim", "running/claim-0.json"),
     does_not_force_requests_to_cancel: ("history", "/.cancel/"),
     trusts_requests_to_cancel_that_are_there: ("cancel", "/.cancel/"),
     cleans_without_forcing_the_folders_first: ("remove", "complete/remove-0.json"),
