@@ -1,0 +1,351 @@
+"""Two and three actors on one job, the real code, one primitive at a time, in every order.
+
+In the suite: every schedule of two actors that differs, but for the `DEAR` pairs: of those all
+that take the turn at most twice from an actor that could go on; of every pair but with lists all
+with one death, anywhere, that take it at most once; three actors and longer stories at random. In a
+soak the dear pairs too, and deaths with more switches, as far as the time goes."""
+
+from __future__ import annotations
+
+import itertools
+import time
+from collections.abc import Callable, Iterator
+
+import pytest
+from proofs import laws
+from schedules.doors import timeless
+from schedules.explorer import Report, explore, played, replay, walk
+from schedules.scheduler import World
+from proofs.soak import seconds
+from schedules.stories import STARTS, Stage, Story, a_stage
+
+ACTS = {
+    "none": ("create", "create many", "cancel", "claim", "get"),
+    "pending": (
+        "claim", "cancel", "create", "retry", "rescue", "clean", "get", "list", "count",
+    ),
+    "orphan": (
+        "rescue", "cancel", "claim", "create", "retry", "clean", "get", "list", "count",
+    ),
+    "complete": ("clean", "cancel", "create", "retry", "get", "list"),
+    "failed": (
+        "retry", "clean", "cancel", "claim", "create", "rescue", "get", "list", "count",
+    ),
+    "cancelled": ("retry", "clean", "cancel", "create", "get"),
+}  # fmt: skip
+"""Who meets whom: everything that may be done to a job that stands so."""
+HELD = ("complete", "fail", "give up", "release", "checkpoint", "report")
+BESIDE = ("cancel", "rescue", "create", "retry", "claim", "clean", "get", "list", "count")
+"""What the holder of a running job does, and others meanwhile."""
+CUT = {
+    "claim cut": ("rescue", "claim", "cancel", "get"),
+    "cancel cut": ("claim", "cancel", "retry", "clean", "get"),
+    "complete cut": ("rescue", "cancel", "clean", "retry", "create", "get"),
+    "fail cut": ("rescue", "claim", "cancel", "get", "list"),
+    "give up cut": ("rescue", "retry", "clean", "get"),
+    "retry cut": ("claim", "cancel", "retry", "clean", "get"),
+}
+"""Who comes upon two copies that a dead mover left."""
+DEAR = {
+    "none": {"create/claim", "create many/claim"},
+    "pending": {"claim/claim", "claim/cancel", "cancel/cancel", "cancel/retry"},
+    "orphan": {"rescue/cancel", "rescue/claim", "rescue/retry", "cancel/cancel", "cancel/retry"},
+    "failed": {"retry/retry", "retry/cancel", "retry/claim"},
+    "cancelled": {"retry/retry", "retry/cancel"},
+    "claim cut": {"rescue/claim", "rescue/cancel", "cancel/cancel", "cancel/get"},
+    "cancel cut": {"claim/retry", "cancel/retry", "retry/retry", "retry/clean"},
+    "fail cut": {"claim/claim", "claim/cancel", "cancel/cancel", "cancel/get"},
+    "give up cut": {"retry/retry", "retry/get"},
+    "retry cut": {
+        "claim/claim",
+        "claim/cancel",
+        "claim/retry",
+        "claim/get",
+        "cancel/cancel",
+        "cancel/retry",
+        "cancel/clean",
+        "cancel/get",
+    },
+    "running": {
+        "complete/cancel",
+        "complete/retry",
+        "fail/cancel",
+        "fail/retry",
+        "fail/claim",
+        "give up/cancel",
+        "give up/retry",
+        "release/cancel",
+        "release/retry",
+        "release/claim",
+        "report/cancel",
+    },
+}
+"""Pairs of which more than 400 schedules differ, some thousands of them: their actors come
+back for another look, and in the suite switch at most twice."""
+READERS = ("get", "list", "count")
+
+
+def pairs() -> list[tuple[str, str, str]]:
+    met = [
+        (start, *pair)
+        for start, acts in (*ACTS.items(), *CUT.items())
+        for pair in itertools.combinations_with_replacement(acts, 2)
+    ]
+    met += [("running", *pair) for pair in itertools.product(HELD, BESIDE)]
+    return [each for each in met if not (each[1] in READERS and each[2] in READERS)]
+
+
+PAIRS = pairs()
+MORTAL_PAIRS = [each for each in PAIRS if not {"list", "count"} & set(each)]
+"""A list tells of a dead mover's copies what `get` tells."""
+
+
+def story_of(stage: Stage, start: str, one: str, other: str) -> Story:
+    # A reader reads twice: what it read must not go back.
+    scripts = [(verb, verb) if verb == "get" else (verb,) for verb in (one, other)]
+    return Story(stage, start, *scripts)
+
+
+@pytest.fixture(scope="module")
+def empty_stage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
+    with a_stage(tmp_path_factory.mktemp("stage")) as one:
+        yield one
+
+
+@pytest.fixture
+def stage(empty_stage: Stage) -> Iterator[Stage]:
+    with timeless(empty_stage.world):
+        yield empty_stage
+        empty_stage.world.reset()
+
+
+@pytest.mark.parametrize(("start", "one", "other"), PAIRS)
+def test_no_order_of_two_actors_steps_breaks_a_law(
+    stage: Stage, start: str, one: str, other: str
+) -> None:
+    switches = 2 if f"{one}/{other}" in DEAR.get(start, ()) else None
+
+    report = explore(story_of(stage, start, one, other), switches=switches)
+
+    assert report.violations == []
+    assert report.judged >= 2
+
+
+@pytest.mark.parametrize(("start", "one", "other"), MORTAL_PAIRS)
+def test_no_order_of_two_actors_of_which_one_dies_breaks_a_law(
+    stage: Stage, start: str, one: str, other: str
+) -> None:
+    report = explore(story_of(stage, start, one, other), switches=1, crashes=1)
+
+    assert report.violations == []
+    assert report.judged >= 2
+
+
+@pytest.mark.parametrize("start", ["none", "pending", "failed", "orphan"])
+def test_no_order_breaks_a_law_where_mtimes_prove_nothing(stage: Stage, start: str) -> None:
+    report = Report()
+    stage.world.mtime_tells = False
+    try:
+        for verb in ACTS[start]:
+            if verb not in READERS:
+                report.add(explore(story_of(stage, start, verb, "get"), switches=2))
+    finally:
+        stage.world.mtime_tells = True
+
+    assert report.violations == []
+    assert report.judged >= 2
+
+
+# -- who stops for good ------------------------------------------------------------------
+
+
+class Stopping:
+    """One actor makes some steps and stops, as on SIGSTOP; the other does all of its own; then
+    the first goes on. Whoever waits, waits in vain until it gives up."""
+
+    def __init__(self, first: int, turns: int) -> None:
+        self._first = first
+        self.turns = turns
+
+    def choose(self, world: World, options: list[int]) -> int:
+        """Until its turns are up, the first."""
+        alive = [each.number for each in world.players if not each.is_done]
+        if self.turns > 0 and self._first in alive:
+            self.turns -= 1
+            return self._first
+        others = [number for number in alive if number != self._first]
+        return (others or alive)[0]
+
+
+STOPPED = [
+    ("pending", "claim", "cancel"),
+    ("pending", "cancel", "claim"),
+    ("running", "complete", "cancel"),
+    ("running", "fail", "cancel"),
+    ("orphan", "rescue", "cancel"),
+    ("failed", "retry", "retry"),
+    ("failed", "clean", "retry"),
+    ("fail cut", "rescue", "claim"),
+]
+
+
+@pytest.mark.parametrize(("start", "stopped", "other"), STOPPED)
+def test_no_law_is_broken_by_who_gives_up_waiting_for_one_that_stopped(
+    stage: Stage, start: str, stopped: str, other: str
+) -> None:
+    story = Patient(stage, start, (stopped,), (other,))
+    report = Report()
+    turns = 0
+    is_over = False
+    while not is_over:
+        strategy = Stopping(0, turns)
+        assert played(story, strategy, report)
+        broken = story.verdict()
+        if broken is not None:
+            report.violations.append(f"{broken}\n  {stage.world.told()}")
+        is_over = strategy.turns > 0
+        turns += 1
+
+    assert report.violations == []
+    assert turns > 5
+
+
+class Patient(Story):
+    """A story in which actors may give up."""
+
+    def verdict(self) -> str | None:
+        """See `explorer.Play`."""
+        return laws.verdict(self.stage, self.start, others_stop=True)
+
+
+# -- longer stories ----------------------------------------------------------------------
+
+LONGER: list[tuple[str, tuple[tuple[str, ...], ...]]] = [
+    ("none", (("create", "claim", "fail", "claim", "complete"), ("create", "get", "cancel"), ("claim", "fail", "rescue"))),
+    ("none", (("create", "cancel", "retry", "claim"), ("create many", "clean"), ("get", "get", "get"))),
+    ("pending", (("claim", "checkpoint", "release", "claim", "complete"), ("claim", "give up", "retry"), ("cancel", "get", "list"))),
+    ("running", (("checkpoint", "fail", "claim", "complete"), ("rescue", "claim", "fail"), ("cancel", "retry", "cancel"))),
+    ("running", (("report", "give up", "retry", "claim"), ("cancel", "retry", "clean"), ("create", "get", "get"))),
+    ("orphan", (("rescue", "claim", "complete"), ("rescue", "claim", "fail"), ("cancel", "retry"))),
+    ("failed", (("retry", "claim", "complete"), ("retry", "claim", "give up"), ("clean", "create"))),
+    ("fail cut", (("claim", "complete"), ("rescue", "claim", "fail"), ("cancel", "retry"))),
+    ("complete cut", (("rescue", "claim"), ("clean", "create", "claim"), ("cancel", "get"))),
+    ("retry cut", (("claim", "give up", "retry"), ("clean", "create"), ("cancel", "rescue"))),
+]  # fmt: skip
+WALKS = 80
+
+
+@pytest.mark.parametrize("crashes", [0, 2])
+@pytest.mark.parametrize(("start", "scripts"), LONGER)
+def test_no_walk_of_three_actors_breaks_a_law(
+    stage: Stage, start: str, scripts: tuple[tuple[str, ...], ...], crashes: int
+) -> None:
+    report = walk(Story(stage, start, *scripts), seed=crashes, walks=WALKS, crashes=crashes)
+
+    assert report.violations == []
+    assert report.judged == WALKS
+
+
+@pytest.mark.soak
+def test_no_law_is_broken_however_long_one_looks(stage: Stage) -> None:
+    deadline = time.monotonic() + seconds(0.2)
+    report = Report()
+
+    def is_over(_so_far: Report) -> bool:
+        return time.monotonic() >= deadline
+
+    for (switches, crashes), pair in itertools.product(DEEPER, PAIRS):
+        story = story_of(stage, *pair)
+        report.add(explore(story, switches=switches, crashes=crashes, is_over=is_over))
+    seed = 0
+    while not is_over(report):
+        for start, scripts in LONGER:
+            seed += 1
+            report.add(walk(Story(stage, start, *scripts), seed=seed, walks=100, crashes=seed % 3))
+
+    assert report.violations == []
+
+
+DEEPER: list[tuple[int | None, int]] = [(3, 0), (2, 1), (None, 0), (None, 1)]
+"""How many switches, and how many deaths; None: however many."""
+
+
+# -- the tools themselves ----------------------------------------------------------------
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_the_same_schedule_gives_the_same_run(stage: Stage, seed: int) -> None:
+    story = Story(stage, "orphan", ("rescue", "claim"), ("cancel", "retry"))
+    walk(story, seed=seed, walks=1, crashes=1)
+    schedule, told = list(stage.world.schedule), _without_chance(stage.world)
+
+    replay(story, schedule)
+
+    assert schedule == stage.world.schedule
+    assert told == _without_chance(stage.world)
+
+
+@pytest.mark.parametrize(
+    ("start", "one", "other"),
+    [("failed", "retry", "clean"), ("none", "create", "get")],
+)
+def test_steps_that_are_nobody_elses_business_make_no_difference(
+    stage: Stage, start: str, one: str, other: str
+) -> None:
+    outcomes = []
+    for all_is_noticed in (False, True):
+        stage.world.all_is_noticed = all_is_noticed
+        outcomes.append(Outcomes(stage, start, (one,), (other,)))
+        explore(outcomes[-1], switches=None)
+        stage.world.all_is_noticed = False
+
+    assert len(outcomes[0].seen) >= 2
+    assert outcomes[0].seen == outcomes[1].seen
+
+
+class Outcomes(Story):
+    """A story of which it is noted what its actors were told in the end."""
+
+    seen: set[object]
+
+    def begin(self) -> list[Callable[[], None]]:
+        """See `explorer.Play`."""
+        self.__dict__.setdefault("seen", set())
+        return super().begin()
+
+    def verdict(self) -> str | None:
+        """See `explorer.Play`."""
+        deeds = sorted(self.stage.deeds, key=lambda deed: deed.key)
+        self.seen.add(
+            tuple((deed.verb, deed.answer, deed.refusal, tuple(deed.events)) for deed in deeds)
+        )
+        return super().verdict()
+
+
+def _without_chance(world: World) -> list[tuple[str, str, str]]:
+    # The names of temporary files are random.
+    return [
+        (name, verb, place.partition("-")[0] if place.startswith(".tmp/") else place)
+        for name, verb, place in world.trace
+    ]
+
+
+def test_every_start_is_what_its_name_says(stage: Stage) -> None:
+    folders = {
+        start: sorted(place.partition("/")[0] for place in stage._files(start)) for start in STARTS
+    }
+
+    assert folders == {
+        "none": [],
+        "pending": ["pending"],
+        "orphan": ["running"],
+        "complete": ["complete"],
+        "failed": ["failed"],
+        "cancelled": ["cancelled"],
+        "claim cut": ["pending", "running"],
+        "cancel cut": ["cancelled", "pending"],
+        "complete cut": ["complete", "running"],
+        "fail cut": ["pending", "running"],
+        "give up cut": ["failed", "running"],
+        "retry cut": ["failed", "pending"],
+    }

@@ -1,0 +1,400 @@
+"""The protocol's counterexamples: with its rules no schedule breaks a law, and for each rule
+taken out of the real code there is one that does, which the explorer finds."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+from files import test_files_durability as durability
+from files.places import Actors
+from schedules.doors import timeless
+from schedules.explorer import Report, explore
+from schedules.stories import Stage, Story, a_stage
+
+from semiont_jobs import JobQueue
+from semiont_jobs.stores.files import moves as moves_module
+from semiont_jobs.stores.files import reader as reader_module
+from semiont_jobs.stores.files.copies import BUSY, Bad, Copies, Copy
+from semiont_jobs.stores.files.hold import FileHold
+from semiont_jobs.stores.files.markers import Markers
+from semiont_jobs.stores.files.moves import Moves
+from semiont_jobs.stores.files.reader import Reader
+from semiont_jobs.stores.files.store import FileStore
+from semiont_jobs.stores.files.upkeep import Upkeep
+
+Patch = pytest.MonkeyPatch
+
+
+@pytest.fixture(scope="module")
+def empty_stage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
+    with a_stage(tmp_path_factory.mktemp("stage")) as one:
+        yield one
+
+
+@pytest.fixture
+def stage(empty_stage: Stage) -> Iterator[Stage]:
+    with timeless(empty_stage.world):
+        yield empty_stage
+        empty_stage.world.reset()
+
+
+# -- the rules, taken out ----------------------------------------------------------------
+
+
+def unsettled(status: str) -> Callable[[Patch], None]:
+    """Who moves a job out of that folder does not settle its copies."""
+
+    def take_out(patch: Patch) -> None:
+        settle = Moves.settle
+
+        def settled(self: Moves, job_id: str, source: Any, held: Any, mine: Any) -> Any:
+            return "stays" if source == status else settle(self, job_id, source, held, mine)
+
+        patch.setattr(Moves, "settle", settled)
+
+    return take_out
+
+
+def lets_go_early(patch: Patch) -> None:
+    """C2: the old copy's descriptor is closed before its name is unlinked."""
+    move = FileHold._move
+    held_by: dict[int, Any] = {}
+
+    def closing(self: Moves, source: Any, job: Any, data: bytes) -> Any:
+        temporary, new = self.write_temporary(data)
+        self._publish_beside(temporary, job, new)
+        self.copies.close(held_by[id(self)])
+        self.discard(self.layout.path(source, job.metadata.id))
+        return new
+
+    def remembering(self: FileHold, job_id: str, job: Any) -> None:
+        held_by[id(self._moves)] = self.descriptor
+        move(self, job_id, job)
+
+    patch.setattr(FileHold, "_move", remembering)
+    patch.setattr(Moves, "move", closing)
+
+
+def lower_copy_goes_unlocked(patch: Patch) -> None:
+    """C3: a lower copy is unlinked by whoever sees it."""
+
+    def cleared(self: Moves, mine: Any, held: Any, status: Any, other: Any, job_id: str) -> str:
+        with suppress(FileNotFoundError):
+            self.disk.unlink(self.layout.path(other, job_id))
+        return "stays"
+
+    patch.setattr(Moves, "_clear_lower", cleared)
+
+
+def goes_on_although_busy(patch: Patch) -> None:
+    """C4: a lower copy that somebody holds is left to them, and the job moved all the same."""
+    clear = Moves._clear_lower
+
+    def cleared(self: Moves, *arguments: Any) -> str:
+        clear(self, *arguments)
+        return "stays"
+
+    patch.setattr(Moves, "_clear_lower", cleared)
+
+
+def renames_into_pending(patch: Patch) -> None:
+    """C5."""
+
+    def rename_only(self: Moves, temporary: str, target: str, job: Any) -> None:
+        self.disk.rename(temporary, target)
+
+    patch.setattr(Moves, "_link_into_pending", rename_only)
+
+
+def locks_ghosts(patch: Patch) -> None:
+    """C9: what was locked is not compared with what the path names."""
+    patch.setattr(Copies, "_names", lambda self, path, found: True)
+
+
+def creates_unlocked(patch: Patch) -> None:
+    """C10: the new file's lock is dropped before it is published."""
+    publish = Moves.publish_new
+
+    def published(self: Moves, job_id: str, temporary: str, descriptor: Any, **how: Any) -> None:
+        self.copies.close(descriptor)
+        publish(self, job_id, temporary, descriptor, **how)
+
+    patch.setattr(Moves, "publish_new", published)
+
+
+def looks_once_before_creating(patch: Patch) -> None:
+    """C10: no second look while the lock is held."""
+
+    def published(self: Moves, job_id: str, temporary: str, descriptor: Any, **how: Any) -> None:
+        path = self.layout.path("pending", job_id)
+        try:
+            self.disk.link(temporary, path)
+        except FileExistsError:
+            raise moves_module.JobExists(job_id) from None
+        finally:
+            self.discard(temporary)
+            self.copies.close(descriptor)
+
+    patch.setattr(Moves, "publish_new", published)
+
+
+def one_request_per_id(patch: Patch) -> None:
+    """C11."""
+    patch.setattr(Markers, "_path", lambda self, job_id, life: f"{self._folder}/{job_id}.all")
+
+
+def claimers_ignore_requests(patch: Patch) -> None:
+    """C12: only the holder it was meant for obeys a request."""
+    asked = FileHold.cancel_requested
+
+    def requested(self: FileHold) -> bool:
+        return self.job.status == "running" and self.job.metadata.claim is None and asked(self)
+
+    patch.setattr(FileHold, "cancel_requested", requested)
+
+
+def busy_is_running(patch: Patch) -> None:
+    """C13: whatever is held in ``running`` is asked to stop, with no look at what stands."""
+
+    def asked(self: FileStore, job_id: str, life: str) -> bool:
+        self._markers.put(job_id, life)
+        return True
+
+    patch.setattr(
+        JobQueue,
+        "_ask_to_cancel",
+        lambda self, checked: self.store.request_cancel(checked, "any"),
+    )
+    patch.setattr(FileStore, "request_cancel", asked)
+
+
+def retries_once(patch: Patch) -> None:
+    """C14: what stands in the way of a retry is not cleared, and not waited for."""
+    patch.setattr(moves_module, "LINK_TRIES", 1)
+    patch.setattr(Moves, "_clear_pending", lambda self, target, job: None)
+
+
+def unlinks_first(patch: Patch) -> None:
+    """C15."""
+    move = Moves.move
+
+    def moved(self: Moves, source: Any, job: Any, data: bytes) -> Any:
+        self.discard(self.layout.path(source, job.metadata.id))
+        return move(self, source, job, data)
+
+    patch.setattr(Moves, "move", moved)
+
+
+def takes_what_it_holds(patch: Patch) -> None:
+    """C16: revisions are not compared: whoever holds a copy takes it for the true one."""
+
+    def settled(self: Moves, job_id: str, status: Any, held: Any, mine: Any, other: Any) -> str:
+        return self._clear_bad(held, status, other, job_id, Bad("another copy", None))
+
+    def cleared(self: Moves, held: Any, status: Any, other: Any, job_id: str, bad: Any) -> str:
+        path = self.layout.path(other, job_id)
+        lock = self.copies.hold(path)
+        if lock is None or lock == BUSY:
+            return "stays" if lock is None else "busy"
+        self.disk.unlink(path)
+        self.copies.close(lock)
+        return "stays"
+
+    patch.setattr(Moves, "_settle_with", settled)
+    patch.setattr(Moves, "_clear_bad", cleared)
+
+
+def looks_once(patch: Patch) -> None:
+    """C17: one pass that finds nothing is proof enough."""
+    patch.setattr(reader_module, "EMPTY_PASSES", 1)
+
+
+def takes_the_first_found(patch: Patch) -> None:
+    """C17: the first copy found is told."""
+    look = Reader._look
+
+    def first(self: Reader, job_id: str, kept_open: list[int]) -> Any:
+        for status in reader_module.STATUSES:
+            copy = self._copies.read(status, job_id, kept_open=kept_open)
+            if isinstance(copy, Copy):
+                return copy, None, True
+        return look(self, job_id, kept_open)
+
+    patch.setattr(Reader, "_look", first)
+
+
+def does_not_look_again(patch: Patch) -> None:
+    """C17: the highest copy of one pass is told, whether it still stands or not."""
+    patch.setattr(Reader, "_still_stands", lambda self, copy: True)
+
+
+# -- the stories in which they matter ----------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Counterexample:
+    """A story, and the rule without which it may end badly."""
+
+    start: str
+    scripts: tuple[tuple[str, ...], ...]
+    without: Callable[[Patch], None]
+    switches: int = 2
+    crashes: int = 0
+
+
+COUNTEREXAMPLES = {
+    "c1": Counterexample("running", (("complete",), ("clean",)), unsettled("complete"), 1, 1),
+    "c2": Counterexample("pending", (("claim", "fail"), ("claim",)), lets_go_early),
+    "c3": Counterexample("fail cut", (("claim",), ("rescue",)), lower_copy_goes_unlocked, 3),
+    "c4": Counterexample("fail cut", (("claim",), ("rescue",)), goes_on_although_busy, 3),
+    "c5": Counterexample(
+        "none", (("create", "claim", "fail"), ("create",)), renames_into_pending, 3
+    ),
+    "c6": Counterexample("pending", (("cancel",), ("claim",)), unsettled("pending"), 1, 1),
+    "c7": Counterexample("running", (("complete",), ("rescue",)), unsettled("running"), 1, 1),
+    "c8": Counterexample("orphan", (("rescue",), ("cancel",)), unsettled("running"), 1, 1),
+    "c9": Counterexample("failed", (("retry",), ("clean",)), locks_ghosts),
+    "c10 lock": Counterexample(
+        "none", (("create", "claim"), ("create",), ("claim",)), creates_unlocked, 1
+    ),
+    "c10 look": Counterexample(
+        "none", (("create", "claim"), ("create",)), looks_once_before_creating
+    ),
+    "c11": Counterexample("running", (("give up",), ("cancel", "retry")), one_request_per_id),
+    "c12": Counterexample("orphan", (("rescue",), ("cancel",)), claimers_ignore_requests, 1, 1),
+    "c13": Counterexample("running", (("complete",), ("get", "cancel")), busy_is_running),
+    "c14": Counterexample("none", (("create", "claim", "fail"), ("create",)), retries_once, 2, 1),
+    "c15": Counterexample("pending", (("claim",), ("get",)), unlinks_first, 1, 1),
+    "c16": Counterexample(
+        "running", (("complete",), ("get", "rescue", "get")), takes_what_it_holds, 1, 1
+    ),
+    "c17 once": Counterexample("running", (("fail",), ("get",)), looks_once),
+    "c17 first": Counterexample(
+        "running", (("fail", "claim"), ("get", "get")), takes_the_first_found, 3
+    ),
+    "c17 again": Counterexample(
+        "pending", (("claim", "fail"), ("get", "get")), does_not_look_again, 3
+    ),
+}
+
+
+def explored(stage: Stage, name: str, *, until_broken: bool = False) -> Report:
+    case = COUNTEREXAMPLES[name]
+    story = Story(stage, case.start, *case.scripts)
+    return explore(story, switches=case.switches, crashes=case.crashes, until_broken=until_broken)
+
+
+@pytest.mark.parametrize("name", COUNTEREXAMPLES)
+def test_a_law_is_broken_by_some_schedule_only_without_the_rule(
+    stage: Stage, name: str, monkeypatch: Patch
+) -> None:
+    with_rule = explored(stage, name)
+    with monkeypatch.context() as patch:
+        COUNTEREXAMPLES[name].without(patch)
+        without = explored(stage, name, until_broken=True)
+
+    assert with_rule.violations == []
+    assert len(without.violations) == 1
+
+
+# -- power cuts: the order of what is forced ---------------------------------------------
+
+
+def forces_after_unlinking(patch: Patch) -> None:
+    """The old name goes before the new file and its folder are forced."""
+    publish = Moves._publish_beside
+
+    def moved(self: Moves, source: Any, job: Any, data: bytes) -> Any:
+        temporary, new = self.write_temporary(data)
+        fsync, self.fsync = self.fsync, False
+        publish(self, temporary, job, new)
+        self.fsync = fsync
+        self.discard(self.layout.path(source, job.metadata.id))
+        self.disk.fsync(new.fd)
+        self.secure_folder(job.status)
+        return new
+
+    patch.setattr(Moves, "move", moved)
+
+
+def forces_after_replacing(patch: Patch) -> None:
+    """Progress is renamed over the old file before it is forced."""
+
+    def rewritten(self: Moves, status: Any, job_id: str, data: bytes) -> Any:
+        temporary, new = self.write_temporary(data)
+        self.disk.rename(temporary, self.layout.path(status, job_id))
+        self.disk.fsync(new.fd)
+        return new
+
+    patch.setattr(Moves, "rewrite", rewritten)
+
+
+def settles_unforced(patch: Patch) -> None:
+    """The older copy goes although the newer may not be durable."""
+    patch.setattr(Moves, "_secure_mine", lambda self, held, status: None)
+    patch.setattr(Moves, "_secure_other", lambda self, path, status: None)
+
+
+def cleans_unforced(patch: Patch) -> None:
+    """A finished job is unlinked although an earlier unlink of its worker may not be durable."""
+    remove = Upkeep._remove_some
+
+    def removed(self: Upkeep, *arguments: Any) -> Any:
+        self._moves.fsync = False
+        return remove(self, *arguments)
+
+    patch.setattr(Upkeep, "_remove_some", removed)
+
+
+def moves_in_order(actor: Actors) -> None:
+    durability.test_c18_a_move_forces_the_new_file_and_its_folder_before_the_old_name_goes(
+        actor, "complete"
+    )
+
+
+def rewrites_in_order(actor: Actors) -> None:
+    durability.test_c18_a_rewrite_forces_the_new_file_before_it_replaces_the_old(
+        actor, "checkpoint"
+    )
+
+
+def settles_newer_in_order(actor: Actors) -> None:
+    durability.test_c18_settling_an_older_copy_forces_the_newer_one_before_the_older_goes(
+        actor, actor.place
+    )
+
+
+def settles_older_in_order(actor: Actors) -> None:
+    durability.test_c18_settling_forces_the_copy_that_stays_before_the_older_one_goes(
+        actor, actor.place
+    )
+
+
+ORDERS: dict[str, tuple[Callable[[Actors], None], Callable[[Patch], None]]] = {
+    "move": (moves_in_order, forces_after_unlinking),
+    "rewrite": (rewrites_in_order, forces_after_replacing),
+    "settle an older copy": (settles_newer_in_order, settles_unforced),
+    "settle beside an older copy": (settles_older_in_order, settles_unforced),
+    "clean": (
+        durability.test_c18_cleaning_forces_all_five_folders_once_before_the_first_unlink,
+        cleans_unforced,
+    ),
+}
+
+
+@pytest.mark.parametrize("name", ORDERS)
+def test_c18_what_a_power_cut_must_find_is_forced_in_order_only_with_the_rule(
+    tmp_path: Path, name: str, monkeypatch: Patch
+) -> None:
+    is_in_order, without = ORDERS[name]
+    is_in_order(Actors(tmp_path / "with"))
+    with monkeypatch.context() as patch:
+        without(patch)
+
+        with pytest.raises(AssertionError):
+            is_in_order(Actors(tmp_path / "without"))
