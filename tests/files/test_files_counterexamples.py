@@ -509,60 +509,6 @@ def test_c15_c16_a_move_that_ends_at_any_step_leaves_whole_copies_and_one_true_o
 # -- readers -----------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("verb", MOVES)
-def test_c17_a_reader_finds_a_job_whenever_it_moves_and_never_an_older_one(
-    tmp_path: Path, verb: str
-) -> None:
-    step = 0
-    has_moved = True
-    while has_moved:
-        actor = Actors(tmp_path / f"{verb}{step}")
-        _queue, move = mover(actor, verb)
-        reader = actor()
-        before = max(actor.place.copies().values())
-        moved: list[object] = []
-        reader.disk.before("*", "*", lambda move=move, moved=moved: moved.append(move()), skip=step)  # type: ignore[misc]
-
-        found = reader.get_job("j")
-
-        has_moved = bool(moved)
-        assert found is not None, f"not found, moved before step {step}"
-        assert before <= found.metadata.revision
-        again = seen(reader.get_job("j"))
-        assert found.metadata.revision <= again.metadata.revision
-        if has_moved:
-            assert max(actor.place.copies().values()) == again.metadata.revision
-        actor.close()
-        step += 1
-
-    assert step > 5
-
-
-@pytest.mark.parametrize("verb", MOVES)
-def test_c17_a_reader_at_any_step_of_a_move_finds_the_job_and_never_goes_back(
-    tmp_path: Path, verb: str
-) -> None:
-    actor = Actors(tmp_path / "data")
-    queue, move = mover(actor, verb)
-    reader = actor()
-    revisions: list[int] = []
-    statuses: list[int] = []
-
-    def read() -> None:
-        revisions.append(seen(reader.get_job("j")).metadata.revision)
-        statuses.append(len(reader.query_jobs()))
-        assert reader.get_stats().total == 1
-
-    queue.disk.before("*", "*", read, times=1000)
-    move()
-    read()
-    actor.close()
-
-    assert revisions == sorted(revisions)
-    assert revisions[-1] == revisions[0] + 1
-    assert set(statuses) == {1}
-
-
 @pytest.mark.parametrize("moved_before", ["running", "complete", "failed", "cancelled"])
 def test_c17_a_reader_does_not_tell_of_a_copy_that_went_while_it_looked(
     actor: Actors, moved_before: str
@@ -582,27 +528,6 @@ def test_c17_a_reader_does_not_tell_of_a_copy_that_went_while_it_looked(
 
     assert others == [1]
     assert found.metadata.revision == 2
-
-
-@pytest.mark.parametrize("verb", MOVES)
-def test_c17_a_list_made_while_a_job_moves_has_it_once(tmp_path: Path, verb: str) -> None:
-    step = 0
-    has_moved = True
-    while has_moved:
-        actor = Actors(tmp_path / f"{verb}{step}")
-        _queue, move = mover(actor, verb)
-        reader = actor()
-        moved: list[object] = []
-        reader.disk.before("*", "*", lambda move=move, moved=moved: moved.append(move()), skip=step)  # type: ignore[misc]
-
-        listed = reader.query_jobs()
-
-        has_moved = bool(moved)
-        assert [each.metadata.id for each in listed] == ["j"], f"moved before step {step}"
-        actor.close()
-        step += 1
-
-    assert step > 5
 
 
 def test_an_id_that_was_never_used_is_absent_at_once_and_in_the_end(actor: Actors) -> None:
