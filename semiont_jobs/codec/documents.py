@@ -145,6 +145,8 @@ class Codec:
         Whoever indexes a hundred thousand waiting jobs reads each of them for this. Where it
         answers, `decode` answers too.
         """
+        if len(data) > MAX_JOB_BYTES:
+            return None
         try:
             document = jsontext.read(data)
             if document["status"] != "pending" or type(document["params"]) is not dict:
