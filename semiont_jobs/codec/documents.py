@@ -27,7 +27,13 @@ from semiont_jobs.codec.strict import (
     structure_telling,
     structure_text,
 )
-from semiont_jobs.errors import InvalidJob, JobDecodeError, JobEncodeError, JobTooLarge
+from semiont_jobs.errors import (
+    InvalidJob,
+    JobDecodeError,
+    JobEncodeError,
+    JobTooLarge,
+    abridged,
+)
 from semiont_jobs.fields import reading
 from semiont_jobs.job_types import JobType, JobTypes
 from semiont_jobs.model import (
@@ -279,7 +285,7 @@ class Codec:
         told = document.get("status")
         status = _STATUS_OF.get(told) if type(told) is str else None
         if status is None:
-            raise JobDecodeError(f"unknown status {told!r}", path="status")
+            raise JobDecodeError(f"unknown status {abridged(told)}", path="status")
         metadata = self._structure_metadata(document.get("metadata"))
         raw_params = document.get("params")
         if not isinstance(raw_params, dict):
