@@ -112,16 +112,22 @@ class Reader:
         while the list is made is looked up where it went."""
         asked = frozenset(statuses)
         wanted: tuple[JobStatus, ...] = tuple(each for each in STATUSES if each in asked)
+        elsewhere: list[str] = []
         for job_id, status in self._places(wanted).items():
-            job = self._job_at(status, job_id)
+            copy = None if status is None else self._copies.read(status, job_id)
+            if isinstance(copy, Copy):
+                yield copy.job
+                continue
+            if isinstance(copy, Bad) and status is not None:
+                # Its grace time begins now: that of many is waited for once, not one by one.
+                self._copies.is_settled_bad(self._layout.path(status, job_id), copy)
+            elsewhere.append(job_id)
+        for job_id in elsewhere:
+            job = self._found(job_id)
             if job is not None and job.status in wanted:
                 yield job
 
-    def _job_at(self, status: JobStatus | None, job_id: str) -> AnyJob | None:
-        if status is not None:
-            copy = self._copies.read(status, job_id)
-            if isinstance(copy, Copy):
-                return copy.job
+    def _found(self, job_id: str) -> AnyJob | None:
         try:
             return self.get(job_id)
         except JobDecodeError:
@@ -133,7 +139,7 @@ class Reader:
         for job_id, status in self._places(STATUSES).items():
             if status is not None:
                 counts[status] += 1
-            elif (job := self._job_at(None, job_id)) is not None:
+            elif (job := self._found(job_id)) is not None:
                 counts[job.status] += 1
         return counts
 
