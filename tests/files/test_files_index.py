@@ -318,7 +318,8 @@ def test_a_job_that_could_not_be_opened_when_it_was_claimed_is_not_forgotten(
     settle(place)
     worker = actor()
     seen(worker.poll_next_pending_job())
-    worker.disk.refuse(errno.EACCES, "open", "pending/j.json")
+    for verb in ("open", "open_to_read"):
+        worker.disk.refuse(errno.EACCES, verb, "pending/j.json")
 
     worker.claim_next_job()
 

@@ -169,7 +169,7 @@ class Copies:
         :raises OSError: it cannot be opened.
         """
         try:
-            descriptor = HELD.open(self.disk.open, path)
+            descriptor = self._opened(path)
         except FileNotFoundError:
             return None
         kept = False
@@ -183,6 +183,16 @@ class Copies:
         finally:
             if not kept:
                 self.close(descriptor)
+
+    def _opened(self, path: str) -> Descriptor:
+        try:
+            return HELD.open(self.disk.open, path)
+        except PermissionError as error:
+            if error.errno != errno.EACCES:
+                raise
+            # Another user's job, in a folder that admits us: nothing is ever written to a file
+            # that stands, and its lock can be had by whoever may read it.
+            return HELD.open(self.disk.open_to_read, path)
 
     def hold_at(self, status: JobStatus, job_id: str) -> Descriptor | Busy | Bad | None:
         """`hold` what stands under a job's name; `Bad` if it is of a kind that has no lock."""
