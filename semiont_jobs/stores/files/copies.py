@@ -26,6 +26,10 @@ GRACE: Final = 1.0
 programs truncate a file before they write it; this is twenty times the longest such gap
 measured with 2 MB jobs."""
 
+MOST_SUSPECTS: Final = 10_000
+"""Bad entries remembered. A process that only reads beside programs that rewrite files in place
+meets half a file now and then, and must not remember each for ever."""
+
 Busy: TypeAlias = Literal["busy"]
 BUSY: Final = "busy"
 
@@ -52,6 +56,9 @@ class Bad:
 
     reason: str
     found: os.stat_result | None
+
+
+ODD_NAME: Final = Bad("its name is not that of a job, ID.json", None)
 
 
 @define
@@ -150,9 +157,15 @@ class Copies:
         seen = time.monotonic()  # a stepped wall clock must not age a file
         suspect = self._suspects.get(path)
         if suspect is None or suspect.signature != signature:
+            if len(self._suspects) >= MOST_SUSPECTS:
+                self._suspects.clear()
             self._suspects[path] = _Suspect(signature, seen)
             return False
         return seen - suspect.since >= self.grace
+
+    def suspects(self) -> list[str]:
+        """The paths at which something bad was seen, and not set aside yet."""
+        return list(self._suspects)
 
     def forget_suspect(self, path: str) -> None:
         """It was set aside, or it reads well now."""

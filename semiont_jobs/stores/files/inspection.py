@@ -16,7 +16,7 @@ from attrs import frozen
 
 from semiont_jobs.fields import now
 from semiont_jobs.model import STATUSES, AnyJob, JobStatus
-from semiont_jobs.stores.files.copies import Bad, Copies
+from semiont_jobs.stores.files.copies import ODD_NAME, Bad, Copies
 from semiont_jobs.stores.files.descriptors import Descriptor
 from semiont_jobs.stores.files.layout import Layout, file_system_of, id_of
 from semiont_jobs.stores.files.sweep import TMP_GRACE
@@ -61,11 +61,7 @@ def inspect(layout: Layout, copies: Copies) -> Inspection:
     for status in STATUSES:
         for name in sorted(copies.disk.names(layout.folders[status])):
             job_id = id_of(name)
-            copy = (
-                Bad("its name is not that of a job, ID.json", None)
-                if job_id is None
-                else copies.read(status, job_id)
-            )
+            copy = ODD_NAME if job_id is None else copies.read(status, job_id)
             if isinstance(copy, Bad):
                 bad.append((f"{status}/{name}", copy.reason))
             elif copy is not None and job_id is not None:

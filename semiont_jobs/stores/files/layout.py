@@ -75,6 +75,11 @@ class Layout:
         """Where a job of that status stands."""
         return f"{self.folders[status]}/{id_}{SUFFIX}"
 
+    def place(self, path: str) -> tuple[JobStatus, str]:
+        """The status of the folder that a path is in, and the name it has there."""
+        folder, name = os.path.split(path)
+        return next(each for each in STATUSES if self.folders[each] == folder), name
+
 
 def id_of(name: str) -> str | None:
     """The job id that a file name stands for, or None: it is no job's name."""
@@ -113,7 +118,7 @@ def prepare(layout: Layout, disk: Disk, *, fsync: bool, dir_mode: int, file_mode
     ):
         with suppress(FileExistsError):
             disk.make_folder(folder, dir_mode)
-        _check_folder(disk.stat(folder), folder)
+        _check(disk.stat(folder), folder)
     _check_format(layout, disk, fsync=fsync, file_mode=file_mode)
     if fsync:
         _secure_folders(layout, disk)
@@ -136,7 +141,19 @@ def _secure_folders(layout: Layout, disk: Disk) -> None:
             continue  # we may pass it but not open it: then it was there before us
 
 
-def _check_folder(found: os.stat_result, folder: str) -> None:
+def check_folder(layout: Layout, disk: Disk, folder: str) -> None:
+    """Refuse to go over the names in a folder that is not any more what `prepare` saw.
+
+    A folder swapped for a symlink would lead whoever sweeps, cleans or sets aside to files
+    that are no business of ours. It cannot be swapped but by who may write to the root.
+
+    :raises UnsafeStore: it, or the root, is a symlink or open to everyone's writing.
+    """
+    for path in (layout.root, folder):
+        _check(disk.stat(path), path)
+
+
+def _check(found: os.stat_result, folder: str) -> None:
     if stat.S_ISLNK(found.st_mode):
         reason = "a symlink may be turned elsewhere between two calls: make it a folder"
     elif not stat.S_ISDIR(found.st_mode):

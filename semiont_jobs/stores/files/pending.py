@@ -18,9 +18,9 @@ from typing import Any, Final
 from semiont_jobs.codec import Turn
 from semiont_jobs.model import JobMetadata, JobStatus, PendingJob
 from semiont_jobs.store import Wanted
-from semiont_jobs.stores.files.copies import Bad, Copies
+from semiont_jobs.stores.files.copies import ODD_NAME, Bad, Copies
 from semiont_jobs.stores.files.index import Entry, PendingIndex
-from semiont_jobs.stores.files.layout import SUFFIX, id_of
+from semiont_jobs.stores.files.layout import SUFFIX, check_folder, id_of
 
 BUSY_SHARE: Final = 100
 """With something to offer, the next listing comes not before 100 times the last one's length:
@@ -156,6 +156,7 @@ class Pending:
         # The mtime before the names: a change in between makes the next listing due.
         mtime = self._disk.stat(self._folder).st_mtime_ns
         self._is_unsettled = abs(time.time_ns() - mtime) < MTIME_GRAIN * 1e9
+        check_folder(self._copies.layout, self._disk, self._folder)
         names = self._disk.names(self._folder)
         end = -len(SUFFIX)
         fresh = self.index.unknown({name[:end] for name in names if name.endswith(SUFFIX)})
@@ -169,7 +170,7 @@ class Pending:
             for key in fresh:
                 self._read(key, now)
             for name in odd:
-                self._note_bad(name, Bad(_ODD_NAME, self._stat(name)))
+                self._note_bad(name, ODD_NAME)
         except BaseException:
             self._listed_mtime = -1  # what could not be read must be found again
             raise
@@ -197,7 +198,7 @@ class Pending:
         job_id = id_of(f"{key}{SUFFIX}")
         if job_id is None:
             name = f"{key}{SUFFIX}"
-            self._note_bad(name, Bad(_ODD_NAME, self._stat(name)))
+            self._note_bad(name, ODD_NAME)
             return
         seen = self._copies.glimpse(job_id)
         if isinstance(seen, Bad):
@@ -214,15 +215,6 @@ class Pending:
         else:
             self.index.put(turn)
 
-    def _stat(self, name: str) -> os.stat_result | None:
-        try:
-            return self._disk.stat(f"{self._folder}/{name}")
-        except FileNotFoundError:
-            return None
-
     def _note_bad(self, name: str, bad: Bad) -> None:
         if not self._set_aside_bad("pending", name, bad):
             self._has_bad = True
-
-
-_ODD_NAME: Final = "its name is not that of a job, ID.json"

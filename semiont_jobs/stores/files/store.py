@@ -195,8 +195,12 @@ class FileStore:
     def orphans(self, now: datetime, foreign_stale_after: timedelta) -> Iterator[Hold]:
         """See `JobStore.orphans`."""
         with told():
-            self._sweeper.sweep_if_due()
+            swept = self._sweeper.sweep_if_due()
             yield from self._upkeep.orphans(now, foreign_stale_after)
+            # After the rescue: what is no job must not keep jobs waiting.
+            if swept:
+                self._upkeep.note_odd_names()
+            self._upkeep.set_aside_suspects()
 
     def remove(self, statuses: Iterable[JobStatus], before: datetime) -> list[AnyJob]:
         """See `JobStore.remove`."""

@@ -10,13 +10,14 @@ import os
 import time
 from collections.abc import Callable
 from contextlib import suppress
+from stat import S_ISDIR
 from typing import Final
 
 from semiont_jobs.errors import InvalidJobId, JobDecodeError
 from semiont_jobs.ids import job_id
 from semiont_jobs.model import FINISHED, AnyJob, JobStatus
 from semiont_jobs.stores.files.door import Disk, is_regular
-from semiont_jobs.stores.files.layout import Layout
+from semiont_jobs.stores.files.layout import Layout, check_folder
 from semiont_jobs.stores.files.markers import name_of_life
 
 SWEEP_INTERVAL: Final = 60.0
@@ -38,10 +39,12 @@ class Sweeper:
         self._get = get
         self._swept_at = float("-inf")
 
-    def sweep_if_due(self) -> None:
-        """Sweep, unless it was done lately."""
-        if time.monotonic() - self._swept_at >= SWEEP_INTERVAL:
+    def sweep_if_due(self) -> bool:
+        """Sweep, unless it was done lately; whether it was done now."""
+        is_due = time.monotonic() - self._swept_at >= SWEEP_INTERVAL
+        if is_due:
             self.sweep()
+        return is_due
 
     def sweep(self) -> None:
         """Remove what is left over."""
@@ -49,8 +52,12 @@ class Sweeper:
         self._sweep_temporary()
         self._sweep_markers()
 
+    def _names(self, folder: str) -> list[str]:
+        check_folder(self._layout, self._disk, folder)
+        return self._disk.names(folder)
+
     def _sweep_temporary(self) -> None:
-        for name in self._disk.names(self._layout.tmp):
+        for name in self._names(self._layout.tmp):
             path = os.path.join(self._layout.tmp, name)
             with suppress(FileNotFoundError):
                 found = self._disk.stat(path)
@@ -69,11 +76,13 @@ class Sweeper:
             self._disk.close(fd)
 
     def _sweep_markers(self) -> None:
-        for name in self._disk.names(self._layout.cancel):
+        for name in self._names(self._layout.cancel):
             path = os.path.join(self._layout.cancel, name)
             with suppress(FileNotFoundError):
-                age = time.time() - self._disk.stat(path).st_mtime
-                if age >= MARKER_GRACE and self._is_void(name):
+                found = self._disk.stat(path)
+                age = time.time() - found.st_mtime
+                # A folder is nobody's request, and no unlink takes it away.
+                if age >= MARKER_GRACE and not S_ISDIR(found.st_mode) and self._is_void(name):
                     self._disk.unlink(path)
 
     def _is_void(self, name: str) -> bool:

@@ -11,10 +11,10 @@ from itertools import islice
 from typing import Final
 
 from semiont_jobs.errors import ClaimLost, JobDecodeError, JobHeld
-from semiont_jobs.model import AnyJob, JobStatus, PendingJob, RunningJob
-from semiont_jobs.stores.files.copies import BUSY, Bad, Copies, Copy
+from semiont_jobs.model import FINISHED, AnyJob, JobStatus, PendingJob, RunningJob
+from semiont_jobs.stores.files.copies import BUSY, ODD_NAME, Bad, Copies, Copy
 from semiont_jobs.stores.files.hold import FileHold
-from semiont_jobs.stores.files.layout import SUFFIX, id_of
+from semiont_jobs.stores.files.layout import SUFFIX, check_folder, id_of
 from semiont_jobs.stores.files.moves import Moves
 from semiont_jobs.stores.files.quarantine import Quarantine
 from semiont_jobs.stores.files.taking import Taking
@@ -35,17 +35,43 @@ class Upkeep:
         self._taking = taking
         self._quarantine = quarantine
 
+    # -- what is no job ------------------------------------------------------------------
+
+    def note_odd_names(self) -> None:
+        """Look for names that are no job's among the finished jobs, where no worker comes upon
+        them: the TypeScript package stops at the first."""
+        for status in FINISHED:
+            for name in self._names(status):
+                if id_of(name) is None:
+                    self._quarantine.put_if_bad(status, name, ODD_NAME)
+
+    def set_aside_suspects(self) -> None:
+        """Put into quarantine what readers, who change nothing, came upon."""
+        for path in self._copies.suspects():
+            status, name = self._layout.place(path)
+            job_id = id_of(name)
+            copy = ODD_NAME if job_id is None else self._copies.read(status, job_id)
+            if isinstance(copy, Bad):
+                self._quarantine.put_if_bad(status, name, copy)
+            else:
+                self._copies.forget_suspect(path)
+
+    def _names(self, status: JobStatus) -> list[str]:
+        folder = self._layout.folders[status]
+        check_folder(self._layout, self._disk, folder)
+        return self._disk.names(folder)
+
     # -- upkeep --------------------------------------------------------------------------
 
     def orphans(self, now: datetime, foreign_stale_after: timedelta) -> Iterator[FileHold]:
         """See `JobStore.orphans`. A lock that can be taken on a running file is the proof."""
         refused: OSError | None = None
-        for name in self._disk.names(self._layout.folders["running"]):
+        for name in self._names("running"):
             job_id = id_of(name)
             hold = None
             try:
                 if job_id is None:
-                    self._quarantine.put_if_bad("running", name, Bad("its name is no job's", None))
+                    self._quarantine.put_if_bad("running", name, ODD_NAME)
                 elif job_id not in self._taking.holds:
                     hold = self._orphan(job_id, now, foreign_stale_after)
             except OSError as error:
@@ -83,7 +109,7 @@ class Upkeep:
         """See `JobStore.remove`."""
         removed: list[AnyJob] = []
         for status in statuses:
-            names = iter(self._disk.names(self._layout.folders[status]))
+            names = iter(self._names(status))
             while some := list(islice(names, REMOVED_AT_ONCE)):
                 removed += self._remove_some(status, some, before)
         return removed
@@ -114,7 +140,7 @@ class Upkeep:
         """Hold a finished job if it ended before that instant; look before locking it."""
         job_id = id_of(name)
         if job_id is None:
-            self._quarantine.put_if_bad(status, name, Bad("its name is no job's", None))
+            self._quarantine.put_if_bad(status, name, ODD_NAME)
             return None
         copy = self._copies.read(status, job_id)
         if isinstance(copy, Bad):
