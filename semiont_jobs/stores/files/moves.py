@@ -20,7 +20,7 @@ from typing import Final, Literal, TypeAlias
 
 from semiont_jobs.errors import ClaimLost, JobExists, StoreError
 from semiont_jobs.model import FINISHED, STATUSES, AnyJob, JobStatus
-from semiont_jobs.stores.files.copies import BUSY, Bad, Copies, Copy, tie_loser
+from semiont_jobs.stores.files.copies import BUSY, OF_THE_FILE, Bad, Copies, Copy, tie_loser
 from semiont_jobs.stores.files.descriptors import HELD, Descriptor
 from semiont_jobs.stores.files.door import Disk, is_same
 from semiont_jobs.stores.files.layout import SUFFIX, Layout
@@ -327,8 +327,7 @@ class Moves:
         try:
             other = self.copies.hold(path)
         except OSError:
-            self._set_aside(path, bad.reason)  # a folder, a socket: nothing to lock
-            return "stays"
+            return self._clear_odd(path, bad)
         if other is None:
             return "stays"
         if other == BUSY:
@@ -341,6 +340,16 @@ class Moves:
             self.copies.forget_suspect(path)
         finally:
             self.copies.close(other)
+        return "stays"
+
+    def _clear_odd(self, path: str, bad: Bad) -> Settled:
+        """Set aside a folder or a socket, in which there is nothing to lock."""
+        try:
+            self._set_aside(path, bad.reason)
+        except OSError as error:
+            if error.errno not in OF_THE_FILE:
+                raise
+            return "busy"  # it is another user's: this job waits, those behind it do not
         return "stays"
 
     def _clear_lower(

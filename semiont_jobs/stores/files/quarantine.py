@@ -12,15 +12,17 @@ from typing import Final
 
 from semiont_jobs import fields
 from semiont_jobs.errors import abridged
-from semiont_jobs.events import Event, Hook
+from semiont_jobs.events import Event, Hook, logger
 from semiont_jobs.model import JobStatus
 from semiont_jobs.stores.files.copies import BUSY, Bad, Copies, Copy
 from semiont_jobs.stores.files.descriptors import Descriptor
 from semiont_jobs.stores.files.door import is_regular
-from semiont_jobs.stores.files.layout import id_of
+from semiont_jobs.stores.files.layout import check_folder, id_of
 
 _LONGEST_NAME: Final = 150
 """Characters kept of a bad entry's name: with what is added, any file system takes it."""
+_MOST_REFUSED: Final = 1000
+"""Entries remembered that could not be moved, so that each is logged once."""
 _UNPLAIN: Final = re.compile(r"[^A-Za-z0-9._-]")
 
 
@@ -33,6 +35,7 @@ class Quarantine:
         self._layout = copies.layout
         self._notify = notify
         self._file_mode = file_mode
+        self._refused: set[tuple[JobStatus, str]] = set()
 
     def put(self, path: str, reason: str) -> None:
         """Move what stands under `path`, whatever it is, beside a ``.why`` file that tells
@@ -40,6 +43,7 @@ class Quarantine:
 
         A rename to a name that nothing has: neither followed, if it is a symlink, nor opened.
         """
+        check_folder(self._layout, self._disk, self._layout.quarantine)
         folder, name = os.path.split(path)
         plain = _UNPLAIN.sub("_", name)[:_LONGEST_NAME]
         target = os.path.join(self._layout.quarantine, f"{os.urandom(6).hex()}-{plain}")
@@ -79,7 +83,25 @@ class Quarantine:
                     return True  # written whole meanwhile
             self.put(path, bad.reason)
             self._copies.forget_suspect(path)
+        except OSError as error:
+            # As of a folder that is another user's. It stays: one entry must not keep whoever
+            # comes upon it from the jobs beside it.
+            self._tell_refusal(status, name, bad, error)
         finally:
             if isinstance(held, Descriptor):
                 self._copies.close(held)
         return True
+
+    def _tell_refusal(self, status: JobStatus, name: str, bad: Bad, error: OSError) -> None:
+        entry = (status, name)
+        if entry in self._refused:
+            return
+        if len(self._refused) < _MOST_REFUSED:
+            self._refused.add(entry)
+        logger.error(
+            "%s/%s is no job (%s) and cannot be set aside: %s",
+            status,
+            abridged(name),
+            abridged(bad.reason),
+            error.strerror,
+        )
