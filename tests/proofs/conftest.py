@@ -1,0 +1,23 @@
+"""What these tests share with those of the file store: queues on one directory, doors watched."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from files.places import Actors, Place
+
+
+@pytest.fixture
+def actor(tmp_path: Path) -> Iterator[Actors]:
+    """Makes queues on this test's directory, each with a watched disk of its own."""
+    actors = Actors(tmp_path / "data")
+    yield actors
+    actors.close()
+
+
+@pytest.fixture
+def place(actor: Actors) -> Place:
+    """This test's directory."""
+    return actor.place
