@@ -1,0 +1,458 @@
+"""One directory, two languages: Python workers beside the TypeScript package's producers,
+readers and workers, which take no locks and write and move files step by step."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+import threading
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from files.children import Children, finished
+from files.places import Actors, Place, Unattended, claimed, job, seen
+from proofs import typescript
+from proofs.hostile import FOLDERS
+from proofs.typescript import TypeScript, new_job
+
+from semiont_jobs import ClaimLost, JobQueue, JobWorker, RunningJob
+from semiont_jobs.testing.suite import eventually
+
+PATIENCE = 60.0
+FACTOR = max(1, int(float(os.environ.get("SEMIONT_JOBS_SOAK", "1"))))
+NODE = shutil.which("node")
+
+
+class Counting(JobWorker):
+    """Counts how often it ran each job."""
+
+    def __init__(self, queue: JobQueue, ran: Counter[str]) -> None:
+        super().__init__(queue, poll_interval=0.02)
+        self.ran = ran
+
+    def execute_job(self, job: RunningJob[Any, Any]) -> object:
+        self.ran[job.metadata.id] += 1
+        return {"by": "Python"}
+
+
+@contextmanager
+def reader(package: TypeScript) -> Iterator[None]:
+    """A dashboard of the other side, that reads everything again and again."""
+    stop = threading.Event()
+    errors: list[BaseException] = []
+
+    def look() -> None:
+        try:
+            while not stop.is_set():
+                package.look_around()
+        except BaseException as error:
+            errors.append(error)
+
+    thread = threading.Thread(target=look)
+    thread.start()
+    try:
+        yield
+    finally:
+        stop.set()
+        thread.join()
+    assert errors == []
+
+
+def start(*command: object) -> subprocess.Popen[str]:
+    """A process of the other side."""
+    return subprocess.Popen(
+        [str(part) for part in command],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+
+
+def produced(data: Path, prefix: str, count: int) -> subprocess.Popen[str]:
+    """A process of the double that creates jobs."""
+    return start(sys.executable, typescript.__file__, data, "produce", prefix, count)
+
+
+def ended(place: Place) -> int:
+    """How many jobs are complete."""
+    return len(place.names("complete"))
+
+
+# -- Python workers beside producers and readers -----------------------------------------
+
+
+def test_every_job_of_the_other_side_is_done_exactly_once_and_no_reader_meets_half_a_job(
+    tmp_path: Path,
+) -> None:
+    count = 60 * FACTOR
+    data, place, ran = tmp_path / "data", Place(tmp_path / "data"), Counter[str]()
+    with JobQueue(data, fsync=False) as queue, Children(tmp_path) as children:
+        package, producer = TypeScript(data), TypeScript(data)
+        workers = [Counting(queue, ran) for _ in range(2)]
+        for worker in workers:
+            worker.start()
+        helper = children.start(
+            """
+            class Work(JobWorker):
+                def execute_job(self, job):
+                    witness(job.metadata.id)
+
+            with Work(queue, poll_interval=0.02):
+                witness("started")
+                wait_for("stop")
+            """
+        )
+        children.witnessed("started")
+        other = produced(data, "process", count)
+        for number in range(count):
+            producer.create_job(new_job(f"thread-{number}", text="é" * 200))
+            queue.enqueue({"n": number}, type="task", id=f"python-{number}")
+        finished(other)
+        eventually(lambda: ended(place) == 3 * count, PATIENCE)
+        children.say("stop")
+        finished(helper)
+        for worker in workers:
+            assert worker.stop()
+        ran += children.counted()
+
+    del ran["started"]
+    assert set(ran.values()) == {1}
+    assert len(ran) == 3 * count
+    assert place.names(".quarantine") == []
+    assert {folder: names for folder, names in place.everything().items() if names} == {
+        "complete": sorted(f"{each}.json" for each in ran)
+    }
+    package.look_around()
+    assert package.torn == 0
+
+
+def test_no_reader_of_the_other_side_meets_half_a_job_or_a_name_that_is_none(
+    tmp_path: Path,
+) -> None:
+    data = tmp_path / "data"
+    package = TypeScript(data)
+    with JobQueue(data, fsync=False) as queue, reader(package):
+        for number in range(150 * FACTOR):
+            queue.enqueue({"text": "é" * 5000}, type="task", id=f"j{number}", max_retries=0)
+            claim = claimed(queue)
+            claim.report({"percentage": 50})
+            claim.checkpoint([f"unit-{number}"])
+            if number % 3 == 0:
+                claim.fail("broke")
+                queue.retry_job(f"j{number}")
+                claimed(queue).complete()
+            else:
+                claim.complete({"n": number})
+            if number % 5 == 0:
+                queue.cleanup_completed_jobs(timedelta(0))
+
+    assert package.torn == 0
+
+
+# -- a TypeScript worker beside Python producers -----------------------------------------
+
+
+def test_a_worker_of_the_other_side_does_every_job_once_and_housekeeping_leaves_it_alone(
+    tmp_path: Path,
+) -> None:
+    count = 80 * FACTOR
+    data, place = tmp_path / "data", Place(tmp_path / "data")
+    with JobQueue(data, fsync=False) as queue:
+        queue.start_keeper()
+        worker = start(sys.executable, typescript.__file__, data, "work")
+        for number in range(count):
+            queue.enqueue({"n": number}, type="task", id=f"j{number}")
+            assert queue.rescue_orphans() == 0
+        eventually(lambda: ended(place) == count, PATIENCE)
+        (data / "stop").touch()
+        finished(worker)
+
+        done = [seen(queue.get_job(f"j{number}")) for number in range(count)]
+
+    assert {each.status for each in done} == {"complete"}
+    assert {str(each.result) for each in done if each.status == "complete"} == {
+        "{'by': 'TypeScript'}"
+    }
+    assert place.names(".quarantine") == []
+
+
+def test_a_job_that_the_other_side_runs_is_left_alone_until_it_is_stale_and_then_done(
+    actor: Actors, place: Place
+) -> None:
+    queue = actor(foreign_stale_after=timedelta(minutes=30))
+    package = TypeScript(actor.path)
+    package.create_job(new_job("j"))
+    package.start(seen(package.poll_next_pending_job()))
+    for _ in range(3):
+        assert queue.rescue_orphans() == 0
+        assert queue.claim_next_job() is None
+    path = package.path("running", "j")
+    half_an_hour_ago = path.stat().st_mtime - 1801
+    os.utime(path, (half_an_hour_ago, half_an_hour_ago))
+
+    assert queue.rescue_orphans() == 1
+
+    assert claimed(queue).complete().metadata.crash_count == 1
+    assert place.everything() == {"complete": ["j.json"]}
+
+
+def test_progress_that_the_other_side_writes_keeps_its_job_from_being_stale(
+    actor: Actors, place: Place
+) -> None:
+    queue = actor(foreign_stale_after=timedelta(minutes=30))
+    package = TypeScript(actor.path)
+    package.create_job(new_job("j"))
+    running = package.start(seen(package.poll_next_pending_job()))
+    os.utime(package.path("running", "j"), (1_700_000_000, 1_700_000_000))
+
+    package.update_job(running | {"progress": {"percentage": 5}})
+
+    assert queue.rescue_orphans() == 0
+    assert place.copies() == {"running": 0}
+
+
+# -- hands on jobs that we run, or ran ---------------------------------------------------
+
+
+@pytest.mark.parametrize("verb", ["complete", "fail", "release", "checkpoint", "report"])
+def test_a_job_that_the_other_side_cancels_under_our_hands_is_refused_and_stands_once(
+    actor: Actors, place: Place, verb: str
+) -> None:
+    queue = actor()
+    package = TypeScript(actor.path)
+    package.create_job(new_job("j"))
+    claim = claimed(queue)
+    assert package.cancel_job("j") is True
+    verbs: dict[str, Callable[[], object]] = {
+        "complete": claim.complete,
+        "fail": lambda: claim.fail("broke"),
+        "release": claim.release,
+        "checkpoint": lambda: claim.checkpoint(["a"]),
+        "report": lambda: claim.report({"percentage": 1}),
+    }
+
+    with pytest.raises(ClaimLost):
+        verbs[verb]()
+
+    assert list(place.copies()) == ["cancelled"]
+    assert seen(queue.get_job("j")).status == "cancelled"
+    assert queue.claim_next_job() is None
+    assert place.names(".tmp") == []
+
+
+def test_work_is_told_that_the_other_side_cancelled_its_job_and_its_worker_goes_on(
+    tmp_path: Path,
+) -> None:
+    data = tmp_path / "data"
+    began, told = threading.Event(), threading.Event()
+
+    class Slow(JobWorker):
+        def execute_job(self, job: RunningJob[Any, Any]) -> object:
+            if job.metadata.id == "slow":
+                began.set()
+                if self.cancelled.wait(PATIENCE):
+                    told.set()
+            return {}
+
+    with JobQueue(data, fsync=False) as queue, Slow(queue, poll_interval=0.02):
+        package = TypeScript(data)
+        package.create_job(new_job("slow"))
+        assert began.wait(PATIENCE)
+        package.cancel_job("slow")
+        assert told.wait(PATIENCE)
+        package.create_job(new_job("next"))
+
+        assert queue.wait_for("next", PATIENCE).status == "complete"
+        assert seen(queue.get_job("slow")).status == "cancelled"
+
+
+@pytest.mark.parametrize("again", ["retry", "by hand"])
+def test_a_job_that_failed_here_is_retried_there_and_done_here(
+    actor: Actors, place: Place, again: str
+) -> None:
+    queue = actor()
+    package = TypeScript(actor.path)
+    queue.create_job(job(max_retries=0))
+    claimed(queue).fail("broke")
+
+    package.retry("j") if again == "retry" else package.update_job(
+        seen(package.get_job("j")) | {"status": "pending"}, "failed"
+    )
+
+    assert eventually(queue.claim_next_job).complete().status == "complete"
+    assert place.everything() == {"complete": ["j.json"]}
+    attempts = place.document("complete")["metadata"]["attempts"]
+    assert ["failed", "completed"] == [each["outcome"] for each in attempts]
+
+
+def test_what_the_other_side_cleans_away_is_gone_here_too(actor: Actors, place: Place) -> None:
+    queue = actor()
+    package = TypeScript(actor.path)
+    for name in ("a", "b"):
+        queue.create_job(job(name))
+        claimed(queue).complete()
+
+    assert package.cleanup("9999") == 2
+
+    assert queue.get_job("a") is None
+    assert queue.query_jobs() == []
+    assert queue.create_job(job("a")).metadata.id == "a"
+
+
+# -- writers caught between two of their steps -------------------------------------------
+
+
+def polled(queue: Unattended, times: int = 3) -> Callable[[str], None]:
+    """Between two steps of a slow writer we claim, rescue and list, for longer than a poll."""
+
+    def between(_next: str) -> None:
+        pause = threading.Event()
+        for _ in range(times):
+            assert queue.claim_next_job() is None
+            assert queue.rescue_orphans() == 0
+            pause.wait(0.06)
+
+    return between
+
+
+@pytest.mark.parametrize("verb", ["create", "rewrite", "start"])
+def test_a_file_empty_or_half_for_longer_than_a_poll_is_read_when_it_is_whole(
+    actor: Actors, place: Place, verb: str
+) -> None:
+    queue = actor()
+    package = TypeScript(actor.path)
+    slow = TypeScript(actor.path, polled(queue))
+    if verb != "create":
+        package.create_job(new_job("j", queue="x"))
+
+    if verb == "create":
+        slow.create_job(new_job("j"))
+    elif verb == "rewrite":
+        slow.update_job(new_job("j", changed=True))
+    else:
+        slow.start(seen(package.poll_next_pending_job()))
+
+    assert place.names(".quarantine") == []
+    assert seen(queue.get_job("j")).status == ("running" if verb == "start" else "pending")
+    if verb != "start":
+        assert eventually(queue.claim_next_job).complete().status == "complete"
+
+
+def test_a_job_taken_out_of_one_folder_and_not_yet_put_into_the_next_is_found_by_a_reader(
+    actor: Actors, place: Place
+) -> None:
+    queue = actor()
+    package = TypeScript(actor.path)
+    package.create_job(new_job("j"))
+    assert seen(queue.poll_next_pending_job()).metadata.id == "j"
+    pause = threading.Event()
+    slow = TypeScript(actor.path, lambda step: step == "publish" and pause.wait(0.004))
+    waiting = seen(package.poll_next_pending_job())
+    mover = threading.Thread(target=slow.start, args=(waiting,))
+
+    mover.start()
+    found = [queue.get_job("j") for _ in range(20)]
+    mover.join()
+
+    assert None not in found
+    assert seen(found[-1]).status in ("pending", "running")
+    assert queue.claim_next_job() is None
+    assert place.copies() == {"running": 0}
+
+
+@pytest.mark.parametrize("move", ["start", "complete", "cancel"])
+def test_no_worker_recreates_a_job_that_stands_nowhere_for_a_moment(
+    actor: Actors, place: Place, move: str
+) -> None:
+    queue, other = actor(), actor()
+    package = TypeScript(actor.path)
+    package.create_job(new_job("j"))
+    seen(queue.poll_next_pending_job())
+    standing: list[dict[str, int]] = []
+
+    def between(step: str) -> None:
+        if step == "publish":
+            standing.append(place.copies())
+            for each in (queue, other):
+                assert each.claim_next_job() is None
+                each.rescue_orphans()
+            standing.append(place.copies())
+
+    slow = TypeScript(actor.path, between)
+    waiting = seen(package.poll_next_pending_job())
+    if move == "complete":
+        slow.complete(package.start(waiting), {})
+    elif move == "cancel":
+        slow.cancel_job("j")
+    else:
+        slow.start(waiting)
+
+    assert [{}, {}] == standing
+    wanted = {"start": "running", "complete": "complete", "cancel": "cancelled"}[move]
+    assert place.everything() == {wanted: ["j.json"]}
+
+
+# -- the real thing ----------------------------------------------------------------------
+
+SCRIPT = """
+const fs = require('fs').promises, path = require('path');
+const [data, role, count] = process.argv.slice(2);
+const folders = ['pending', 'running', 'complete', 'failed', 'cancelled'];
+const file = (job) => path.join(data, 'jobs', job.status, job.metadata.id + '.json');
+const write = (job) => fs.writeFile(file(job), JSON.stringify(job, null, 2), 'utf-8');
+async function produce() {
+  for (let n = 0; n < Number(count); n++) {
+    await write({status: 'pending', metadata: {id: 'node-' + n, type: 'task', userId: 'u',
+      created: new Date().toISOString(), retryCount: 0, maxRetries: 3},
+      params: {text: 'é'.repeat(20000), big: 1e21, small: 1.5}});
+  }
+}
+async function read() {
+  let looks = 0;
+  while ((await fs.readdir(path.join(data, 'jobs', 'complete'))).length < Number(count)) {
+    for (const folder of folders) {
+      for (const name of await fs.readdir(path.join(data, 'jobs', folder))) {
+        let text;
+        try { text = await fs.readFile(path.join(data, 'jobs', folder, name), 'utf-8'); }
+        catch (error) { if (error.code === 'ENOENT') continue; throw error; }
+        if (folder === 'pending') continue;  // where its own producer may be writing
+        const job = JSON.parse(text);
+        if (job.metadata.id + '.json' !== name || job.status !== folder) throw new Error(name);
+        if (JSON.stringify(job, null, 2) !== text) throw new Error('other bytes: ' + name);
+        looks++;
+      }
+    }
+  }
+  console.log(looks);
+}
+(role === 'produce' ? produce() : read());
+"""
+
+
+@pytest.mark.skipif(NODE is None, reason="there is no node on this machine")
+def test_jobs_that_node_writes_are_done_once_and_node_reads_what_we_write_byte_for_byte(
+    tmp_path: Path,
+) -> None:
+    count = 60 * FACTOR
+    data, place, ran = tmp_path / "data", Place(tmp_path / "data"), Counter[str]()
+    script = tmp_path / "package.cjs"
+    script.write_text(SCRIPT)
+    with JobQueue(data, fsync=False) as queue:
+        looking = start(NODE, script, data, "read", count)
+        with Counting(queue, ran):
+            finished(start(NODE, script, data, "produce", count))
+            eventually(lambda: ended(place) == count, PATIENCE)
+        looks = int(finished(looking))
+
+    assert {f"node-{number}": 1 for number in range(count)} == ran
+    assert looks >= 0
+    assert place.names(".quarantine") == []
+    assert {"complete"} == {folder for folder in FOLDERS if place.names(folder)}
