@@ -92,7 +92,7 @@ def status_text(status: JobStatus) -> Text:
 
 def document(job: AnyJob, codec: Codec) -> Any:
     """The job as it stands in its file."""
-    return json.loads(codec.encode(job))
+    return json.loads(codec.encode(job, is_read=True))
 
 
 def json_line(value: Any) -> str:

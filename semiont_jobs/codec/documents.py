@@ -83,13 +83,14 @@ class Codec:
             self._converter.get_structure_hook(JobMetadata)
         )
 
-    def encode(self, job: AnyJob, *, is_new: bool = False) -> bytes:
+    def encode(self, job: AnyJob, *, is_new: bool = False, is_read: bool = False) -> bytes:
         """The bytes of ``JSON.stringify(job, null, 2)``.
 
         Lone surrogates that were read from a file are kept; what is new is refused with them:
         a new job's every text, else its progress and result.
 
         :param is_new: nothing of the job was read from a file.
+        :param is_read: all of it was.
         :raises JobEncodeError: something in it JSON cannot hold; names the path.
         :raises JobTooLarge: more than 16 MiB.
         :raises InvalidJob: params of a class that is not the one of the job's type.
@@ -100,8 +101,9 @@ class Codec:
         except JobEncodeError:
             if is_new:
                 raise
-            for part in ("progress", "result"):
-                jsontext.check(document.get(part), part, job_id=job.metadata.id)
+            # Of another status these are keys that nobody here knows, which were read.
+            for part in () if is_read else _NEW_PARTS.get(job.status, ()):
+                jsontext.check(document[part], part, job_id=job.metadata.id)
             data = jsontext.write(document, job_id=job.metadata.id, strict=False)
         if len(data) > MAX_JOB_BYTES:
             raise JobTooLarge(
@@ -377,6 +379,11 @@ _OWN_KEYS: Final[Mapping[JobStatus, tuple[str, ...]]] = {
     "failed": ("error",),
     "cancelled": (),
 }
+_NEW_PARTS: Final[Mapping[JobStatus, tuple[str, ...]]] = {
+    "running": ("progress",),
+    "complete": ("result",),
+}
+"""What the work brings, in the status in which it may be new."""
 _KEYS: Final[Mapping[JobStatus, frozenset[str]]] = {
     status: frozenset({"status", "metadata", "params", *_INSTANTS[status], *_OWN_KEYS[status]})
     for status in STATUSES

@@ -51,11 +51,11 @@ def judge(data: bytes) -> Verdict:
         assert len(refused) < 2000
         assert CODEC.turn(data, job_id=named(data)) is None
         return Verdict(None)
-    written = CODEC.encode(job)
+    written = CODEC.encode(job, is_read=True)
     json.loads(written)
     again = CODEC.decode(written)
     assert again == job
-    assert CODEC.encode(again) == written
+    assert CODEC.encode(again, is_read=True) == written
     turn = CODEC.turn(data, job_id=job.metadata.id)
     if turn is not None:
         metadata = job.metadata

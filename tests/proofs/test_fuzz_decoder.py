@@ -102,6 +102,8 @@ def test_any_json_is_a_job_or_is_refused(value: Any) -> None:
 )
 @example("pending", "task", [(("metadata", "runAfter"), None)])
 @example("failed", "task", [(("error",), "\ud800")])
+@example("complete", "task", [(("result",), "\ud800")])
+@example("pending", "task", [(("result",), {"\ud800": 1}), (("progress",), "\udfff")])
 @example("complete", "detection", [(("result",), {"totalFound": 1e16})])
 def test_any_value_in_any_field_is_kept_or_refused(
     status: str, kind: str, changes: list[tuple[tuple[str, ...], Any]]
