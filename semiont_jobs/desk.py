@@ -25,6 +25,7 @@ from semiont_jobs.errors import (
     InvalidJob,
     InvalidValue,
     JobDecodeError,
+    JobEncodeError,
     JobHeld,
     StoreError,
 )
@@ -95,6 +96,7 @@ class QueueDesk:
         self._rescued_at = float("-inf")
         self._is_open = False
         self._claims = {}
+        self._not_rescued: set[str] = set()
         self._pid = os.getpid()
         # Tokens of claims: unlike those of any other queue object, and of each other.
         self._token = os.urandom(8).hex()
@@ -267,6 +269,12 @@ class QueueDesk:
             hold.move(left)
         except (ClaimLost, JobHeld):
             return False  # another rescuer, or a person, was first
+        except (InvalidJob, JobEncodeError) as error:
+            # With one attempt more its text is too large. It must not keep others from rescue.
+            if job.metadata.id not in self._not_rescued:
+                self._not_rescued.add(job.metadata.id)
+                logger.error("cannot be rescued: %s", error)
+            return False
         finally:
             hold.let_go()
         self.emit(name, left)

@@ -267,6 +267,7 @@ class JobWorker(ABC):
         tried again: the work is done and must not run twice."""
         pace = error_pace(self.error_backoff)
         errors = 0
+        is_failing = False
         while claim.is_open:
             try:
                 outcome()
@@ -277,4 +278,9 @@ class JobWorker(ABC):
                 logger.error("outcome not stored yet: %s", error)
                 threading.Event().wait(pace(errors))
             except Exception as error:  # noqa: BLE001 - a result that is not JSON, say
+                if is_failing:  # too large for one attempt more: kept as while the disk is full
+                    errors += 1
+                    logger.error("outcome not stored yet: %s", error)
+                    threading.Event().wait(pace(errors))
+                is_failing = True
                 outcome = partial(claim.fail, error)

@@ -9,6 +9,7 @@ from datetime import datetime
 from typing import Any
 
 from semiont_jobs import lifecycle
+from semiont_jobs.errors import InvalidJob, JobEncodeError
 from semiont_jobs.events import Event, Hook
 from semiont_jobs.model import ClaimStamp, PendingJob
 from semiont_jobs.store import Wanted
@@ -116,6 +117,13 @@ class Claiming:
             # Asked of a worker that died before it could obey (C12).
             cancelled = lifecycle.cancel(job, now)
             hold.move(cancelled)
+        except (InvalidJob, JobEncodeError) as error:
+            # It reads well, but with what a claim adds it is too large to be written: no
+            # claimer could ever take it, and it must not stand in the way of those behind it.
+            self._moves.set_aside(self._copies.layout.path("pending", job_id), str(error))
+            hold.let_go()
+            self._pending.index.forget(job_id)
+            return None
         except BaseException:
             hold.let_go()
             raise

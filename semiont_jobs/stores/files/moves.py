@@ -45,7 +45,7 @@ class Moves:
         self.layout: Layout = copies.layout
         self.fsync = fsync
         self._file_mode = file_mode
-        self._set_aside = set_aside
+        self.set_aside = set_aside
         self.reset_after_fork()
 
     def reset_after_fork(self) -> None:
@@ -290,7 +290,7 @@ class Moves:
             self._secure_absence(status)
             return "gone"
         if theirs == ours and tie_loser(mine.job, other.job) == "one":
-            self._set_aside(path, _TIE)
+            self.set_aside(path, _TIE)
             return "gone"
         return self._clear_lower(mine, held, status, other_status, job_id)
 
@@ -345,7 +345,7 @@ class Moves:
     def _clear_odd(self, path: str, bad: Bad) -> Settled:
         """Set aside a folder or a socket, in which there is nothing to lock."""
         try:
-            self._set_aside(path, bad.reason)
+            self.set_aside(path, bad.reason)
         except OSError as error:
             if error.errno not in OF_THE_FILE:
                 raise
@@ -376,7 +376,7 @@ class Moves:
                 return "busy"
             self._secure_mine(held, status)
             if theirs == ours:
-                self._set_aside(path, _TIE)
+                self.set_aside(path, _TIE)
             else:
                 self.disk.unlink(path)
                 self._secure_absence(other_status)
