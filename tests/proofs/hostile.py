@@ -191,8 +191,7 @@ def signature(path: Path) -> tuple[int, int, bytes]:
     elif stat.S_ISLNK(found.st_mode):
         content = os.readlink(path).encode()
     elif stat.S_ISDIR(found.st_mode):
-        content = b"\n".join(sorted(os.fsencode(p) + b"=" + p.read_bytes() for p in path.iterdir()))
-        content = content.replace(os.fsencode(path), b"")
+        content = "\n".join(sorted(os.listdir(path))).encode("utf-8", "surrogateescape")
     return found.st_mode, found.st_ino, content
 
 

@@ -43,8 +43,9 @@ class Quarantine:
 
         A rename to a name that nothing has: neither followed, if it is a symlink, nor opened.
         """
-        check_folder(self._layout, self._disk, self._layout.quarantine)
         folder, name = os.path.split(path)
+        for each in (folder, self._layout.quarantine):
+            check_folder(self._layout, self._disk, each)
         plain = _UNPLAIN.sub("_", name)[:_LONGEST_NAME]
         target = os.path.join(self._layout.quarantine, f"{os.urandom(6).hex()}-{plain}")
         try:
