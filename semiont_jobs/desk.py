@@ -11,7 +11,6 @@ import socket
 import threading
 import time
 from collections.abc import Callable, Iterable
-from contextlib import suppress
 from datetime import datetime, timedelta
 from functools import partial
 from typing import Any, Final, ParamSpec, Self, TypeVar
@@ -129,11 +128,21 @@ class QueueDesk:
         """Give open claims back without using an attempt, and end the queue's thread.
 
         The queue can be used again afterwards.
+
+        :raises StoreError: the disk refused to take one of them back. It is still held, the
+            queue still open: call again.
         """
         self._keeper.stop()
+        refused: StoreError | None = None
         for claim in list(self._claims.values()):
-            with suppress(ClaimLost):
+            try:
                 claim.release()
+            except ClaimLost:
+                continue
+            except StoreError as error:
+                refused = refused or error  # the others are given back all the same
+        if refused is not None:
+            raise refused
         with self._lock:
             if self._is_open:
                 self._store.close()

@@ -37,6 +37,9 @@ KEPT_TRACEBACKS: Final = 10
 """Tracebacks are for whoever debugs the last failures; older ones only fill the file."""
 TEXT_LIMIT: Final = 8 * 1024
 """Characters of a traceback or message: the innermost frames of any sane stack fit."""
+OLD_TEXT_LIMIT: Final = 1000
+"""Characters of a message older than the last tracebacks: it tells what it was, and a job with
+all its attempts has a size that a new job can leave room for (`codec.MAX_NEW_JOB_BYTES`)."""
 
 
 @frozen
@@ -338,7 +341,15 @@ def _trimmed(attempts: tuple[Attempt, ...]) -> tuple[Attempt, ...]:
     if len(kept) <= KEPT_TRACEBACKS:
         return kept
     old, recent = kept[:-KEPT_TRACEBACKS], kept[-KEPT_TRACEBACKS:]
-    return (*(a if a.traceback is None else evolve(a, traceback=None) for a in old), *recent)
+    return (*map(_aged, old), *recent)
+
+
+def _aged(attempt: Attempt) -> Attempt:
+    if attempt.traceback is None and len(attempt.message or "") <= OLD_TEXT_LIMIT:
+        return attempt
+    return evolve(
+        attempt, traceback=None, message=attempt.message and attempt.message[:OLD_TEXT_LIMIT]
+    )
 
 
 def _back(job: AnyJob, metadata: JobMetadata) -> PendingJob[Any]:

@@ -48,7 +48,8 @@ from semiont_jobs import (
     lifecycle,
 )
 from semiont_jobs.codec import MAX_JOB_BYTES, Codec, Turn
-from semiont_jobs.lifecycle import Failure
+from semiont_jobs.codec.documents import MAX_NEW_JOB_BYTES
+from semiont_jobs.lifecycle import KEPT_ATTEMPTS, TEXT_LIMIT, Failure
 
 CODEC = Codec(JobTypes(BUILTIN_JOB_TYPES))
 T0 = datetime(2026, 1, 1, 12, 0, tzinfo=UTC)
@@ -879,7 +880,23 @@ def test_a_job_of_more_than_16_mib_is_refused_when_written() -> None:
         CODEC.encode(job)
 
     assert MAX_JOB_BYTES == 16 * 1024 * 1024
+    with pytest.raises(JobTooLarge, match="at most 14680064 bytes"):
+        CODEC.encode(evolve(job, params={"a": "x" * (14 << 20)}), is_new=True)
     assert (told.value.job_id, told.value.field) == ("j", "job")
+
+
+def test_a_new_job_leaves_room_for_all_attempts_that_are_kept_however_they_are_escaped() -> None:
+    job, worst = (
+        BARE["pending"],
+        Failure(error_type="E" * 1000, message="\1" * TEXT_LIMIT, traceback="\1" * TEXT_LIMIT),
+    )
+    for _ in range(KEPT_ATTEMPTS + 10):
+        job = lifecycle.fail(lifecycle.claim(job, STAMP, T0), worst, T0, retry_at=T0)
+    given_up = lifecycle.fail(lifecycle.claim(job, STAMP, T0), worst, T0, retry_at=None)
+
+    room = len(CODEC.encode(given_up)) - len(CODEC.encode(BARE["pending"]))
+
+    assert MAX_JOB_BYTES - MAX_NEW_JOB_BYTES > room
 
 
 def test_the_largest_job_that_is_written_is_read() -> None:

@@ -50,6 +50,10 @@ MAX_JOB_BYTES: Final = 16 * 1024 * 1024
 """The largest text of a job. Whoever claims, lists or rescues jobs reads them whole: beyond
 this, data belong in a file of their own, whose path the params hold."""
 
+MAX_NEW_JOB_BYTES: Final = 14 * 1024 * 1024
+"""The largest text of a new job. What is left free holds its claim and all attempts that are
+kept, with the longest texts, each character escaped: what was acknowledged can always be run."""
+
 
 class Turn(NamedTuple):
     """When a pending job's turn comes, and whose it may be: the metadata of the same names."""
@@ -92,7 +96,7 @@ class Codec:
         :param is_new: nothing of the job was read from a file.
         :param is_read: all of it was.
         :raises JobEncodeError: something in it JSON cannot hold; names the path.
-        :raises JobTooLarge: more than 16 MiB.
+        :raises JobTooLarge: more than 16 MiB, of a new job 14.
         :raises InvalidJob: params of a class that is not the one of the job's type.
         """
         document = self._unstructure(job)
@@ -105,9 +109,10 @@ class Codec:
             for part in () if is_read else _NEW_PARTS.get(job.status, ()):
                 jsontext.check(document[part], part, job_id=job.metadata.id)
             data = jsontext.write(document, job_id=job.metadata.id, strict=False)
-        if len(data) > MAX_JOB_BYTES:
+        limit = MAX_NEW_JOB_BYTES if is_new else MAX_JOB_BYTES
+        if len(data) > limit:
             raise JobTooLarge(
-                f"its text may have at most {MAX_JOB_BYTES} bytes",
+                f"its text may have at most {limit} bytes",
                 field="job",
                 value=f"{len(data)} bytes",
                 job_id=job.metadata.id,

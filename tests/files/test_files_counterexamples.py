@@ -536,3 +536,25 @@ def test_an_id_that_was_never_used_is_absent_at_once_and_in_the_end(actor: Actor
         pass
 
     assert found.result() is None
+
+
+@pytest.mark.parametrize(
+    ("folder", "copy"), [("running", "pending"), ("complete", "running")], ids=["claim", "complete"]
+)
+def test_a_list_of_one_status_has_no_job_that_a_dead_mover_left_there(
+    actor: Actors, place: Place, folder: str, copy: str
+) -> None:
+    mover = actor()
+    mover.create_job(job())
+    if folder == "complete":
+        claim = claimed(mover)
+    mover.disk.die_before("unlink", f"{copy}/j.json")
+    with pytest.raises(Died):
+        claim.complete() if folder == "complete" else mover.claim_next_job()
+    assert {copy, folder} == set(place.copies())
+
+    listed = {status: actor().query_jobs(status=status) for status in (copy, folder)}
+
+    assert {copy: [], folder: ["j"]} == {
+        status: [each.metadata.id for each in jobs] for status, jobs in listed.items()
+    }

@@ -21,6 +21,7 @@ from semiont_jobs import (
     RunningJob,
     StoreError,
 )
+from semiont_jobs.stores.files import pending
 from semiont_jobs.testing.suite import eventually
 
 ERRNOS = (errno.ENOSPC, errno.EIO, errno.EACCES, errno.EMFILE)
@@ -547,13 +548,32 @@ def test_a_claim_that_the_disk_will_not_show_keeps_no_other_from_cancel_or_rescu
 
 
 def test_a_job_in_a_claimers_hand_is_offered_again_when_the_folder_cannot_be_looked_at(
-    actor: Actors,
+    actor: Actors, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     queue = actor()
     queue.create_jobs([job("a"), job("b")])
     claimed(queue)
+    monkeypatch.setattr(pending, "BUSY_SHARE", 0)  # so that it is looked at
     queue.disk.refuse(errno.EIO, "stat", "jobs/pending")
 
     refused(queue.claim_next_job)
 
     assert eventually(queue.claim_next_job).job.metadata.id == "b"
+
+
+def test_closing_gives_the_other_claims_back_although_the_disk_refuses_one(
+    actor: Actors, place: Place
+) -> None:
+    queue = actor()
+    queue.create_jobs([job("a"), job("b")])
+    claimed(queue), claimed(queue)
+    queue.disk.refuse(errno.EIO, "link", "pending/a.json")
+
+    with pytest.raises(StoreError):
+        queue.close()
+    assert ["b.json"] == place.names("pending")
+    assert 0 == actor().rescue_orphans()
+
+    queue.close()
+
+    assert ["a.json", "b.json"] == place.names("pending")

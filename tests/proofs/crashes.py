@@ -97,9 +97,12 @@ class Whole:
         self._fsync = fsync
         self._chapters = chapters
         disk = SteadyDisk()
-        ledger = PaperLedger(self._path / "ledger")
+        # As deep as the others: opening forces every folder above.
+        place = self._path / "whole"
+        place.mkdir()
+        ledger = PaperLedger(place / "ledger")
         with at_once():
-            history = History(self._path / "data", ledger, disk=disk, fsync=fsync)
+            history = History(place / "data", ledger, disk=disk, fsync=fsync)
             history.queue.initialize()
             self.opening = len(disk.calls)
             history.run(chapters)

@@ -103,6 +103,7 @@ def recover_at(path: Path, k: int, code: int, *, goes_on: bool) -> tuple[bool, l
 def _faults(
     session: Session, disk: FaultyDisk, run: Callable[[], None], *, must_fail: bool = True
 ) -> list[str]:
+    held_before = set(HELD._open)  # by disks of other tests, whose processes "died"
     with at_once():
         try:
             run()
@@ -115,7 +116,7 @@ def _faults(
         except Exception as error:  # a verb may refuse, but only in the library's own words
             return [f"{disk.failures[:1]}: raised {error!r}"]
         finally:
-            left = [descriptor for descriptor in HELD._open if descriptor.fd >= 0]
+            left = list(HELD._open - held_before)
             for descriptor in left:
                 HELD.close(descriptor)
     faults = [] if disk.failures or not must_fail else ["nothing failed"]

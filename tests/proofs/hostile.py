@@ -17,6 +17,7 @@ from semiont_jobs import FileStore, JobQueue
 
 FOLDERS = ("pending", "running", "complete", "failed", "cancelled")
 AT_THE_LIMIT = 16 * 1024 * 1024
+NEW_AT_THE_LIMIT = 14 * 1024 * 1024
 """Bytes a job's text may have."""
 
 

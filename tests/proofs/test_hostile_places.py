@@ -23,6 +23,7 @@ from files.places import Actors, Place, Unattended, claimed, job, seen
 from proofs.hostile import (
     AT_THE_LIMIT,
     FOLDERS,
+    NEW_AT_THE_LIMIT,
     deep,
     document,
     hurry,
@@ -369,17 +370,17 @@ def filled(queue: JobQueue, size: int, id: str = "j") -> PendingJob[Any]:
     )
 
 
-def test_a_job_of_16_mib_is_created_and_one_byte_more_is_refused(
+def test_a_job_of_14_mib_is_created_and_one_byte_more_is_refused(
     actor: Actors, place: Place
 ) -> None:
     queue = actor()
 
-    queue.create_job(filled(queue, AT_THE_LIMIT, "at"))
+    queue.create_job(filled(queue, NEW_AT_THE_LIMIT, "at"))
     with pytest.raises(JobTooLarge, match="beyond"):
-        queue.create_job(filled(queue, AT_THE_LIMIT + 1, "beyond"))
+        queue.create_job(filled(queue, NEW_AT_THE_LIMIT + 1, "beyond"))
 
     assert place.everything() == {"pending": ["at.json"]}
-    assert (place.jobs / "pending" / "at.json").stat().st_size == AT_THE_LIMIT
+    assert (place.jobs / "pending" / "at.json").stat().st_size == NEW_AT_THE_LIMIT
 
 
 def test_a_file_of_16_mib_is_read_and_one_byte_more_is_not(actor: Actors, place: Place) -> None:
@@ -411,13 +412,13 @@ def test_a_file_of_200_levels_is_claimed_and_one_level_more_is_not(
         queue.enqueue({"in": nested}, type="task")
 
 
-def test_a_job_that_fits_but_not_with_its_claim_is_set_aside_and_keeps_nobody_waiting(
+def test_a_file_that_fits_but_not_with_its_claim_is_set_aside_and_keeps_nobody_waiting(
     actor: Actors, place: Place
 ) -> None:
     queue = actor()
     reasons: list[str] = []
     queue.subscribe(lambda event: event.name == "quarantined" and reasons.append(event.reason))
-    queue.create_job(filled(queue, AT_THE_LIMIT, "at"))
+    place.put("pending", queue.codec.encode(filled(queue, AT_THE_LIMIT, "at")), "at.json")
     queue.create_job(job("behind"))
 
     assert claimed(queue).complete().metadata.id == "behind"
@@ -454,7 +455,8 @@ def test_a_worker_whose_failure_has_no_room_in_its_job_does_not_spin(
             raise RuntimeError("n" * 8000)
 
     with JobQueue(tmp_path, fsync=False) as queue:
-        queue.create_job(filled(queue, AT_THE_LIMIT - 1000))
+        large = queue.codec.encode(filled(queue, AT_THE_LIMIT - 1000))
+        Place(tmp_path).put("pending", large)
         worker = Failing(queue, poll_interval=0.02, error_backoff=2.0)
         worker.start()
 

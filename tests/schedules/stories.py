@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import tenacity
-from proofs import laws
+from schedules import laws
 from schedules.doors import Crashed, Node, SteppedDisk
 from schedules.scheduler import World
 

@@ -12,11 +12,11 @@ import time
 from collections.abc import Callable, Iterator
 
 import pytest
-from proofs import laws
+from proofs.soak import seconds
+from schedules import laws
 from schedules.doors import timeless
 from schedules.explorer import Report, explore, played, replay, walk
 from schedules.scheduler import World
-from proofs.soak import seconds
 from schedules.stories import STARTS, Stage, Story, a_stage
 
 ACTS = {

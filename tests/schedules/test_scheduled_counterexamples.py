@@ -381,7 +381,7 @@ ORDERS: dict[str, tuple[Callable[[Actors], None], Callable[[Patch], None]]] = {
     "settle an older copy": (settles_newer_in_order, settles_unforced),
     "settle beside an older copy": (settles_older_in_order, settles_unforced),
     "clean": (
-        durability.test_c18_cleaning_forces_all_five_folders_once_before_the_first_unlink,
+        durability.test_c18_cleaning_forces_all_five_folders_before_the_first_unlink_and_one_after_the_last,
         cleans_unforced,
     ),
 }

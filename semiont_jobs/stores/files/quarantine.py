@@ -13,7 +13,7 @@ from typing import Final
 from semiont_jobs import fields
 from semiont_jobs.errors import abridged
 from semiont_jobs.events import Event, Hook, logger
-from semiont_jobs.model import JobStatus
+from semiont_jobs.model import STATUSES, JobStatus
 from semiont_jobs.stores.files.copies import BUSY, Bad, Copies, Copy
 from semiont_jobs.stores.files.descriptors import Descriptor
 from semiont_jobs.stores.files.door import is_regular
@@ -82,6 +82,10 @@ class Quarantine:
                 again = self._copies.read_held(held, status, job_id)
                 if isinstance(again, Copy):
                     return True  # written whole meanwhile
+                if self._is_debris(status, job_id):
+                    self._disk.unlink(path)
+                    self._copies.forget_suspect(path)
+                    return True
             self.put(path, bad.reason)
             self._copies.forget_suspect(path)
         except OSError as error:
@@ -92,6 +96,15 @@ class Quarantine:
             if isinstance(held, Descriptor):
                 self._copies.close(held)
         return True
+
+    def _is_debris(self, status: JobStatus, job_id: str) -> bool:
+        """Whether a whole copy of the job stands elsewhere: then this one is what a power cut
+        left of a move that nobody acknowledged, and nothing to report."""
+        return any(
+            isinstance(self._copies.read(other, job_id), Copy)
+            for other in STATUSES
+            if other != status
+        )
 
     def _tell_refusal(self, status: JobStatus, name: str, bad: Bad, error: OSError) -> None:
         entry = (status, name)

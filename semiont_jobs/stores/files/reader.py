@@ -112,8 +112,16 @@ class Reader:
         while the list is made is looked up where it went."""
         asked = frozenset(statuses)
         wanted: tuple[JobStatus, ...] = tuple(each for each in STATUSES if each in asked)
+        places = self._places(wanted)
+        for other in STATUSES:
+            if other not in asked:
+                # One that stands there too is on its way, or was left by a mover that died.
+                for name in self._disk.names(self._layout.folders[other]):
+                    job_id = id_of(name)
+                    if job_id in places:
+                        places[job_id] = None
         elsewhere: list[str] = []
-        for job_id, status in self._places(wanted).items():
+        for job_id, status in places.items():
             copy = None if status is None else self._copies.read(status, job_id)
             if isinstance(copy, Copy):
                 yield copy.job

@@ -83,6 +83,7 @@ class FileStore:
             if not self._allow_network_fs:
                 check_file_system(self.layout)
                 check_locks(self.layout, self._disk, self._file_mode)
+        self._disk.forget_folders()  # those above the data directory are of no more use
         disk, layout, mode = self._disk, self.layout, self._file_mode
         self._copies = copies = Copies(disk, layout, codec)
         self._reader = Reader(copies)
