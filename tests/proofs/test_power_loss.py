@@ -2,7 +2,8 @@
 file system; without, it is stated here what may be lost, and what may not.
 
 What is tried is exhaustive where nothing else is said: every position of a history, every
-state that a model (`proofs.power`) lets a cut there leave of each job.
+state that a model (`proofs.power`) lets a cut there leave of each job; not every combination
+of several jobs', and of folders that a cut takes at most two at a time.
 """
 
 from __future__ import annotations
