@@ -46,6 +46,7 @@ from semiont_jobs import (
     UnsafeStore,
 )
 from semiont_jobs.cli.main import main
+from semiont_jobs.codec import documents
 from semiont_jobs.testing.suite import eventually
 
 SOON = timedelta(minutes=-1)
@@ -448,15 +449,17 @@ def test_an_orphan_too_large_for_one_attempt_more_is_told_once_and_keeps_no_othe
 
 
 def test_a_worker_whose_failure_has_no_room_in_its_job_does_not_spin(
-    tmp_path: Path, caplog: pytest.LogCaptureFixture
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    # A low limit: one try to write 16 MiB takes so long that nothing spins.
+    monkeypatch.setattr(documents, "MAX_JOB_BYTES", 8192)
+
     class Failing(JobWorker):
         def execute_job(self, job: RunningJob[Any, Any]) -> object:
             raise RuntimeError("n" * 8000)
 
     with JobQueue(tmp_path, fsync=False) as queue:
-        large = queue.codec.encode(filled(queue, AT_THE_LIMIT - 1000))
-        Place(tmp_path).put("pending", large)
+        queue.create_job(filled(queue, 8192 - 500))
         worker = Failing(queue, poll_interval=0.02, error_backoff=2.0)
         worker.start()
 
