@@ -48,7 +48,7 @@ def quiet(queue: Unattended) -> None:
 
 def of_jobs(calls: list[Call]) -> list[str]:
     """The calls that concern single jobs; listings and looks at folders left out."""
-    return [str(call) for call in calls if not call.place.startswith("jobs/")]
+    return [str(call) for call in calls if "/jobs/" not in f"/{call.place}/"]
 
 
 # -- order -------------------------------------------------------------------------------
