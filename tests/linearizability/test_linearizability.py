@@ -25,6 +25,8 @@ from storms.storm import TESTS
 
 from semiont_jobs import FileStore, MemoryStore
 
+pytestmark = pytest.mark.proof
+
 PATIENCE = 60.0
 
 THREADS = 4

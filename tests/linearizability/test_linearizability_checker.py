@@ -17,6 +17,8 @@ from proofs.witness import Line, Notebook
 
 from semiont_jobs import MemoryStore
 
+pytestmark = pytest.mark.proof
+
 # -- the search, over the simplest object there is ---------------------------------------
 
 

@@ -21,6 +21,8 @@ from semiont_jobs.stores.files.copies import Copy
 from semiont_jobs.stores.files.reader import Reader
 from semiont_jobs.stores.memory import MemoryHold
 
+pytestmark = pytest.mark.proof
+
 
 def explain(note: Notebook, id: str = "a") -> None:
     """Find an explanation of what was noted of a job."""

@@ -17,3 +17,9 @@ DEFAULT: Final = 600.0
 def seconds(share: float) -> float:
     """The seconds of a test that takes this share (0 to 1) of them all."""
     return float(os.environ.get(VARIABLE, DEFAULT)) * share
+
+
+def factor() -> float:
+    """How many times longer a test of the suite runs (marker ``scaled``): once without the
+    variable, else once for every minute of it."""
+    return max(1.0, float(os.environ.get(VARIABLE, 60.0)) / 60.0)

@@ -13,6 +13,8 @@ import pytest
 from proofs.fast import fast
 from proofs.soak import seconds
 
+pytestmark = pytest.mark.proof
+
 PATIENCE = 900.0
 """Seconds: many times what it takes on a machine that does nothing else."""
 PAIRS = 40

@@ -14,6 +14,8 @@ from typing import Any
 import pytest
 from proofs.fast import fast
 
+pytestmark = pytest.mark.proof
+
 PATIENCE = 1800.0
 """Seconds: all points of a history take minutes."""
 SOME = 50

@@ -22,6 +22,8 @@ from proofs.fast import fast
 from semiont_jobs import FileStore, JobQueue, JobWorker, RunningJob
 from semiont_jobs.testing.suite import eventually
 
+pytestmark = pytest.mark.proof
+
 once_or_on = pytest.mark.parametrize("goes_on", [False, True], ids=["once", "from then on"])
 parts = pytest.mark.parametrize("chapters", PARTS, ids=" and ".join)
 

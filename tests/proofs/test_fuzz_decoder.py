@@ -1,10 +1,9 @@
 """The decoder answers with a job or `JobDecodeError`, whatever the bytes, and loses nothing of
-what it accepts. `SEMIONT_JOBS_SOAK` multiplies the examples."""
+what it accepts."""
 
 from __future__ import annotations
 
 import json
-import os
 import time
 from pathlib import Path
 from typing import Any
@@ -14,11 +13,14 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from proofs.decoding import judge
 from proofs.hostile import FOLDERS, TEXTS, document, text
+from proofs.soak import factor
 
 GOLDEN = sorted((Path(__file__).parent.parent / "golden").rglob("*.json"))
 VALID = [path.read_bytes() for path in GOLDEN] + [text(status) for status in FOLDERS]
 
-FACTOR = max(1, int(float(os.environ.get("SEMIONT_JOBS_SOAK", "1"))))
+pytestmark = pytest.mark.scaled
+
+FACTOR = int(factor())
 EXAMPLES = settings(
     max_examples=200 * FACTOR,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],

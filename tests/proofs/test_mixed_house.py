@@ -20,13 +20,16 @@ from files.children import Children, finished
 from files.places import Actors, Place, Unattended, claimed, job, seen
 from proofs import typescript
 from proofs.hostile import FOLDERS
+from proofs.soak import factor
 from proofs.typescript import TypeScript, new_job
 
 from semiont_jobs import ClaimLost, JobQueue, JobWorker, RunningJob
 from semiont_jobs.testing.suite import eventually
 
 PATIENCE = 60.0
-FACTOR = max(1, int(float(os.environ.get("SEMIONT_JOBS_SOAK", "1"))))
+pytestmark = pytest.mark.scaled
+
+FACTOR = int(factor())
 NODE = shutil.which("node")
 
 

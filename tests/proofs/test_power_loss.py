@@ -8,7 +8,6 @@ of several jobs', and of folders that a cut takes at most two at a time.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -20,7 +19,10 @@ from proofs.ledger import MemoryLedger
 from proofs.power import MODELS
 from proofs.relay import DEATHS, Relay
 from proofs.session import Session
+from proofs.soak import factor
 from proofs.unforced import found, judge_unforced
+
+pytestmark = [pytest.mark.proof, pytest.mark.scaled]
 
 
 @pytest.fixture
@@ -102,7 +104,7 @@ def test_without_fsync_a_job_is_lost_or_is_as_it_once_was_and_the_others_go_on(
 
 
 SHARE = {"ordered": 0.008, "eager": 0.008, "strict": 0.0004}
-FACTOR = max(1.0, float(os.environ.get("SEMIONT_JOBS_SOAK") or 0))
+FACTOR = factor()
 """The soak judges more of the states that are drawn, by this factor."""
 
 

@@ -19,6 +19,8 @@ from schedules.explorer import Report, explore, played, replay, walk
 from schedules.scheduler import World
 from schedules.stories import STARTS, Stage, Story, a_stage
 
+pytestmark = pytest.mark.proof
+
 ACTS = {
     "none": ("create", "create many", "cancel", "claim", "get"),
     "pending": (

@@ -27,6 +27,8 @@ from semiont_jobs.stores.files.reader import Reader
 from semiont_jobs.stores.files.store import FileStore
 from semiont_jobs.stores.files.upkeep import Upkeep
 
+pytestmark = pytest.mark.proof
+
 Patch = pytest.MonkeyPatch
 
 

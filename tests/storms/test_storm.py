@@ -12,10 +12,13 @@ from proofs.soak import seconds
 from storms.judge import Judge
 from storms.storm import Aftermath, Storm, rage
 
-pytestmark = pytest.mark.skipif(
-    not sys.platform.startswith("linux"),
-    reason="a monotonic clock that all processes share, sigtimedwait and nice are Linux's",
-)
+pytestmark = [
+    pytest.mark.proof,
+    pytest.mark.skipif(
+        not sys.platform.startswith("linux"),
+        reason="a monotonic clock that all processes share, sigtimedwait and nice are Linux's",
+    ),
+]
 
 
 def judged(storm: Storm, path: Path) -> tuple[Judge, Aftermath]:
