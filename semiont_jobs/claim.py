@@ -26,6 +26,7 @@ from semiont_jobs.errors import (
     StoreError,
 )
 from semiont_jobs.events import EventName, logger
+from semiont_jobs.fields import checked_units, instant_after
 from semiont_jobs.lifecycle import Failure, Tried, evolve_metadata
 from semiont_jobs.model import (
     PG,
@@ -146,7 +147,7 @@ class Claim(Generic[P, PG, R]):
         :raises JobEncodeError: JSON cannot hold a cursor.
         :raises InvalidValue: `units` is a bare text, or one of them is not a text.
         """
-        units = _checked_units(units)
+        units = checked_units(units)
         cursors = dict(cursors or {})
         self._desk.codec.check(units, "units", job_id=self._job.metadata.id)
         self._desk.codec.check(cursors, "cursors", job_id=self._job.metadata.id)
@@ -395,36 +396,3 @@ class Claim(Generic[P, PG, R]):
 
 
 AnyClaim = Claim[Any, Any, Any]
-
-
-def instant_after(
-    until_or_delay: datetime | timedelta | float, now: datetime, *, job_id: str | None = None
-) -> datetime:
-    """The instant meant by an instant, a time from now, or seconds from now."""
-    if isinstance(until_or_delay, datetime):
-        if until_or_delay.utcoffset() is None:
-            raise InvalidValue(
-                "a time is an aware datetime (one with a time zone)",
-                field="until",
-                value=until_or_delay,
-                job_id=job_id,
-            )
-        return until_or_delay
-    try:
-        if isinstance(until_or_delay, timedelta):
-            return now + until_or_delay
-        return now + timedelta(seconds=until_or_delay)
-    except (TypeError, ValueError, OverflowError) as error:
-        raise InvalidValue(
-            "an aware datetime, a timedelta or seconds are needed",
-            field="until",
-            value=until_or_delay,
-            job_id=job_id,
-        ) from error
-
-
-def _checked_units(units: Iterable[str]) -> tuple[str, ...]:
-    checked = () if isinstance(units, str) else tuple(units)
-    if isinstance(units, str) or not all(isinstance(unit, str) for unit in checked):
-        raise InvalidValue("units are a list or tuple of texts", field="units", value=units)
-    return checked

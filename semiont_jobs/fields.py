@@ -6,13 +6,14 @@ It must not know which classes have such fields.
 from __future__ import annotations
 
 import time
+from collections.abc import Iterable
 from contextvars import ContextVar, Token
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
 from attrs import Attribute
 
-from semiont_jobs.errors import InvalidJob
+from semiont_jobs.errors import InvalidJob, InvalidValue
 
 _reading: ContextVar[bool] = ContextVar("semiont_jobs_reading", default=False)
 # How the owner of a refused field is called where a person wrote it.
@@ -73,6 +74,40 @@ def check_instant(owner: Any, attribute: Attribute[Any], value: Any) -> None:
         return
     if not isinstance(value, datetime) or value.utcoffset() is None:
         _refuse(owner, attribute, value, "is an aware datetime (one with a time zone)")
+
+
+def instant_after(
+    until_or_delay: datetime | timedelta | float, now: datetime, *, job_id: str | None = None
+) -> datetime:
+    """The instant meant by an instant, a time from now, or seconds from now."""
+    if isinstance(until_or_delay, datetime):
+        if until_or_delay.utcoffset() is None:
+            raise InvalidValue(
+                "a time is an aware datetime (one with a time zone)",
+                field="until",
+                value=until_or_delay,
+                job_id=job_id,
+            )
+        return until_or_delay
+    try:
+        if isinstance(until_or_delay, timedelta):
+            return now + until_or_delay
+        return now + timedelta(seconds=until_or_delay)
+    except (TypeError, ValueError, OverflowError) as error:
+        raise InvalidValue(
+            "an aware datetime, a timedelta or seconds are needed",
+            field="until",
+            value=until_or_delay,
+            job_id=job_id,
+        ) from error
+
+
+def checked_units(units: Iterable[str]) -> tuple[str, ...]:
+    """The names of units of work, as texts. Raises `InvalidValue` for anything else."""
+    checked = () if isinstance(units, str) else tuple(units)
+    if isinstance(units, str) or not all(isinstance(unit, str) for unit in checked):
+        raise InvalidValue("units are a list or tuple of texts", field="units", value=units)
+    return checked
 
 
 def within(low: float, high: float) -> Any:

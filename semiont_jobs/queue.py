@@ -6,48 +6,40 @@ It must not know how a store keeps jobs, or who runs them: what a job becomes is
 
 from __future__ import annotations
 
-import secrets
 import threading
 from collections.abc import Iterable
 from datetime import datetime, timedelta
-from typing import Any, Final, cast
+from typing import Any, Final
 
 from semiont_jobs import lifecycle, updates
-from semiont_jobs.claim import AnyClaim, instant_after
-from semiont_jobs.desk import QueueDesk
+from semiont_jobs.by_hand import ByHand, new_run
+from semiont_jobs.claim import AnyClaim
 from semiont_jobs.errors import (
     ClaimLost,
     InvalidJob,
     InvalidTransition,
     InvalidValue,
-    JobHeld,
-    JobNotFound,
-    JobTimeout,
 )
+from semiont_jobs.fields import instant_after
 from semiont_jobs.ids import UserId, job_id, new_job_id
 from semiont_jobs.model import (
     DEFAULT_QUEUE,
     DEFAULT_USER,
-    FINISHED,
-    STATUSES,
     AnyJob,
-    CancelledJob,
-    FailedJob,
     JobMetadata,
-    JobStats,
     JobStatus,
     P,
     PendingJob,
-    RunningJob,
 )
-from semiont_jobs.retry import RetryPolicy, poll
-from semiont_jobs.store import Accept, Hold, Wanted
+from semiont_jobs.reading import checked_status
+from semiont_jobs.retry import RetryPolicy
+from semiont_jobs.store import Accept, Wanted
 
 DEFAULT_MAX_RETRIES: Final = 3
 """Three retries are four attempts: about seven seconds of back-off with the default policy."""
 
 
-class JobQueue(QueueDesk):
+class JobQueue(ByHand):
     """A durable queue of jobs in a directory.
 
     Making one touches nothing: the first verb, or `initialize`, does. All methods may be
@@ -141,83 +133,6 @@ class JobQueue(QueueDesk):
         )
         return self.create_job(PendingJob(metadata=metadata, params=params))
 
-    # -- reading -------------------------------------------------------------------------
-
-    def get_job(self, id: str) -> AnyJob | None:  # noqa: A002
-        """The job in whatever status, or None. Takes no lock.
-
-        :raises InvalidJobId: `id` cannot be a job's.
-        :raises JobDecodeError: what stands there is not a job.
-        """
-        checked = job_id(id)
-        return self._run(self._store.get, checked)
-
-    def query_jobs(
-        self,
-        *,
-        status: JobStatus | None = None,
-        type: str | None = None,  # noqa: A002
-        user_id: str | None = None,
-        queue: str | None = None,
-        limit: int | None = 100,
-        offset: int = 0,
-    ) -> list[AnyJob]:
-        """The jobs that match every filter given, newest first, ties by id.
-
-        :param limit: at most so many; None: all.
-        :param offset: leave out so many of the first.
-        :raises InvalidValue: a status there is not, a negative limit or offset.
-        """
-        _check_page(limit, offset)
-        statuses = STATUSES if status is None else (_checked_status(status),)
-        found = [
-            job
-            for job in self._run(lambda: list(self._store.jobs(statuses)))
-            if (type is None or job.metadata.type == type)
-            and (user_id is None or job.metadata.user_id == user_id)
-            and (queue is None or job.metadata.queue == queue)
-        ]
-        found.sort(key=lambda job: job.metadata.id)
-        found.sort(key=lambda job: job.metadata.created, reverse=True)
-        return found[offset:] if limit is None else found[offset : offset + limit]
-
-    def get_stats(self) -> JobStats:
-        """How many jobs stand in each status."""
-        counts = self._run(self._store.counts)
-        return JobStats(**{str(status): count for status, count in counts.items()})
-
-    def poll_next_pending_job(
-        self,
-        types: Iterable[str] | None = None,
-        queue: str | None = None,
-        accept: Accept | None = None,
-    ) -> PendingJob[Any] | None:
-        """The job that `claim_next_job` would take next; claims nothing, changes nothing."""
-        wanted = _wanted(types, queue, accept)
-        return self._run(self._store.peek, wanted, self.clock())
-
-    def wait_for(self, id: str, timeout: float | None = None) -> AnyJob:  # noqa: A002
-        """The job once it is complete, failed or cancelled.
-
-        :param timeout: seconds; None: for ever.
-        :raises JobNotFound: there is no such job (any more).
-        :raises JobTimeout: it has not finished in time; it goes on.
-        """
-
-        def look() -> AnyJob | None:
-            job: AnyJob | None = self.get_job(id)
-            if job is None:
-                raise JobNotFound(id)
-            if job.status in FINISHED:
-                return job
-            return None
-
-        try:
-            finished = cast("AnyJob", poll(look, timeout=timeout, wait=threading.Event().wait))
-        except JobTimeout:
-            raise JobTimeout(f"job {id} has not finished within {timeout} seconds") from None
-        return finished
-
     # -- claiming ------------------------------------------------------------------------
 
     def claim_next_job(
@@ -259,7 +174,7 @@ class JobQueue(QueueDesk):
         :raises JobNotFound: there is no such job.
         """
         if old_status is not None:
-            _checked_status(old_status)
+            checked_status(old_status)
         id_ = job.metadata.id
         claim = self._open_claim(id_)
         if claim is not None and old_status not in (None, "running"):
@@ -275,7 +190,7 @@ class JobQueue(QueueDesk):
                 hold.move(lifecycle.claim(hold.job, self._stamp(None), self.clock()))
                 return self._claimed(hold, None).job
             self.codec.check_update(job)
-            update = updates.decide(hold.job, job, self.clock(), run=_new_run())
+            update = updates.decide(hold.job, job, self.clock(), run=new_run())
             if job.params != hold.job.params:
                 self.codec.check_new(update.job)
                 self.codec.check(job.params, "params", job_id=id_)
@@ -287,75 +202,15 @@ class JobQueue(QueueDesk):
             self.emit(update.event, update.job)
         return update.job
 
-    # -- by hand -------------------------------------------------------------------------
-
-    def cancel_job(self, id: str) -> bool:  # noqa: A002
-        """Cancel a job: at once if it waits; if it runs, its work is asked to stop.
-
-        True: cancelled, or asked. False: it is finished already, or there is none. Work that
-        ends with a result in spite of being asked is complete.
-        """
-        checked = job_id(id)
-        return poll(lambda: self._try_cancel(checked), timeout=30.0, wait=threading.Event().wait)
-
-    def cancel_jobs(
+    def poll_next_pending_job(
         self,
-        *,
-        status: JobStatus | None = None,
-        type: str | None = None,  # noqa: A002
-        user_id: str | None = None,
+        types: Iterable[str] | None = None,
         queue: str | None = None,
-    ) -> int:
-        """Cancel every waiting or running job that matches; how many were cancelled or asked."""
-        statuses: tuple[JobStatus, ...] = ("pending", "running")
-        if status is not None:
-            statuses = (_checked_status(status),)
-        found = [
-            job.metadata.id
-            for each in statuses
-            for job in self.query_jobs(
-                status=each, type=type, user_id=user_id, queue=queue, limit=None
-            )
-        ]
-        return sum(self.cancel_job(each) for each in dict.fromkeys(found))
-
-    def retry_job(self, id: str) -> PendingJob[Any]:  # noqa: A002
-        """Move a failed or cancelled job back to pending with a fresh budget of retries.
-
-        :raises InvalidTransition: it is pending, running or complete.
-        :raises JobNotFound: there is no such job.
-        :raises JobHeld: somebody else is moving it at this moment.
-        """
-        checked = job_id(id)
-        hold = self._hold_finished(checked)
-        try:
-            job = hold.job
-            lifecycle.require("retry", job)
-            assert isinstance(job, FailedJob | CancelledJob)
-            again = lifecycle.retry(job, run=_new_run())
-            hold.move(again)
-        finally:
-            hold.let_go()
-        self.emit("retried", again)
-        return again
-
-    def cleanup_completed_jobs(
-        self, older_than: datetime | timedelta, *, cancelled: bool = False
-    ) -> int:
-        """Remove complete and failed jobs that ended before `older_than` (an instant, or a
-        timedelta before now); with `cancelled` also cancelled ones. How many were removed.
-        """
-        now = self.clock()
-        before = now - older_than if isinstance(older_than, timedelta) else older_than
-        if not isinstance(before, datetime) or before.utcoffset() is None:
-            raise InvalidValue(
-                "an aware datetime or a timedelta is needed", field="older_than", value=older_than
-            )
-        statuses: tuple[JobStatus, ...] = FINISHED if cancelled else ("complete", "failed")
-        removed = self._run(self._store.remove, statuses, before)
-        for job in removed:
-            self.emit("removed", job)
-        return len(removed)
+        accept: Accept | None = None,
+    ) -> PendingJob[Any] | None:
+        """The job that `claim_next_job` would take next; claims nothing, changes nothing."""
+        wanted = _wanted(types, queue, accept)
+        return self._run(self._store.peek, wanted, self.clock())
 
     def wait_for_work(self, stop: threading.Event, timeout: float) -> None:
         """Return when there may be something to claim, after `timeout` seconds at the latest;
@@ -375,70 +230,8 @@ class JobQueue(QueueDesk):
             claim.watch()
         return claim if claim is not None and claim.is_open else None
 
-    def _try_cancel(self, checked: str) -> bool | None:
-        """One try: whether it was cancelled or asked, or None to look again."""
-        try:
-            hold = self._run(self._store.hold, checked)
-        except JobNotFound:
-            return False
-        except JobHeld:
-            return self._ask_to_cancel(checked)
-        try:
-            job = hold.job
-            if not isinstance(job, PendingJob | RunningJob):
-                return False
-            cancelled = lifecycle.cancel(job, self.clock())
-            hold.move(cancelled)
-        except (ClaimLost, JobHeld):
-            return None
-        finally:
-            hold.let_go()
-        self.emit("cancelled", cancelled)
-        return True
-
-    def _ask_to_cancel(self, checked: str) -> bool | None:
-        job = self._run(self._store.get, checked)
-        if job is None or job.status in FINISHED:
-            return False
-        if job.status == "pending":
-            return None  # being created or claimed at this moment
-        asked = self._run(self._store.request_cancel, checked, job.metadata.life)
-        if not asked:
-            # Whoever held it may have obeyed before the store could look once more.
-            left = self._run(self._store.get, checked)
-            asked = isinstance(left, CancelledJob) and left.metadata.life == job.metadata.life
-        claim = self._claims.get(checked)
-        if claim is not None:
-            claim.watch()
-        return asked
-
-    def _hold_finished(self, checked: str) -> Hold:
-        """Hold a finished job, which may be busy for a moment, because somebody settles or
-        removes it.
-
-        :raises InvalidTransition: it is busy because it is not finished.
-        """
-
-        def take() -> Hold | None:
-            try:
-                return self._store.hold(checked)
-            except JobHeld:
-                job = self._store.get(checked)
-                if job is not None:
-                    lifecycle.require("retry", job)
-                return None
-
-        try:
-            return self._run(lambda: poll(take, timeout=1.0, wait=threading.Event().wait))
-        except JobTimeout:
-            raise JobHeld(checked) from None
-
 
 _ANYTHING: Final = Wanted()
-
-
-def _new_run() -> str:
-    return secrets.token_hex(8)
 
 
 def _wanted(types: Iterable[str] | None, queue: str | None, accept: Accept | None) -> Wanted:
@@ -447,18 +240,3 @@ def _wanted(types: Iterable[str] | None, queue: str | None, accept: Accept | Non
     if isinstance(types, str):
         raise InvalidValue("a list of type names is needed", field="types", value=types)
     return Wanted(types=None if types is None else frozenset(types), queue=queue, accept=accept)
-
-
-def _checked_status(status: str) -> JobStatus:
-    for known in STATUSES:
-        if status == known:
-            return known
-    raise InvalidValue(f"one of {', '.join(STATUSES)}", field="status", value=status)
-
-
-def _check_page(limit: int | None, offset: int) -> None:
-    for name, value in (("limit", limit), ("offset", offset)):
-        if value is None and name == "limit":
-            continue
-        if not isinstance(value, int) or isinstance(value, bool) or value < 0:
-            raise InvalidValue("a whole number from 0 is needed", field=name, value=value)

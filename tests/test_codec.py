@@ -47,7 +47,7 @@ from semiont_jobs import (
     evolve,
     lifecycle,
 )
-from semiont_jobs.codec import MAX_JOB_BYTES, Codec, Turn
+from semiont_jobs.codec import MAX_JOB_BYTES, Codec, Turn, turn_of
 from semiont_jobs.codec.documents import MAX_NEW_JOB_BYTES
 from semiont_jobs.lifecycle import KEPT_ATTEMPTS, TEXT_LIMIT, Failure
 
@@ -180,7 +180,7 @@ def test_where_the_turn_of_a_text_can_be_told_decoding_it_tells_the_same(
             place.pop(key, None)
     text = json.dumps(found).encode()
 
-    turn = CODEC.turn(text, job_id="j")
+    turn = turn_of(text, job_id="j")
 
     if turn is not None:
         told = CODEC.decode(text, job_id="j", status="pending").metadata
@@ -194,7 +194,7 @@ def test_the_turn_of_a_job_that_has_not_run_is_told(job: AnyJob) -> None:
         id=made.id, type=made.type, queue=made.queue, priority=made.priority, run_after=made.created
     )
 
-    turn = CODEC.turn(CODEC.encode(PendingJob(metadata=fresh, params={})), job_id=made.id)
+    turn = turn_of(CODEC.encode(PendingJob(metadata=fresh, params={})), job_id=made.id)
 
     assert turn == tuple(getattr(fresh, name) for name in Turn._fields)
 

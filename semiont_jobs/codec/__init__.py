@@ -1,8 +1,9 @@
-"""JSON bytes <-> `Job`, losslessly: `documents` on top of `strict` and `jsontext`.
+"""JSON bytes <-> `Job`, losslessly: `documents` and `turns` on top of `strict` and `jsontext`.
 
 The only package that imports cattrs.
 """
 
-from semiont_jobs.codec.documents import MAX_JOB_BYTES, Codec, Turn
+from semiont_jobs.codec.documents import MAX_JOB_BYTES, Codec
+from semiont_jobs.codec.turns import Turn, turn_of
 
-__all__ = ["MAX_JOB_BYTES", "Codec", "Turn"]
+__all__ = ["MAX_JOB_BYTES", "Codec", "Turn", "turn_of"]

@@ -11,14 +11,15 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable, Mapping
-from datetime import datetime
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 
 import attrs
 
 from semiont_jobs.codec import jsontext
+from semiont_jobs.codec.carrying import remainder, restore
 from semiont_jobs.codec.strict import (
     METADATA_KEYS,
+    REQUIRED_KEYS,
     SEED_FIELDS,
     camel,
     instant_text,
@@ -37,7 +38,6 @@ from semiont_jobs.errors import (
 from semiont_jobs.fields import reading
 from semiont_jobs.job_types import JobType, JobTypes
 from semiont_jobs.model import (
-    DEFAULT_QUEUE,
     JOB_CLASSES,
     STATUSES,
     AnyJob,
@@ -53,17 +53,6 @@ this, data belong in a file of their own, whose path the params hold."""
 MAX_NEW_JOB_BYTES: Final = 14 * 1024 * 1024
 """The largest text of a new job. What is left free holds its claim and all attempts that are
 kept, with the longest texts, each character escaped: what was acknowledged can always be run."""
-
-
-class Turn(NamedTuple):
-    """When a pending job's turn comes, and whose it may be: the metadata of the same names."""
-
-    id: str
-    type: str
-    queue: str
-    priority: int
-    created: datetime
-    run_after: datetime | None
 
 
 class Codec:
@@ -151,37 +140,6 @@ class Codec:
             )
         return job
 
-    def turn(self, data: bytes, *, job_id: str) -> Turn | None:
-        """The turn of a pending job that has not run yet, in half of the time that
-        `decode` takes; None: something about it is not so plain, so decode it.
-
-        Whoever indexes a hundred thousand waiting jobs reads each of them for this. Where it
-        answers, `decode` answers too.
-        """
-        if len(data) > MAX_JOB_BYTES:
-            return None
-        try:
-            document = jsontext.read(data)
-            if document["status"] != "pending" or type(document["params"]) is not dict:
-                return None
-            metadata = document["metadata"]
-            if metadata["id"] != job_id or not metadata.keys() <= _PLAIN:
-                return None
-            type_name, queue = metadata["type"], metadata.get("queue", DEFAULT_QUEUE)
-            texts = (type_name, queue, metadata["userId"])
-            priority = metadata.get("priority", 0)
-            counts = (metadata["retryCount"], metadata["maxRetries"])
-            if not (all(texts) and min(counts) >= 0):
-                return None
-            if {*map(type, texts)} != {str} or {*map(type, (priority, *counts))} != {int}:
-                return None
-            created = structure_instant(metadata["created"])
-            run_after = metadata.get("runAfter")
-            run_after = run_after if run_after is None else structure_instant(run_after)
-        except (JobDecodeError, KeyError, TypeError, AttributeError):
-            return None
-        return Turn(job_id, type_name, queue, priority, created, run_after)
-
     def params(self, type_name: str, data: Mapping[str, Any]) -> Any:
         """The params object of that type for plain data; a dict for a type nobody registered.
 
@@ -193,7 +151,7 @@ class Codec:
         if job_type is None:
             return dict(data)
         params = structure_telling(data, job_type.params, "params")
-        carried = _remainder(data, self._converter.unstructure(params))
+        carried = remainder(data, self._converter.unstructure(params))
         if carried:
             raise JobDecodeError(
                 f"{type_name} jobs have no such params", path=f"params.{next(iter(carried))}"
@@ -273,7 +231,7 @@ class Codec:
             elif job.status == "failed":
                 document["error"] = job.error
         if job.extra:
-            _restore(document, job.extra)
+            restore(document, job.extra)
         return document
 
     def _plain(self, value: Any) -> Any:
@@ -323,7 +281,7 @@ class Codec:
     def _structure_metadata(self, data: Any) -> JobMetadata:
         if not isinstance(data, dict):
             raise JobDecodeError("metadata is an object", path="metadata")
-        if not data.keys() >= _REQUIRED:
+        if not data.keys() >= REQUIRED_KEYS:
             missing = next(camel(name) for name in SEED_FIELDS if camel(name) not in data)
             raise JobDecodeError("missing", path=f"metadata.{missing}")
         try:
@@ -361,7 +319,7 @@ class Codec:
             return raw
         known = self._converter.unstructure(value)
         if known != raw:
-            carried = _remainder(raw, known)
+            carried = remainder(raw, known)
             if carried:
                 extra[key] = carried
         return value
@@ -393,57 +351,7 @@ _KEYS: Final[Mapping[JobStatus, frozenset[str]]] = {
     status: frozenset({"status", "metadata", "params", *_INSTANTS[status], *_OWN_KEYS[status]})
     for status in STATUSES
 }
-_REQUIRED: Final = frozenset(camel(name) for name in SEED_FIELDS)
-_PLAIN: Final = _REQUIRED | {"queue", "priority", "runAfter"}
 _STATUS_OF: Final[Mapping[str, JobStatus]] = {status: status for status in STATUSES}
-
-
-# -- what no class knows -----------------------------------------------------------------
-
-
-def _remainder(raw: Any, known: Any) -> dict[Any, Any]:
-    """What `raw` has beyond `known`, in the same shape; list items by their index."""
-    if isinstance(raw, dict) and isinstance(known, dict):
-        pairs = raw.items()
-        places: Any = known
-    elif isinstance(raw, list) and isinstance(known, (list, tuple)) and len(raw) == len(known):
-        pairs = enumerate(raw)  # type: ignore[assignment]
-        places = dict(enumerate(known))
-    else:
-        return {}
-    carried: dict[Any, Any] = {}
-    for key, value in pairs:
-        if key not in places:
-            carried[key] = value
-        elif value != places[key]:
-            inner = _remainder(value, places[key])
-            if inner:
-                carried[key] = inner
-    return carried
-
-
-def _restore(document: Any, carried: Mapping[Any, Any]) -> None:
-    """Put what `_remainder` took back behind what is known."""
-    for key, value in carried.items():
-        if isinstance(document, dict) and key not in document:
-            document[key] = value
-        elif isinstance(value, Mapping) and _has(document, key):
-            document[key] = _copy(document[key])
-            if isinstance(document[key], (dict, list)):
-                _restore(document[key], value)
-
-
-def _has(document: Any, key: Any) -> bool:
-    if isinstance(document, list):
-        return isinstance(key, int) and key < len(document)
-    return isinstance(document, dict) and key in document
-
-
-def _copy(value: Any) -> Any:
-    # The caller's own params or progress may stand in the document: never write into them.
-    if isinstance(value, dict):
-        return dict(value)
-    return list(value) if isinstance(value, (list, tuple)) else value
 
 
 def _is_job(kind: Any) -> bool:

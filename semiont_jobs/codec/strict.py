@@ -281,6 +281,9 @@ METADATA_KEYS: Final = frozenset(
 SEED_FIELDS: Final = ("id", "type", "user_id", "created", "retry_count", "max_retries")
 """What the TypeScript package requires in metadata: always written."""
 
+REQUIRED_KEYS: Final = frozenset(camel(name) for name in SEED_FIELDS)
+"""The keys without which there are no metadata."""
+
 
 # -- telling errors ----------------------------------------------------------------------
 

@@ -112,7 +112,7 @@ def cleans_without_forcing_what_it_removed(patch: Patch) -> None:
 
 
 def lets_copies_come_back_to_finished_folders(patch: Patch) -> None:
-    patch.setattr(Moves, "_secure_absence", _nothing)
+    patch.setattr(Moves, "secure_absence", _nothing)
 
 
 def does_not_force_its_folders(patch: Patch) -> None:

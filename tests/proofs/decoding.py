@@ -11,7 +11,7 @@ from attrs import frozen
 
 from semiont_jobs import JobDecodeError
 from semiont_jobs.builtin import BUILTIN_JOB_TYPES
-from semiont_jobs.codec import Codec
+from semiont_jobs.codec import Codec, turn_of
 from semiont_jobs.job_types import JobTypes
 from semiont_jobs.model import AnyJob
 from semiont_jobs.stores.files.layout import id_of
@@ -49,14 +49,14 @@ def judge(data: bytes) -> Verdict:
         refused = str(error)
     if refused:
         assert len(refused) < 2000
-        assert CODEC.turn(data, job_id=named(data)) is None
+        assert turn_of(data, job_id=named(data)) is None
         return Verdict(None)
     written = CODEC.encode(job, is_read=True)
     json.loads(written)
     again = CODEC.decode(written)
     assert again == job
     assert CODEC.encode(again, is_read=True) == written
-    turn = CODEC.turn(data, job_id=job.metadata.id)
+    turn = turn_of(data, job_id=job.metadata.id)
     if turn is not None:
         metadata = job.metadata
         assert job.status == "pending"

@@ -15,8 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-import semiont_jobs.queue
-from semiont_jobs import claim, desk, retry
+from semiont_jobs import by_hand, claim, desk, reading, retry
 from semiont_jobs.errors import SemiontJobsError
 from semiont_jobs.stores.files import (
     batch,
@@ -369,12 +368,12 @@ def timeless(world: World) -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         for module in (copies, pending, reader, retry, claim, desk):
             patch.setattr(module, "time", clock)
-        for module in (moves, retry, semiont_jobs.queue):
+        for module in (moves, retry, by_hand, reading):
             patch.setattr(module, "threading", types.SimpleNamespace(Event=Pause))
         patch.setattr(reader, "threading", types.SimpleNamespace(Event=CountedPause))
         for module in (copies, moves, batch):
             patch.setattr(module, "HELD", held)
-        patch.setattr(semiont_jobs.queue, "secrets", types.SimpleNamespace(token_hex=token_hex))
+        patch.setattr(by_hand, "secrets", types.SimpleNamespace(token_hex=token_hex))
         for owner, name in FORGETFUL:
             patch.setattr(owner, name, _forgetful(world, getattr(owner, name)))
         # The folders stand: looking at all of them again for every run is half of its time.

@@ -14,7 +14,7 @@ from typing import Any, Final, Literal, TypeAlias
 
 from attrs import define, frozen
 
-from semiont_jobs.codec import MAX_JOB_BYTES, Codec, Turn
+from semiont_jobs.codec import MAX_JOB_BYTES, Codec, Turn, turn_of
 from semiont_jobs.errors import JobDecodeError
 from semiont_jobs.model import FINISHED, AnyJob, JobMetadata, JobStatus
 from semiont_jobs.stores.files.descriptors import CLOSED, HELD, Descriptor
@@ -97,7 +97,7 @@ class Copies:
         if not isinstance(text, tuple):
             return text
         data, found = text
-        turn = self.codec.turn(data, job_id=job_id)
+        turn = turn_of(data, job_id=job_id)
         if turn is not None:
             return Glimpse(turn, found)
         copy = self._decoded(data, found, "pending", job_id)

@@ -1,0 +1,163 @@
+"""What people do to jobs by hand: cancel, retry, clean up.
+
+It must not know claims, but for telling this process's own that somebody asked.
+"""
+
+from __future__ import annotations
+
+import secrets
+import threading
+from datetime import datetime, timedelta
+from typing import Any
+
+from semiont_jobs import lifecycle
+from semiont_jobs.errors import ClaimLost, InvalidValue, JobHeld, JobNotFound, JobTimeout
+from semiont_jobs.ids import job_id
+from semiont_jobs.model import (
+    FINISHED,
+    CancelledJob,
+    FailedJob,
+    JobStatus,
+    PendingJob,
+    RunningJob,
+)
+from semiont_jobs.reading import Reading, checked_status
+from semiont_jobs.retry import poll
+from semiont_jobs.store import Hold
+
+
+class ByHand(Reading):
+    """The verbs of a `JobQueue` that are for people and programs that look after jobs."""
+
+    def cancel_job(self, id: str) -> bool:  # noqa: A002
+        """Cancel a job: at once if it waits; if it runs, its work is asked to stop.
+
+        True: cancelled, or asked. False: it is finished already, or there is none. Work that
+        ends with a result in spite of being asked is complete.
+        """
+        checked = job_id(id)
+        return poll(lambda: self._try_cancel(checked), timeout=30.0, wait=threading.Event().wait)
+
+    def cancel_jobs(
+        self,
+        *,
+        status: JobStatus | None = None,
+        type: str | None = None,  # noqa: A002
+        user_id: str | None = None,
+        queue: str | None = None,
+    ) -> int:
+        """Cancel every waiting or running job that matches; how many were cancelled or asked."""
+        statuses: tuple[JobStatus, ...] = ("pending", "running")
+        if status is not None:
+            statuses = (checked_status(status),)
+        found = [
+            job.metadata.id
+            for each in statuses
+            for job in self.query_jobs(
+                status=each, type=type, user_id=user_id, queue=queue, limit=None
+            )
+        ]
+        return sum(self.cancel_job(each) for each in dict.fromkeys(found))
+
+    def retry_job(self, id: str) -> PendingJob[Any]:  # noqa: A002
+        """Move a failed or cancelled job back to pending with a fresh budget of retries.
+
+        :raises InvalidTransition: it is pending, running or complete.
+        :raises JobNotFound: there is no such job.
+        :raises JobHeld: somebody else is moving it at this moment.
+        """
+        checked = job_id(id)
+        hold = self._hold_finished(checked)
+        try:
+            job = hold.job
+            lifecycle.require("retry", job)
+            assert isinstance(job, FailedJob | CancelledJob)
+            again = lifecycle.retry(job, run=new_run())
+            hold.move(again)
+        finally:
+            hold.let_go()
+        self.emit("retried", again)
+        return again
+
+    def cleanup_completed_jobs(
+        self, older_than: datetime | timedelta, *, cancelled: bool = False
+    ) -> int:
+        """Remove complete and failed jobs that ended before `older_than` (an instant, or a
+        timedelta before now); with `cancelled` also cancelled ones. How many were removed.
+        """
+        now = self.clock()
+        before = now - older_than if isinstance(older_than, timedelta) else older_than
+        if not isinstance(before, datetime) or before.utcoffset() is None:
+            raise InvalidValue(
+                "an aware datetime or a timedelta is needed", field="older_than", value=older_than
+            )
+        statuses: tuple[JobStatus, ...] = FINISHED if cancelled else ("complete", "failed")
+        removed = self._run(self._store.remove, statuses, before)
+        for job in removed:
+            self.emit("removed", job)
+        return len(removed)
+
+    # -- private -------------------------------------------------------------------------
+
+    def _try_cancel(self, checked: str) -> bool | None:
+        """One try: whether it was cancelled or asked, or None to look again."""
+        try:
+            hold = self._run(self._store.hold, checked)
+        except JobNotFound:
+            return False
+        except JobHeld:
+            return self._ask_to_cancel(checked)
+        try:
+            job = hold.job
+            if not isinstance(job, PendingJob | RunningJob):
+                return False
+            cancelled = lifecycle.cancel(job, self.clock())
+            hold.move(cancelled)
+        except (ClaimLost, JobHeld):
+            return None
+        finally:
+            hold.let_go()
+        self.emit("cancelled", cancelled)
+        return True
+
+    def _ask_to_cancel(self, checked: str) -> bool | None:
+        job = self._run(self._store.get, checked)
+        if job is None or job.status in FINISHED:
+            return False
+        if job.status == "pending":
+            return None  # being created or claimed at this moment
+        asked = self._run(self._store.request_cancel, checked, job.metadata.life)
+        if not asked:
+            # Whoever held it may have obeyed before the store could look once more.
+            left = self._run(self._store.get, checked)
+            asked = isinstance(left, CancelledJob) and left.metadata.life == job.metadata.life
+        claim = self._claims.get(checked)
+        if claim is not None:
+            claim.watch()
+        return asked
+
+    def _hold_finished(self, checked: str) -> Hold:
+        """Hold a finished job, which may be busy for a moment, because somebody settles or
+        removes it.
+
+        :raises InvalidTransition: it is busy because it is not finished.
+        """
+
+        def take() -> Hold | None:
+            try:
+                return self._store.hold(checked)
+            except JobHeld:
+                job = self._store.get(checked)
+                if job is not None:
+                    lifecycle.require("retry", job)
+                return None
+
+        try:
+            return self._run(lambda: poll(take, timeout=1.0, wait=threading.Event().wait))
+        except JobTimeout:
+            raise JobHeld(checked) from None
+
+
+def new_run() -> str:
+    """The name of a new life of a job."""
+    return secrets.token_hex(8)

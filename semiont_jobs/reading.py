@@ -1,0 +1,100 @@
+"""Looking at a queue: one job, many, how many, and waiting for one to finish.
+
+It must not change a job.
+"""
+
+from __future__ import annotations
+
+import threading
+from typing import cast
+
+from semiont_jobs.desk import QueueDesk
+from semiont_jobs.errors import InvalidValue, JobNotFound, JobTimeout
+from semiont_jobs.ids import job_id
+from semiont_jobs.model import FINISHED, STATUSES, AnyJob, JobStats, JobStatus
+from semiont_jobs.retry import poll
+
+
+class Reading(QueueDesk):
+    """The verbs of a `JobQueue` that look."""
+
+    def get_job(self, id: str) -> AnyJob | None:  # noqa: A002
+        """The job in whatever status, or None. Takes no lock.
+
+        :raises InvalidJobId: `id` cannot be a job's.
+        :raises JobDecodeError: what stands there is not a job.
+        """
+        checked = job_id(id)
+        return self._run(self._store.get, checked)
+
+    def query_jobs(
+        self,
+        *,
+        status: JobStatus | None = None,
+        type: str | None = None,  # noqa: A002
+        user_id: str | None = None,
+        queue: str | None = None,
+        limit: int | None = 100,
+        offset: int = 0,
+    ) -> list[AnyJob]:
+        """The jobs that match every filter given, newest first, ties by id.
+
+        :param limit: at most so many; None: all.
+        :param offset: leave out so many of the first.
+        :raises InvalidValue: a status there is not, a negative limit or offset.
+        """
+        _check_page(limit, offset)
+        statuses = STATUSES if status is None else (checked_status(status),)
+        found = [
+            job
+            for job in self._run(lambda: list(self._store.jobs(statuses)))
+            if (type is None or job.metadata.type == type)
+            and (user_id is None or job.metadata.user_id == user_id)
+            and (queue is None or job.metadata.queue == queue)
+        ]
+        found.sort(key=lambda job: job.metadata.id)
+        found.sort(key=lambda job: job.metadata.created, reverse=True)
+        return found[offset:] if limit is None else found[offset : offset + limit]
+
+    def get_stats(self) -> JobStats:
+        """How many jobs stand in each status."""
+        counts = self._run(self._store.counts)
+        return JobStats(**{str(status): count for status, count in counts.items()})
+
+    def wait_for(self, id: str, timeout: float | None = None) -> AnyJob:  # noqa: A002
+        """The job once it is complete, failed or cancelled.
+
+        :param timeout: seconds; None: for ever.
+        :raises JobNotFound: there is no such job (any more).
+        :raises JobTimeout: it has not finished in time; it goes on.
+        """
+
+        def look() -> AnyJob | None:
+            job: AnyJob | None = self.get_job(id)
+            if job is None:
+                raise JobNotFound(id)
+            if job.status in FINISHED:
+                return job
+            return None
+
+        try:
+            finished = cast("AnyJob", poll(look, timeout=timeout, wait=threading.Event().wait))
+        except JobTimeout:
+            raise JobTimeout(f"job {id} has not finished within {timeout} seconds") from None
+        return finished
+
+
+def checked_status(status: str) -> JobStatus:
+    """The status of that name. Raises `InvalidValue` if there is none."""
+    for known in STATUSES:
+        if status == known:
+            return known
+    raise InvalidValue(f"one of {', '.join(STATUSES)}", field="status", value=status)
+
+
+def _check_page(limit: int | None, offset: int) -> None:
+    for name, value in (("limit", limit), ("offset", offset)):
+        if value is None and name == "limit":
+            continue
+        if not isinstance(value, int) or isinstance(value, bool) or value < 0:
+            raise InvalidValue("a whole number from 0 is needed", field=name, value=value)

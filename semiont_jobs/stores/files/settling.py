@@ -1,0 +1,215 @@
+"""Which copy of a job is the true one, and how the others go: what makes crashes harmless.
+
+It must not know where a job is to go. The rules (Cn) are those of the protocol page of the
+documentation: change nothing here without it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import suppress
+from typing import Final, Literal, TypeAlias
+
+from semiont_jobs.model import FINISHED, AnyJob, JobStatus
+from semiont_jobs.stores.files.copies import BUSY, OF_THE_FILE, Bad, Copies, Copy, tie_loser
+from semiont_jobs.stores.files.descriptors import Descriptor
+from semiont_jobs.stores.files.door import Disk, is_same
+from semiont_jobs.stores.files.layout import SUFFIX, Layout
+
+Settled: TypeAlias = Literal["stays", "gone", "busy"]
+
+SetAside: TypeAlias = Callable[[str, str], None]
+"""Puts what stands under a path into quarantine, for a reason."""
+
+
+class Settling:
+    """Settles the copies of jobs in one data directory, and forces what must not be lost."""
+
+    def __init__(self, copies: Copies, set_aside: SetAside, *, fsync: bool) -> None:
+        self.copies = copies
+        self.disk: Disk = copies.disk
+        self.layout: Layout = copies.layout
+        self.set_aside = set_aside
+        self.fsync = fsync
+
+    def settle(self, job_id: str, status: JobStatus, held: Descriptor, mine: Copy | Bad) -> Settled:
+        """Resolve all copies of a job, of which the one in `status` is held.
+
+        Done by everyone who moves or removes a job, before anything is published (C1, C6, C7,
+        C8). "gone": what was held was not the true copy and stands no more; "busy": somebody
+        else works on another copy, so leave this job alone for now (C4).
+        """
+        for other, folder in self.layout.folders.items():
+            if other != status and self.disk.exists(f"{folder}/{job_id}{SUFFIX}"):
+                outcome = self._settle_with(job_id, status, held, mine, other)
+                if outcome != "stays":
+                    return outcome
+        return "stays"
+
+    def _settle_with(
+        self,
+        job_id: str,
+        status: JobStatus,
+        held: Descriptor,
+        mine: Copy | Bad,
+        other_status: JobStatus,
+    ) -> Settled:
+        other = self.copies.read(other_status, job_id)
+        if other is None:
+            return "stays"
+        path = self.layout.path(status, job_id)
+        other_path = self.layout.path(other_status, job_id)
+        if mine.found and other.found and is_same(mine.found, other.found):
+            # Two names of one file, from a rename of which a power cut kept both ends, or from
+            # a backup tool: the name goes whose folder is not the status in the file.
+            wrong = other_path if isinstance(mine, Copy) else path
+            if isinstance(mine, Copy) or isinstance(other, Copy):
+                self.disk.unlink(wrong)
+            return "stays" if isinstance(mine, Copy) else "gone"
+        if isinstance(mine, Bad):
+            return self._yield_to(other, mine, status, other_status, job_id)
+        if isinstance(other, Bad):
+            return self._clear_bad(held, status, other_status, job_id, other)
+        ours, theirs = mine.job.metadata.revision, other.job.metadata.revision
+        if theirs > ours:
+            # Mine is debris of a move whose mover died before unlinking it.
+            self._secure_other(other_path, other_status)
+            self.disk.unlink(path)
+            self.secure_absence(status)
+            return "gone"
+        if theirs == ours and tie_loser(mine.job, other.job) == "one":
+            self.set_aside(path, _TIE)
+            return "gone"
+        return self._clear_lower(mine, held, status, other_status, job_id)
+
+    def _yield_to(
+        self,
+        other: Copy | Bad,
+        mine: Bad,
+        status: JobStatus,
+        other_status: JobStatus,
+        job_id: str,
+    ) -> Settled:
+        """What is held cannot be read. Beside a copy that can, it is debris of a power cut."""
+        if isinstance(other, Bad):
+            return "stays"
+        path = self.layout.path(status, job_id)
+        if not self.copies.is_settled_bad(path, mine):
+            return "busy"
+        self._secure_other(self.layout.path(other_status, job_id), other_status)
+        self.disk.unlink(path)
+        self.copies.forget_suspect(path)
+        return "gone"
+
+    def _clear_bad(
+        self,
+        held: Descriptor,
+        status: JobStatus,
+        other_status: JobStatus,
+        job_id: str,
+        bad: Bad,
+    ) -> Settled:
+        path = self.layout.path(other_status, job_id)
+        if not self.copies.is_settled_bad(path, bad):
+            return "busy"
+        try:
+            other = self.copies.hold(path)
+        except OSError:
+            return self._clear_odd(path, bad)
+        if other is None:
+            return "stays"
+        if other == BUSY:
+            return "busy"
+        try:
+            if isinstance(self.copies.read_held(other, other_status, job_id), Copy):
+                return "busy"
+            self._secure_mine(held, status)
+            self.disk.unlink(path)
+            self.copies.forget_suspect(path)
+        finally:
+            self.copies.close(other)
+        return "stays"
+
+    def _clear_odd(self, path: str, bad: Bad) -> Settled:
+        """Set aside a folder or a socket, in which there is nothing to lock."""
+        try:
+            self.set_aside(path, bad.reason)
+        except OSError as error:
+            if error.errno not in OF_THE_FILE:
+                raise
+            return "busy"  # it is another user's: this job waits, those behind it do not
+        return "stays"
+
+    def _clear_lower(
+        self,
+        mine: Copy,
+        held: Descriptor,
+        status: JobStatus,
+        other_status: JobStatus,
+        job_id: str,
+    ) -> Settled:
+        """Remove another copy that is lower than the held one, under its own lock (C3)."""
+        path = self.layout.path(other_status, job_id)
+        other = self.copies.hold(path)
+        if other is None:
+            return "stays"
+        if other == BUSY:
+            return "busy"
+        try:
+            again = self.copies.read_held(other, other_status, job_id)
+            if isinstance(again, Bad):
+                return "busy"
+            theirs, ours = again.job.metadata.revision, mine.job.metadata.revision
+            if theirs > ours:
+                return "busy"
+            self._secure_mine(held, status)
+            if theirs == ours:
+                self.set_aside(path, _TIE)
+            else:
+                self.disk.unlink(path)
+                self.secure_absence(other_status)
+        finally:
+            self.copies.close(other)
+        return "stays"
+
+    # -- forcing -------------------------------------------------------------------------
+
+    def secure_folder(self, status: JobStatus) -> None:
+        """Make the names in a folder durable, where durability is wanted."""
+        if self.fsync:
+            self.disk.fsync_folder(self.layout.folders[status])
+
+    def secure(self, job: AnyJob) -> bool:
+        """Make durable what somebody else published, where durability is wanted; False: it does
+        not stand there any more."""
+        try:
+            self._secure_other(self.layout.path(job.status, job.metadata.id), job.status)
+        except FileNotFoundError:
+            return False
+        return True
+
+    def secure_absence(self, status: JobStatus) -> None:
+        """Keep a power cut from bringing back a copy that was just unlinked from a finished
+        folder: it would be debris there for good, since nobody looks for work in it."""
+        if self.fsync and status in FINISHED:
+            with suppress(OSError):  # debris does no harm, and what was moved stands
+                self.disk.fsync_folder(self.layout.folders[status])
+
+    def _secure_mine(self, held: Descriptor, status: JobStatus) -> None:
+        """Before the other copy goes, the one that stays must be durable: its writer may have
+        died before it made it so (C18)."""
+        if self.fsync:
+            self.disk.fsync(held.fd)
+            self.disk.fsync_folder(self.layout.folders[status])
+
+    def _secure_other(self, path: str, status: JobStatus) -> None:
+        if self.fsync:
+            fd = self.disk.open_to_read(path)
+            try:
+                self.disk.fsync(fd)
+            finally:
+                self.disk.close(fd)
+            self.disk.fsync_folder(self.layout.folders[status])
+
+
+_TIE: Final = "two copies of one revision, which only a foreign program makes: this one lost"
