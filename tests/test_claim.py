@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -631,3 +632,22 @@ def test_reports_from_many_threads_end_with_one_of_the_last(queue: JobQueue) -> 
     assert claim.job.progress is not None
     assert claim.job.progress["page"] == 49
     assert isinstance(claim.release(), PendingJob)
+
+
+@pytest.mark.parametrize("place", ["memory:", "files"])
+def test_what_the_work_does_to_the_params_in_its_hands_is_not_stored(
+    tmp_path: Path, place: str
+) -> None:
+    with JobQueue(tmp_path if place == "files" else place, fsync=False) as queue:
+        queue.enqueue({"url": "x"}, type="task", id="j")
+        claim = queue.claim_next_job()
+        assert claim is not None
+        claim.job.params.pop("url")
+        claim.job.params["odd"] = {1}
+
+        claim.checkpoint(["a"])
+        claim.fail("broke")
+
+        stored = queue.get_job("j")
+        assert stored is not None
+        assert {"url": "x"} == stored.params

@@ -17,6 +17,7 @@ import attrs
 
 from semiont_jobs.codec import jsontext
 from semiont_jobs.codec.carrying import remainder, restore
+from semiont_jobs.codec.jsontext import Written
 from semiont_jobs.codec.strict import (
     METADATA_KEYS,
     REQUIRED_KEYS,
@@ -76,12 +77,35 @@ class Codec:
             self._converter.get_structure_hook(JobMetadata)
         )
 
-    def encode(self, job: AnyJob, *, is_new: bool = False, is_read: bool = False) -> bytes:
+    def written_params(self, job: AnyJob) -> Written:
+        """The text of a job's params, to be passed to `encode` as long as they must not change:
+        whoever works on a job has its params in hand, and may write into a dict.
+
+        :raises JobEncodeError: JSON cannot hold them; names the path.
+        """
+        document: dict[str, Any] = {"params": self._plain(job.params)}
+        if "params" in job.extra:
+            restore(document, {"params": job.extra["params"]})
+        try:
+            return jsontext.part(document["params"])
+        except jsontext.UNWRITABLE:
+            jsontext.check(document["params"], "params", job_id=job.metadata.id)
+            raise
+
+    def encode(
+        self,
+        job: AnyJob,
+        *,
+        params: Written | None = None,
+        is_new: bool = False,
+        is_read: bool = False,
+    ) -> bytes:
         """The bytes of ``JSON.stringify(job, null, 2)``.
 
         Lone surrogates that were read from a file are kept; what is new is refused with them:
         a new job's every text, else its progress and result.
 
+        :param params: written by `written_params` before, instead of the job's.
         :param is_new: nothing of the job was read from a file.
         :param is_read: all of it was.
         :raises JobEncodeError: something in it JSON cannot hold; names the path.
@@ -89,6 +113,8 @@ class Codec:
         :raises InvalidJob: params of a class that is not the one of the job's type.
         """
         document = self._unstructure(job)
+        if params is not None:
+            document["params"] = params
         try:
             data = jsontext.write(document, job_id=job.metadata.id)
         except JobEncodeError:

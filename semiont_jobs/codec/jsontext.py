@@ -37,7 +37,18 @@ class _Unwritable(Exception):
 
 
 # TypeError is what encode_basestring says of a key that is no text.
-_UNWRITABLE: Final = (_Unwritable, TypeError, UnicodeEncodeError, RecursionError)
+UNWRITABLE: Final = (_Unwritable, TypeError, UnicodeEncodeError, RecursionError)
+
+
+class Written(str):
+    """The text of an object that was written before, one level deep in its document."""
+
+    __slots__ = ()
+
+
+def part(value: Any) -> Written:
+    """The text of a value as it stands one level deep in a document."""
+    return Written(_text(value, 1))
 
 
 def write(value: Any, *, job_id: str | None = None, strict: bool = True) -> bytes:
@@ -50,7 +61,7 @@ def write(value: Any, *, job_id: str | None = None, strict: bool = True) -> byte
     try:
         text = _text(value, 0)
         return text.encode("utf-8", "strict" if strict else "backslashreplace")
-    except _UNWRITABLE:
+    except UNWRITABLE:
         _refuse(value, job_id=job_id)
 
 
@@ -58,7 +69,7 @@ def check(value: Any, path: str, *, job_id: str | None = None) -> None:
     """Raise `JobEncodeError` unless JSON can hold `value`; `path` is its name in the error."""
     try:
         _text(value, 0).encode("utf-8")
-    except _UNWRITABLE:
+    except UNWRITABLE:
         _refuse(value, path, job_id=job_id)
 
 
@@ -152,6 +163,10 @@ def _string(value: str, _depth: int) -> str:
     return encode_basestring(value)
 
 
+def _written(value: Written, _depth: int) -> str:
+    return value
+
+
 def _boolean(value: bool, _depth: int) -> str:
     return "true" if value else "false"
 
@@ -192,6 +207,7 @@ def _subclass(value: Any, depth: int) -> str:
 
 _WRITERS: Final[dict[type, Callable[[Any, int], str]]] = {
     str: _string,
+    Written: _written,
     int: _integer,
     float: _number,
     bool: _boolean,

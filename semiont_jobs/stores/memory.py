@@ -13,7 +13,7 @@ from typing import Any, Literal
 from attrs import define
 
 from semiont_jobs import lifecycle
-from semiont_jobs.codec import Codec
+from semiont_jobs.codec import Codec, Written
 from semiont_jobs.errors import ClaimLost, JobDecodeError, JobExists, JobHeld, JobNotFound
 from semiont_jobs.events import Event, Hook
 from semiont_jobs.fields import now as clock
@@ -236,12 +236,16 @@ class MemoryStore:
 
     # -- what the holds use --------------------------------------------------------------
 
-    def _record(self, job: AnyJob, *, is_new: bool = False) -> _Record:
-        text = self._codec.encode(job, is_new=is_new)
+    def _record(
+        self, job: AnyJob, *, params: Written | None = None, is_new: bool = False
+    ) -> _Record:
+        text = self._codec.encode(job, params=params, is_new=is_new)
         return _Record(text, self._codec.decode(text))
 
     def _put(self, hold: MemoryHold, job: AnyJob) -> AnyJob:
-        fresh = self._record(job)
+        if hold.params is None or hold.job.status != "running":
+            hold.params = self._codec.written_params(job)
+        fresh = self._record(job, params=hold.params)
         with self._changed:
             if not self._holds(hold):
                 raise ClaimLost(job.metadata.id)
@@ -284,6 +288,8 @@ class MemoryHold:
     def __init__(self, store: MemoryStore, job: AnyJob) -> None:
         self._store = store
         self.job = job
+        self.params: Written | None = None
+        """Those that were claimed, whatever the work does to the object in its hands."""
 
     def move(self, job: AnyJob) -> None:
         self.job = self._store._put(self, job)  # noqa: SLF001 - one room, two classes

@@ -8,6 +8,7 @@ from __future__ import annotations
 from contextlib import suppress
 from typing import Protocol
 
+from semiont_jobs.codec import Written
 from semiont_jobs.errors import ClaimLost, SemiontJobsError
 from semiont_jobs.model import AnyJob
 from semiont_jobs.stores.files.copies import Copy
@@ -49,6 +50,7 @@ class FileHold:
         self._holders = holders
         self.descriptor = descriptor
         self.job = job
+        self._params: Written | None = None
         self._is_doubtful = False
         holders.holding(self)
 
@@ -67,7 +69,12 @@ class FileHold:
 
     def _move(self, job_id: str, job: AnyJob) -> None:
         try:
-            data = self._moves.copies.codec.encode(job)
+            codec = self._moves.copies.codec
+            # From the claim on, the params are those that were claimed, whatever the work does
+            # to the object in its hands.
+            if self._params is None or self.job.status != "running":
+                self._params = codec.written_params(job)
+            data = codec.encode(job, params=self._params)
             # Nobody who keeps the rules moves a file whose lock was just taken under its path;
             # for one held while work went on, foreign hands are looked for.
             if self.descriptor.found is None:
