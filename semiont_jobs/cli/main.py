@@ -41,6 +41,9 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         code = cli(args=arguments, prog_name="semiont-jobs", standalone_mode=False)
         sys.stdout.flush()
+    except click.exceptions.NoArgsIsHelpError as error:
+        print(error.format_message(), file=sys.stderr)
+        return error.exit_code
     except click.ClickException as error:
         _tell(error.format_message())
         return error.exit_code

@@ -238,3 +238,11 @@ def test_the_demonstration_replaces_only_its_own_directory(place: Path) -> None:
     assert 1 == ran.returncode
     assert "not made by a demonstration" in ran.stderr
     assert ["thesis.txt"] == [path.name for path in (place / "mine").iterdir()]
+
+
+def test_without_a_command_the_help_is_shown_as_it_is(tmp_path: Path) -> None:
+    shown = run(cwd=tmp_path)
+
+    assert 2 == shown.returncode
+    assert shown.stderr.startswith("Usage: semiont-jobs [OPTIONS] COMMAND [ARGS]...\n")
+    assert "\n  worker " in shown.stderr
