@@ -210,7 +210,7 @@ class Claim(Generic[P, PG, R]):
             )
             try:
                 decision = decide(self._policy or self._desk.policy_of(self._job))
-            except Exception:  # noqa: BLE001 - a policy's strategies are user code
+            except BaseException:  # noqa: BLE001 - a policy's strategies are user code
                 logger.exception("the retry policy failed; the default one decides")
                 decision = decide(RetryPolicy())
             retry_at = decision.at if isinstance(decision, Retry) else None

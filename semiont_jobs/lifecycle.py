@@ -134,7 +134,7 @@ def _outcome(error: BaseException) -> AttemptOutcome:
 def _message(error: BaseException) -> str:
     try:
         return str(error)
-    except Exception:  # noqa: BLE001 - a job's own exception class may have a broken __str__
+    except BaseException:  # noqa: BLE001 - a job's own exception class may have a broken __str__
         return ""
 
 

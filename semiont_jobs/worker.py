@@ -62,6 +62,9 @@ class JobWorker(ABC):
         self.poll_interval = poll_interval
         self.error_backoff = error_backoff
         self._stop = threading.Event()
+        # Waited for instead of the thread: up to Python 3.12 a join that Ctrl-C interrupts
+        # takes the thread for ended, and the job in hand with it.
+        self._ended = threading.Event()
         self._lock = threading.Lock()
         self._thread: threading.Thread | None = None
         self._claim: AnyClaim | None = None
@@ -111,7 +114,7 @@ class JobWorker(ABC):
                 raise RuntimeError(f"{self.get_worker_name()} was stopped; make a new one")
             self.queue.start_keeper()
             self._thread = threading.Thread(
-                target=self._loop, name=self.get_worker_name(), daemon=True
+                target=self._live, name=self.get_worker_name(), daemon=True
             )
             self._thread.start()
         atexit.register(self._at_exit)
@@ -129,8 +132,7 @@ class JobWorker(ABC):
         self.queue.wake()
         if thread is threading.current_thread():
             return False  # asked for by the work itself: it cannot wait for itself
-        thread.join(timeout)
-        if thread.is_alive():
+        if not self._ended.wait(timeout):
             self._waited_out = True
             return False
         atexit.unregister(self._at_exit)
@@ -140,8 +142,7 @@ class JobWorker(ABC):
         """Start, and block until Ctrl-C or `stop`; then wait for the job in hand."""
         try:
             self.start()
-            assert self._thread is not None
-            self._thread.join()
+            self._ended.wait()
         except KeyboardInterrupt:
             self.stop()
 
@@ -204,6 +205,12 @@ class JobWorker(ABC):
 
     # -- the loop ------------------------------------------------------------------------
 
+    def _live(self) -> None:
+        try:
+            self._loop()
+        finally:
+            self._ended.set()
+
     def _loop(self) -> None:
         pace = error_pace(self.error_backoff)
         errors = 0
@@ -241,7 +248,7 @@ class JobWorker(ABC):
     def _accepts(self, job: PendingJob[Any]) -> bool:
         try:
             return self.can_process_job(job)
-        except Exception:  # noqa: BLE001 - the work's own code
+        except BaseException:  # noqa: BLE001 - the work's own code; also sys.exit() in it
             logger.exception("%s.can_process_job failed", self.get_worker_name())
             return False
 
@@ -277,7 +284,7 @@ class JobWorker(ABC):
                 errors += 1
                 logger.error("outcome not stored yet: %s", error)
                 threading.Event().wait(pace(errors))
-            except Exception as error:  # noqa: BLE001 - a result that is not JSON, say
+            except BaseException as error:  # noqa: BLE001 - a result that is not JSON, say
                 if is_failing:  # too large for one attempt more: kept as while the disk is full
                     errors += 1
                     logger.error("outcome not stored yet: %s", error)

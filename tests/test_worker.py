@@ -366,3 +366,66 @@ def test_a_running_worker_ends_on_ctrl_c(tmp_path: Path) -> None:
     out, _ = process.communicate(timeout=TIMEOUT)
 
     assert (0, "ended\n") == (process.returncode, out)
+
+
+def test_ctrl_c_waits_for_the_job_in_hand(tmp_path: Path) -> None:
+    process = subprocess.Popen(
+        [
+            sys.executable,
+            "-c",
+            BUSY,
+            str(tmp_path / "data"),
+        ],
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stdout is not None
+    assert "begun\n" == process.stdout.readline()
+
+    process.send_signal(signal.SIGINT)
+    out, _ = process.communicate(timeout=TIMEOUT)
+
+    assert (0, "done\ncomplete\n") == (process.returncode, out)
+
+
+BUSY = """
+import sys, threading
+from semiont_jobs import JobQueue, JobWorker
+
+class Busy(JobWorker):
+    def execute_job(self, job):
+        print("begun", flush=True)
+        threading.Event().wait(1)
+        print("done", flush=True)
+
+queue = JobQueue(sys.argv[1], fsync=False)
+queue.enqueue({}, type="task", id="j")
+Busy(queue).run()
+print(queue.get_job("j").status)
+"""
+
+
+class Leaving(JobWorker):
+    """Its questions about jobs end the program, or would."""
+
+    def can_process_job(self, job: Any) -> bool:
+        if job.metadata.id == "a":
+            sys.exit("no")
+        return True
+
+    def execute_job(self, job: RunningJob[Any, Any]) -> object:
+        class Sly(Exception):
+            def __str__(self) -> str:
+                raise SystemExit("never")
+
+        raise Sly
+
+
+def test_a_worker_outlives_code_of_its_own_that_leaves_the_program(tmp_path: Path) -> None:
+    with JobQueue(tmp_path, fsync=False) as queue:
+        queue.enqueue({}, type="task", id="a")
+        queue.enqueue({}, type="task", id="b", max_retries=0)
+        with Leaving(queue, poll_interval=0.02):
+            ended = queue.wait_for("b", timeout=TIMEOUT)
+
+    assert "failed" == ended.status

@@ -19,9 +19,9 @@ from semiont_jobs.stores.files.moves import Moves
 from semiont_jobs.stores.files.quarantine import Quarantine
 from semiont_jobs.stores.files.taking import Taking
 
-REMOVED_AT_ONCE: Final = 256
-"""Jobs whose files are held together while finished ones are removed: far below the usual
-limit of 1024 open files."""
+REMOVED_AT_ONCE: Final = 64
+"""Jobs whose files are held together while finished ones are removed: far below the limit of
+256 open files that some systems start a process with."""
 
 
 class Upkeep:
