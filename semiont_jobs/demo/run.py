@@ -32,6 +32,10 @@ LOOK_INTERVAL: Final = 0.1
 KILLS_AT: Final = (0.1, 0.22, 0.34, 0.46, 0.58, 0.7, 0.82)
 """Shares of the jobs done at which `chaos` kills a worker process: seven, so that at least five
 are killed in the middle of a job even where one is found idle."""
+MARKER: Final = ".made-by-semiont-jobs-demo"
+"""A file that only a demonstration makes: whoever has it in a directory let us make that."""
+OURS: Final = frozenset({MARKER, "jobs", "witness", "pages"})
+"""All that a demonstration makes in its directory. Anything else is somebody's."""
 PATIENCE: Final = 300.0
 """Seconds without any outcome after which the demonstration calls itself broken."""
 
@@ -104,15 +108,22 @@ def _watch(queue: JobQueue, crew: Crew, display: Display, *, total: int, chaos: 
 
 
 def _fresh(data_dir: Path) -> Path:
-    """An empty data directory; only one that a demonstration made is replaced."""
+    """An empty data directory; only one that a demonstration made, and nobody put anything
+    into since, is replaced."""
     place = Path(os.path.abspath(data_dir))
-    if (place / "witness").is_dir():
-        shutil.rmtree(place)
-    elif place.exists() and any(place.iterdir()):
-        raise InvalidValue(
-            "this directory is not empty and was not made by a demonstration",
-            field="data_dir",
-            value=str(place),
-        )
-    (place / "witness").mkdir(parents=True)
+    names = set(os.listdir(place)) if place.exists() else set()
+    if MARKER not in names and names:
+        raise _refused("it is not empty and was not made by a demonstration", place)
+    if names - OURS:
+        raise _refused(f"it holds {min(names - OURS)} besides what a demonstration makes", place)
+    place.mkdir(parents=True, exist_ok=True)
+    # First come, last go: a directory half made or half removed is known as ours all the same.
+    (place / MARKER).touch()
+    for name in names - {MARKER}:
+        shutil.rmtree(place / name)
+    (place / "witness").mkdir()
     return place
+
+
+def _refused(reason: str, place: Path) -> InvalidValue:
+    return InvalidValue(f"{reason}: name another", field="data_dir", value=str(place))
