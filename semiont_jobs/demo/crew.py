@@ -19,7 +19,10 @@ LEAVE_TIMEOUT: Final = 30.0
 
 
 class Crew:
-    """A number of worker processes on one data directory."""
+    """A number of worker processes on one data directory.
+
+    Each leaves when its standard input ends: however this process dies, nobody works on.
+    """
 
     def __init__(self, data_dir: Path, *, processes: int, threads: int) -> None:
         self._command = [
@@ -35,13 +38,14 @@ class Crew:
 
     def _hire(self) -> subprocess.Popen[bytes]:
         # A session of its own: Ctrl-C in the terminal is for the parent, which then stops us.
-        return subprocess.Popen(self._command, start_new_session=True)
+        return subprocess.Popen(self._command, stdin=subprocess.PIPE, start_new_session=True)
 
     def keep_up(self) -> None:
         """Replace whoever died."""
-        self._members = [
-            member if member.poll() is None else self._hire() for member in self._members
-        ]
+        for place, member in enumerate(self._members):
+            if member.poll() is not None:
+                _hang_up(member)
+                self._members[place] = self._hire()
 
     def kill_one(self, queue: JobQueue) -> bool:
         """SIGKILL a process that holds a job at this moment; whether there was one.
@@ -75,10 +79,18 @@ class Crew:
     def dismiss(self) -> None:
         """Let every process finish the job in hand and leave."""
         for member in self._members:
+            _hang_up(member)
             member.terminate()
+            # Whoever was stopped to be killed, when this was called instead, would wait for ever.
+            member.send_signal(signal.SIGCONT)
         for member in self._members:
             try:
                 member.wait(LEAVE_TIMEOUT)
             except subprocess.TimeoutExpired:
                 member.kill()
                 member.wait()
+
+
+def _hang_up(member: subprocess.Popen[bytes]) -> None:
+    assert member.stdin is not None
+    member.stdin.close()

@@ -5,6 +5,7 @@ It must not know the plan, nor that somebody may kill it.
 
 from __future__ import annotations
 
+import os
 import signal
 import sys
 import threading
@@ -26,7 +27,7 @@ def open_queue(data_dir: Path) -> JobQueue:
 
 
 def main(data_dir: Path, threads: int) -> None:
-    """Work until SIGTERM or SIGINT, `threads` of each worker."""
+    """Work until SIGTERM, SIGINT or the end of standard input, `threads` of each worker."""
     queue = open_queue(data_dir)
     witness = Witness(data_dir / "witness")
 
@@ -38,6 +39,7 @@ def main(data_dir: Path, threads: int) -> None:
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda _number, _frame: stop.set())
+    threading.Thread(target=_wait_for_the_end_of_input, args=(stop,), daemon=True).start()
     workers = [
         annotator(queue, data_dir, witness) for annotator in ANNOTATORS for _ in range(threads)
     ]
@@ -47,6 +49,14 @@ def main(data_dir: Path, threads: int) -> None:
     for worker in workers:
         worker.stop()
     queue.close()
+
+
+def _wait_for_the_end_of_input(stop: threading.Event) -> None:
+    """Notice the death of the parent: nobody else has the other end of the pipe."""
+    # Not sys.stdin: a thread that waits inside of it would hinder the exit of the interpreter.
+    while os.read(0, 1024):
+        pass
+    stop.set()
 
 
 if __name__ == "__main__":
