@@ -14,7 +14,15 @@ from typing import Any, TypeVar
 
 import click
 
-from semiont_jobs.cli.app import Duration, When, as_json, data_dir, each, open_queue
+from semiont_jobs.cli.app import (
+    Duration,
+    When,
+    as_json,
+    data_dir,
+    each,
+    open_or_make_queue,
+    open_queue,
+)
 from semiont_jobs.cli.text import json_line, plain
 from semiont_jobs.errors import InvalidTransition
 from semiont_jobs.ids import job_id, new_job_id
@@ -51,7 +59,7 @@ def enqueue(
         raise click.UsageError("--id names one job, --batch makes many")
     text = _text_of(params)
     documents = [line for line in text.splitlines() if line.strip()] if batch else [text]
-    queue = open_queue(create=True)
+    queue = open_or_make_queue()
     jobs = [_new_job(queue, type_, each_, id_, metadata) for each_ in documents]
     queue.create_jobs(jobs)
     for job in jobs:

@@ -15,6 +15,7 @@ import click
 
 from semiont_jobs.errors import SemiontJobsError
 from semiont_jobs.queue import JobQueue
+from semiont_jobs.stores import FileStore
 from semiont_jobs.version import __version__
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -67,12 +68,29 @@ def location() -> Path:
     return Path(value)
 
 
-def open_queue(*, create: bool = False, **settings: Any) -> JobQueue:
-    """The queue of the data directory; a missing one is made only where `create` says so."""
+def open_queue() -> JobQueue:
+    """The queue of a data directory that is there."""
+    return _closed_at_the_end(JobQueue(_existing()).initialize())
+
+
+def open_to_look() -> JobQueue:
+    """The same for a command that changes nothing: for whoever may read the directory."""
+    return _closed_at_the_end(JobQueue(FileStore(_existing(), read_only=True)).initialize())
+
+
+def open_or_make_queue() -> JobQueue:
+    """The queue of a data directory that is made with its first job, if it is missing."""
+    return _closed_at_the_end(JobQueue(location()).initialize())
+
+
+def _existing() -> Path:
     path = location()
-    if not create and not (path / "jobs").is_dir():
+    if not (path / "jobs").is_dir():
         raise click.ClickException(f"there is no data directory at {path}: it has no jobs folder")
-    queue = JobQueue(path, **settings).initialize()
+    return path
+
+
+def _closed_at_the_end(queue: JobQueue) -> JobQueue:
     click.get_current_context().call_on_close(queue.close)
     return queue
 

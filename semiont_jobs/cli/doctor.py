@@ -10,7 +10,7 @@ from typing import Any, Final
 
 import click
 
-from semiont_jobs.cli.app import as_json, data_dir, open_queue
+from semiont_jobs.cli.app import as_json, data_dir, open_to_look
 from semiont_jobs.cli.text import age, json_line, plain
 from semiont_jobs.fields import now
 from semiont_jobs.stores import FileStore
@@ -30,7 +30,7 @@ def doctor(as_json: bool) -> None:
 
     Changes nothing. Exit codes: 0 healthy, 1 something was found, 2 it cannot be looked at.
     """
-    queue = open_queue()
+    queue = open_to_look()
     store = queue.store
     if not isinstance(store, FileStore):
         raise click.UsageError("the doctor looks at data directories")

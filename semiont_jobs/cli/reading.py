@@ -10,7 +10,7 @@ from typing import Any
 import click
 from rich.text import Text
 
-from semiont_jobs.cli.app import as_json, data_dir, open_queue
+from semiont_jobs.cli.app import as_json, data_dir, open_to_look
 from semiont_jobs.cli.text import (
     age,
     console,
@@ -47,7 +47,7 @@ def list_jobs(
     as_json: bool,
 ) -> None:
     """List jobs, newest first. With --json: one job a line, as it stands in its file."""
-    source = open_queue()
+    source = open_to_look()
     jobs = source.query_jobs(
         status=status,
         type=type_,
@@ -95,7 +95,7 @@ def _remark(job: AnyJob) -> str:
 @data_dir
 def show(job_id: str, as_json: bool) -> None:
     """Show one job: its state, its params, and the story of its attempts."""
-    queue = open_queue()
+    queue = open_to_look()
     job = queue.get_job(job_id)
     if job is None:
         raise click.ClickException(f"there is no job {job_id}")
@@ -162,7 +162,7 @@ def _show_attempts(job: AnyJob, out: Any) -> None:
 @data_dir
 def stats(as_json: bool) -> None:
     """Count the jobs in each status."""
-    found = open_queue().get_stats()
+    found = open_to_look().get_stats()
     counts = {status: getattr(found, status) for status in STATUSES}
     if as_json:
         click.echo(json_line({**counts, "total": found.total}))

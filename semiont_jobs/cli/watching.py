@@ -14,7 +14,7 @@ from rich.console import Group
 from rich.live import Live
 from rich.text import Text
 
-from semiont_jobs.cli.app import as_json, data_dir, open_queue
+from semiont_jobs.cli.app import as_json, data_dir, open_to_look
 from semiont_jobs.cli.text import (
     COLOURS,
     age,
@@ -36,7 +36,7 @@ from semiont_jobs.queue import JobQueue
 @data_dir
 def watch(interval: float, once: bool, as_json: bool) -> None:
     """Show counts and running jobs, live, until Ctrl-C. With --json: one line for every look."""
-    queue = open_queue()
+    queue = open_to_look()
     pause = threading.Event()
     if as_json:
         while True:

@@ -1,15 +1,17 @@
-"""Looking over a data directory without changing a job: what the doctor reports.
+"""Looking over a data directory without changing anything: what the doctor reports.
 
 It must not mend anything.
 """
 
 from __future__ import annotations
 
+import errno
 import os
 import shutil
 import subprocess
 import sys
 import time
+from contextlib import suppress
 from typing import Final
 
 from attrs import frozen
@@ -18,6 +20,7 @@ from semiont_jobs.fields import now
 from semiont_jobs.model import STATUSES, AnyJob, JobStatus
 from semiont_jobs.stores.files.copies import ODD_NAME, Bad, Copies
 from semiont_jobs.stores.files.descriptors import Descriptor
+from semiont_jobs.stores.files.door import Disk
 from semiont_jobs.stores.files.layout import Layout, file_system_of, id_of
 from semiont_jobs.stores.files.sweep import TMP_GRACE
 
@@ -26,7 +29,7 @@ PROBE_TIMEOUT: Final = 60.0
 
 _TRY_LOCK: Final = (
     "import os, sys; from filelock import lock_descriptor; "
-    "print(lock_descriptor(os.open(sys.argv[1], os.O_RDWR), blocking=False))"
+    "print(lock_descriptor(os.open(sys.argv[1], int(sys.argv[2])), blocking=False))"
 )
 
 
@@ -53,7 +56,7 @@ class Inspection:
 
 
 def inspect(layout: Layout, copies: Copies) -> Inspection:
-    """Look. Nothing but the probe of the locks writes, and that only into ``.tmp``."""
+    """Look. Folders that are missing are empty: whoever only looks does not make them."""
     places: dict[str, list[JobStatus]] = {}
     bad: list[tuple[str, str]] = []
     pending: list[AnyJob] = []
@@ -73,9 +76,11 @@ def inspect(layout: Layout, copies: Copies) -> Inspection:
         bad=tuple(bad),
         duplicates=tuple(job_id for job_id, statuses in places.items() if len(statuses) > 1),
         orphans=tuple(job_id for job_id in running if _is_orphan(copies, job_id)),
-        leftovers=_leftovers(layout),
+        leftovers=_leftovers(layout, copies),
         quarantined=tuple(
-            sorted(name for name in os.listdir(layout.quarantine) if not name.endswith(".why"))
+            sorted(
+                name for name in copies.disk.names(layout.quarantine) if not name.endswith(".why")
+            )
         ),
         oldest_due=min(pending, key=lambda job: job.metadata.due, default=None),
         locks_exclude=second_process_is_kept_out(layout, copies),
@@ -85,22 +90,51 @@ def inspect(layout: Layout, copies: Copies) -> Inspection:
 
 
 def second_process_is_kept_out(layout: Layout, copies: Copies) -> bool:
-    """Lock a file here and try its lock in another process."""
-    path = os.path.join(layout.tmp, f"probe-{os.urandom(6).hex()}")
-    fd = copies.disk.create(path, 0o600)
+    """Lock what stands here, and try its lock in another process.
+
+    Nobody locks the format file but who probes, so that nobody is kept waiting; where the
+    TypeScript package alone was at work there is none, and its folder serves.
+    """
+    disk = copies.disk
+    path = layout.format if disk.exists(layout.format) else layout.root
+    fd, mode = _opened_to_lock(disk, path)
     try:
-        copies.disk.lock(fd)
+        if not disk.lock(fd):
+            return True  # another doctor has it, and we are the second process
+        return not _another_process_locks(disk, path, mode)
+    finally:
+        disk.close(fd)
+
+
+def _another_process_locks(disk: Disk, path: str, mode: int) -> bool:
+    try:
         answer = subprocess.run(
-            [sys.executable, "-c", _TRY_LOCK, path],
+            [sys.executable, "-c", _TRY_LOCK, path, str(mode)],
             capture_output=True,
             text=True,
             timeout=PROBE_TIMEOUT,
             check=False,
         )
-    finally:
-        copies.disk.close(fd)
-        copies.disk.unlink(path)
-    return answer.stdout.strip() == "False"
+    except PermissionError:
+        # This user may not start Python. A second open file of this process is kept out as
+        # another process is, wherever locks belong to the open file, as they must.
+        second, _mode = _opened_to_lock(disk, path)
+        try:
+            return disk.lock(second)
+        finally:
+            disk.close(second)
+    return answer.stdout.strip() != "False"
+
+
+def _opened_to_lock(disk: Disk, path: str) -> tuple[int, int]:
+    """A descriptor to lock, and how it was opened: for writing if that may be, since some
+    network file systems lock no other."""
+    try:
+        return os.open(path, os.O_RDWR | os.O_CLOEXEC), os.O_RDWR
+    except OSError as error:
+        if error.errno not in (errno.EACCES, errno.EROFS, errno.EISDIR):
+            raise
+    return disk.open_to_read(path), os.O_RDONLY
 
 
 def _is_orphan(copies: Copies, job_id: str) -> bool:
@@ -115,5 +149,10 @@ def _is_orphan(copies: Copies, job_id: str) -> bool:
     return not isinstance(copy, Bad) and copy.job.metadata.claim is not None
 
 
-def _leftovers(layout: Layout) -> int:
-    return sum(time.time() - entry.stat().st_mtime >= TMP_GRACE for entry in os.scandir(layout.tmp))
+def _leftovers(layout: Layout, copies: Copies) -> int:
+    count = 0
+    for name in copies.disk.names(layout.tmp):
+        with suppress(FileNotFoundError):  # its writer is done with it
+            found = copies.disk.stat(os.path.join(layout.tmp, name))
+            count += time.time() - found.st_mtime >= TMP_GRACE
+    return count

@@ -124,6 +124,23 @@ def prepare(layout: Layout, disk: Disk, *, fsync: bool, dir_mode: int, file_mode
         _secure_folders(layout, disk)
 
 
+def check_to_look(layout: Layout, disk: Disk) -> None:
+    """Refuse a place that `prepare` would refuse, and change nothing. What is missing there is
+    missing: the TypeScript package makes a folder when it first needs it.
+
+    :raises UnsafeStore: a status folder is a symlink or open to everyone's writing.
+    :raises UnsupportedFormat: a newer version of this library wrote there.
+    """
+    _check(disk.stat(layout.root), layout.root)
+    for folder in layout.folders.values():
+        with suppress(FileNotFoundError):
+            _check(disk.stat(folder), folder)
+    if disk.exists(layout.format):
+        text = _read_format(layout, disk)
+        # Empty: the power went before its content was durable.
+        _check_version(layout, text.strip("\0") or str(FORMAT))
+
+
 def _secure_folders(layout: Layout, disk: Disk) -> None:
     """Make the folders survive a power cut, and those above them that may be new.
 
@@ -173,6 +190,10 @@ def _check_format(layout: Layout, disk: Disk, *, fsync: bool, file_mode: int) ->
         # Its name was durable before its content when the power went.
         _write_format(layout, disk, disk.rename, fsync=fsync, file_mode=file_mode)
         text = _read_format(layout, disk)
+    _check_version(layout, text)
+
+
+def _check_version(layout: Layout, text: str) -> None:
     if not text.isdigit() or int(text) > FORMAT:
         raise UnsupportedFormat(
             errno.EPROTONOSUPPORT,

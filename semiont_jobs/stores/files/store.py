@@ -23,7 +23,14 @@ from semiont_jobs.stores.files.copies import Copies
 from semiont_jobs.stores.files.door import Disk
 from semiont_jobs.stores.files.hold import FileHold
 from semiont_jobs.stores.files.inspection import Inspection, inspect
-from semiont_jobs.stores.files.layout import Layout, check_file_system, check_locks, prepare
+from semiont_jobs.stores.files.layout import (
+    Layout,
+    check_file_system,
+    check_locks,
+    check_to_look,
+    prepare,
+)
+from semiont_jobs.stores.files.looking import LookingDisk
 from semiont_jobs.stores.files.markers import Markers
 from semiont_jobs.stores.files.moves import Moves
 from semiont_jobs.stores.files.pending import Pending
@@ -43,6 +50,9 @@ class FileStore:
     :param file_mode: permission bits of files made here.
     :param allow_network_fs: accept a network file system. Only where one host alone uses the
         directory are its locks as good as a local one's.
+    :param read_only: look, and change nothing: nothing is made, probed or swept, a directory
+        that may not be written can be opened, and every verb that would change a job raises
+        `StoreError`.
     :param disk: the door to the disk; tests give another.
     """
 
@@ -54,10 +64,12 @@ class FileStore:
         dir_mode: int = 0o700,
         file_mode: int = 0o600,
         allow_network_fs: bool = False,
+        read_only: bool = False,
         disk: Disk | None = None,
     ) -> None:
         self.layout = Layout(os.fspath(data_dir))
-        self._disk = disk or Disk()
+        self._disk = LookingDisk(self.layout) if read_only else disk or Disk()
+        self._read_only = read_only
         self._fsync = fsync
         self._dir_mode = dir_mode
         self._file_mode = file_mode
@@ -73,16 +85,10 @@ class FileStore:
         :raises StoreError: the directory cannot be made or written.
         """
         with told():
-            prepare(
-                self.layout,
-                self._disk,
-                fsync=self._fsync,
-                dir_mode=self._dir_mode,
-                file_mode=self._file_mode,
-            )
-            if not self._allow_network_fs:
-                check_file_system(self.layout)
-                check_locks(self.layout, self._disk, self._file_mode)
+            if self._read_only:
+                check_to_look(self.layout, self._disk)
+            else:
+                self._make_ready()
         self._disk.forget_folders()  # those above the data directory are of no more use
         disk, layout, mode = self._disk, self.layout, self._file_mode
         self._copies = copies = Copies(disk, layout, codec)
@@ -96,8 +102,21 @@ class FileStore:
         self._claiming = Claiming(moves, self._markers, pending, taking, notify)
         self._upkeep = Upkeep(moves, taking, quarantine)
         self._sweeper = Sweeper(disk, layout, self.get)
-        with told():
-            self._sweeper.sweep()
+        if not self._read_only:
+            with told():
+                self._sweeper.sweep()
+
+    def _make_ready(self) -> None:
+        prepare(
+            self.layout,
+            self._disk,
+            fsync=self._fsync,
+            dir_mode=self._dir_mode,
+            file_mode=self._file_mode,
+        )
+        if not self._allow_network_fs:
+            check_file_system(self.layout)
+            check_locks(self.layout, self._disk, self._file_mode)
 
     def close(self) -> None:
         """Let go of everything held, and wake whoever waits."""
@@ -209,7 +228,7 @@ class FileStore:
             return self._upkeep.remove(statuses, before)
 
     def inspect(self) -> Inspection:
-        """Look over the directory without changing a job: for the doctor."""
+        """Look over the directory without changing anything: for the doctor."""
         with told():
             return inspect(self.layout, self._copies)
 

@@ -1,0 +1,71 @@
+"""A door to the disk through which one can only look: whatever would change it is refused.
+
+It must not know who looks, or what for.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+from contextlib import suppress
+from typing import Any, Final, NoReturn
+
+from semiont_jobs.stores.files.door import Disk
+from semiont_jobs.stores.files.layout import Layout
+
+
+def _refuse(_disk: Disk, *arguments: object) -> NoReturn:
+    path = next((each for each in arguments if isinstance(each, str)), None)
+    raise OSError(errno.EROFS, "opened only to look", path)
+
+
+_REFUSED: Final[Any] = _refuse  # whatever a primitive takes and gives
+
+
+class LookingDisk(Disk):
+    """Reads a directory that may be another user's, on a disk mounted read-only, or one that the
+    TypeScript package made, which makes folders when it first needs them.
+
+    The refusal stands here, under everything else, so that no verb can be forgotten.
+    """
+
+    def __init__(self, layout: Layout) -> None:
+        super().__init__()
+        self._root = layout.root
+        self._pending = layout.folders["pending"]
+
+    def open(self, path: str) -> int:
+        """Open a file to lock it, for reading where the disk admits nothing else."""
+        try:
+            return super().open(path)
+        except OSError as error:
+            if error.errno != errno.EROFS:
+                raise
+        return self.open_to_read(path)
+
+    def names(self, path: str) -> list[str]:  # type: ignore[override]
+        """The names in a folder; none where it was not made yet."""
+        with suppress(FileNotFoundError):
+            return os.listdir(path)
+        return []
+
+    def stat(self, path: str) -> os.stat_result:  # type: ignore[override]
+        """What stands under a name. For ``pending``, as long as it was not made, the folder
+        above: it changes when `pending` comes."""
+        try:
+            return os.lstat(path)
+        except FileNotFoundError:
+            if path != self._pending:
+                raise
+        return os.lstat(self._root)
+
+    # All that write.
+    create = _REFUSED
+    write = _REFUSED
+    link = _REFUSED
+    rename = _REFUSED
+    unlink = _REFUSED
+    make_folder = _REFUSED
+    fsync = _REFUSED
+    fsync_folder = _REFUSED
+    syncfs = _REFUSED
