@@ -76,13 +76,20 @@ def _new_job(
     queue: JobQueue, type_: str, text: str, id_: str | None, metadata: dict[str, Any]
 ) -> PendingJob[Any]:
     try:
-        data = json.loads(text)
+        data = json.loads(text, parse_constant=_refuse_constant)
     except ValueError as error:
         raise click.UsageError(f"--params is not JSON: {error}") from error
     if not isinstance(data, dict):
         raise click.UsageError("--params must be a JSON object")
     made = JobMetadata(id=new_job_id() if id_ is None else job_id(id_), type=type_, **metadata)
-    return PendingJob(metadata=made, params=queue.codec.params(type_, data))
+    job = PendingJob(metadata=made, params=queue.codec.params(type_, data))
+    # Once for nothing: what has no text, or too long a one, is refused before a directory is made.
+    queue.codec.encode(job, is_new=True)
+    return job
+
+
+def _refuse_constant(name: str) -> None:
+    raise ValueError(f"{name} is no number that it knows")
 
 
 @click.command()

@@ -79,8 +79,11 @@ def open_to_look() -> JobQueue:
 
 
 def open_or_make_queue() -> JobQueue:
-    """The queue of a data directory that is made with its first job, if it is missing."""
-    return _closed_at_the_end(JobQueue(location()).initialize())
+    """The queue of a data directory that is made with its first job, if it is missing.
+
+    Not before: a job that is refused leaves nothing behind.
+    """
+    return _closed_at_the_end(JobQueue(location()))
 
 
 def _existing() -> Path:

@@ -85,6 +85,31 @@ def test_params_of_a_known_type_are_checked(run: Run, queue: JobQueue) -> None:
     assert 1 == queue.get_stats().total
 
 
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("t", "--params", '{"a": NaN}'),
+        ("t", "--params", '{"a": -Infinity}'),
+        ("t", "--params", '{"a": 1e999}'),
+        ("t", "--params", "{}", "--priority", "1000"),
+        ("t", "--params", "{}", "--timeout", "nan"),
+        ("t", "--params", "{}", "--id", "../x"),
+        ("detection", "--params", "{}"),
+        ("t", "--params", "-"),
+    ],
+)
+def test_a_refused_job_leaves_nothing_behind(
+    run: Run, data: Path, arguments: tuple[str, ...]
+) -> None:
+    too_large = f'{{"a": "{"x" * 15_000_000}"}}'
+
+    ran = run("enqueue", *arguments, stdin=too_large)
+
+    assert ran.code in (1, 2)
+    assert 1 == ran.err.count("\n")
+    assert not data.exists()
+
+
 @pytest.mark.parametrize("id_", ["../x", "a/b", "", "x" * 129])
 def test_an_id_that_no_job_may_have_is_refused(run: Run, id_: str) -> None:
     ran = run("enqueue", "t", "--id", id_)
