@@ -16,6 +16,7 @@ from typing import Any, Final
 import click
 
 from semiont_jobs.cli.app import as_json, data_dir, location
+from semiont_jobs.cli.logs import log_to_stderr
 from semiont_jobs.job_types import JobType
 from semiont_jobs.queue import JobQueue
 from semiont_jobs.worker import JobWorker
@@ -50,6 +51,8 @@ def worker(targets: tuple[str, ...], threads: int, grace: float) -> None:
     On the first signal no more jobs are claimed and those in hand may finish; a second signal,
     or the end of the grace time, gives them back without using an attempt. Exit codes: 0
     stopped, 3 a job was given back.
+
+    The outcome of every job is a line on standard error, unless a module sets logging up itself.
     """
     sys.path.insert(0, os.getcwd())
     found = [_load(target) for target in targets]
@@ -57,14 +60,15 @@ def worker(targets: tuple[str, ...], threads: int, grace: float) -> None:
     classes = [each for each in found if not isinstance(each, JobType)]
     if not classes:
         raise click.UsageError("no worker class among these, only job types")
+    log_to_stderr()
     queue = JobQueue(location(), job_types=types).initialize()
     signals = _Signals()
     workers = [each(queue) for each in classes for _ in range(threads)]
-    for one in workers:
-        one.start()
     names = ", ".join(sorted({one.get_worker_name() for one in workers}))
     count = "1 worker" if len(workers) == 1 else f"{len(workers)} workers"
     click.echo(f"{count} at work on {location()}: {names}", err=True)
+    for one in workers:
+        one.start()
     signals.first.wait()
     click.echo("stopping: waiting for the jobs in hand", err=True)
     deadline = time.monotonic() + grace

@@ -1,0 +1,53 @@
+"""What a worker logs, as lines on standard error.
+
+It must not know what is logged.
+"""
+
+from __future__ import annotations
+
+import logging
+from typing import Any, Final
+
+from semiont_jobs.cli.text import plain
+from semiont_jobs.events import logger
+
+FORMAT: Final = "%(asctime)s %(levelname)s %(message)s"
+
+
+def log_to_stderr() -> None:
+    """Show warnings of everybody, and of this library the outcome of every job.
+
+    An application that set logging up itself, when its module was imported, keeps what it chose.
+    """
+    root = logging.getLogger()
+    if root.handlers:
+        return
+    handler = logging.StreamHandler()
+    handler.setFormatter(_Escaping(FORMAT))
+    handler.addFilter(_is_wanted)
+    root.addHandler(handler)
+    if logger.level == logging.NOTSET:
+        logger.setLevel(logging.INFO)
+
+
+def _is_wanted(record: logging.LogRecord) -> bool:
+    # One line for a job is enough, and that it was taken is less than how it ended.
+    return getattr(record, "event", "") != "claimed"
+
+
+class _Escaping(logging.Formatter):
+    """A message is one line, whatever texts of a job are in it; a traceback is indented, so that
+    no line of it passes for a message."""
+
+    def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802
+        return plain(super().formatMessage(record))
+
+    def formatException(self, ei: Any) -> str:  # noqa: N802
+        return _indented(super().formatException(ei))
+
+    def formatStack(self, stack_info: str) -> str:  # noqa: N802
+        return _indented(stack_info)
+
+
+def _indented(text: str) -> str:
+    return "\n".join(f"  {plain(line)}" for line in text.split("\n"))
