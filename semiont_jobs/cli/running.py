@@ -105,17 +105,21 @@ def _load(target: str) -> Any:
     if not colon or not module_name or not name:
         raise click.UsageError(f"{target!r} is not of the form MODULE:CLASS")
     try:
-        found = getattr(importlib.import_module(module_name), name)
+        module = importlib.import_module(module_name)
+    except (Exception, SystemExit) as error:  # an application's module may fail with anything
+        raise click.ClickException(f"cannot import {module_name}: {_told(error)}") from error
+    try:
+        found = getattr(module, name)
     except AttributeError as error:
         raise click.ClickException(f"module {module_name} has no {name}") from error
-    except Exception as error:  # an application's module may fail with anything
-        raise click.ClickException(
-            f"cannot import {module_name}: {type(error).__name__}: {error}"
-        ) from error
     is_worker = isinstance(found, type) and issubclass(found, JobWorker)
     if not is_worker and not isinstance(found, JobType):
         raise click.ClickException(f"{target} is neither a JobWorker class nor a JobType")
     return found
+
+
+def _told(error: BaseException) -> str:
+    return f"{type(error).__name__}: {error}"
 
 
 @click.command()

@@ -138,11 +138,16 @@ def test_a_second_signal_does_not_wait(place: Path) -> None:
         ("nowhere:X", "cannot import nowhere"),
         ("work:Missing", "module work has no Missing"),
         ("work:Params", "is neither a JobWorker class nor a JobType"),
+        ("leaves:X", "cannot import leaves: SystemExit: not like this"),
+        ("stumbles:X", "cannot import stumbles: AttributeError: "),
     ],
 )
 def test_a_worker_that_cannot_be_found_is_an_error_of_one_line(
     place: Path, target: str, message: str
 ) -> None:
+    (place / "leaves.py").write_text("import sys; sys.exit('not like this')")
+    (place / "stumbles.py").write_text("import sys; sys.nothing")
+
     ran = run("worker", target, "--data-dir", "data", cwd=place)
 
     assert 1 == ran.returncode
