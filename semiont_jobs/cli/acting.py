@@ -67,9 +67,12 @@ def enqueue(
 
 
 def _text_of(params: str) -> str:
-    if params == "-":
-        return sys.stdin.read()
-    return Path(params[1:]).read_text("utf-8") if params.startswith("@") else params
+    try:
+        if params == "-":
+            return sys.stdin.read()
+        return Path(params[1:]).read_text("utf-8") if params.startswith("@") else params
+    except UnicodeDecodeError as error:
+        raise click.UsageError(f"--params is not UTF-8: {error}") from error
 
 
 def _new_job(
@@ -79,6 +82,8 @@ def _new_job(
         data = json.loads(text, parse_constant=_refuse_constant)
     except ValueError as error:
         raise click.UsageError(f"--params is not JSON: {error}") from error
+    except RecursionError as error:
+        raise click.UsageError("--params is nested too deeply") from error
     if not isinstance(data, dict):
         raise click.UsageError("--params must be a JSON object")
     made = JobMetadata(id=new_job_id() if id_ is None else job_id(id_), type=type_, **metadata)

@@ -110,7 +110,12 @@ class Duration(click.ParamType[timedelta]):
         found = re.fullmatch(r"(\d{1,6})([smhdw])", value)
         if found is None:
             self.fail(f"{value!r} is no time span: 90s, 30m, 12h, 7d or 2w", param, ctx)
-        return timedelta(**{_UNITS[found[2]]: int(found[1])})
+        span = timedelta(**{_UNITS[found[2]]: int(found[1])})
+        try:
+            datetime.now(UTC) - span, datetime.now(UTC) + span
+        except OverflowError:
+            self.fail(f"{value!r} is longer than any calendar", param, ctx)
+        return span
 
 
 class When(click.ParamType[datetime]):
@@ -130,7 +135,10 @@ class When(click.ParamType[datetime]):
             self.fail(f"{value!r} is neither an ISO 8601 instant nor a time span", param, ctx)
         if instant.tzinfo is None:
             self.fail(f"{value!r} has no time zone: add Z or an offset", param, ctx)
-        return instant
+        try:
+            return instant.astimezone(UTC)
+        except OverflowError:
+            self.fail(f"{value!r} is in no year from 1 to 9999 in UTC", param, ctx)
 
 
 def each(ids: tuple[str, ...], act: Callable[[str], Any]) -> list[dict[str, Any]]:

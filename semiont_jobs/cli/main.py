@@ -7,6 +7,9 @@ from __future__ import annotations
 
 import os
 import sys
+import traceback
+from pathlib import Path
+from typing import Final
 
 import click
 
@@ -34,10 +37,12 @@ for command in (
 FAILED = 1
 INTERRUPTED = 130
 """What shells report for a program that Ctrl-C ended."""
+_PACKAGE: Final = Path(__file__).parents[1]
 
 
 def main(arguments: list[str] | None = None) -> int:
     """Run one command; the exit code. Errors are one line on standard error."""
+    _open_what_is_closed()
     try:
         code = cli(args=arguments, prog_name="semiont-jobs", standalone_mode=False)
         sys.stdout.flush()
@@ -57,7 +62,32 @@ def main(arguments: list[str] | None = None) -> int:
     except (SemiontJobsError, OSError) as error:
         _tell(str(error))
         return FAILED
+    except Exception as error:  # noqa: BLE001 - a bug of ours; it too is told in one line
+        _tell(f"unexpected {type(error).__name__}: {error} (please report, with {_way(error)})")
+        return FAILED
     return code if isinstance(code, int) else 0
+
+
+def _open_what_is_closed() -> None:
+    """Put the null device where a standard stream is closed, as by ``>&-``.
+
+    Python has None there, which nothing can write to; and the next file to be opened, a job's,
+    would get the stream's number.
+    """
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+        if getattr(sys, name) is None:
+            fd = os.open(os.devnull, os.O_RDWR)
+            os.set_inheritable(fd, True)  # programs that we start have standard streams too
+            setattr(sys, name, os.fdopen(fd, mode, encoding="utf-8"))
+
+
+def _way(error: Exception) -> str:
+    """Where an error was raised and how it got there: a traceback in one line."""
+    steps = traceback.extract_tb(error.__traceback__)
+    ours = [each for each in steps if _PACKAGE in Path(each.filename).parents]
+    return ", ".join(
+        f"{Path(each.filename).relative_to(_PACKAGE).as_posix()}:{each.lineno}" for each in ours
+    )
 
 
 def _tell(message: str) -> None:

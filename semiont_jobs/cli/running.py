@@ -11,12 +11,14 @@ import signal
 import sys
 import threading
 import time
+from collections.abc import Iterable
 from typing import Any, Final
 
 import click
 
 from semiont_jobs.cli.app import as_json, data_dir, location
 from semiont_jobs.cli.logs import log_to_stderr
+from semiont_jobs.cli.text import plain
 from semiont_jobs.job_types import JobType
 from semiont_jobs.queue import JobQueue
 from semiont_jobs.worker import JobWorker
@@ -55,18 +57,23 @@ def worker(targets: tuple[str, ...], threads: int, grace: float) -> None:
     The outcome of every job is a line on standard error, unless a module sets logging up itself.
     """
     sys.path.insert(0, os.getcwd())
-    found = [_load(target) for target in targets]
-    types = [each for each in found if isinstance(each, JobType)]
-    classes = [each for each in found if not isinstance(each, JobType)]
-    if not classes:
+    found = [(target, _load(target)) for target in targets]
+    types = [each for _, each in found if isinstance(each, JobType)]
+    if len(types) == len(found):
         raise click.UsageError("no worker class among these, only job types")
     log_to_stderr()
-    queue = JobQueue(location(), job_types=types).initialize()
-    signals = _Signals()
-    workers = [each(queue) for each in classes for _ in range(threads)]
-    names = ", ".join(sorted({one.get_worker_name() for one in workers}))
+    queue = JobQueue(location(), job_types=types)
+    workers = [
+        _made(target, each, queue)
+        for target, each in found
+        if not isinstance(each, JobType)
+        for _ in range(threads)
+    ]
+    names = plain(", ".join(sorted({one.get_worker_name() for one in workers})))
     count = "1 worker" if len(workers) == 1 else f"{len(workers)} workers"
-    click.echo(f"{count} at work on {location()}: {names}", err=True)
+    queue.initialize()
+    signals = _Signals()
+    click.echo(f"{count} at work on {plain(location())}: {names}", err=True)
     for one in workers:
         one.start()
     signals.first.wait()
@@ -116,6 +123,21 @@ def _load(target: str) -> Any:
     if not is_worker and not isinstance(found, JobType):
         raise click.ClickException(f"{target} is neither a JobWorker class nor a JobType")
     return found
+
+
+def _made(target: str, kind: type[JobWorker], queue: JobQueue) -> JobWorker:
+    """A worker, checked for what would otherwise end its thread, where nobody looks."""
+    try:
+        one = kind(queue)
+        name: object = one.get_worker_name()
+        types: object = one.job_types
+    except (Exception, SystemExit) as error:  # an application's class may fail with anything
+        raise click.ClickException(f"cannot make a worker of {target}: {_told(error)}") from error
+    if not isinstance(name, str) or not name:
+        raise click.ClickException(f"{target}: get_worker_name() returns {name!r}, not a name")
+    if isinstance(types, str) or not (types is None or isinstance(types, Iterable)):
+        raise click.ClickException(f"{target}: job_types is {types!r}, not a list of type names")
+    return one
 
 
 def _told(error: BaseException) -> str:

@@ -62,6 +62,16 @@ def test_params_come_from_a_file_or_standard_input(
     assert ["stdin", "file"] == [job.params["from"] for job in queue.query_jobs()]
 
 
+def test_params_that_are_no_text_are_told_in_one_line(run: Run, tmp_path: Path) -> None:
+    file = tmp_path / "params.json"
+    file.write_bytes(b'{"name": "Bj\xf6rn"}')
+
+    ran = run("enqueue", "t", "--params", f"@{file}")
+
+    assert (2, 1) == (ran.code, ran.err.count("\n"))
+    assert "--params is not UTF-8" in ran.err
+
+
 def test_a_batch_has_one_job_a_line_in_order(run: Run, queue: JobQueue) -> None:
     ran = run("enqueue", "t", "--batch", "--json", "--params", "-", stdin='{"n":1}\n\n{"n":2}\n')
 

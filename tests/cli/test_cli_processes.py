@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -38,6 +39,28 @@ class Endless(JobWorker):
     job_types = ("endless",)
     def execute_job(self, job):
         threading.Event().wait()
+
+class Nameless(Quick):
+    def get_worker_name(self):
+        return None
+
+class Texted(Quick):
+    job_types = "thumbnail"
+
+class Numbered(Quick):
+    job_types = 7
+
+class Demanding(Quick):
+    def __init__(self, queue, more):
+        super().__init__(queue)
+
+class Leaves(Quick):
+    def __init__(self, queue):
+        raise SystemExit("not like this")
+
+class Broken(Quick):
+    def start(self):
+        raise RuntimeError("can't start\\na new thread")
 """
 
 
@@ -153,6 +176,51 @@ def test_a_worker_that_cannot_be_found_is_an_error_of_one_line(
     assert 1 == ran.returncode
     assert message in ran.stderr
     assert 1 == ran.stderr.count("\n")
+
+
+@pytest.mark.parametrize(
+    ("target", "message"),
+    [
+        ("semiont_jobs:JobWorker", "cannot make a worker of semiont_jobs:JobWorker: TypeError: "),
+        ("work:Demanding", "cannot make a worker of work:Demanding: TypeError: "),
+        ("work:Leaves", "cannot make a worker of work:Leaves: SystemExit: not like this"),
+        ("work:Nameless", "work:Nameless: get_worker_name() returns None, not a name"),
+        ("work:Texted", "work:Texted: job_types is 'thumbnail', not a list of type names"),
+        ("work:Numbered", "work:Numbered: job_types is 7, not a list of type names"),
+    ],
+)
+def test_a_class_that_makes_no_worker_is_an_error_of_one_line(
+    place: Path, target: str, message: str
+) -> None:
+    ran = run("worker", target, "work:Quick", "--data-dir", "data", cwd=place)
+
+    assert 1 == ran.returncode
+    assert ran.stderr.startswith(f"semiont-jobs: error: {message}")
+    assert 1 == ran.stderr.count("\n")
+    assert not (place / "data").exists()
+
+
+def test_what_nobody_expected_is_an_error_of_one_line_that_says_where(place: Path) -> None:
+    ran = run("worker", "work:Broken", "--data-dir", "data", cwd=place)
+
+    *_, last = ran.stderr.splitlines()
+    assert 1 == ran.returncode
+    assert r"unexpected RuntimeError: can't start\na new thread (please report" in last
+    assert re.search(r"cli/main\.py:\d+, cli/running\.py:\d+\)$", last)
+    assert "Traceback" not in ran.stderr
+
+
+@pytest.mark.parametrize("closed", ["<&-", ">&-", "2>&-", "<&- >&- 2>&-"])
+def test_a_closed_stream_is_no_error(place: Path, closed: str) -> None:
+    line = " ".join(command("enqueue", "t", "--id", "a", "--data-dir", "data"))
+
+    ran = subprocess.run(
+        f"{line} {closed}", shell=True, cwd=place, capture_output=True, text=True, check=False
+    )
+
+    assert (0, "") == (ran.returncode, ran.stderr)
+    assert ran.stdout in ("a\n", "")
+    assert ["a"] == [job.metadata.id for job in JobQueue(place / "data").query_jobs()]
 
 
 def test_only_job_types_are_no_workers(place: Path) -> None:
