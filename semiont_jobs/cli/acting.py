@@ -20,6 +20,7 @@ from semiont_jobs.cli.app import (
     as_json,
     data_dir,
     each,
+    naming_the_place,
     open_or_make_queue,
     open_queue,
 )
@@ -61,7 +62,11 @@ def enqueue(
     documents = [line for line in text.splitlines() if line.strip()] if batch else [text]
     queue = open_or_make_queue()
     jobs = [_new_job(queue, type_, each_, id_, metadata) for each_ in documents]
-    queue.create_jobs(jobs)
+    with naming_the_place():
+        if len(jobs) == 1:
+            queue.create_job(jobs[0])  # an error of the disk names it
+        else:
+            queue.create_jobs(jobs)
     for job in jobs:
         click.echo(json_line({"id": job.metadata.id}) if as_json else job.metadata.id)
 
@@ -135,7 +140,8 @@ def cancel(
     if ids:
         _tell_each(each(ids, lambda one: _cancelled(queue, one)), "cancelled", as_json=as_json)
         return
-    count = queue.cancel_jobs(status=status, type=type_, user_id=user_id, queue=queue_name)
+    with naming_the_place():
+        count = queue.cancel_jobs(status=status, type=type_, user_id=user_id, queue=queue_name)
     click.echo(
         json_line({"cancelled": count}) if as_json else f"{count} cancelled or asked to stop"
     )
@@ -158,7 +164,8 @@ def _cancelled(queue: JobQueue, id_: str) -> bool:
 @data_dir
 def cleanup(older_than: timedelta, cancelled: bool, as_json: bool) -> None:
     """Remove complete and failed jobs that ended long ago."""
-    count = open_queue().cleanup_completed_jobs(older_than, cancelled=cancelled)
+    with naming_the_place():
+        count = open_queue().cleanup_completed_jobs(older_than, cancelled=cancelled)
     click.echo(json_line({"removed": count}) if as_json else f"{count} removed")
 
 
@@ -167,7 +174,8 @@ def cleanup(older_than: timedelta, cancelled: bool, as_json: bool) -> None:
 @data_dir
 def rescue(as_json: bool) -> None:
     """Give the jobs of dead workers back to pending. Workers do this by themselves."""
-    count = open_queue().rescue_orphans()
+    with naming_the_place():
+        count = open_queue().rescue_orphans()
     click.echo(json_line({"rescued": count}) if as_json else f"{count} rescued")
 
 

@@ -6,14 +6,15 @@ It must not know what the commands do.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
 import click
 
-from semiont_jobs.errors import SemiontJobsError
+from semiont_jobs.errors import SemiontJobsError, StoreError
 from semiont_jobs.queue import JobQueue
 from semiont_jobs.stores import FileStore
 from semiont_jobs.version import __version__
@@ -98,6 +99,19 @@ def _closed_at_the_end(queue: JobQueue) -> JobQueue:
     return queue
 
 
+@contextmanager
+def naming_the_place() -> Iterator[None]:
+    """Say which directory it was where the disk does not: a write that it refuses has no path."""
+    try:
+        yield
+    except StoreError as error:
+        if error.filename is not None or error.errno is None:
+            raise
+        raise StoreError(
+            error.errno, error.strerror or "", str(location()), job_id=error.job_id
+        ) from error
+
+
 class Duration(click.ParamType[timedelta]):
     """A time span such as 90s, 30m, 12h, 7d or 2w."""
 
@@ -146,7 +160,8 @@ def each(ids: tuple[str, ...], act: Callable[[str], Any]) -> list[dict[str, Any]
     rows = []
     for id_ in ids:
         try:
-            rows.append({"id": id_, "done": bool(act(id_)), "error": None})
+            with naming_the_place():
+                rows.append({"id": id_, "done": bool(act(id_)), "error": None})
         except SemiontJobsError as error:
             rows.append({"id": id_, "done": False, "error": str(error)})
     return rows

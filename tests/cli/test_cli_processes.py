@@ -210,6 +210,42 @@ def test_what_nobody_expected_is_an_error_of_one_line_that_says_where(place: Pat
     assert "Traceback" not in ran.stderr
 
 
+# No file may grow in it: what a disk refuses when it is full, without filling one.
+FULL = """
+import resource, sys
+from semiont_jobs.cli.main import main
+resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))
+sys.exit(main(sys.argv[1:]))
+"""
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (("enqueue", "t", "--id", "new"), "job new: "),
+        (("enqueue", "t", "--batch", "--params", "{}\n{}"), ""),
+        (("cancel", "old"), "job old: "),
+    ],
+)
+def test_what_a_full_disk_refuses_is_told_with_the_job_and_the_place(
+    place: Path, arguments: tuple[str, ...], told: str
+) -> None:
+    queue = JobQueue(place / "data", fsync=False)
+    queue.enqueue({}, type="t", id="old")
+
+    ran = subprocess.run(
+        [sys.executable, "-c", FULL, *arguments, "--data-dir", "data"],
+        cwd=place,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+    error = f"semiont-jobs: error: {told}[Errno 27] File too large: 'data'\n"
+    assert (1, error, "") == (ran.returncode, ran.stderr, ran.stdout)
+    assert ["old"] == [job.metadata.id for job in queue.query_jobs(status="pending")]
+
+
 @pytest.mark.parametrize("closed", ["<&-", ">&-", "2>&-", "<&- >&- 2>&-"])
 def test_a_closed_stream_is_no_error(place: Path, closed: str) -> None:
     line = " ".join(command("enqueue", "t", "--id", "a", "--data-dir", "data"))
