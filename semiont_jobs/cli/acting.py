@@ -59,7 +59,7 @@ def enqueue(
     if batch and id_ is not None:
         raise click.UsageError("--id names one job, --batch makes many")
     text = _text_of(params)
-    documents = [line for line in text.splitlines() if line.strip()] if batch else [text]
+    documents = [line for line in text.split("\n") if line.strip()] if batch else [text]
     queue = open_or_make_queue()
     jobs = [_new_job(queue, type_, each_, id_, metadata) for each_ in documents]
     with naming_the_place():

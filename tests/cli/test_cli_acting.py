@@ -79,6 +79,14 @@ def test_a_batch_has_one_job_a_line_in_order(run: Run, queue: JobQueue) -> None:
     assert [1, 2] == [job.params["n"] for job in found if job]
 
 
+def test_only_the_end_of_a_line_parts_a_batch(run: Run, queue: JobQueue) -> None:
+    text = "one\u2028two\x85three"
+
+    run("enqueue", "t", "--batch", "--params", "-", stdin=f'{{"text":"{text}"}}\r\n')
+
+    assert [{"text": text}] == [job.params for job in queue.query_jobs()]
+
+
 def test_params_of_a_known_type_are_checked(run: Run, queue: JobQueue) -> None:
     good = run("enqueue", "detection", "--params", '{"resourceId": "r", "entityTypes": []}')
     missing = run("enqueue", "detection", "--params", '{"resourceId": "r"}')
