@@ -31,7 +31,7 @@ from semiont_jobs.codec import Codec
 from semiont_jobs.testing import FakeClock
 from semiont_jobs.testing.suite import some
 
-GOLDEN = Path(__file__).parent / "golden"
+GOLDEN = Path(__file__).parent / "golden" / "jobs"
 FILES = sorted(GOLDEN.glob("*/*.json"))
 CODEC = Codec(JobTypes(BUILTIN_JOB_TYPES))
 SEED_KEYS = ["id", "type", "userId", "created", "retryCount", "maxRetries"]
