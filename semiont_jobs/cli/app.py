@@ -126,7 +126,7 @@ class Duration(click.ParamType[timedelta]):
             self.fail(f"{value!r} is no time span: 90s, 30m, 12h, 7d or 2w", param, ctx)
         span = timedelta(**{_UNITS[found[2]]: int(found[1])})
         try:
-            datetime.now(UTC) - span, datetime.now(UTC) + span
+            _ends = datetime.now(UTC) - span, datetime.now(UTC) + span
         except OverflowError:
             self.fail(f"{value!r} is longer than any calendar", param, ctx)
         return span
