@@ -10,6 +10,7 @@ import signal
 import stat
 import time
 import zlib
+from collections import Counter
 from collections.abc import Callable
 
 from files.disks import Call, WatchedDisk
@@ -27,6 +28,7 @@ class SteadyDisk(WatchedDisk):
     def __init__(self, before_each: Callable[[int, Call], None] | None = None) -> None:
         super().__init__()
         self.before_each = before_each
+        self._changes: Counter[str] = Counter()
 
     def _note(self, verb: str, path: str) -> None:
         call = Call(verb, path)
@@ -48,6 +50,19 @@ class SteadyDisk(WatchedDisk):
             if path == source:
                 self._paths[fd] = target
 
+    def link(self, source: str, target: str) -> None:
+        super().link(source, target)
+        self._changes[os.path.dirname(target)] += 1
+
+    def rename(self, source: str, target: str) -> None:
+        super().rename(source, target)
+        self._changes[os.path.dirname(source)] += 1
+        self._changes[os.path.dirname(target)] += 1
+
+    def unlink(self, path: str) -> None:
+        super().unlink(path)
+        self._changes[os.path.dirname(path)] += 1
+
     def names(self, folder: str) -> list[str]:
         return sorted(super().names(folder))
 
@@ -55,15 +70,19 @@ class SteadyDisk(WatchedDisk):
         found = super().stat(path)
         if not stat.S_ISDIR(found.st_mode):
             return found
-        return _with_mtime(found, _fingerprint(path))
+        return _with_mtime(found, _fingerprint(path, self._changes[path]))
 
 
-def _fingerprint(folder: str) -> int:
+def _fingerprint(folder: str, changes: int) -> int:
     """A number that tells one set of names (and what they name) from another: small enough to
-    be the mtime of a folder that nobody has touched for years."""
+    be the mtime of a folder that nobody has touched for years.
+
+    With the count of changes made here: a job that leaves and comes back may be given the
+    number of its old file.
+    """
     with os.scandir(folder) as entries:
         names = sorted(f"{entry.name} {entry.inode()}" for entry in entries)
-    return zlib.crc32("\n".join(names).encode())
+    return zlib.crc32("\n".join([str(changes), *names]).encode())
 
 
 def _with_mtime(found: os.stat_result, mtime_ns: int) -> os.stat_result:
