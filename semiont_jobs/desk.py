@@ -48,6 +48,9 @@ age is all there is to go by, and half an hour is longer than its jobs run."""
 RESCUE_INTERVAL: Final = 1.0
 """Seconds between two looks for dead workers' jobs; a look with nothing running costs a few
 system calls."""
+LONGEST_NAME: Final = 255
+"""Characters of a worker's name, which every attempt on record repeats: as many as a file's or
+a host's name may have, and few enough that a hundred fit in what a new job leaves free."""
 _LOG_ONLY: Final[tuple[Hook, ...]] = (log_event,)
 
 
@@ -217,7 +220,7 @@ class QueueDesk:
     def _stamp(self, worker: str | None) -> ClaimStamp:
         return ClaimStamp(
             token=f"{self._token}{next(self._serial):08x}",
-            worker=f"{self._host}-{self._pid}" if worker is None else worker,
+            worker=f"{self._host}-{self._pid}" if worker is None else _checked_name(worker),
             host=self._host,
             pid=self._pid,
         )
@@ -318,3 +321,15 @@ class QueueDesk:
                     job_id=metadata.id,
                 )
         self.codec.check_new(job)
+
+
+def _checked_name(worker: str) -> str:
+    """A worker's name, which goes into the job's file as it is."""
+    if not isinstance(worker, str) or not 0 < len(worker) <= LONGEST_NAME:
+        rule = f"a text of 1 to {LONGEST_NAME} characters is needed"
+        raise InvalidValue(rule, field="worker", value=worker)
+    try:
+        str.encode(worker, "utf-8")
+    except UnicodeEncodeError as error:
+        raise InvalidValue("a lone surrogate is not text", field="worker", value=worker) from error
+    return worker

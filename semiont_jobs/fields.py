@@ -6,7 +6,7 @@ It must not know which classes have such fields.
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from contextvars import ContextVar, Token
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
@@ -58,7 +58,10 @@ def to_instant(value: datetime) -> datetime:
     `check_instant`, which knows whose field it is."""
     if type(value) is datetime and value.tzinfo is UTC and not value.microsecond % 1000:
         return value  # as nearly all are: made by `now`, or read
-    return cut(value) if isinstance(value, datetime) and value.utcoffset() is not None else value
+    try:
+        return cut(value) if value.utcoffset() is not None else value
+    except (AttributeError, OverflowError):  # no datetime, or one that UTC has no year for
+        return value
 
 
 def to_instant_or_none(value: datetime | None) -> datetime | None:
@@ -68,34 +71,35 @@ def to_instant_or_none(value: datetime | None) -> datetime | None:
 
 def check_instant(owner: Any, attribute: Attribute[Any], value: Any) -> None:
     """An attrs validator: an aware datetime, or None where that is the default."""
-    if type(value) is datetime and value.tzinfo is UTC:
+    if isinstance(value, datetime) and value.tzinfo is UTC:
         return
     if value is None and attribute.default is None:
         return
     if not isinstance(value, datetime) or value.utcoffset() is None:
         _refuse(owner, attribute, value, "is an aware datetime (one with a time zone)")
+    _refuse(owner, attribute, value, "is in the years 1 to 9999 of UTC")
 
 
 def instant_after(
     until_or_delay: datetime | timedelta | float, now: datetime, *, job_id: str | None = None
 ) -> datetime:
     """The instant meant by an instant, a time from now, or seconds from now."""
-    if isinstance(until_or_delay, datetime):
-        if until_or_delay.utcoffset() is None:
-            raise InvalidValue(
-                "a time is an aware datetime (one with a time zone)",
-                field="until",
-                value=until_or_delay,
-                job_id=job_id,
-            )
-        return until_or_delay
+    if isinstance(until_or_delay, datetime) and until_or_delay.utcoffset() is None:
+        raise InvalidValue(
+            "a time is an aware datetime (one with a time zone)",
+            field="until",
+            value=until_or_delay,
+            job_id=job_id,
+        )
     try:
+        if isinstance(until_or_delay, datetime):
+            return cut(until_or_delay)
         if isinstance(until_or_delay, timedelta):
             return now + until_or_delay
         return now + timedelta(seconds=until_or_delay)
     except (TypeError, ValueError, OverflowError) as error:
         raise InvalidValue(
-            "an aware datetime, a timedelta or seconds are needed",
+            "an aware datetime, a timedelta or seconds are needed, up to the year 9999",
             field="until",
             value=until_or_delay,
             job_id=job_id,
@@ -104,10 +108,11 @@ def instant_after(
 
 def checked_units(units: Iterable[str]) -> tuple[str, ...]:
     """The names of units of work, as texts. Raises `InvalidValue` for anything else."""
-    checked = () if isinstance(units, str) else tuple(units)
-    if isinstance(units, str) or not all(isinstance(unit, str) for unit in checked):
-        raise InvalidValue("units are a list or tuple of texts", field="units", value=units)
-    return checked
+    if isinstance(units, Iterable) and not isinstance(units, str):
+        checked = tuple(units)
+        if all(isinstance(unit, str) for unit in checked):
+            return checked
+    raise InvalidValue("units are a list or tuple of texts", field="units", value=units)
 
 
 def within(low: float, high: float) -> Any:
@@ -149,6 +154,48 @@ def one_of(*choices: str) -> Any:
 def check_text(owner: Any, attribute: Attribute[Any], value: Any) -> None:
     if not isinstance(value, str) or not value:
         _refuse(owner, attribute, value, "is a text of at least one character")
+
+
+def check_any_text(owner: Any, attribute: Attribute[Any], value: Any) -> None:
+    """An attrs validator: a text, or None where that is the default."""
+    if isinstance(value, str) or (value is None and attribute.default is None):
+        return
+    _refuse(owner, attribute, value, "is a text")
+
+
+def check_integer(owner: Any, attribute: Attribute[Any], value: Any) -> None:
+    """An attrs validator: a whole number of any size."""
+    if not isinstance(value, int) or isinstance(value, bool):
+        _refuse(owner, attribute, value, "is a whole number")
+
+
+def check_mapping(owner: Any, attribute: Attribute[Any], value: Any) -> None:
+    """An attrs validator: a dict or another mapping."""
+    # A dict first: nearly all are, and the abstract class is slow to ask.
+    if not isinstance(value, dict | Mapping):
+        _refuse(owner, attribute, value, "is a dict")
+
+
+def instance_of(kind: type[Any]) -> Any:
+    """An attrs validator: an object of that class, whose fields are checked by itself."""
+
+    def check(owner: Any, attribute: Attribute[Any], value: Any) -> None:
+        if not isinstance(value, kind):
+            _refuse(owner, attribute, value, f"is a {kind.__name__}")
+
+    return check
+
+
+def tuple_of(kind: type[Any], name: str) -> Any:
+    """An attrs validator: a tuple of objects of that class, called `name`."""
+
+    def check(owner: Any, attribute: Attribute[Any], value: Any) -> None:
+        if value == ():
+            return
+        if not isinstance(value, tuple) or not all(isinstance(item, kind) for item in value):
+            _refuse(owner, attribute, value, f"is a tuple of {name}")
+
+    return check
 
 
 def check_count(owner: Any, attribute: Attribute[Any], value: Any) -> None:

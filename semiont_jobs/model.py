@@ -17,13 +17,18 @@ import attrs
 from attrs import Attribute, field, frozen
 
 from semiont_jobs.fields import (
+    check_any_text,
     check_count,
     check_instant,
+    check_integer,
+    check_mapping,
     check_seconds,
     check_text,
+    instance_of,
     now,
     to_instant,
     to_instant_or_none,
+    tuple_of,
     whole,
 )
 from semiont_jobs.ids import JobId, UserId, job_id, new_job_id
@@ -61,12 +66,12 @@ def _check_id(_owner: Any, _attribute: Attribute[Any], value: Any) -> None:
 class ClaimStamp:
     """Who works on a job: written into the running job, so that anyone can see it."""
 
-    token: str
+    token: str = field(validator=check_any_text)
     """Random, new at every claim: tells this claim from any other of the same job."""
-    worker: str
-    host: str
-    pid: int
-    extra: Mapping[str, Any] = field(factory=dict)
+    worker: str = field(validator=check_any_text)
+    host: str = field(validator=check_any_text)
+    pid: int = field(validator=check_integer)
+    extra: Mapping[str, Any] = field(factory=dict, validator=check_mapping)
 
 
 AttemptOutcome: TypeAlias = Literal["completed", "failed", "timeout", "crashed", "cancelled"]
@@ -76,15 +81,15 @@ AttemptOutcome: TypeAlias = Literal["completed", "failed", "timeout", "crashed",
 class Attempt:
     """One attempt that ended; snoozed and released ones are not attempts."""
 
-    number: int
+    number: int = field(validator=check_integer)
     started_at: datetime = field(converter=to_instant, validator=check_instant)
     ended_at: datetime = field(converter=to_instant, validator=check_instant)
-    worker: str
-    outcome: AttemptOutcome
-    error_type: str | None = None
-    message: str | None = None
-    traceback: str | None = None
-    extra: Mapping[str, Any] = field(factory=dict)
+    worker: str = field(validator=check_any_text)
+    outcome: AttemptOutcome = field(validator=check_any_text)
+    error_type: str | None = field(default=None, validator=check_any_text)
+    message: str | None = field(default=None, validator=check_any_text)
+    traceback: str | None = field(default=None, validator=check_any_text)
+    extra: Mapping[str, Any] = field(factory=dict, validator=check_mapping)
 
 
 @frozen(kw_only=True, slots=False)  # a dict is copied at once: see `lifecycle.evolve_metadata`
@@ -109,14 +114,14 @@ class JobMetadata:
     """Seconds an attempt may take."""
     claim: ClaimStamp | None = None
     """The holder, while the job runs."""
-    run: str | None = None
+    run: str | None = field(default=None, validator=check_any_text)
     """One life of the job, set at a retry by hand; absent in the first: see `life`."""
-    attempts: tuple[Attempt, ...] = ()
+    attempts: tuple[Attempt, ...] = field(default=(), validator=tuple_of(Attempt, "attempts"))
     attempt_count: int = field(default=0, validator=check_count)
     crash_count: int = field(default=0, validator=check_count)
-    completed_units: tuple[str, ...] = ()
-    unit_cursors: Mapping[str, Any] = field(factory=dict)
-    extra: Mapping[str, Any] = field(factory=dict)
+    completed_units: tuple[str, ...] = field(default=(), validator=tuple_of(str, "texts"))
+    unit_cursors: Mapping[str, Any] = field(factory=dict, validator=check_mapping)
+    extra: Mapping[str, Any] = field(factory=dict, validator=check_mapping)
     """Keys that this library does not know, carried along and written back."""
 
     @property
@@ -147,9 +152,9 @@ class PendingJob(Generic[P]):
     """Waiting to be claimed, now or once it is due."""
 
     status: ClassVar[Literal["pending"]] = "pending"
-    metadata: JobMetadata
+    metadata: JobMetadata = field(validator=instance_of(JobMetadata))
     params: P
-    extra: Mapping[str, Any] = field(factory=dict)
+    extra: Mapping[str, Any] = field(factory=dict, validator=check_mapping)
     """Keys of the job's document that this library or the params class does not know."""
 
 
@@ -158,11 +163,11 @@ class RunningJob(Generic[P, PG]):
     """Held by a worker. ``progress`` is None until the work reports something."""
 
     status: ClassVar[Literal["running"]] = "running"
-    metadata: JobMetadata
+    metadata: JobMetadata = field(validator=instance_of(JobMetadata))
     params: P
     started_at: datetime = field(converter=to_instant, validator=check_instant)
     progress: PG | None = None
-    extra: Mapping[str, Any] = field(factory=dict)
+    extra: Mapping[str, Any] = field(factory=dict, validator=check_mapping)
 
 
 @frozen(kw_only=True)
@@ -170,12 +175,12 @@ class CompleteJob(Generic[P, R]):
     """Done. ``result`` is None where the work returned nothing."""
 
     status: ClassVar[Literal["complete"]] = "complete"
-    metadata: JobMetadata
+    metadata: JobMetadata = field(validator=instance_of(JobMetadata))
     params: P
     started_at: datetime = field(converter=to_instant, validator=check_instant)
     completed_at: datetime = field(converter=to_instant, validator=check_instant)
     result: R | None = None
-    extra: Mapping[str, Any] = field(factory=dict)
+    extra: Mapping[str, Any] = field(factory=dict, validator=check_mapping)
 
 
 @frozen(kw_only=True)
@@ -183,14 +188,14 @@ class FailedJob(Generic[P]):
     """Given up: ``error`` says why; ``metadata.attempts`` has every attempt's story."""
 
     status: ClassVar[Literal["failed"]] = "failed"
-    metadata: JobMetadata
+    metadata: JobMetadata = field(validator=instance_of(JobMetadata))
     params: P
     started_at: datetime | None = field(
         default=None, converter=to_instant_or_none, validator=check_instant
     )
     completed_at: datetime = field(converter=to_instant, validator=check_instant)
-    error: str
-    extra: Mapping[str, Any] = field(factory=dict)
+    error: str = field(validator=check_any_text)
+    extra: Mapping[str, Any] = field(factory=dict, validator=check_mapping)
 
 
 @frozen(kw_only=True)
@@ -198,13 +203,13 @@ class CancelledJob(Generic[P]):
     """Stopped by a person, before or while it ran."""
 
     status: ClassVar[Literal["cancelled"]] = "cancelled"
-    metadata: JobMetadata
+    metadata: JobMetadata = field(validator=instance_of(JobMetadata))
     params: P
     started_at: datetime | None = field(
         default=None, converter=to_instant_or_none, validator=check_instant
     )
     completed_at: datetime = field(converter=to_instant, validator=check_instant)
-    extra: Mapping[str, Any] = field(factory=dict)
+    extra: Mapping[str, Any] = field(factory=dict, validator=check_mapping)
 
 
 Job: TypeAlias = (

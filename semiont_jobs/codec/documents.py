@@ -83,7 +83,7 @@ class Codec:
 
         :raises JobEncodeError: JSON cannot hold them; names the path.
         """
-        document: dict[str, Any] = {"params": self._plain(job.params)}
+        document: dict[str, Any] = {"params": self._plain(job.params, "params", job.metadata.id)}
         if "params" in job.extra:
             restore(document, {"params": job.extra["params"]})
         try:
@@ -204,7 +204,7 @@ class Codec:
 
     def check(self, value: Any, path: str, *, job_id: str) -> None:
         """Raise `JobEncodeError` unless JSON can hold that result, progress or cursor."""
-        jsontext.check(self._plain(value), path, job_id=job_id)
+        jsontext.check(self._plain(value, path, job_id), path, job_id=job_id)
 
     def check_new(self, job: AnyJob) -> None:
         """Raise `InvalidJob` unless the params are of the class that the job's type has."""
@@ -229,6 +229,14 @@ class Codec:
             self.check(job.error, "error", job_id=job.metadata.id)
 
     def _check_extra(self, job: AnyJob) -> None:
+        if "metadata" in job.extra:
+            # What is absent there because it is the default would be taken for the job's own.
+            raise InvalidJob(
+                "what is added to the metadata stands in metadata.extra",
+                field="extra",
+                value=dict(job.extra),
+                job_id=job.metadata.id,
+            )
         taken = METADATA_KEYS & job.metadata.extra.keys()
         if taken:
             raise InvalidJob(
@@ -241,31 +249,43 @@ class Codec:
     # -- encoding ------------------------------------------------------------------------
 
     def _unstructure_job(self, job: AnyJob) -> dict[str, Any]:
+        job_id = job.metadata.id
+        try:
+            metadata = self._unstructure_metadata(job.metadata)
+        except Exception as error:  # as in `_plain`
+            raise _unwritable(error, "metadata", job.metadata, job_id) from error
         document: dict[str, Any] = {
             "status": job.status,
-            "metadata": self._unstructure_metadata(job.metadata),
-            "params": self._plain(job.params),
+            "metadata": metadata,
+            "params": self._plain(job.params, "params", job_id),
         }
         if job.status != "pending" and job.started_at is not None:
             document["startedAt"] = instant_text(job.started_at)
         if job.status == "running":
-            document["progress"] = {} if job.progress is None else self._plain(job.progress)
+            document["progress"] = (
+                {} if job.progress is None else self._plain(job.progress, "progress", job_id)
+            )
         elif job.status != "pending":
             document["completedAt"] = instant_text(job.completed_at)
             if job.status == "complete":
-                document["result"] = {} if job.result is None else self._plain(job.result)
+                document["result"] = (
+                    {} if job.result is None else self._plain(job.result, "result", job_id)
+                )
             elif job.status == "failed":
                 document["error"] = job.error
         if job.extra:
             restore(document, job.extra)
         return document
 
-    def _plain(self, value: Any) -> Any:
+    def _plain(self, value: Any, path: str, job_id: str) -> Any:
         kind = type(value)
         if kind is dict:
             return value
         if attrs.has(kind) or dataclasses.is_dataclass(value):
-            return self._converter.unstructure(value)
+            try:
+                return self._converter.unstructure(value)
+            except Exception as error:  # of a field that is not of its class, in whatever way
+                raise _unwritable(error, path, value, job_id) from error
         return dict(value) if isinstance(value, Mapping) else value
 
     # -- decoding ------------------------------------------------------------------------
@@ -378,6 +398,11 @@ _KEYS: Final[Mapping[JobStatus, frozenset[str]]] = {
     for status in STATUSES
 }
 _STATUS_OF: Final[Mapping[str, JobStatus]] = {status: status for status in STATUSES}
+
+
+def _unwritable(error: Exception, path: str, value: object, job_id: str) -> JobEncodeError:
+    reason = f"a field cannot be written ({type(error).__name__}: {error})"
+    return JobEncodeError(reason, path=path, value=value, job_id=job_id)
 
 
 def _is_job(kind: Any) -> bool:
