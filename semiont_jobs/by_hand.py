@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import secrets
 import threading
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from semiont_jobs import lifecycle
@@ -85,8 +85,9 @@ class ByHand(Reading):
         """Remove complete and failed jobs that ended before `older_than` (an instant, or a
         timedelta before now); with `cancelled` also cancelled ones. How many were removed.
         """
-        now = self.clock()
-        before = now - older_than if isinstance(older_than, timedelta) else older_than
+        before = older_than
+        if isinstance(older_than, timedelta):
+            before = _instant_before(self.clock(), older_than)
         if not isinstance(before, datetime) or before.utcoffset() is None:
             raise InvalidValue(
                 "an aware datetime or a timedelta is needed", field="older_than", value=older_than
@@ -156,6 +157,16 @@ class ByHand(Reading):
             return self._run(lambda: poll(take, timeout=1.0, wait=threading.Event().wait))
         except JobTimeout:
             raise JobHeld(checked) from None
+
+
+def _instant_before(now: datetime, age: timedelta) -> datetime:
+    """That long before now, or the beginning of time, where nothing is old enough."""
+    try:
+        return now - age
+    except OverflowError as error:
+        if age > timedelta():
+            return datetime.min.replace(tzinfo=UTC)
+        raise InvalidValue("so late is no time", field="older_than", value=age) from error
 
 
 def new_run() -> str:

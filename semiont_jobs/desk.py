@@ -72,12 +72,17 @@ class QueueDesk:
     ) -> None:
         if not isinstance(max_crashes, int) or isinstance(max_crashes, bool) or max_crashes < 0:
             raise InvalidValue("a whole number from 0", field="max_crashes", value=max_crashes)
-        if isinstance(data_dir, str | os.PathLike):
-            self._store = open_store(data_dir, fsync=fsync, **store_options)
-        else:
-            if store_options:
-                raise TypeError(f"a store has its own options: {', '.join(store_options)}")
-            self._store = data_dir
+        if retry_policy is not None and not isinstance(retry_policy, RetryPolicy):
+            raise InvalidValue("a RetryPolicy is needed", field="retry_policy", value=retry_policy)
+        if not isinstance(foreign_stale_after, timedelta):
+            raise InvalidValue(
+                "a timedelta is needed", field="foreign_stale_after", value=foreign_stale_after
+            )
+        job_types = _checked_list(job_types, "job_types")
+        hooks = tuple(map(_checked_hook, _checked_list(hooks, "hooks")))
+        if not callable(clock):
+            raise InvalidValue("a function is needed", field="clock", value=clock)
+        self._store = _store_at(data_dir, fsync=fsync, **store_options)
         self.job_types = JobTypes((*BUILTIN_JOB_TYPES, *job_types))
         self.codec = Codec(self.job_types)
         self.retry_policy = retry_policy or RetryPolicy()
@@ -163,7 +168,10 @@ class QueueDesk:
         """Call `hook` with every event of this queue object; returns what ends that.
 
         A hook that raises harms no job: its first failure is logged.
+
+        :raises InvalidValue: `hook` cannot be called.
         """
+        _checked_hook(hook)
         with self._lock:
             self._hooks = (*self._hooks, hook)
 
@@ -321,6 +329,42 @@ class QueueDesk:
                     job_id=metadata.id,
                 )
         self.codec.check_new(job)
+
+
+def _store_at(
+    data_dir: str | os.PathLike[str] | JobStore, *, fsync: bool, **store_options: Any
+) -> JobStore:
+    """The store of a directory, or the one given."""
+    if isinstance(data_dir, str | os.PathLike):
+        if not isinstance(os.fspath(data_dir), str):
+            raise InvalidValue("a path of text is needed", field="data_dir", value=data_dir)
+        return open_store(data_dir, fsync=fsync, **store_options)
+    if not _is_store(data_dir):
+        rule = "a data directory's path, 'memory:' or a JobStore is needed"
+        raise InvalidValue(rule, field="data_dir", value=data_dir)
+    if store_options:
+        raise TypeError(f"a store has its own options: {', '.join(store_options)}")
+    return data_dir
+
+
+def _is_store(given: object) -> bool:
+    """Whether it has every method of a `JobStore`."""
+    methods = [name for name in vars(JobStore) if not name.startswith("_")]
+    return not isinstance(given, type) and all(
+        callable(getattr(given, name, None)) for name in methods
+    )
+
+
+def _checked_list(given: Iterable[T], field: str) -> tuple[T, ...]:
+    if isinstance(given, str) or not isinstance(given, Iterable):
+        raise InvalidValue("a list or tuple is needed", field=field, value=given)
+    return tuple(given)
+
+
+def _checked_hook(hook: Hook) -> Hook:
+    if not callable(hook):
+        raise InvalidValue("a function of an event is needed", field="hook", value=hook)
+    return hook
 
 
 def _checked_name(worker: str) -> str:

@@ -12,7 +12,7 @@ from typing import Any, Generic
 import attrs
 from attrs import Attribute, field, frozen
 
-from semiont_jobs.errors import InvalidJob, JobTypeExists
+from semiont_jobs.errors import InvalidJob, InvalidValue, JobTypeExists
 from semiont_jobs.fields import check_count, check_seconds, check_text
 from semiont_jobs.model import PG, P, R
 from semiont_jobs.retry import RetryPolicy
@@ -34,6 +34,11 @@ def _check_optional_count(owner: Any, attribute: Attribute[Any], value: Any) -> 
         check_count(owner, attribute, value)
 
 
+def _check_policy(_owner: Any, attribute: Attribute[Any], value: Any) -> None:
+    if value is not None and not isinstance(value, RetryPolicy):
+        raise InvalidJob("a RetryPolicy is needed", field=f"JobType.{attribute.name}", value=value)
+
+
 @frozen
 class JobType(Generic[P, PG, R]):
     """One kind of job: ``JobType("thumbnail", ThumbParams, ThumbProgress, ThumbResult)``.
@@ -50,7 +55,7 @@ class JobType(Generic[P, PG, R]):
     params: type[P] = field(validator=_check_class)
     progress: type[PG] | None = field(default=None, validator=_check_class)
     result: type[R] | None = field(default=None, validator=_check_class)
-    retry_policy: RetryPolicy | None = field(default=None, kw_only=True)
+    retry_policy: RetryPolicy | None = field(default=None, kw_only=True, validator=_check_policy)
     max_retries: int | None = field(default=None, kw_only=True, validator=_check_optional_count)
     timeout: float | None = field(default=None, kw_only=True, validator=check_seconds)
 
@@ -66,6 +71,8 @@ class JobTypes:
 
     def register(self, job_type: JobType[Any, Any, Any]) -> None:
         """Add a type. Raises `JobTypeExists` if its name or its params class is taken."""
+        if not isinstance(job_type, JobType):
+            raise InvalidValue("a JobType is needed", field="job_types", value=job_type)
         if job_type.name in self._by_name:
             raise JobTypeExists(job_type.name, reason="this name is registered already")
         if job_type.params in self._by_params:
@@ -79,7 +86,8 @@ class JobTypes:
 
     def get(self, name: str) -> JobType[Any, Any, Any] | None:
         """The type of that name, or None where nobody registered it."""
-        return self._by_name.get(name)
+        # What is no text may have no hash either.
+        return self._by_name.get(name) if isinstance(name, str) else None
 
     def of_params(self, params: object) -> JobType[Any, Any, Any] | None:
         """The type whose params class `params` is an instance of, or None."""

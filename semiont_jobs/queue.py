@@ -25,13 +25,14 @@ from semiont_jobs.ids import UserId, job_id, new_job_id
 from semiont_jobs.model import (
     DEFAULT_QUEUE,
     DEFAULT_USER,
+    JOB_CLASSES,
     AnyJob,
     JobMetadata,
     JobStatus,
     P,
     PendingJob,
 )
-from semiont_jobs.reading import checked_status
+from semiont_jobs.reading import checked_filter, checked_status
 from semiont_jobs.retry import RetryPolicy
 from semiont_jobs.store import Accept, Wanted
 
@@ -81,6 +82,8 @@ class JobQueue(ByHand):
         All or nothing for what is invalid or exists; after a crash in the middle a prefix of
         them stands. Raises what `create_job` raises.
         """
+        if not isinstance(jobs, Iterable):
+            raise InvalidValue("a list or tuple of jobs is needed", field="jobs", value=jobs)
         batch = list(jobs)
         for job in batch:
             self._check_new(job)
@@ -155,7 +158,10 @@ class JobQueue(ByHand):
             once per revision of a job, so pass the same function every time.
         :param worker: the name to record; default: this process's id.
         :param retry_policy: goes before the job type's and the queue's.
+        :raises InvalidValue: one of these is something else; nothing was claimed.
         """
+        if retry_policy is not None and not isinstance(retry_policy, RetryPolicy):
+            raise InvalidValue("a RetryPolicy is needed", field="retry_policy", value=retry_policy)
         wanted = _wanted(types, queue, accept)
         self._rescue_if_due()
         hold = self._run(self._store.claim, wanted, self._stamp(worker), self.clock())
@@ -169,6 +175,7 @@ class JobQueue(ByHand):
         job until it is moved on, or the process ends. For a job nobody holds, `old_status`
         and the revision must be those it has.
 
+        :raises InvalidJob: `job` is no job, or has what no job may have; nothing changed.
         :raises InvalidTransition: the lifecycle has no such step, or `old_status` is wrong.
         :raises StaleJob: the job has changed since it was read.
         :raises JobHeld: somebody else works on it.
@@ -176,6 +183,8 @@ class JobQueue(ByHand):
         """
         if old_status is not None:
             checked_status(old_status)
+        if not isinstance(job, _ANY_STATE):
+            raise InvalidJob("a job in one of its five states is needed", field="job", value=job)
         id_ = job.metadata.id
         claim = self._open_claim(id_)
         if claim is not None and old_status not in (None, "running"):
@@ -220,7 +229,8 @@ class JobQueue(ByHand):
 
     def wake(self) -> None:
         """Make every `wait_for_work` of this queue object return."""
-        self._store.wake()
+        if self._is_open:  # else nobody waits, and a store has nothing to wake yet
+            self._store.wake()
 
     # -- private -------------------------------------------------------------------------
 
@@ -233,11 +243,33 @@ class JobQueue(ByHand):
 
 
 _ANYTHING: Final = Wanted()
+_ANY_STATE: Final = tuple(JOB_CLASSES.values())
 
 
 def _wanted(types: Iterable[str] | None, queue: str | None, accept: Accept | None) -> Wanted:
     if types is None and queue is None and accept is None:
         return _ANYTHING
-    if isinstance(types, str):
-        raise InvalidValue("a list of type names is needed", field="types", value=types)
-    return Wanted(types=None if types is None else frozenset(types), queue=queue, accept=accept)
+    return Wanted(
+        types=None if types is None else _type_names(types),
+        queue=checked_filter("queue", queue),
+        accept=None if accept is None else _checked_accept(accept),
+    )
+
+
+def _type_names(types: Iterable[str]) -> frozenset[str]:
+    if isinstance(types, Iterable) and not isinstance(types, str):
+        names = list(types)
+        if all(isinstance(name, str) for name in names):
+            return frozenset(names)
+    raise InvalidValue("a list of type names is needed", field="types", value=types)
+
+
+def _checked_accept(accept: Accept) -> Accept:
+    try:
+        hash(accept)
+    except TypeError as error:
+        rule = "it needs a hash: what it refuses is remembered under it"
+        raise InvalidValue(rule, field="accept", value=accept) from error
+    if not callable(accept):
+        raise InvalidValue("a function of a job is needed", field="accept", value=accept)
+    return accept

@@ -41,8 +41,11 @@ class Reading(QueueDesk):
 
         :param limit: at most so many; None: all.
         :param offset: leave out so many of the first.
-        :raises InvalidValue: a status there is not, a negative limit or offset.
+        :raises InvalidValue: a status there is not, a filter that is no text, a negative limit
+            or offset.
         """
+        for name, value in (("type", type), ("user_id", user_id), ("queue", queue)):
+            checked_filter(name, value)
         _check_page(limit, offset)
         statuses = STATUSES if status is None else (checked_status(status),)
         found = [
@@ -67,7 +70,12 @@ class Reading(QueueDesk):
         :param timeout: seconds; None: for ever.
         :raises JobNotFound: there is no such job (any more).
         :raises JobTimeout: it has not finished in time; it goes on.
+        :raises InvalidValue: `timeout` is no number.
         """
+        is_number = isinstance(timeout, int | float) and not isinstance(timeout, bool)
+        # NaN lies before and after nothing: the wait would have no end.
+        if timeout is not None and (not is_number or timeout != timeout):
+            raise InvalidValue("a number of seconds is needed", field="timeout", value=timeout)
 
         def look() -> AnyJob | None:
             job: AnyJob | None = self.get_job(id)
@@ -90,6 +98,16 @@ def checked_status(status: str) -> JobStatus:
         if status == known:
             return known
     raise InvalidValue(f"one of {', '.join(STATUSES)}", field="status", value=status)
+
+
+def checked_filter(name: str, value: str | None) -> str | None:
+    """A text to compare with, or None. What is neither would silently match no job.
+
+    :raises InvalidValue: it is neither.
+    """
+    if value is not None and not isinstance(value, str):
+        raise InvalidValue("a text is needed", field=name, value=value)
+    return value
 
 
 def _check_page(limit: int | None, offset: int) -> None:

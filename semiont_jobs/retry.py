@@ -10,20 +10,45 @@ import threading
 import time
 from collections.abc import Callable
 from datetime import datetime, timedelta
-from typing import Final, Protocol, TypeVar
+from typing import Any, Final, Protocol, TypeVar
 
 import tenacity
-from attrs import field, frozen
+from attrs import Attribute, field, frozen
 from tenacity.retry import retry_base
 from tenacity.wait import wait_base
 
-from semiont_jobs.errors import JobDecodeError, JobTimeout, PermanentError
+from semiont_jobs.errors import InvalidValue, JobDecodeError, JobTimeout, PermanentError
 
 T = TypeVar("T")
 
 LONGEST_WAIT: Final = 30 * 24 * 3600.0
 """Seconds; what a wait strategy answers is cut to this. Thirty days is longer than any
 outage, and short enough that an overflowing exponential does not bury a job."""
+
+
+def _refuse(attribute: Attribute[Any], value: Any, rule: str) -> None:
+    raise InvalidValue(rule, field=f"RetryPolicy.{attribute.name}", value=value)
+
+
+def _check_strategy(_owner: Any, attribute: Attribute[Any], value: Any) -> None:
+    # A class can be called as well: with the state of a call it would make an object, no answer.
+    if not callable(value) or isinstance(value, type):
+        _refuse(attribute, value, "one of tenacity's strategies, or a function, is needed")
+
+
+def _check_errors(_owner: Any, attribute: Attribute[Any], value: Any) -> None:
+    if not isinstance(value, tuple) or not all(
+        isinstance(kind, type) and issubclass(kind, BaseException) for kind in value
+    ):
+        _refuse(attribute, value, "a tuple of exception classes is needed, also of one")
+
+
+def _tuple(value: Any) -> Any:
+    return tuple(value) if isinstance(value, list) else value
+
+
+# Shared by all policies: it has no state, and makes them equal where their waits are.
+_EVERY_ERROR: Final = tenacity.retry_if_exception_type(BaseException)
 
 
 @frozen(kw_only=True)
@@ -38,15 +63,19 @@ class RetryPolicy:
     :param wait: seconds until the next attempt; default: about 1, 2, 4, ... up to 300, plus
         up to one second at random, so that jobs that failed together do not return together.
     :param retry: which errors are worth another attempt; default: every one.
-    :param permanent: errors that are never tried again, besides `PermanentError` and a job
-        whose params do not fit their class (`JobDecodeError`).
+    :param permanent: a tuple of errors that are never tried again, besides `PermanentError`
+        and a job whose params do not fit their class (`JobDecodeError`).
+    :raises InvalidValue: one of them is something else.
     """
 
     wait: wait_base = field(
-        factory=lambda: tenacity.wait_exponential_jitter(multiplier=1, max=300, jitter=1)
+        factory=lambda: tenacity.wait_exponential_jitter(multiplier=1, max=300, jitter=1),
+        validator=_check_strategy,
     )
-    retry: retry_base = field(factory=lambda: tenacity.retry_if_exception_type(BaseException))
-    permanent: tuple[type[BaseException], ...] = ()
+    retry: retry_base = field(default=_EVERY_ERROR, validator=_check_strategy)
+    permanent: tuple[type[BaseException], ...] = field(
+        default=(), converter=_tuple, validator=_check_errors
+    )
 
 
 @frozen

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import datetime
+from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any
 
 import pytest
+import tenacity
 
 from semiont_jobs import (
     DetectionParams,
@@ -19,10 +20,23 @@ from semiont_jobs import (
     JobMetadata,
     JobQueue,
     JobTooLarge,
+    JobType,
+    MemoryStore,
     PendingJob,
+    RetryPolicy,
     StoreError,
     resource_id,
 )
+
+FAR = datetime.max.replace(tzinfo=timezone(timedelta(hours=-5)))
+"""An instant for which UTC has no year."""
+
+
+class WithoutHash:
+    __hash__ = None  # type: ignore[assignment]
+
+    def __call__(self, _job: object) -> bool:
+        return True
 
 
 @pytest.fixture(params=["memory", "files"])
@@ -136,6 +150,7 @@ def test_a_text_where_texts_belong() -> None:
         ("user_id", None),
         ("created", datetime(2026, 1, 1)),
         ("run_after", datetime(2026, 1, 1)),
+        ("run_after", FAR),
     ],
 )
 def test_metadata_that_no_job_may_have(field: str, value: Any) -> None:
@@ -164,7 +179,28 @@ def test_a_new_job_that_was_one_before(queue: JobQueue) -> None:
         lambda queue: queue.claim_next_job(types="detection"),
         lambda queue: queue.cleanup_completed_jobs(datetime(2026, 1, 1)),
         lambda queue: queue.cleanup_completed_jobs(5),
+        lambda queue: queue.cleanup_completed_jobs(timedelta.min),
         lambda queue: queue.enqueue({}, type="t", run_after=datetime(2026, 1, 1)),
+        lambda queue: queue.enqueue({}, type="t", run_after=FAR),
+        lambda queue: queue.enqueue({}, type="t", run_after=timedelta.max),
+        lambda queue: queue.enqueue({}, type=["t"]),
+        lambda queue: queue.create_jobs(5),
+        lambda queue: queue.query_jobs(type=5),
+        lambda queue: queue.query_jobs(user_id=5),
+        lambda queue: queue.cancel_jobs(queue=5),
+        lambda queue: queue.claim_next_job(types=5),
+        lambda queue: queue.claim_next_job(types=[5]),
+        lambda queue: queue.claim_next_job(types=[["t"]]),
+        lambda queue: queue.claim_next_job(queue=5),
+        lambda queue: queue.claim_next_job(accept=5),
+        lambda queue: queue.claim_next_job(accept=WithoutHash()),
+        lambda queue: queue.claim_next_job(retry_policy=5),
+        lambda queue: queue.poll_next_pending_job(types=[5]),
+        lambda queue: queue.update_job(None),
+        lambda queue: queue.update_job({"status": "pending"}),
+        lambda queue: queue.wait_for("a", timeout="x"),
+        lambda queue: queue.wait_for("a", timeout=float("nan")),
+        lambda queue: queue.subscribe(5),
     ],
 )
 def test_an_argument_outside_its_range(queue: JobQueue, ask: Callable[[JobQueue], object]) -> None:
@@ -199,3 +235,90 @@ def test_a_directory_that_cannot_be_made(tmp_path: Path) -> None:
 def test_a_place_that_is_no_directory(place: str) -> None:
     with pytest.raises(InvalidValue):
         JobQueue(place)
+
+
+@pytest.mark.parametrize(
+    "place",
+    [None, 5, b"data", MemoryStore, object()],
+    ids=["none", "five", "bytes", "class", "any"],
+)
+def test_a_place_that_is_neither_a_path_nor_a_store(place: Any) -> None:
+    with pytest.raises(InvalidValue) as told:
+        JobQueue(place)
+
+    assert ("data_dir", place) == (told.value.field, told.value.value)
+
+
+def test_a_path_of_bytes() -> None:
+    class Bytes:
+        def __fspath__(self) -> bytes:
+            return b"data"
+
+    with pytest.raises(InvalidValue, match="data_dir"):
+        JobQueue(Bytes())  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("option", "bad", "field"),
+    [
+        ("retry_policy", 5, "retry_policy"),
+        ("foreign_stale_after", 5, "foreign_stale_after"),
+        ("job_types", 5, "job_types"),
+        ("job_types", ["thumbnail"], "job_types"),
+        ("hooks", 5, "hooks"),
+        ("hooks", [5], "hook"),
+        ("clock", 5, "clock"),
+        ("max_crashes", -1, "max_crashes"),
+    ],
+)
+def test_an_option_that_is_not_of_its_kind(option: str, bad: Any, field: str) -> None:
+    with pytest.raises(InvalidValue) as told:
+        JobQueue("memory:", **{option: bad})
+
+    assert field == told.value.field
+
+
+@pytest.mark.parametrize(
+    ("option", "bad"),
+    [
+        ("wait", 5),
+        ("wait", timedelta(seconds=5)),
+        ("wait", tenacity.wait_fixed),
+        ("retry", OSError),
+        ("retry", None),
+        ("permanent", ValueError),
+        ("permanent", ("ValueError",)),
+        ("permanent", (ValueError(),)),
+        ("permanent", (int,)),
+    ],
+)
+def test_a_retry_policy_of_something_else(option: str, bad: Any) -> None:
+    with pytest.raises(InvalidValue) as told:
+        RetryPolicy(**{option: bad})
+
+    assert (f"RetryPolicy.{option}", bad) == (told.value.field, told.value.value)
+
+
+def test_a_job_type_with_something_else_for_a_retry_policy() -> None:
+    with pytest.raises(InvalidJob, match="RetryPolicy"):
+        JobType("detection", DetectionParams, retry_policy=5)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("place", ["memory:", "data"])
+def test_waking_a_queue_that_is_not_open_does_nothing(
+    place: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+
+    JobQueue(place).wake()
+
+    assert [] == list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("age", [timedelta.max, timedelta(days=10**6)])
+def test_nothing_is_older_than_time_itself(queue: JobQueue, age: timedelta) -> None:
+    job = queue.enqueue({}, type="t")
+    assert queue.cancel_job(job.metadata.id)
+
+    assert 0 == queue.cleanup_completed_jobs(age, cancelled=True)
+    assert 1 == queue.cleanup_completed_jobs(datetime.max.replace(tzinfo=UTC), cancelled=True)
