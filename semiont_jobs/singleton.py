@@ -7,14 +7,28 @@ from __future__ import annotations
 
 import os
 import threading
-from typing import Any
+from typing import Any, Final
 
 from semiont_jobs.errors import QueueNotInitialized
+from semiont_jobs.forks import reset_in_child
 from semiont_jobs.queue import JobQueue
 from semiont_jobs.store import JobStore
 from semiont_jobs.stores import MEMORY
 
-_lock = threading.Lock()
+
+class _Turn:
+    """The lock under which the application's queue is made: one thread at a time."""
+
+    def __init__(self) -> None:
+        self.reset_after_fork()
+        reset_in_child(self)
+
+    def reset_after_fork(self) -> None:
+        # The thread that held it at the fork does not exist in the child.
+        self.lock = threading.Lock()
+
+
+_turn: Final = _Turn()
 _queue: JobQueue | None = None
 _settings: dict[str, Any] | None = None
 
@@ -27,7 +41,7 @@ def initialize_job_queue(data_dir: str | os.PathLike[str] | JobStore, **settings
     """
     global _queue, _settings  # noqa: PLW0603 - one per process is the point
     wanted = {"data_dir": _place(data_dir), **settings}
-    with _lock:
+    with _turn.lock:
         if _queue is None or _settings != wanted:
             _queue = JobQueue(data_dir, **settings).initialize()
             _settings = wanted

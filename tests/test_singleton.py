@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
+import textwrap
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -49,6 +53,46 @@ def test_again_with_the_same_settings_it_is_the_same(tmp_path: Path) -> None:
     queue = initialize_job_queue(tmp_path, fsync=False, retry_policy=policy)
 
     assert initialize_job_queue(tmp_path, fsync=False, retry_policy=policy) is queue
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="the platform has no fork")
+def test_a_child_forked_while_another_thread_makes_the_queue_can_make_its_own() -> None:
+    script = """
+        import os, sys, threading, warnings
+        from semiont_jobs import MemoryStore, initialize_job_queue
+
+        class Slow(MemoryStore):
+            def open(self, codec, notify):
+                entered.set()
+                go_on.wait(60)
+                super().open(codec, notify)
+
+        entered, go_on = threading.Event(), threading.Event()
+        maker = threading.Thread(target=initialize_job_queue, args=(Slow(),))
+        maker.start()
+        entered.wait(60)
+        warnings.simplefilter("ignore", DeprecationWarning)  # of forking with threads
+        child = os.fork()
+        if child == 0:
+            # Without a queue of its own in time, the alarm ends it.
+            import signal
+            signal.alarm(20)
+            initialize_job_queue(MemoryStore()).enqueue({}, type="t")
+            os._exit(7)
+        status = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+        go_on.set()
+        maker.join()
+        print(status)
+    """
+    done = subprocess.run(
+        [sys.executable, "-c", textwrap.dedent(script)],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+
+    assert ("7\n", "") == (done.stdout, done.stderr)
 
 
 def test_a_place_is_the_same_as_text_path_or_relative_to_here(
