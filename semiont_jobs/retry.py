@@ -6,6 +6,7 @@ It must not know jobs' statuses or stores: only counts, errors and instants.
 from __future__ import annotations
 
 import errno
+import inspect
 import threading
 import time
 from collections.abc import Callable
@@ -47,8 +48,28 @@ def _tuple(value: Any) -> Any:
     return tuple(value) if isinstance(value, list) else value
 
 
-# Shared by all policies: it has no state, and makes them equal where their waits are.
-_EVERY_ERROR: Final = tenacity.retry_if_exception_type(BaseException)
+def _by_value(strategy: Any) -> Any:
+    """What a strategy is compared and hashed by: its class and what it was made of.
+
+    tenacity's have no equality of their own. Where that is no help (a function, a class that
+    keeps something without a hash), a strategy equals itself only.
+    """
+    try:
+        key = _value_of(strategy, strategy)
+        hash(key)
+    except (TypeError, RecursionError):
+        return strategy
+    return key
+
+
+def _value_of(value: Any, owner: Any) -> Any:
+    if isinstance(value, wait_base | retry_base):
+        return (type(value), *((key, _value_of(of, value)) for key, of in vars(value).items()))
+    if isinstance(value, tuple | list):
+        return tuple(_value_of(item, owner) for item in value)
+    if inspect.ismethod(value) and value.__self__ is owner:
+        return value.__func__  # of whichever strategy that is otherwise the same
+    return value
 
 
 @frozen(kw_only=True)
@@ -58,7 +79,8 @@ class RetryPolicy:
     `wait` and `retry` are any of tenacity's strategies; both are evaluated as pure functions
     of a `tenacity.RetryCallState` whose ``attempt_number`` counts the attempts of this life
     of the job from 1 and whose ``outcome`` has the exception. No worker sleeps through a
-    wait: its end becomes the job's ``run_after``.
+    wait: its end becomes the job's ``run_after``. Two policies are equal when their strategies
+    are of the same classes and made of the same values.
 
     :param wait: seconds until the next attempt; default: about 1, 2, 4, ... up to 300, plus
         up to one second at random, so that jobs that failed together do not return together.
@@ -71,8 +93,13 @@ class RetryPolicy:
     wait: wait_base = field(
         factory=lambda: tenacity.wait_exponential_jitter(multiplier=1, max=300, jitter=1),
         validator=_check_strategy,
+        eq=_by_value,
     )
-    retry: retry_base = field(default=_EVERY_ERROR, validator=_check_strategy)
+    retry: retry_base = field(
+        factory=lambda: tenacity.retry_if_exception_type(BaseException),
+        validator=_check_strategy,
+        eq=_by_value,
+    )
     permanent: tuple[type[BaseException], ...] = field(
         default=(), converter=_tuple, validator=_check_errors
     )

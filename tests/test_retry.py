@@ -57,6 +57,50 @@ def waits(seconds: float) -> RetryPolicy:
     return RetryPolicy(wait=tenacity.wait_fixed(seconds))
 
 
+# -- equality ------------------------------------------------------------------------------
+
+
+def is_odd(error: BaseException) -> bool:
+    return len(str(error)) % 2 == 1
+
+
+ALIKE: list[Callable[[], RetryPolicy]] = [
+    RetryPolicy,
+    lambda: waits(1),
+    lambda: RetryPolicy(wait=tenacity.wait_fixed(1) + tenacity.wait_random(0, 2)),
+    lambda: RetryPolicy(wait=tenacity.wait_chain(tenacity.wait_fixed(1), tenacity.wait_fixed(5))),
+    lambda: RetryPolicy(retry=tenacity.retry_if_exception_type((OSError, ValueError))),
+    lambda: RetryPolicy(retry=tenacity.retry_if_exception(is_odd)),
+    lambda: RetryPolicy(permanent=(KeyError,)),
+]
+
+
+@pytest.mark.parametrize("make", ALIKE)
+def test_policies_made_alike_are_equal_and_those_made_otherwise_are_not(
+    make: Callable[[], RetryPolicy],
+) -> None:
+    policy = make()
+
+    assert make() == policy
+    assert hash(make()) == hash(policy)
+    assert 1 == sum(policy == other() for other in ALIKE)
+
+
+def test_a_strategy_that_keeps_something_without_a_hash_equals_itself_only() -> None:
+    class Table(tenacity.wait.wait_base):
+        def __init__(self) -> None:
+            self.seconds = {1: 5.0}
+
+        def __call__(self, retry_state: tenacity.RetryCallState) -> float:
+            return self.seconds[retry_state.attempt_number]
+
+    table = Table()
+
+    assert RetryPolicy(wait=table) == RetryPolicy(wait=table)
+    assert RetryPolicy(wait=table) != RetryPolicy(wait=Table())
+    assert hash(RetryPolicy(wait=table)) == hash(RetryPolicy(wait=table))
+
+
 # -- how often -----------------------------------------------------------------------------
 
 

@@ -8,11 +8,15 @@ import sys
 import textwrap
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
+import attrs
 import pytest
+import tenacity
 
 from semiont_jobs import (
     JobQueue,
+    JobType,
     MemoryStore,
     QueueNotInitialized,
     RetryPolicy,
@@ -21,6 +25,11 @@ from semiont_jobs import (
     singleton,
 )
 from semiont_jobs.testing.suite import some
+
+
+@attrs.frozen
+class Page:
+    number: int
 
 
 @pytest.fixture(autouse=True)
@@ -53,6 +62,50 @@ def test_again_with_the_same_settings_it_is_the_same(tmp_path: Path) -> None:
     queue = initialize_job_queue(tmp_path, fsync=False, retry_policy=policy)
 
     assert initialize_job_queue(tmp_path, fsync=False, retry_policy=policy) is queue
+
+
+@pytest.mark.parametrize(
+    ("settings", "again"),
+    [
+        ({}, {"fsync": True}),
+        ({"fsync": True}, {}),
+        ({}, {"retry_policy": None}),
+        ({}, {"retry_policy": RetryPolicy()}),
+        ({}, {"max_crashes": 3, "dir_mode": 0o700, "hooks": []}),
+        (
+            {"retry_policy": RetryPolicy(wait=tenacity.wait_fixed(1))},
+            {"retry_policy": RetryPolicy(wait=tenacity.wait_fixed(1))},
+        ),
+        (
+            {"job_types": [JobType("page", Page, retry_policy=RetryPolicy(permanent=(OSError,)))]},
+            {"job_types": (JobType("page", Page, retry_policy=RetryPolicy(permanent=(OSError,))),)},
+        ),
+        ({"hooks": [print]}, {"hooks": (each for each in (print,))}),
+    ],
+)
+def test_settings_that_mean_the_same_are_the_same(
+    tmp_path: Path, settings: dict[str, Any], again: dict[str, Any]
+) -> None:
+    queue = initialize_job_queue(tmp_path, **settings)
+
+    assert initialize_job_queue(tmp_path, **again) is queue
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        {"fsync": True},
+        {"max_crashes": 2},
+        {"dir_mode": 0o750},
+        {"retry_policy": RetryPolicy(wait=tenacity.wait_fixed(1))},
+        {"hooks": [print]},
+    ],
+)
+def test_settings_that_mean_something_else_are_not(tmp_path: Path, other: dict[str, Any]) -> None:
+    queue = initialize_job_queue(tmp_path, fsync=False)
+
+    assert initialize_job_queue(tmp_path, **{"fsync": False, **other}) is not queue
+    queue.close()
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="the platform has no fork")
