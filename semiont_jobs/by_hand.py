@@ -8,7 +8,7 @@ from __future__ import annotations
 import secrets
 import threading
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, Final
 
 from semiont_jobs import lifecycle
 from semiont_jobs.errors import ClaimLost, InvalidValue, JobHeld, JobNotFound, JobTimeout
@@ -25,6 +25,10 @@ from semiont_jobs.reading import Reading, checked_status
 from semiont_jobs.retry import poll
 from semiont_jobs.store import Hold
 
+CANCEL_PATIENCE: Final = 30.0
+"""Seconds. A waiting job is held only while it is created, claimed or moved, which takes a slow
+disk a second or two: who holds it for longer is another program, and may for ever."""
+
 
 class ByHand(Reading):
     """The verbs of a `JobQueue` that are for people and programs that look after jobs."""
@@ -34,9 +38,18 @@ class ByHand(Reading):
 
         True: cancelled, or asked. False: it is finished already, or there is none. Work that
         ends with a result in spite of being asked is complete.
+
+        :raises InvalidJobId: `id` cannot be a job's.
+        :raises JobHeld: it waits, and for half a minute somebody held it who neither claimed nor
+            moved it: another program has a lock on its file. Nothing changed.
         """
         checked = job_id(id)
-        return poll(lambda: self._try_cancel(checked), timeout=30.0, wait=threading.Event().wait)
+        pause = threading.Event().wait
+        try:
+            return poll(lambda: self._try_cancel(checked), timeout=CANCEL_PATIENCE, wait=pause)
+        except JobTimeout:
+            reason = f"it waits, but somebody has held it for {CANCEL_PATIENCE:g} seconds"
+            raise JobHeld(checked, reason) from None
 
     def cancel_jobs(
         self,
@@ -46,7 +59,11 @@ class ByHand(Reading):
         user_id: str | None = None,
         queue: str | None = None,
     ) -> int:
-        """Cancel every waiting or running job that matches; how many were cancelled or asked."""
+        """Cancel every waiting or running job that matches; how many were cancelled or asked.
+
+        :raises InvalidValue: a status there is not, a filter that is no text.
+        :raises JobHeld: one of them could not be cancelled (see `cancel_job`); the others were.
+        """
         statuses: tuple[JobStatus, ...] = ("pending", "running")
         if status is not None:
             statuses = (checked_status(status),)
@@ -57,7 +74,16 @@ class ByHand(Reading):
                 status=each, type=type, user_id=user_id, queue=queue, limit=None
             )
         ]
-        return sum(self.cancel_job(each) for each in dict.fromkeys(found))
+        cancelled = 0
+        held: JobHeld | None = None
+        for each in dict.fromkeys(found):
+            try:
+                cancelled += self.cancel_job(each)
+            except JobHeld as error:
+                held = held or error  # the others are cancelled all the same
+        if held is not None:
+            raise held
+        return cancelled
 
     def retry_job(self, id: str) -> PendingJob[Any]:  # noqa: A002
         """Move a failed or cancelled job back to pending with a fresh budget of retries.

@@ -21,6 +21,7 @@ from semiont_jobs import (
     JobTimeout,
     MemoryStore,
     PendingJob,
+    by_hand,
     evolve,
 )
 from semiont_jobs.testing import FakeClock
@@ -341,6 +342,24 @@ def test_a_cancelled_job_that_somebody_holds_for_a_moment_cannot_be_cancelled_ag
     store.hold("a")
 
     assert queue.cancel_job("a") is False
+
+
+def test_a_waiting_job_that_somebody_holds_for_ever_is_said_to_be_held(
+    queue: JobQueue, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(by_hand, "CANCEL_PATIENCE", 0.05)
+    put(queue, "a")
+    put(queue, "b")
+    hold = queue.store.hold("a")
+
+    with pytest.raises(JobHeld, match="job a: it waits, but somebody has held it for") as told:
+        queue.cancel_job("a")
+    with pytest.raises(JobHeld):
+        queue.cancel_jobs()
+
+    assert "a" == told.value.job_id
+    assert ["pending", "cancelled"] == [some(queue.get_job(id)).status for id in ("a", "b")]
+    hold.let_go()
 
 
 def test_a_waiting_job_that_somebody_holds_for_a_moment_is_cancelled_when_it_is_free() -> None:

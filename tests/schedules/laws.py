@@ -44,7 +44,7 @@ REFUSALS = {
 
 IMPATIENT = {
     "retry": {"JobHeld", "StoreError"},
-    "cancel": {"JobTimeout", "StoreError"},
+    "cancel": {"JobHeld", "StoreError"},
     "fail": {"StoreError"},
     "release": {"StoreError"},
     "rescue": {"StoreError"},
