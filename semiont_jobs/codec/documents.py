@@ -10,6 +10,7 @@ the job shaped like the document (``{"params": {"unknownKey": 1}}``).
 from __future__ import annotations
 
 import dataclasses
+import re
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
@@ -110,7 +111,7 @@ class Codec:
         :param is_read: all of it was.
         :raises JobEncodeError: something in it JSON cannot hold; names the path.
         :raises JobTooLarge: more than 16 MiB, of a new job 14.
-        :raises InvalidJob: params of a class that is not the one of the job's type.
+        :raises InvalidJob: a progress or result of a class that is not the one of the job's type.
         """
         document = self._unstructure(job)
         if params is not None:
@@ -207,7 +208,12 @@ class Codec:
         jsontext.check(self._plain(value, path, job_id), path, job_id=job_id)
 
     def check_new(self, job: AnyJob) -> None:
-        """Raise `InvalidJob` unless the params are of the class that the job's type has."""
+        """Raise `InvalidJob` unless the params are of the class that the job's type has, and what
+        is written of them can be read as that class again.
+
+        A class of an application need not check its fields, and a type checker is not asked by
+        all: params that do not fit would reach the work as a dict, long after their maker left.
+        """
         job_type = self.job_types.get(job.metadata.type)
         wanted = Mapping if job_type is None else job_type.params
         if not isinstance(job.params, wanted):
@@ -218,8 +224,27 @@ class Codec:
                 value=job.params,
                 job_id=job.metadata.id,
             )
-
         self._check_extra(job)
+        if job_type is not None:
+            self._check_fit(job, job_type.params)
+
+    def _check_fit(self, job: AnyJob, kind: type[Any]) -> None:
+        document: dict[str, Any] = {"params": self._plain(job.params, "params", job.metadata.id)}
+        if "params" in job.extra:
+            restore(document, {"params": job.extra["params"]})
+        try:
+            raw = jsontext.as_read(document["params"])
+            with reading():
+                self._converter.structure(raw, kind)
+        except Exception as error:  # a class may refuse its data with any exception
+            jsontext.check(document["params"], "params", job_id=job.metadata.id)
+            fault = _fault(raw, kind, error)
+            raise InvalidJob(
+                f"a {job.metadata.type!r} job could not be read again: {fault.reason}",
+                field=fault.path,
+                value=_at(raw, fault.path),
+                job_id=job.metadata.id,
+            ) from error
 
     def check_update(self, job: AnyJob) -> None:
         """Raise `InvalidJob` or `JobEncodeError` where an update brings what no job may have
@@ -262,20 +287,34 @@ class Codec:
         if job.status != "pending" and job.started_at is not None:
             document["startedAt"] = instant_text(job.started_at)
         if job.status == "running":
-            document["progress"] = (
-                {} if job.progress is None else self._plain(job.progress, "progress", job_id)
-            )
+            document["progress"] = self._plain_part(job, "progress", job.progress)
         elif job.status != "pending":
             document["completedAt"] = instant_text(job.completed_at)
             if job.status == "complete":
-                document["result"] = (
-                    {} if job.result is None else self._plain(job.result, "result", job_id)
-                )
+                document["result"] = self._plain_part(job, "result", job.result)
             elif job.status == "failed":
                 document["error"] = job.error
         if job.extra:
             restore(document, job.extra)
         return document
+
+    def _plain_part(self, job: AnyJob, key: str, value: Any) -> Any:
+        """A progress or result as plain data; `{}` stands for None."""
+        if value is None:
+            return {}
+        plain = self._plain(value, key, job.metadata.id)
+        if plain is value or isinstance(value, Mapping):
+            return plain  # no object of a class
+        job_type = self.job_types.get(job.metadata.type)
+        kind = None if job_type is None else getattr(job_type, key)
+        if kind is None or isinstance(value, kind) or isinstance(job.params, Mapping):
+            return plain
+        raise InvalidJob(
+            f"the {key} of a {job.metadata.type!r} job is {kind.__qualname__}",
+            field=key,
+            value=value,
+            job_id=job.metadata.id,
+        )
 
     def _plain(self, value: Any, path: str, job_id: str) -> Any:
         kind = type(value)
@@ -398,6 +437,26 @@ _KEYS: Final[Mapping[JobStatus, frozenset[str]]] = {
     for status in STATUSES
 }
 _STATUS_OF: Final[Mapping[str, JobStatus]] = {status: status for status in STATUSES}
+
+
+def _fault(raw: Any, kind: type[Any], error: Exception) -> JobDecodeError:
+    """Why `raw` is no `kind`, told by the converter that knows where, if it agrees."""
+    try:
+        with reading():
+            structure_telling(raw, kind, "params")
+    except JobDecodeError as told:
+        return told
+    return JobDecodeError(f"{type(error).__name__}: {error}", path="params")
+
+
+def _at(raw: Any, path: str) -> Any:
+    """What stands in the params at a path such as ``params.pages[3]``."""
+    for name, index in re.findall(r"\.([^.\[]+)|\[(\d+)\]", path):
+        try:
+            raw = raw[int(index) if index else name]
+        except (LookupError, TypeError):
+            return raw  # what is missing there
+    return raw
 
 
 def _unwritable(error: Exception, path: str, value: object, job_id: str) -> JobEncodeError:
