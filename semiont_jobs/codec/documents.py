@@ -232,6 +232,7 @@ class Codec:
         document: dict[str, Any] = {"params": self._plain(job.params, "params", job.metadata.id)}
         if "params" in job.extra:
             restore(document, {"params": job.extra["params"]})
+        raw: Any = None
         try:
             raw = jsontext.as_read(document["params"])
             with reading():

@@ -83,9 +83,11 @@ def as_read(value: Any) -> Any:
         return {as_read(key): as_read(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
         return [as_read(item) for item in value]
-    for plain in (str, int, float):
+    if isinstance(value, str):
+        return str.__str__(value)
+    for plain in (int, float):
         if isinstance(value, plain):
-            return plain.__str__(value) if plain is str else plain(value)
+            return plain(value)
     return value
 
 
