@@ -9,9 +9,9 @@ import importlib
 import os
 import signal
 import sys
-import threading
 import time
 from collections.abc import Iterable
+from queue import SimpleQueue
 from typing import Any, Final
 
 import click
@@ -76,10 +76,10 @@ def worker(targets: tuple[str, ...], threads: int, grace: float) -> None:
     click.echo(f"{count} at work on {plain(location())}: {names}", err=True)
     for one in workers:
         one.start()
-    signals.first.wait()
+    signals.wait()
     click.echo("stopping: waiting for the jobs in hand", err=True)
     deadline = time.monotonic() + grace
-    stopped = [_stop(one, deadline, signals.second) for one in workers]
+    stopped = [_stop(one, deadline, signals) for one in workers]
     if not all(stopped):
         click.echo(f"given back: {stopped.count(False)}", err=True)
     queue.close()
@@ -87,22 +87,36 @@ def worker(targets: tuple[str, ...], threads: int, grace: float) -> None:
 
 
 class _Signals:
-    """SIGTERM and SIGINT, counted."""
+    """SIGTERM and SIGINT, counted.
+
+    Not an event: a handler runs in the midst of whatever the main thread does, and an event that
+    is set while its own lock is held, by a wait or by another signal's handler, waits for ever.
+    This kind of queue may be put into at any time.
+    """
 
     def __init__(self) -> None:
-        self.first = threading.Event()
-        self.second = threading.Event()
+        self._caught: SimpleQueue[int] = SimpleQueue()
+        self._count = 0
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, self._note)
 
-    def _note(self, _number: int, _frame: object) -> None:
-        (self.second if self.first.is_set() else self.first).set()
+    def _note(self, number: int, _frame: object) -> None:
+        self._count += 1
+        self._caught.put(number)
+
+    def wait(self) -> None:
+        """Return once the first has come."""
+        self._caught.get()
+
+    def is_hurried(self) -> bool:
+        """Whether a second one has come."""
+        return self._count > 1
 
 
-def _stop(one: JobWorker, deadline: float, hurry: threading.Event) -> bool:
+def _stop(one: JobWorker, deadline: float, signals: _Signals) -> bool:
     """Wait for a worker's job in hand in short slices, so that a second signal is obeyed."""
     while not one.stop(timeout=0.1):
-        if hurry.is_set() or time.monotonic() >= deadline:
+        if signals.is_hurried() or time.monotonic() >= deadline:
             return False
     return True
 

@@ -10,6 +10,7 @@ import signal
 import sys
 import threading
 from pathlib import Path
+from queue import SimpleQueue
 from typing import Final
 
 from semiont_jobs.demo.annotators import ANNOTATORS
@@ -36,27 +37,28 @@ def main(data_dir: Path, threads: int) -> None:
             witness.saw(OUTCOME, event.job_id)
 
     queue.subscribe(tell)
-    stop = threading.Event()
+    # Not an event, which a signal's handler must not set: it may hold the event's own lock.
+    stop: SimpleQueue[None] = SimpleQueue()
     for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda _number, _frame: stop.set())
+        signal.signal(number, lambda _number, _frame: stop.put(None))
     threading.Thread(target=_wait_for_the_end_of_input, args=(stop,), daemon=True).start()
     workers = [
         annotator(queue, data_dir, witness) for annotator in ANNOTATORS for _ in range(threads)
     ]
     for worker in workers:
         worker.start()
-    stop.wait()
+    stop.get()
     for worker in workers:
         worker.stop()
     queue.close()
 
 
-def _wait_for_the_end_of_input(stop: threading.Event) -> None:
+def _wait_for_the_end_of_input(stop: SimpleQueue[None]) -> None:
     """Notice the death of the parent: nobody else has the other end of the pipe."""
     # Not sys.stdin: a thread that waits inside of it would hinder the exit of the interpreter.
     while os.read(0, 1024):
         pass
-    stop.set()
+    stop.put(None)
 
 
 if __name__ == "__main__":

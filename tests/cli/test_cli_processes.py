@@ -236,6 +236,8 @@ def test_what_a_full_disk_refuses_is_told_with_the_job_and_the_place(
     ran = subprocess.run(
         [sys.executable, "-c", FULL, *arguments, "--data-dir", "data"],
         cwd=place,
+        # Where coverage is measured it could not be written either, and would say so.
+        env={name: value for name, value in os.environ.items() if "COVERAGE" not in name},
         capture_output=True,
         text=True,
         check=False,

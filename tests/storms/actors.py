@@ -58,7 +58,11 @@ class Actor:
         self.note = Witness(logs, who)
         self.chance = random.Random(chance)
         self.stop = threading.Event()
-        signal.signal(signal.SIGTERM, lambda *_: self.stop.set())
+        # By a thread of its own: a handler runs in the midst of whatever the main thread does,
+        # which may hold the event's own lock.
+        signal.signal(
+            signal.SIGTERM, lambda *_: threading.Thread(target=self.stop.set, daemon=True).start()
+        )
         self.queue = JobQueue(
             data,
             fsync=storm.fsync,
