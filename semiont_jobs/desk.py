@@ -32,7 +32,7 @@ from semiont_jobs.events import Event, EventName, Hook, is_logged, log_event, lo
 from semiont_jobs.forks import reset_in_child
 from semiont_jobs.job_types import JobType, JobTypes
 from semiont_jobs.keeper import Keeper
-from semiont_jobs.model import AnyJob, ClaimStamp, PendingJob
+from semiont_jobs.model import AnyJob, ClaimStamp, PendingJob, made_of
 from semiont_jobs.retry import RetryPolicy, is_transient, retry_transient
 from semiont_jobs.store import Hold, JobStore
 from semiont_jobs.stores import open_store
@@ -226,11 +226,15 @@ class QueueDesk:
         return claim
 
     def _stamp(self, worker: str | None) -> ClaimStamp:
-        return ClaimStamp(
-            token=f"{self._token}{next(self._serial):08x}",
-            worker=f"{self._host}-{self._pid}" if worker is None else _checked_name(worker),
-            host=self._host,
-            pid=self._pid,
+        return made_of(
+            ClaimStamp,
+            {
+                "token": f"{self._token}{next(self._serial):08x}",
+                "worker": f"{self._host}-{self._pid}" if worker is None else _checked_name(worker),
+                "host": self._host,
+                "pid": self._pid,
+                "extra": {},
+            },
         )
 
     # -- upkeep --------------------------------------------------------------------------

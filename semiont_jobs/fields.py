@@ -69,6 +69,15 @@ def to_instant_or_none(value: datetime | None) -> datetime | None:
     return None if value is None else to_instant(value)
 
 
+def checked_instant(value: datetime, field: str) -> datetime:
+    """`to_instant`; raises `InvalidJob` for what is no aware datetime (of a clock that was
+    passed in, say)."""
+    instant = to_instant(value)
+    if type(instant) is not datetime or instant.tzinfo is not UTC:
+        raise InvalidJob("an aware datetime (one with a time zone)", field=field, value=value)
+    return instant
+
+
 def check_instant(owner: Any, attribute: Attribute[Any], value: Any) -> None:
     """An attrs validator: an aware datetime, or None where that is the default."""
     if isinstance(value, datetime) and value.tzinfo is UTC:

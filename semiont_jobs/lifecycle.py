@@ -15,7 +15,7 @@ from typing import Any, Final, TypeAlias
 from attrs import evolve, frozen
 
 from semiont_jobs.errors import InvalidTransition, JobTimeout, WorkerCrashed
-from semiont_jobs.fields import cut
+from semiont_jobs.fields import checked_instant, cut
 from semiont_jobs.model import (
     AnyJob,
     Attempt,
@@ -28,6 +28,7 @@ from semiont_jobs.model import (
     JobStatus,
     PendingJob,
     RunningJob,
+    made_of,
 )
 
 KEPT_ATTEMPTS: Final = 100
@@ -152,12 +153,15 @@ Tried: TypeAlias = PendingJob[Any] | FailedJob[Any]
 
 def claim(job: PendingJob[Any], stamp: ClaimStamp, now: datetime) -> RunningJob[Any, Any]:
     """pending -> running, held by `stamp`."""
-    return RunningJob(
-        metadata=_next(job.metadata, claim=stamp),
-        params=job.params,
-        started_at=now,
-        progress=_nothing(job),
-        extra=_carried(job.extra),
+    return made_of(
+        RunningJob,
+        {
+            "metadata": _next(job.metadata, claim=stamp),
+            "params": job.params,
+            "started_at": checked_instant(now, "started_at"),
+            "progress": _nothing(job),
+            "extra": _carried(job.extra),
+        },
     )
 
 
@@ -222,13 +226,16 @@ def _position(cursor: Any) -> tuple[Any, ...]:
 
 def complete(job: RunningJob[Any, Any], result: Any, now: datetime) -> CompleteJob[Any, Any]:
     """running -> complete with that result; None is stored as an empty object."""
-    return CompleteJob(
-        metadata=_ended(job, "completed", now),
-        params=job.params,
-        started_at=job.started_at,
-        completed_at=now,
-        result=_nothing(job) if result is None else result,
-        extra=_carried(job.extra),
+    return made_of(
+        CompleteJob,
+        {
+            "metadata": _ended(job, "completed", now),
+            "params": job.params,
+            "started_at": job.started_at,
+            "completed_at": checked_instant(now, "completed_at"),
+            "result": _nothing(job) if result is None else result,
+            "extra": _carried(job.extra),
+        },
     )
 
 
@@ -296,13 +303,8 @@ def retry(job: FailedJob[Any] | CancelledJob[Any], *, run: str) -> PendingJob[An
 
 def evolve_metadata(metadata: JobMetadata, **changes: Any) -> JobMetadata:
     """`metadata` with some fields changed, unchecked: what a foreign hand wrote out of range
-    stays. A copy of its dict, because making a new object checks every field again: this is
-    the hottest path there is."""
-    changed: JobMetadata = object.__new__(JobMetadata)
-    values = changed.__dict__
-    values.update(metadata.__dict__)
-    values.update(changes)
-    return changed
+    stays."""
+    return made_of(JobMetadata, {**metadata.__dict__, **changes})
 
 
 def _next(metadata: JobMetadata, **changes: Any) -> JobMetadata:
@@ -318,15 +320,19 @@ def _ended(
 ) -> JobMetadata:
     """The next revision of the metadata, with the attempt that just ended on record."""
     metadata = job.metadata
-    attempt = Attempt(
-        number=metadata.attempt_count + 1,
-        started_at=job.started_at,
-        ended_at=now,
-        worker=metadata.claim.worker if metadata.claim else "unknown",
-        outcome=outcome,
-        error_type=failure.error_type if failure else None,
-        message=failure.message if failure else None,
-        traceback=failure.traceback if failure else None,
+    attempt = made_of(
+        Attempt,
+        {
+            "number": metadata.attempt_count + 1,
+            "started_at": job.started_at,
+            "ended_at": checked_instant(now, "ended_at"),
+            "worker": metadata.claim.worker if metadata.claim else "unknown",
+            "outcome": outcome,
+            "error_type": failure.error_type if failure else None,
+            "message": failure.message if failure else None,
+            "traceback": failure.traceback if failure else None,
+            "extra": {},
+        },
     )
     return _next(
         metadata,
@@ -354,7 +360,7 @@ def _aged(attempt: Attempt) -> Attempt:
 
 def _back(job: AnyJob, metadata: JobMetadata) -> PendingJob[Any]:
     extra = _carried(job.extra)
-    return PendingJob(metadata=metadata, params=job.params, extra=extra)
+    return made_of(PendingJob, {"metadata": metadata, "params": job.params, "extra": extra})
 
 
 def _given_up(

@@ -47,8 +47,12 @@ from semiont_jobs import (
     evolve,
     lifecycle,
 )
-from semiont_jobs.codec import MAX_JOB_BYTES, Codec, Turn, turn_of
+from semiont_jobs.codec import MAX_JOB_BYTES, Codec, waiting_metadata
 from semiont_jobs.codec.documents import MAX_NEW_JOB_BYTES
+from semiont_jobs.codec.jsontext import part
+from semiont_jobs.codec.quick import metadata_text, plain_metadata
+from semiont_jobs.codec.strict import structure_telling
+from semiont_jobs.fields import reading
 from semiont_jobs.lifecycle import KEPT_ATTEMPTS, TEXT_LIMIT, Failure
 
 CODEC = Codec(JobTypes(BUILTIN_JOB_TYPES))
@@ -151,7 +155,7 @@ def test_a_job_that_is_claimed_and_given_back_loses_nothing(job: AnyJob, now: da
     assert CODEC.decode(CODEC.encode(back)) == evolve(pending, metadata=metadata)
 
 
-# -- the turn of a pending job -------------------------------------------------------------
+# -- the quick ways ------------------------------------------------------------------------
 
 ODD_VALUES = (
     st.sampled_from(
@@ -162,41 +166,76 @@ ODD_VALUES = (
 
 
 @given(data=st.data())
-def test_where_the_turn_of_a_text_can_be_told_decoding_it_tells_the_same(
+def test_where_metadata_are_read_quickly_the_general_way_reads_the_same(
+    data: st.DataObject,
+) -> None:
+    found = document(type=data.draw(texts))["metadata"]
+    for key in data.draw(
+        st.lists(st.sampled_from([*found, "queue", "priority", "runAfter", "run"]), max_size=2)
+    ):
+        if data.draw(st.booleans()):
+            found[key] = data.draw(ODD_VALUES | instants.map(lambda at: at.isoformat()))
+        else:
+            found.pop(key, None)
+    found = json.loads(json.dumps(found))
+
+    quick = plain_metadata(found)
+
+    if quick is not None:
+        with reading():
+            assert structure_telling(found, JobMetadata, "metadata") == quick
+        assert vars(quick).keys() == {each.name for each in attrs.fields(JobMetadata)}
+
+
+@pytest.mark.parametrize("odd", [None, [], "text", 5, {"id": "j"}])
+def test_what_is_no_metadata_is_left_to_the_general_way(odd: Any) -> None:
+    assert plain_metadata(odd) is None
+
+
+@given(data=st.data())
+def test_where_the_metadata_of_a_text_can_be_told_decoding_it_tells_the_same(
     data: st.DataObject,
 ) -> None:
     found = document(type=data.draw(texts))
-    parts = [
-        *((found, key) for key in ("status", "metadata", "params", "other")),
-        *(
-            (found["metadata"], key)
-            for key in (*found["metadata"], "queue", "priority", "runAfter", "run")
-        ),
-    ]
-    for place, key in data.draw(st.lists(st.sampled_from(parts), max_size=2)):
+    for key in data.draw(
+        st.lists(st.sampled_from(["status", "metadata", "params", "other"]), max_size=2)
+    ):
         if data.draw(st.booleans()):
-            place[key] = data.draw(ODD_VALUES | instants.map(lambda at: at.isoformat()))
+            found[key] = data.draw(ODD_VALUES)
         else:
-            place.pop(key, None)
+            found.pop(key, None)
     text = json.dumps(found).encode()
 
-    turn = turn_of(text, job_id="j")
+    metadata = waiting_metadata(text, job_id="j")
 
-    if turn is not None:
-        told = CODEC.decode(text, job_id="j", status="pending").metadata
-        assert turn == tuple(getattr(told, name) for name in Turn._fields)
+    if metadata is not None:
+        assert CODEC.decode(text, job_id="j", status="pending").metadata == metadata
 
 
 @given(job=jobs)
-def test_the_turn_of_a_job_that_has_not_run_is_told(job: AnyJob) -> None:
+def test_the_metadata_of_a_job_that_has_not_run_are_told(job: AnyJob) -> None:
     made = job.metadata
     fresh = JobMetadata(
         id=made.id, type=made.type, queue=made.queue, priority=made.priority, run_after=made.created
     )
+    text = CODEC.encode(PendingJob(metadata=fresh, params={}))
 
-    turn = turn_of(CODEC.encode(PendingJob(metadata=fresh, params={})), job_id=made.id)
+    assert waiting_metadata(text, job_id=made.id) == fresh
+    assert waiting_metadata(text, job_id=f"{made.id[:-1]}~") is None
 
-    assert turn == tuple(getattr(fresh, name) for name in Turn._fields)
+
+@given(job=jobs)
+def test_metadata_written_quickly_have_the_text_of_the_general_way(job: AnyJob) -> None:
+    metadata = job.metadata
+    text = metadata_text(metadata)
+
+    if text is None:
+        seldom = (metadata.extra, metadata.unit_cursors, metadata.completed_units, metadata.timeout)
+        carrying = (metadata.claim, *metadata.attempts)
+        assert any(seldom) or any(each.extra for each in carrying if each)
+    else:
+        general = CODEC._converter.unstructure(metadata)
+        assert part(general) == text
 
 
 # -- the bytes -----------------------------------------------------------------------------

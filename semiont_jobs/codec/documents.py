@@ -19,6 +19,7 @@ import attrs
 from semiont_jobs.codec import jsontext
 from semiont_jobs.codec.carrying import remainder, restore
 from semiont_jobs.codec.jsontext import Written
+from semiont_jobs.codec.quick import job_text, metadata_text, plain_metadata
 from semiont_jobs.codec.strict import (
     METADATA_KEYS,
     REQUIRED_KEYS,
@@ -37,7 +38,7 @@ from semiont_jobs.errors import (
     JobTooLarge,
     abridged,
 )
-from semiont_jobs.fields import reading
+from semiont_jobs.fields import reading, to_instant
 from semiont_jobs.job_types import JobType, JobTypes
 from semiont_jobs.model import (
     JOB_CLASSES,
@@ -45,7 +46,7 @@ from semiont_jobs.model import (
     AnyJob,
     JobMetadata,
     JobStatus,
-    PendingJob,
+    made_of,
 )
 
 MAX_JOB_BYTES: Final = 16 * 1024 * 1024
@@ -67,9 +68,6 @@ class Codec:
         for job_class in JOB_CLASSES.values():
             self._converter.register_unstructure_hook(job_class, self._unstructure_job)
         # The hooks themselves: asking the converter for them at every call shows in a profile.
-        self._unstructure: Callable[[AnyJob], dict[str, Any]] = (
-            self._converter.get_unstructure_hook(PendingJob)
-        )
         self._unstructure_metadata: Callable[[JobMetadata], dict[str, Any]] = (
             self._converter.get_unstructure_hook(JobMetadata)
         )
@@ -113,18 +111,10 @@ class Codec:
         :raises JobTooLarge: more than 16 MiB, of a new job 14.
         :raises InvalidJob: a progress or result of a class that is not the one of the job's type.
         """
-        document = self._unstructure(job)
-        if params is not None:
-            document["params"] = params
         try:
-            data = jsontext.write(document, job_id=job.metadata.id)
-        except JobEncodeError:
-            if is_new:
-                raise
-            # Of another status these are keys that nobody here knows, which were read.
-            for part in () if is_read else _NEW_PARTS.get(job.status, ()):
-                jsontext.check(document[part], part, job_id=job.metadata.id)
-            data = jsontext.write(document, job_id=job.metadata.id, strict=False)
+            data = self._text(job, params).encode("utf-8")
+        except jsontext.UNWRITABLE:
+            data = self._written_with_care(job, params, is_new=is_new, is_read=is_read)
         limit = MAX_NEW_JOB_BYTES if is_new else MAX_JOB_BYTES
         if len(data) > limit:
             raise JobTooLarge(
@@ -147,9 +137,7 @@ class Codec:
         if len(data) > MAX_JOB_BYTES:
             raise JobDecodeError(f"more than {MAX_JOB_BYTES} bytes", job_id=job_id)
         try:
-            document = jsontext.read(data)
-            with reading():
-                job = self._structure(document, AnyJob)
+            job = self._structure(jsontext.read(data), AnyJob)
         except JobDecodeError as error:
             error.job_id = job_id
             raise
@@ -274,16 +262,45 @@ class Codec:
 
     # -- encoding ------------------------------------------------------------------------
 
+    def _text(self, job: AnyJob, params: Written | None) -> str:
+        metadata = metadata_text(job.metadata)
+        if metadata is None or job.extra:
+            return jsontext.part(self._document(job, params, metadata), depth=0)
+        if params is None:
+            params = jsontext.part(self._plain(job.params, "params", job.metadata.id))
+        part: Written | None = None
+        if job.status == "running":
+            part = jsontext.part(self._plain_part(job, "progress", job.progress))
+        elif job.status == "complete":
+            part = jsontext.part(self._plain_part(job, "result", job.result))
+        elif job.status == "failed":
+            part = jsontext.part(job.error)
+        return job_text(job, metadata, params, part)
+
+    def _written_with_care(
+        self, job: AnyJob, params: Written | None, *, is_new: bool, is_read: bool
+    ) -> bytes:
+        """What could not be written as it is: refused for what is new, kept where it was read."""
+        document = self._document(job, params, None)
+        if is_new:
+            return jsontext.write(document, job_id=job.metadata.id)
+        # Of another status these are keys that nobody here knows, which were read.
+        for part in () if is_read else _NEW_PARTS.get(job.status, ()):
+            jsontext.check(document[part], part, job_id=job.metadata.id)
+        return jsontext.write(document, job_id=job.metadata.id, strict=False)
+
     def _unstructure_job(self, job: AnyJob) -> dict[str, Any]:
+        return self._document(job, None, None)
+
+    def _document(
+        self, job: AnyJob, params: Written | None, metadata: Written | None
+    ) -> dict[str, Any]:
+        """A job as plain data, but for the parts of it that are written already."""
         job_id = job.metadata.id
-        try:
-            metadata = self._unstructure_metadata(job.metadata)
-        except Exception as error:  # as in `_plain`
-            raise _unwritable(error, "metadata", job.metadata, job_id) from error
         document: dict[str, Any] = {
             "status": job.status,
-            "metadata": metadata,
-            "params": self._plain(job.params, "params", job_id),
+            "metadata": self._plain_metadata(job) if metadata is None else metadata,
+            "params": self._plain(job.params, "params", job_id) if params is None else params,
         }
         if job.status != "pending" and job.started_at is not None:
             document["startedAt"] = instant_text(job.started_at)
@@ -298,6 +315,12 @@ class Codec:
         if job.extra:
             restore(document, job.extra)
         return document
+
+    def _plain_metadata(self, job: AnyJob) -> dict[str, Any]:
+        try:
+            return self._unstructure_metadata(job.metadata)
+        except Exception as error:  # as in `_plain`
+            raise _unwritable(error, "metadata", job.metadata, job.metadata.id) from error
 
     def _plain_part(self, job: AnyJob, key: str, value: Any) -> Any:
         """A progress or result as plain data; `{}` stands for None."""
@@ -337,15 +360,16 @@ class Codec:
         status = _STATUS_OF.get(told) if type(told) is str else None
         if status is None:
             raise JobDecodeError(f"unknown status {abridged(told)}", path="status")
-        metadata = self._structure_metadata(document.get("metadata"))
+        raw_metadata = document.get("metadata")
+        metadata = plain_metadata(raw_metadata) or self._structure_metadata(raw_metadata)
         raw_params = document.get("params")
         if not isinstance(raw_params, dict):
             raise JobDecodeError("params are an object", path="params")
-        fields: dict[str, Any] = {"metadata": metadata}
         known = _KEYS[status]
         extra: dict[str, Any] = {}
         if not document.keys() <= known:
             extra = {key: value for key, value in document.items() if key not in known}
+        fields: dict[str, Any] = {"metadata": metadata, "extra": extra}
         job_type = self.job_types.get(metadata.type)
         params_class = None if job_type is None else job_type.params
         fields["params"] = self._typed(raw_params, params_class, "params", extra)
@@ -359,10 +383,10 @@ class Codec:
             fields["error"] = structure_text(document.get("error"), path="error")
         for key, name in _INSTANTS[status].items():
             if key in document or (status, key) not in _OPTIONAL:
-                fields[name] = structure_instant(document.get(key), path=key)
-        if extra:
-            fields["extra"] = extra
-        return JOB_CLASSES[status](**fields)
+                fields[name] = to_instant(structure_instant(document.get(key), path=key))
+            else:
+                fields[name] = None
+        return made_of(JOB_CLASSES[status], fields)
 
     def _structure_metadata(self, data: Any) -> JobMetadata:
         if not isinstance(data, dict):
@@ -370,11 +394,11 @@ class Codec:
         if not data.keys() >= REQUIRED_KEYS:
             missing = next(camel(name) for name in SEED_FIELDS if camel(name) not in data)
             raise JobDecodeError("missing", path=f"metadata.{missing}")
-        try:
-            metadata = self._structure_fields(data, JobMetadata)
-        except Exception:  # noqa: BLE001 - whatever it was, the telling converter names the field
-            return structure_telling(data, JobMetadata, "metadata")
-        return metadata
+        with reading():
+            try:
+                return self._structure_fields(data, JobMetadata)
+            except Exception:  # noqa: BLE001 - whatever it was: this converter names the field
+                return structure_telling(data, JobMetadata, "metadata")
 
     def _part(
         self,
@@ -400,7 +424,8 @@ class Codec:
         if kind is None:
             return raw
         try:
-            value: Any = self._converter.structure(raw, kind)
+            with reading():
+                value: Any = self._converter.structure(raw, kind)
         except Exception:  # noqa: BLE001 - a class may refuse its data with any exception
             return raw
         known = self._converter.unstructure(value)

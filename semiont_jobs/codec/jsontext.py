@@ -46,9 +46,9 @@ class Written(str):
     __slots__ = ()
 
 
-def part(value: Any) -> Written:
-    """The text of a value as it stands one level deep in a document."""
-    return Written(_text(value, 1))
+def part(value: Any, *, depth: int = 1) -> Written:
+    """The text of a value as it stands that many levels deep in a document."""
+    return Written(_WRITERS.get(type(value), _subclass)(value, depth))
 
 
 def write(value: Any, *, job_id: str | None = None, strict: bool = True) -> bytes:

@@ -11,7 +11,7 @@ from attrs import frozen
 
 from semiont_jobs import JobDecodeError
 from semiont_jobs.builtin import BUILTIN_JOB_TYPES
-from semiont_jobs.codec import Codec, turn_of
+from semiont_jobs.codec import Codec, waiting_metadata
 from semiont_jobs.job_types import JobTypes
 from semiont_jobs.model import AnyJob
 from semiont_jobs.stores.files.layout import id_of
@@ -40,7 +40,7 @@ def judge(data: bytes) -> Verdict:
     """Decode, and raise `AssertionError` where a promise does not hold.
 
     The answer is a job or `JobDecodeError`; what is accepted is written as JSON, reads back
-    equal, and is written the same again; where a turn is told, the job has that turn.
+    equal, and is written the same again; where metadata are told, the job has them.
     """
     refused = ""
     try:
@@ -49,25 +49,15 @@ def judge(data: bytes) -> Verdict:
         refused = str(error)
     if refused:
         assert len(refused) < 2000
-        assert turn_of(data, job_id=named(data)) is None
+        assert waiting_metadata(data, job_id=named(data)) is None
         return Verdict(None)
     written = CODEC.encode(job, is_read=True)
     json.loads(written)
     again = CODEC.decode(written)
     assert again == job
     assert CODEC.encode(again, is_read=True) == written
-    turn = turn_of(data, job_id=job.metadata.id)
-    if turn is not None:
-        metadata = job.metadata
+    metadata = waiting_metadata(data, job_id=job.metadata.id)
+    if metadata is not None:
         assert job.status == "pending"
-        assert turn == (
-            metadata.id,
-            metadata.type,
-            metadata.queue,
-            metadata.priority,
-            turn.created,
-            turn.run_after,
-        )
-        # A job's instants are cut to milliseconds, those of a turn need not be.
-        assert abs((turn.created - metadata.created).total_seconds()) < 0.001
+        assert metadata == job.metadata
     return Verdict(job)

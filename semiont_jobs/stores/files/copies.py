@@ -14,7 +14,7 @@ from typing import Any, Final, Literal, TypeAlias
 
 from attrs import define, frozen
 
-from semiont_jobs.codec import MAX_JOB_BYTES, Codec, Turn, turn_of
+from semiont_jobs.codec import MAX_JOB_BYTES, Codec, waiting_metadata
 from semiont_jobs.errors import JobDecodeError
 from semiont_jobs.model import FINISHED, AnyJob, JobMetadata, JobStatus
 from semiont_jobs.stores.files.descriptors import CLOSED, HELD, Descriptor
@@ -46,7 +46,7 @@ class Copy:
 class Glimpse:
     """What a pending job's file says of its turn. The rest is looked at when it is claimed."""
 
-    turn: Turn | JobMetadata
+    metadata: JobMetadata
     found: os.stat_result
 
 
@@ -97,9 +97,9 @@ class Copies:
         if not isinstance(text, tuple):
             return text
         data, found = text
-        turn = turn_of(data, job_id=job_id)
-        if turn is not None:
-            return Glimpse(turn, found)
+        metadata = waiting_metadata(data, job_id=job_id)
+        if metadata is not None:
+            return Glimpse(metadata, found)
         copy = self._decoded(data, found, "pending", job_id)
         return Glimpse(copy.job.metadata, found) if isinstance(copy, Copy) else copy
 

@@ -16,7 +16,6 @@ import threading
 from collections import OrderedDict
 from typing import Final, NamedTuple
 
-from semiont_jobs.codec import Turn
 from semiont_jobs.model import JobMetadata
 from semiont_jobs.store import Wanted
 
@@ -37,16 +36,16 @@ class Entry(NamedTuple):
     queue: str
 
     @classmethod
-    def of(cls, turn: Turn | JobMetadata) -> Entry:
+    def of(cls, metadata: JobMetadata) -> Entry:
         """The entry of a job."""
-        created = turn.created.timestamp()
+        created = metadata.created.timestamp()
         return cls(
-            -turn.priority,
-            created if turn.run_after is None else turn.run_after.timestamp(),
+            -metadata.priority,
+            created if metadata.run_after is None else metadata.run_after.timestamp(),
             created,
-            turn.id,
-            turn.type,
-            turn.queue,
+            metadata.id,
+            metadata.type,
+            metadata.queue,
         )
 
 
@@ -64,9 +63,9 @@ class PendingIndex:
 
     # -- what is known -------------------------------------------------------------------
 
-    def put(self, turn: Turn | JobMetadata, *, not_before: float = 0.0) -> None:
+    def put(self, metadata: JobMetadata, *, not_before: float = 0.0) -> None:
         """Know a job, offered from `not_before` (seconds since the epoch) on."""
-        entry = Entry.of(turn)
+        entry = Entry.of(metadata)
         with self._lock:
             self._put(entry, not_before)
 

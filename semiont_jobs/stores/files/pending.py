@@ -15,7 +15,6 @@ import time
 from collections.abc import Callable
 from typing import Any, Final
 
-from semiont_jobs.codec import Turn
 from semiont_jobs.model import JobMetadata, JobStatus, PendingJob
 from semiont_jobs.store import Wanted
 from semiont_jobs.stores.files.copies import ODD_NAME, Bad, Copies
@@ -204,16 +203,16 @@ class Pending:
         if isinstance(seen, Bad):
             self._note_bad(f"{key}{SUFFIX}", seen)
         elif seen is not None:
-            self.learn(seen.turn, seen.found, now)
+            self.learn(seen.metadata, seen.found, now)
 
-    def learn(self, turn: Turn | JobMetadata, found: os.stat_result, now: float) -> None:
+    def learn(self, metadata: JobMetadata, found: os.stat_result, now: float) -> None:
         """Know a job as it was read from the file that `found` describes."""
-        run_after = turn.run_after
+        run_after = metadata.run_after
         if run_after is not None and run_after.timestamp() > now:
-            self._signatures[turn.id] = (found.st_ino, found.st_mtime_ns)
-            self.index.put(turn, not_before=run_after.timestamp())
+            self._signatures[metadata.id] = (found.st_ino, found.st_mtime_ns)
+            self.index.put(metadata, not_before=run_after.timestamp())
         else:
-            self.index.put(turn)
+            self.index.put(metadata)
 
     def _note_bad(self, name: str, bad: Bad) -> None:
         if not self._set_aside_bad("pending", name, bad):
