@@ -308,8 +308,8 @@ def evolve_metadata(metadata: JobMetadata, **changes: Any) -> JobMetadata:
 
 
 def _next(metadata: JobMetadata, **changes: Any) -> JobMetadata:
-    changes["revision"] = metadata.revision + 1
-    return evolve_metadata(metadata, **changes)
+    values = {**metadata.__dict__, **changes, "revision": metadata.revision + 1}
+    return made_of(JobMetadata, values)
 
 
 def _ended(

@@ -57,8 +57,28 @@ class FileHold:
     def move(self, job: AnyJob) -> None:
         """See `Hold.move`."""
         job_id = job.metadata.id
+        was = self.job.status
+        codec = self._moves.copies.codec
         try:
-            self._move(job_id, job)
+            # From the claim on, the params are those that were claimed, whatever the work does
+            # to the object in its hands.
+            if self._params is None or was != "running":
+                self._params = codec.written_params(job)
+            data = codec.encode(job, params=self._params)
+            # Nobody who keeps the rules moves a file whose lock was just taken under its path;
+            # for one held while work went on, foreign hands are looked for.
+            if self.descriptor.found is None:
+                self._moves.check_standing(was, job_id, self.descriptor)
+            if job.status == was:
+                self._rewrite(job, data)
+            else:
+                self._adopt(self._moves.move(was, job, data), job)
+                if self._is_doubtful:
+                    self._clear_refused(job)
+            self._holders.stored(job)
+        except ClaimLost:
+            self.let_go()
+            raise
         except OSError as error:
             self._is_doubtful = True
             if isinstance(error, SemiontJobsError):
@@ -66,30 +86,6 @@ class FileHold:
             raise store_error(error, job_id) from error
         if job.status != "running":
             self.let_go()
-
-    def _move(self, job_id: str, job: AnyJob) -> None:
-        try:
-            codec = self._moves.copies.codec
-            # From the claim on, the params are those that were claimed, whatever the work does
-            # to the object in its hands.
-            if self._params is None or self.job.status != "running":
-                self._params = codec.written_params(job)
-            data = codec.encode(job, params=self._params)
-            # Nobody who keeps the rules moves a file whose lock was just taken under its path;
-            # for one held while work went on, foreign hands are looked for.
-            if self.descriptor.found is None:
-                self._moves.check_standing(self.job.status, job_id, self.descriptor)
-            if job.status == self.job.status:
-                self._rewrite(job, data)
-            else:
-                new = self._moves.move(self.job.status, job, data)
-                self._adopt(new, job)
-                if self._is_doubtful:
-                    self._clear_refused(job)
-            self._holders.stored(job)
-        except ClaimLost:
-            self.let_go()
-            raise
 
     def _rewrite(self, job: AnyJob, data: bytes) -> None:
         new = self._moves.rewrite(job.status, job.metadata.id, data)
