@@ -64,7 +64,7 @@ def unsettled(status: str) -> Callable[[Patch], None]:
 
 def lets_go_early(patch: Patch) -> None:
     """C2: the old copy's descriptor is closed before its name is unlinked."""
-    move = FileHold._move
+    move = FileHold.move
     held_by: dict[int, Any] = {}
 
     def closing(self: Moves, source: Any, job: Any, data: bytes) -> Any:
@@ -74,11 +74,11 @@ def lets_go_early(patch: Patch) -> None:
         self.discard(self.layout.path(source, job.metadata.id))
         return new
 
-    def remembering(self: FileHold, job_id: str, job: Any) -> None:
+    def remembering(self: FileHold, job: Any) -> None:
         held_by[id(self._moves)] = self.descriptor
-        move(self, job_id, job)
+        move(self, job)
 
-    patch.setattr(FileHold, "_move", remembering)
+    patch.setattr(FileHold, "move", remembering)
     patch.setattr(Moves, "move", closing)
 
 
