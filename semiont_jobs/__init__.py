@@ -56,6 +56,7 @@ from semiont_jobs.errors import (
 )
 from semiont_jobs.events import Event, EventName, Hook
 from semiont_jobs.fields import now
+from semiont_jobs.handlers import Handler, job_handler
 from semiont_jobs.ids import (
     AnnotationId,
     EntityType,
@@ -125,6 +126,7 @@ __all__ = [
     "GenerationParams",
     "GenerationProgress",
     "GenerationResult",
+    "Handler",
     "HighlightDetectionParams",
     "HighlightDetectionProgress",
     "HighlightDetectionResult",
@@ -183,6 +185,7 @@ __all__ = [
     "is_failed_job",
     "is_pending_job",
     "is_running_job",
+    "job_handler",
     "job_id",
     "new_job_id",
     "now",

@@ -63,6 +63,8 @@ class Desk(Protocol):
 
     def policy_of(self, job: AnyJob) -> RetryPolicy: ...
 
+    def timeout_of(self, job: AnyJob) -> float | None: ...
+
     def forget(self, claim: AnyClaim) -> None: ...
 
     def dropped(self, hold: Hold) -> None: ...
@@ -92,6 +94,7 @@ class Claim(Generic[P, PG, R]):
         self._refused: StoreError | None = None
         self._is_cancelled = False
         self._cancelled: threading.Event | None = None
+        self._worker_timeout: float | None = None
 
     def __del__(self) -> None:
         # Garbage, and no outcome: the job must not be held for as long as the process lives.
@@ -120,10 +123,33 @@ class Claim(Generic[P, PG, R]):
         return self._ended_by is None
 
     @property
+    def timeout(self) -> float | None:
+        """Seconds this attempt may take; None: any time. The job's own limit goes before its
+        type's, and that before the worker's (see `set_terms`)."""
+        own = self._job.metadata.timeout
+        if own is not None:
+            return own
+        of_type = self._desk.timeout_of(self._job)
+        return self._worker_timeout if of_type is None else of_type
+
+    @property
     def deadline(self) -> datetime | None:
-        """When this attempt's time is up (``metadata.timeout``); None: never."""
-        seconds = self._job.metadata.timeout
+        """When this attempt's time is up; None: never."""
+        seconds = self.timeout
         return None if seconds is None else self._job.started_at + timedelta(seconds=seconds)
+
+    def set_terms(
+        self, *, timeout: float | None = None, retry_policy: RetryPolicy | None = None
+    ) -> None:
+        """Set what whoever runs the work brings along; None leaves what was set before.
+
+        :param timeout: seconds, where neither the job nor its type has a limit.
+        :param retry_policy: goes before the job type's and the queue's.
+        """
+        if timeout is not None:
+            self._worker_timeout = timeout
+        if retry_policy is not None:
+            self._policy = retry_policy
 
     # -- while the work goes on ----------------------------------------------------------
 
@@ -189,7 +215,7 @@ class Claim(Generic[P, PG, R]):
             raise JobCancelled(f"job {self._job.metadata.id} was cancelled")
         deadline = self.deadline
         if deadline is not None and self._desk.clock() >= deadline:
-            raise JobTimeout(f"it took more than its {self._job.metadata.timeout} seconds")
+            raise JobTimeout(f"it took more than its {self.timeout:g} seconds")
 
     # -- outcomes ------------------------------------------------------------------------
 

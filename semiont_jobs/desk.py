@@ -220,6 +220,11 @@ class QueueDesk:
         kind = self.job_types.get(job.metadata.type)
         return (kind.retry_policy if kind else None) or self.retry_policy
 
+    def timeout_of(self, job: AnyJob) -> float | None:
+        """The seconds that an attempt at a job of this type may take, if its type says."""
+        kind = self.job_types.get(job.metadata.type)
+        return kind.timeout if kind else None
+
     def params_fault(self, job: AnyJob) -> JobDecodeError | None:
         """Why a job of a registered type has plain data for params; None if they fit."""
         return self.codec.params_fault(job)

@@ -49,6 +49,8 @@ class JobWorker(ABC):
     """The only named queue to take jobs from; None: any."""
     retry_policy: ClassVar[RetryPolicy | None] = None
     """Goes before the job type's and the queue's policy."""
+    timeout: ClassVar[float | None] = None
+    """Seconds an attempt may take where neither the job nor its type says; None: no limit."""
 
     def __init__(
         self,
@@ -100,6 +102,16 @@ class JobWorker(ABC):
         if self._queue is None:
             self._queue = get_job_queue()
         return self._queue
+
+    def take_from(self, queue: JobQueue) -> None:
+        """Take jobs from that queue, unless it was given one: what a pool tells its workers.
+
+        :raises InvalidValue: it was given another one.
+        """
+        if self._queue is not None and self._queue is not queue:
+            rule = "this worker was made for another queue"
+            raise InvalidValue(rule, field="queue", value=self._queue)
+        self._queue = queue
 
     def start(self) -> None:
         """Begin in a thread of its own, and return.
@@ -241,7 +253,7 @@ class JobWorker(ABC):
             if self._stop.is_set():
                 self._give_back(claim)  # claimed while somebody stopped us: not begun
             else:
-                self._work(claim)
+                self.work_on(claim)
 
     def _claimer(self) -> Callable[[], AnyClaim | None]:
         types = None if self.job_types is None else checked_list(self.job_types, "job_types")
@@ -267,8 +279,12 @@ class JobWorker(ABC):
             logger.exception("%s.can_process_job failed", self.get_worker_name())
             return False
 
-    def _work(self, claim: AnyClaim) -> None:
+    def work_on(self, claim: AnyClaim) -> None:
+        """Run the work on a claimed job and record the outcome: for whoever claims instead of
+        this worker's own loop, as a pool does. Raises nothing that the work raised."""
         self._claim = claim
+        if self.timeout is not None:
+            claim.set_terms(timeout=self.timeout)
         outcome: Callable[[], object]
         try:
             fault = self.queue.params_fault(claim.job)
