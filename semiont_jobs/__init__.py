@@ -53,6 +53,7 @@ from semiont_jobs.errors import (
     UnsafeStore,
     UnsupportedFormat,
     WorkerCrashed,
+    WorkerStopping,
 )
 from semiont_jobs.events import Event, EventName, Hook
 from semiont_jobs.fields import now
@@ -174,6 +175,7 @@ __all__ = [
     "UnsupportedFormat",
     "UserId",
     "WorkerCrashed",
+    "WorkerStopping",
     "__version__",
     "annotation_id",
     "entity_type",

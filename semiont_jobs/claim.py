@@ -9,11 +9,11 @@ import threading
 import time
 from collections.abc import Iterable, Mapping
 from datetime import datetime, timedelta
-from functools import partial
 from types import TracebackType
 from typing import Any, Final, Generic, Protocol
 
 from semiont_jobs import lifecycle, updates
+from semiont_jobs.asking import StopRequest
 from semiont_jobs.codec import Codec
 from semiont_jobs.errors import (
     ClaimLost,
@@ -24,6 +24,7 @@ from semiont_jobs.errors import (
     SemiontJobsError,
     Snooze,
     StoreError,
+    WorkerStopping,
 )
 from semiont_jobs.events import EventName, logger
 from semiont_jobs.fields import checked_cursors, checked_units, instant_after
@@ -39,8 +40,9 @@ from semiont_jobs.model import (
     RunningJob,
     evolve,
 )
-from semiont_jobs.retry import Retry, RetryPolicy, next_attempt
+from semiont_jobs.retry import Retry, RetryPolicy
 from semiont_jobs.store import Hold
+from semiont_jobs.terms import Rules, Terms
 
 REPORT_INTERVAL: Final = 0.5
 """Seconds between two written progress reports: faster than anyone reads, and rare enough
@@ -51,7 +53,7 @@ REFUSED_PAUSE: Final = 5.0
 is not a hot loop, and short beside the time it takes to free one."""
 
 
-class Desk(Protocol):
+class Desk(Rules, Protocol):
     """What a claim needs of the queue that made it."""
 
     @property
@@ -60,10 +62,6 @@ class Desk(Protocol):
     def clock(self) -> datetime: ...
 
     def emit(self, name: EventName, job: AnyJob) -> None: ...
-
-    def policy_of(self, job: AnyJob) -> RetryPolicy: ...
-
-    def timeout_of(self, job: AnyJob) -> float | None: ...
 
     def forget(self, claim: AnyClaim) -> None: ...
 
@@ -85,16 +83,14 @@ class Claim(Generic[P, PG, R]):
         assert job.status == "running"
         self._desk = desk
         self._hold = hold
-        self._policy = policy
+        self._terms = Terms(desk, policy)
         self._lock = threading.RLock()
         self._job: RunningJob[P, PG] = job
         self._ended_by: str | None = None
         self._unwritten: RunningJob[P, PG] | None = None
         self._tried_at: float | None = None
         self._refused: StoreError | None = None
-        self._is_cancelled = False
-        self._cancelled: threading.Event | None = None
-        self._worker_timeout: float | None = None
+        self._asked = StopRequest()
 
     def __del__(self) -> None:
         # Garbage, and no outcome: the job must not be held for as long as the process lives.
@@ -108,14 +104,9 @@ class Claim(Generic[P, PG, R]):
 
     @property
     def cancelled(self) -> threading.Event:
-        """Set within a second when somebody asks for the job to stop or takes it away."""
-        if self._cancelled is None:
-            with self._lock:
-                # Made when first asked for: most works never look, and it is not cheap.
-                self._cancelled = self._cancelled or threading.Event()
-                if self._is_cancelled:
-                    self._cancelled.set()
-        return self._cancelled
+        """Set within a second when the work is to stop: somebody asks for it, takes the job away,
+        its time is up, or its worker stops. `raise_if_cancelled` says which."""
+        return self._asked.event
 
     @property
     def is_open(self) -> bool:
@@ -126,30 +117,22 @@ class Claim(Generic[P, PG, R]):
     def timeout(self) -> float | None:
         """Seconds this attempt may take; None: any time. The job's own limit goes before its
         type's, and that before the worker's (see `set_terms`)."""
-        own = self._job.metadata.timeout
-        if own is not None:
-            return own
-        of_type = self._desk.timeout_of(self._job)
-        return self._worker_timeout if of_type is None else of_type
+        return self._terms.timeout(self._job)
 
     @property
     def deadline(self) -> datetime | None:
         """When this attempt's time is up; None: never."""
-        seconds = self.timeout
-        return None if seconds is None else self._job.started_at + timedelta(seconds=seconds)
+        return self._terms.deadline(self._job)
 
     def set_terms(
         self, *, timeout: float | None = None, retry_policy: RetryPolicy | None = None
     ) -> None:
-        """Set what whoever runs the work brings along; None leaves what was set before.
-
-        :param timeout: seconds, where neither the job nor its type has a limit.
-        :param retry_policy: goes before the job type's and the queue's.
-        """
+        """Set what whoever runs the work brings along: seconds for jobs without a limit, a policy
+        that goes before the type's and the queue's. None leaves what was set before."""
         if timeout is not None:
-            self._worker_timeout = timeout
+            self._terms.worker_timeout = timeout
         if retry_policy is not None:
-            self._policy = retry_policy
+            self._terms.policy = retry_policy
 
     # -- while the work goes on ----------------------------------------------------------
 
@@ -206,16 +189,19 @@ class Claim(Generic[P, PG, R]):
 
     def raise_if_cancelled(self) -> None:
         """Raise `JobCancelled` if somebody asked for the job to stop, `ClaimLost` if it was
-        taken away, `JobTimeout` if its time is up. Cheap enough for the inner loop of a work:
-        one look at the store."""
+        taken away, `JobTimeout` if its time is up, `WorkerStopping` if its worker can wait no
+        longer. Cheap enough for the inner loop of a work: one look at the store."""
         self.watch()
         if self._ended_by is not None:
             raise self._lost()
-        if self._is_cancelled:
-            raise JobCancelled(f"job {self._job.metadata.id} was cancelled")
-        deadline = self.deadline
-        if deadline is not None and self._desk.clock() >= deadline:
-            raise JobTimeout(f"it took more than its {self.timeout:g} seconds")
+        self._asked.raise_if_any(self._job.metadata.id)
+
+    def ask_to_stop(self, why: WorkerStopping | JobTimeout) -> None:
+        """Have the work leave at its next stopping point, as `raise_if_cancelled` does it.
+
+        The first reason stays. A request to cancel, also a later one, goes before it.
+        """
+        self._asked.stop(why)
 
     # -- outcomes ------------------------------------------------------------------------
 
@@ -245,20 +231,7 @@ class Claim(Generic[P, PG, R]):
             self._require_open()
             self._flush()
             now = self._desk.clock()
-            metadata = self._job.metadata
-            decide = partial(
-                next_attempt,
-                error=error,
-                retry_count=metadata.retry_count,
-                max_retries=metadata.max_retries,
-                started_at=self._job.started_at,
-                now=now,
-            )
-            try:
-                decision = decide(self._policy or self._desk.policy_of(self._job))
-            except BaseException:  # noqa: BLE001 - a policy's strategies are user code
-                logger.exception("the retry policy failed; the default one decides")
-                decision = decide(RetryPolicy())
+            decision = self._terms.next_attempt(self._job, error, now)
             retry_at = decision.at if isinstance(decision, Retry) else None
             tried = lifecycle.fail(self._job, Failure.of(error), now, retry_at=retry_at)
             self._end("fail", tried)
@@ -320,6 +293,9 @@ class Claim(Generic[P, PG, R]):
                 return self.snooze(error.until)
             except InvalidValue as invalid:
                 return self.fail(invalid)
+        error = self._asked.meant_by(error)
+        if isinstance(error, WorkerStopping):
+            return self.release()
         if isinstance(error, JobCancelled):
             return self.cancel()
         if error is self._refused:
@@ -343,21 +319,26 @@ class Claim(Generic[P, PG, R]):
         self.settle(error)
         # The signals are obeyed and go no further; one that could not be (a snooze until no
         # time) is an error like any other.
-        return self._ended_by in ("snooze", "cancel") and error is not self._refused
+        is_obeyed = self._ended_by in ("snooze", "cancel", "release")
+        return is_obeyed and error is not self._refused
 
     # -- what the queue's housekeeping calls ---------------------------------------------
 
     def watch(self) -> None:
         """Look whether somebody wants the job to stop, or took it away."""
-        if self._ended_by is not None or self._is_cancelled:
+        if self._ended_by is not None or self._asked.is_cancelled:
             return
         if self._hold.cancel_requested():
-            self._stop_work()
+            self._asked.cancel()
         elif not self._hold.is_standing():
             with self._lock:
                 # Again under the lock: our own outcome may have moved the job meanwhile.
                 if self._ended_by is None and not self._hold.is_standing():
                     self._lose()
+        elif self._asked.reason is None:
+            overdue = self._terms.overdue(self._job, self._desk.clock())
+            if overdue is not None:
+                self.ask_to_stop(overdue)
 
     def flush_if_due(self) -> None:
         """Write a progress report that was held back, once its half second is over."""
@@ -418,18 +399,13 @@ class Claim(Generic[P, PG, R]):
             raise
         self._ended_by = verb
         self._desk.forget(self)
+        self._asked.tell()  # it may have been ended from outside, while the work goes on
 
     def _lose(self) -> None:
         self._ended_by = "lost"
         self._hold.let_go()
         self._desk.forget(self)
-        self._stop_work()
-
-    def _stop_work(self) -> None:
-        # First the flag: whoever makes the event at this moment looks at it afterwards.
-        self._is_cancelled = True
-        if self._cancelled is not None:
-            self._cancelled.set()
+        self._asked.tell()
 
     def _since_tried(self) -> float:
         return time.monotonic() - (self._tried_at or 0.0)

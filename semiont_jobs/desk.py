@@ -194,11 +194,13 @@ class QueueDesk:
 
         return unsubscribe
 
-    def emit(self, name: EventName, job: AnyJob) -> None:
+    def emit(self, name: EventName, job: AnyJob, reason: str = "") -> None:
         """Tell every hook what just happened to a job."""
         if self._hooks == _LOG_ONLY and not is_logged(name):
             return
-        self._send(Event(name=name, at=self.clock(), job_id=job.metadata.id, job=job))
+        self._send(
+            Event(name=name, at=self.clock(), job_id=job.metadata.id, job=job, reason=reason)
+        )
 
     def _send(self, event: Event) -> None:
         for hook in self._hooks:

@@ -27,7 +27,8 @@ It must not know jobs, stores or queues: only their names and coordinates.
     |-- PermanentError                      raised by work: do not try again
     `-- WorkerCrashed                       recorded for an attempt whose worker died
 
-``Snooze`` and ``JobCancelled`` are signals, not errors: work raises them to leave early.
+``Snooze``, ``JobCancelled`` and ``WorkerStopping`` are signals, not errors: work raises them to
+leave early.
 """
 
 from __future__ import annotations
@@ -231,6 +232,11 @@ class Snooze(Exception):
 
 class JobCancelled(Exception):
     """Raised by ``raise_if_cancelled()`` when somebody asked for the job to stop."""
+
+
+class WorkerStopping(Exception):
+    """Raised by ``raise_if_cancelled()`` when the worker is being stopped and the job's time to
+    finish is over: the job is given back without using an attempt, and nobody cancelled it."""
 
 
 def abridged(value: object, limit: int = 120) -> str:
