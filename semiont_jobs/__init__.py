@@ -92,6 +92,7 @@ from semiont_jobs.model import (
     is_pending_job,
     is_running_job,
 )
+from semiont_jobs.pool import WorkerPool
 from semiont_jobs.queue import JobQueue
 from semiont_jobs.retry import RetryPolicy
 from semiont_jobs.singleton import get_job_queue, initialize_job_queue
@@ -175,6 +176,7 @@ __all__ = [
     "UnsupportedFormat",
     "UserId",
     "WorkerCrashed",
+    "WorkerPool",
     "WorkerStopping",
     "__version__",
     "annotation_id",

@@ -10,11 +10,10 @@ import time
 from collections.abc import Iterable, Mapping
 from datetime import datetime, timedelta
 from types import TracebackType
-from typing import Any, Final, Generic, Protocol
+from typing import Any, Final, Generic
 
 from semiont_jobs import lifecycle, updates
 from semiont_jobs.asking import StopRequest
-from semiont_jobs.codec import Codec
 from semiont_jobs.errors import (
     ClaimLost,
     InvalidValue,
@@ -26,7 +25,7 @@ from semiont_jobs.errors import (
     StoreError,
     WorkerStopping,
 )
-from semiont_jobs.events import EventName, logger
+from semiont_jobs.events import logger
 from semiont_jobs.fields import checked_cursors, checked_units, instant_after
 from semiont_jobs.lifecycle import Failure, Tried, evolve_metadata
 from semiont_jobs.model import (
@@ -42,7 +41,7 @@ from semiont_jobs.model import (
 )
 from semiont_jobs.retry import Retry, RetryPolicy
 from semiont_jobs.store import Hold
-from semiont_jobs.terms import Rules, Terms
+from semiont_jobs.terms import Desk, Terms
 
 REPORT_INTERVAL: Final = 0.5
 """Seconds between two written progress reports: faster than anyone reads, and rare enough
@@ -51,21 +50,6 @@ that a work reporting in a tight loop is not bound by the disk."""
 REFUSED_PAUSE: Final = 5.0
 """Seconds until a job is due again whose checkpoint the disk refused: long enough that a full disk
 is not a hot loop, and short beside the time it takes to free one."""
-
-
-class Desk(Rules, Protocol):
-    """What a claim needs of the queue that made it."""
-
-    @property
-    def codec(self) -> Codec: ...
-
-    def clock(self) -> datetime: ...
-
-    def emit(self, name: EventName, job: AnyJob) -> None: ...
-
-    def forget(self, claim: AnyClaim) -> None: ...
-
-    def dropped(self, hold: Hold) -> None: ...
 
 
 class Claim(Generic[P, PG, R]):
@@ -83,7 +67,7 @@ class Claim(Generic[P, PG, R]):
         assert job.status == "running"
         self._desk = desk
         self._hold = hold
-        self._terms = Terms(desk, policy)
+        self.terms = Terms(desk, policy)
         self._lock = threading.RLock()
         self._job: RunningJob[P, PG] = job
         self._ended_by: str | None = None
@@ -114,25 +98,20 @@ class Claim(Generic[P, PG, R]):
         return self._ended_by is None
 
     @property
+    def was_released(self) -> bool:
+        """Whether the job was given back, by its work or by whoever stopped that."""
+        return self._ended_by == "release"
+
+    @property
     def timeout(self) -> float | None:
         """Seconds this attempt may take; None: any time. The job's own limit goes before its
         type's, and that before the worker's (see `set_terms`)."""
-        return self._terms.timeout(self._job)
+        return self.terms.timeout(self._job)
 
     @property
     def deadline(self) -> datetime | None:
         """When this attempt's time is up; None: never."""
-        return self._terms.deadline(self._job)
-
-    def set_terms(
-        self, *, timeout: float | None = None, retry_policy: RetryPolicy | None = None
-    ) -> None:
-        """Set what whoever runs the work brings along: seconds for jobs without a limit, a policy
-        that goes before the type's and the queue's. None leaves what was set before."""
-        if timeout is not None:
-            self._terms.worker_timeout = timeout
-        if retry_policy is not None:
-            self._terms.policy = retry_policy
+        return self.terms.deadline(self._job)
 
     # -- while the work goes on ----------------------------------------------------------
 
@@ -197,10 +176,8 @@ class Claim(Generic[P, PG, R]):
         self._asked.raise_if_any(self._job.metadata.id)
 
     def ask_to_stop(self, why: WorkerStopping | JobTimeout) -> None:
-        """Have the work leave at its next stopping point, as `raise_if_cancelled` does it.
-
-        The first reason stays. A request to cancel, also a later one, goes before it.
-        """
+        """Have `raise_if_cancelled` raise that, unless somebody cancels the job. The first reason
+        given stays."""
         self._asked.stop(why)
 
     # -- outcomes ------------------------------------------------------------------------
@@ -231,7 +208,7 @@ class Claim(Generic[P, PG, R]):
             self._require_open()
             self._flush()
             now = self._desk.clock()
-            decision = self._terms.next_attempt(self._job, error, now)
+            decision = self.terms.next_attempt(self._job, error, now)
             retry_at = decision.at if isinstance(decision, Retry) else None
             tried = lifecycle.fail(self._job, Failure.of(error), now, retry_at=retry_at)
             self._end("fail", tried)
@@ -336,7 +313,7 @@ class Claim(Generic[P, PG, R]):
                 if self._ended_by is None and not self._hold.is_standing():
                     self._lose()
         elif self._asked.reason is None:
-            overdue = self._terms.overdue(self._job, self._desk.clock())
+            overdue = self.terms.overdue(self._job, self._desk.clock())
             if overdue is not None:
                 self.ask_to_stop(overdue)
 

@@ -244,7 +244,13 @@ class QueueDesk:
     ) -> AnyClaim:
         claim: AnyClaim = Claim(self, hold, policy=policy)
         self._claims.add(claim, keep=keep)
-        self.emit("claimed", hold.job)
+        try:
+            self.emit("claimed", hold.job)
+        except BaseException:
+            # An interrupt, in a hook. Nobody gets this claim, and whoever keeps the traceback
+            # would keep the job with it.
+            claim.release()
+            raise
         return claim
 
     def _stamp(self, worker: str | None) -> ClaimStamp:

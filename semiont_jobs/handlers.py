@@ -16,6 +16,7 @@ from typing import Any, Final, Generic, ParamSpec, TypeVar
 import attrs
 
 from semiont_jobs.errors import InvalidValue
+from semiont_jobs.fields import is_limit
 from semiont_jobs.job_types import JobType
 from semiont_jobs.model import RunningJob
 from semiont_jobs.queue import JobQueue
@@ -170,7 +171,7 @@ def job_handler(
         raise InvalidValue(rule, field="job_type", value=job_type)
     if queue is not None and (not isinstance(queue, str) or not queue):
         raise InvalidValue("the name of a queue is needed", field="queue", value=queue)
-    if timeout is not None and not _is_limit(timeout):
+    if timeout is not None and not is_limit(timeout):
         rule = "a positive number of seconds is needed"
         raise InvalidValue(rule, field="timeout", value=timeout)
     if retry_policy is not None and not isinstance(retry_policy, RetryPolicy):
@@ -182,11 +183,6 @@ def job_handler(
         return Handler(function, job_type, queue=queue, timeout=timeout, retry_policy=retry_policy)
 
     return mark
-
-
-def _is_limit(seconds: object) -> bool:
-    is_number = isinstance(seconds, int | float) and not isinstance(seconds, bool)
-    return is_number and 0 < typing.cast("float", seconds) < float("inf")
 
 
 # -- reading a function ------------------------------------------------------------------

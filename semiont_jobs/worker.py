@@ -18,6 +18,7 @@ from semiont_jobs.claim import AnyClaim
 from semiont_jobs.desk import STOP_TIMEOUT
 from semiont_jobs.errors import ClaimLost, InvalidValue, StoreError
 from semiont_jobs.events import logger
+from semiont_jobs.fields import is_limit
 from semiont_jobs.latch import Latch
 from semiont_jobs.model import AnyJob, PendingJob, RunningJob
 from semiont_jobs.queue import JobQueue, wanted_of
@@ -255,24 +256,38 @@ class JobWorker(ABC):
             else:
                 self.work_on(claim)
 
-    def _claimer(self) -> Callable[[], AnyClaim | None]:
+    def check(self) -> None:
+        """Raise `InvalidValue` for what the class says of itself and cannot be."""
         types = None if self.job_types is None else checked_list(self.job_types, "job_types")
         wanted_of(types, self.queue_name, None)
         checked_name(self.get_worker_name())
         policy = self.retry_policy
         if policy is not None and not isinstance(policy, RetryPolicy):
             raise InvalidValue("a RetryPolicy is needed", field="retry_policy", value=policy)
-        asks = type(self).can_process_job is not JobWorker.can_process_job
+        limit = self.timeout
+        if limit is not None and not is_limit(limit):
+            rule = "a positive number of seconds is needed"
+            raise InvalidValue(rule, field="timeout", value=limit)
+
+    def _claimer(self) -> Callable[[], AnyClaim | None]:
+        self.check()
+        types = self.job_types
         return partial(
             self.queue.claim_next_job,
-            types=types,
+            types=None if types is None else tuple(types),
             queue=self.queue_name,
-            accept=self._accepts if asks else None,
+            accept=self.accepts if self.is_choosy else None,
             worker=self.get_worker_name(),
             retry_policy=self.retry_policy,
         )
 
-    def _accepts(self, job: PendingJob[Any]) -> bool:
+    @property
+    def is_choosy(self) -> bool:
+        """Whether it says of each job whether it takes it."""
+        return type(self).can_process_job is not JobWorker.can_process_job
+
+    def accepts(self, job: PendingJob[Any]) -> bool:
+        """What `can_process_job` answers; no if it fails."""
         try:
             return self.can_process_job(job)
         except BaseException:  # noqa: BLE001 - the work's own code; also sys.exit() in it
@@ -284,7 +299,7 @@ class JobWorker(ABC):
         this worker's own loop, as a pool does. Raises nothing that the work raised."""
         self._claim = claim
         if self.timeout is not None:
-            claim.set_terms(timeout=self.timeout)
+            claim.terms.set(timeout=self.timeout)
         outcome: Callable[[], object]
         try:
             fault = self.queue.params_fault(claim.job)

@@ -104,6 +104,6 @@ def test_a_job_s_limit_goes_before_its_type_s_and_that_before_the_worker_s(
     of_worker = some(queue.claim_next_job())
 
     for claim in (own, of_type, of_worker):
-        claim.set_terms(timeout=30)
+        claim.terms.set(timeout=30)
 
     assert [10, 20, 30] == [claim.timeout for claim in (own, of_type, of_worker)]

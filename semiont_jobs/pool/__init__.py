@@ -1,0 +1,10 @@
+"""Many workers at once: threads, processes, signals, time limits.
+
+From the bottom: ``orders`` (the options), ``roster`` and ``routing`` (whose job is it), ``hand`` (a
+thread), ``crew`` (the threads of a process), ``watch`` (what is stuck or dead, and the way out).
+Beside them ``signals`` and ``memory``. ``pool`` puts them together.
+"""
+
+from semiont_jobs.pool.pool import CLEAN, CRASH_LOOP, GIVEN_BACK, WorkerPool
+
+__all__ = ["CLEAN", "CRASH_LOOP", "GIVEN_BACK", "WorkerPool"]
