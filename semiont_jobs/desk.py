@@ -99,6 +99,7 @@ class QueueDesk:
         self.clock = clock
         self._max_crashes = max_crashes
         self._foreign_stale_after = foreign_stale_after
+        self._given_hooks = hooks
         self._hooks: tuple[Hook, ...] = (*_LOG_ONLY, *hooks)
         self._broken_hooks: list[Hook] = []
         self._host = socket.gethostname()
@@ -119,6 +120,20 @@ class QueueDesk:
         self._token = os.urandom(8).hex()
         self._serial = itertools.count(1)
         self._keeper = Keeper(self)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Pickled, a queue is where its jobs live and what it was made with: read in another
+        process, it is that one's queue. What `subscribe` added stays here."""
+        made_with = partial(
+            type(self),
+            retry_policy=self.retry_policy,
+            job_types=tuple(each for each in self.job_types if each not in BUILTIN_JOB_TYPES),
+            max_crashes=self._max_crashes,
+            foreign_stale_after=self._foreign_stale_after,
+            hooks=self._given_hooks,
+            clock=self.clock,
+        )
+        return (made_with, (self._store,))
 
     @property
     def store(self) -> JobStore:
@@ -194,13 +209,14 @@ class QueueDesk:
 
         return unsubscribe
 
-    def emit(self, name: EventName, job: AnyJob, reason: str = "") -> None:
-        """Tell every hook what just happened to a job."""
+    def emit(
+        self, name: EventName, job: AnyJob | None, reason: str = "", *, about: str = ""
+    ) -> None:
+        """Tell every hook what just happened to a job, or to what `about` names."""
         if self._hooks == _LOG_ONLY and not is_logged(name):
             return
-        self._send(
-            Event(name=name, at=self.clock(), job_id=job.metadata.id, job=job, reason=reason)
-        )
+        id_ = about if job is None else job.metadata.id
+        self._send(Event(name=name, at=self.clock(), job_id=id_, job=job, reason=reason))
 
     def _send(self, event: Event) -> None:
         for hook in self._hooks:

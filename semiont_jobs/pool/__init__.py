@@ -2,7 +2,9 @@
 
 From the bottom: ``orders`` (the options), ``roster`` and ``routing`` (whose job is it), ``hand`` (a
 thread), ``crew`` (the threads of a process), ``watch`` (what is stuck or dead, and the way out).
-Beside them ``signals`` and ``memory``. ``pool`` puts them together.
+Then ``child`` (what a process runs), ``slot`` (a place for one), ``supervisor`` (all of them), and
+``travel`` (what they can be given). Beside them ``signals`` and ``memory``. ``pool`` puts them
+together.
 """
 
 from semiont_jobs.pool.pool import CLEAN, CRASH_LOOP, GIVEN_BACK, WorkerPool

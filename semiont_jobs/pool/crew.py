@@ -59,6 +59,7 @@ class Crew:
         self._posts = posts
         self._limits = limits
         self._stop = threading.Event()
+        self._declines = False
         self._lock = threading.Lock()
         self._idle: set[Hand] = set()
         self._tickets = orders.max_jobs
@@ -85,8 +86,9 @@ class Crew:
             hand.is_dismissed = True
             self._idle.discard(hand)
 
-    def stop_claiming(self) -> None:
-        """Let the jobs in hand be the last."""
+    def stop_claiming(self, *, at_once: bool = True) -> None:
+        """Let the jobs in hand be the last; `at_once`, those that are not begun are given back."""
+        self._declines = self._declines or at_once
         self._stop.set()
         self.queue.wake()
 
@@ -138,7 +140,7 @@ class Crew:
                 self._no_longer_idle(hand)
             if claim is None:
                 continue
-            if self._stop.is_set():
+            if self._declines:
                 self._decline(claim)
             else:
                 self._work(hand, claim)

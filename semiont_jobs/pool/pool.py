@@ -8,16 +8,19 @@ from __future__ import annotations
 
 import atexit
 import threading
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from queue import SimpleQueue
 from typing import Final, Protocol, Self
 
 from semiont_jobs.errors import InvalidValue
+from semiont_jobs.pool.child import Assignment
 from semiont_jobs.pool.crew import Crew, Reason
 from semiont_jobs.pool.orders import GRACE, POLL_INTERVAL, STUCK_AFTER, Orders
 from semiont_jobs.pool.roster import roster
 from semiont_jobs.pool.routing import Routing
 from semiont_jobs.pool.signals import Mailbox, caught
+from semiont_jobs.pool.supervisor import Supervisor
+from semiont_jobs.pool.travel import check_can_travel
 from semiont_jobs.pool.watch import Watch
 from semiont_jobs.queue import JobQueue
 
@@ -73,7 +76,9 @@ class WorkerPool:
     :param poll_interval: seconds an idle thread waits at most before it looks again.
     :param types: do only these of the workers' types.
     :param queues: take jobs only from these named queues.
-    :raises InvalidValue: one of these is something else; nothing has started.
+    :param initializer: called at the start of every child process, to set up logging, say.
+    :raises InvalidValue: one of these is something else, or cannot be taken to another process
+        where that is needed; nothing has started.
     """
 
     def __init__(
@@ -92,6 +97,7 @@ class WorkerPool:
         poll_interval: float = POLL_INTERVAL,
         types: Iterable[str] | None = None,
         queues: Iterable[str] | None = None,
+        initializer: Callable[[], object] | None = None,
     ) -> None:
         if not isinstance(queue, JobQueue):
             raise InvalidValue("a JobQueue is needed", field="queue", value=queue)
@@ -115,6 +121,11 @@ class WorkerPool:
             if routing.types is not None and not routing.types:
                 rule = "none of the workers does jobs of these types"
                 raise InvalidValue(rule, field="types", value=types)
+        self._assignment = Assignment(
+            queue=queue, posts=self._posts, orders=self.orders, initializer=initializer
+        )
+        if self.orders.needs_processes:
+            check_can_travel(self._assignment)
         self._lock = threading.Lock()
         self._mailbox: Mailbox = SimpleQueue()
         self._staff: Staff | None = None
@@ -201,5 +212,9 @@ class WorkerPool:
     # -- private -------------------------------------------------------------------------
 
     def _engaged(self) -> Staff:
-        crew = Crew(self.queue, self._posts, self.orders)
-        return Watch(crew, on_end=lambda: self._mailbox.put("ended"))
+        def tell() -> None:
+            self._mailbox.put("ended")
+
+        if not self.orders.needs_processes:
+            return Watch(Crew(self.queue, self._posts, self.orders), on_end=tell)
+        return Supervisor(self._assignment, self.orders.processes, on_end=tell)

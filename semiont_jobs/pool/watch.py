@@ -33,7 +33,13 @@ class Watch:
     Nothing here waits for a thread of the crew: what is stuck keeps nobody.
     """
 
-    def __init__(self, crew: Crew, *, on_end: Callable[[], None] | None = None) -> None:
+    def __init__(
+        self,
+        crew: Crew,
+        *,
+        on_end: Callable[[], None] | None = None,
+        leaves_when_stuck: bool = False,
+    ) -> None:
         self.crew = crew
         self.reason: Reason = "stopped"
         self.given_back = 0
@@ -43,6 +49,7 @@ class Watch:
         self.is_crash_looping = False
         """A crew's process is this one."""
         self._on_end = on_end
+        self._leaves_when_stuck = leaves_when_stuck
         self._ended = Latch()
         self._is_over = False
         self._nudge = threading.Event()
@@ -78,7 +85,7 @@ class Watch:
                 self.reason = reason
                 self._leave_at = float("inf")
             self._leave_at = min(self._leave_at, time.monotonic() + grace)
-        self.crew.stop_claiming()
+        self.crew.stop_claiming(at_once=reason == "stopped")
         self._nudge.set()
 
     def hurry(self) -> None:
@@ -121,6 +128,9 @@ class Watch:
     def _give_up(self, hand: Hand, claim: AnyClaim) -> None:
         """Take the job from a thread that ignores its time limit, and let it do what it wants."""
         # Before its job is free: the thread may come to its end at this moment, and claim.
+        if self._leaves_when_stuck:
+            # Only the end of its process ends a thread: once the others have finished.
+            self.leave("replaced")
         self._replace(hand)
         job = claim.job
         error = JobTimeout(

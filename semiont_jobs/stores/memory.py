@@ -14,7 +14,14 @@ from attrs import define
 
 from semiont_jobs import lifecycle
 from semiont_jobs.codec import Codec, Written
-from semiont_jobs.errors import ClaimLost, JobDecodeError, JobExists, JobHeld, JobNotFound
+from semiont_jobs.errors import (
+    ClaimLost,
+    InvalidValue,
+    JobDecodeError,
+    JobExists,
+    JobHeld,
+    JobNotFound,
+)
 from semiont_jobs.events import Event, Hook
 from semiont_jobs.fields import now as clock
 from semiont_jobs.model import (
@@ -52,6 +59,10 @@ class MemoryStore:
         self._notify: Hook
         self.quarantine: dict[str, tuple[bytes, str]] = {}
         """What could not be read, by name, and why."""
+
+    def __reduce__(self) -> Any:
+        rule = "jobs in memory are in this process only: use a directory"
+        raise InvalidValue(rule, field="store", value=self)
 
     def open(self, codec: Codec, notify: Hook) -> None:
         with self._lock:
