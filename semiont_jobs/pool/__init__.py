@@ -7,6 +7,16 @@ Then ``child`` (what a process runs), ``slot`` (a place for one), ``supervisor``
 together.
 """
 
+from semiont_jobs.pool.orders import GRACE, STUCK_AFTER
 from semiont_jobs.pool.pool import CLEAN, CRASH_LOOP, GIVEN_BACK, WorkerPool
+from semiont_jobs.pool.roster import checked_post
 
-__all__ = ["CLEAN", "CRASH_LOOP", "GIVEN_BACK", "WorkerPool"]
+__all__ = [
+    "CLEAN",
+    "CRASH_LOOP",
+    "GIVEN_BACK",
+    "GRACE",
+    "STUCK_AFTER",
+    "WorkerPool",
+    "checked_post",
+]

@@ -13,6 +13,7 @@ from queue import SimpleQueue
 from typing import Final, Protocol, Self
 
 from semiont_jobs.errors import InvalidValue
+from semiont_jobs.events import logger
 from semiont_jobs.pool.child import Assignment
 from semiont_jobs.pool.crew import Crew, Reason
 from semiont_jobs.pool.orders import GRACE, POLL_INTERVAL, STUCK_AFTER, Orders
@@ -174,12 +175,13 @@ class WorkerPool:
         atexit.unregister(self.stop)
         return not staff.given_back
 
-    def run(self) -> int:
+    def run(self, *, on_start: Callable[[], object] | None = None) -> int:
         """Start, and block until SIGTERM, SIGINT or `stop`, or, with `burst`, until there is
         nothing to do; then leave as `stop` does. A second signal skips the waiting.
 
         Signals are caught only in the main thread.
 
+        :param on_start: called when signals are obeyed already and no job has begun.
         :returns: an exit code: 0 all jobs in hand were finished; 3 some were given back; 4
             processes died again and again.
         :raises InvalidValue: the pool has no workers.
@@ -187,6 +189,8 @@ class WorkerPool:
         if not self._posts:
             raise InvalidValue("at least one worker is needed", field="workers", value=[])
         with caught(self._mailbox):
+            if on_start is not None:
+                on_start()
             self.start()
             staff = self._staff
             assert staff is not None
@@ -194,13 +198,20 @@ class WorkerPool:
             while self._mailbox.get() == "signal":
                 signals += 1
                 if signals == 1:
+                    logger.info("stopping: jobs in hand have %g seconds", self.orders.grace)
                     staff.leave("stopped", self.orders.grace)
                 else:
+                    logger.info("stopping now: jobs in hand are given back")
                     staff.hurry()
         self.stop()
         if staff.is_crash_looping:
             return CRASH_LOOP
         return GIVEN_BACK if staff.given_back else CLEAN
+
+    @property
+    def given_back(self) -> int:
+        """How many jobs in hand went back to pending because the pool stopped."""
+        return 0 if self._staff is None else self._staff.given_back
 
     def __enter__(self) -> Self:
         self.start()
