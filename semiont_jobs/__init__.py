@@ -34,6 +34,7 @@ from semiont_jobs.errors import (
     InvalidJobId,
     InvalidTransition,
     InvalidValue,
+    ItemFailed,
     JobCancelled,
     JobDecodeError,
     JobEncodeError,
@@ -92,7 +93,7 @@ from semiont_jobs.model import (
     is_pending_job,
     is_running_job,
 )
-from semiont_jobs.pool import WorkerPool
+from semiont_jobs.pool import Outcome, WorkerPool
 from semiont_jobs.queue import JobQueue
 from semiont_jobs.retry import RetryPolicy
 from semiont_jobs.singleton import get_job_queue, initialize_job_queue
@@ -137,6 +138,7 @@ __all__ = [
     "InvalidJobId",
     "InvalidTransition",
     "InvalidValue",
+    "ItemFailed",
     "Job",
     "JobCancelled",
     "JobDecodeError",
@@ -157,6 +159,7 @@ __all__ = [
     "JobTypes",
     "JobWorker",
     "MemoryStore",
+    "Outcome",
     "PendingJob",
     "PermanentError",
     "QueueNotInitialized",

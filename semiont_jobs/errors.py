@@ -23,6 +23,7 @@ It must not know jobs, stores or queues: only their names and coordinates.
     |   |-- UnsafeStore                     a place where jobs would not be safe
     |   `-- UnsupportedFormat               written by a newer version
     |-- JobFailed                           an attempt failed, told as text
+    |   `-- ItemFailed                      an item of `WorkerPool.map` has no result
     |-- JobTimeout (TimeoutError)           an attempt, or a wait, ran out of time
     |-- PermanentError                      raised by work: do not try again
     `-- WorkerCrashed                       recorded for an attempt whose worker died
@@ -208,6 +209,34 @@ class UnsupportedFormat(StoreError):
 
 class JobFailed(SemiontJobsError):
     """An attempt failed, and this text is all that is known of why."""
+
+
+class ItemFailed(JobFailed):
+    """The function failed for an item of `WorkerPool.map`, or its job was cancelled.
+
+    ``error_type`` is the name of the exception's class, ``error_traceback`` where it was raised,
+    as text: the exception itself may have been raised in another process, or yesterday.
+    """
+
+    def __init__(
+        self,
+        reason: str,
+        *,
+        index: int,
+        item: object,
+        job_id: str,
+        error_type: str | None = None,
+        error_traceback: str | None = None,
+    ) -> None:
+        self.reason = reason
+        self.index = index
+        self.item = item
+        self.job_id = job_id
+        self.error_type = error_type
+        self.error_traceback = error_traceback
+        super().__init__(f"item {index} ({abridged(item)}): {reason}")
+        if error_traceback:
+            self.add_note(error_traceback.rstrip())
 
 
 class JobTimeout(SemiontJobsError, TimeoutError):

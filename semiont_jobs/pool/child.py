@@ -34,7 +34,7 @@ type that was asked after has an outcome."""
 LOOK_AROUND: Final = 1.0
 """Seconds between two looks whether the supervisor lives. Its end of the pipe is closed when it
 dies, which is seen at once; unless a program that it started holds a copy."""
-_OUTCOMES: Final = frozenset({"completed", "failed", "cancelled", "removed"})
+_OUTCOMES: Final = frozenset({"completed", "failed", "cancelled", "rescued"})
 
 
 @frozen(kw_only=True)

@@ -7,19 +7,20 @@ leave.
 from __future__ import annotations
 
 import atexit
-import threading
 from collections.abc import Callable, Iterable
 from queue import SimpleQueue
-from typing import Final, Protocol, Self
+from typing import Final, Self
 
 from semiont_jobs.errors import InvalidValue
 from semiont_jobs.events import logger
 from semiont_jobs.pool.child import Assignment
-from semiont_jobs.pool.crew import Crew, Reason
+from semiont_jobs.pool.crew import Crew
 from semiont_jobs.pool.orders import GRACE, POLL_INTERVAL, STUCK_AFTER, Orders
 from semiont_jobs.pool.roster import roster
 from semiont_jobs.pool.routing import Routing
+from semiont_jobs.pool.scripts import ForScripts
 from semiont_jobs.pool.signals import Mailbox, caught
+from semiont_jobs.pool.staff import Staff
 from semiont_jobs.pool.supervisor import Supervisor
 from semiont_jobs.pool.travel import check_can_travel
 from semiont_jobs.pool.watch import Watch
@@ -33,27 +34,7 @@ CRASH_LOOP: Final = 4
 """Exit code: processes of the pool died again and again."""
 
 
-class Staff(Protocol):
-    """Those who do the work: a crew under its watch, or a supervisor and its processes."""
-
-    @property
-    def given_back(self) -> int: ...
-
-    @property
-    def is_crash_looping(self) -> bool: ...
-
-    def is_member(self) -> bool: ...
-
-    def start(self) -> None: ...
-
-    def leave(self, reason: Reason, grace: float = ...) -> None: ...
-
-    def hurry(self) -> None: ...
-
-    def wait(self, timeout: float | None = None) -> bool: ...
-
-
-class WorkerPool:
+class WorkerPool(ForScripts):
     """Runs workers in threads, until told to stop.
 
     Every thread has one worker of each kind and takes the next job that any of them wants: the
@@ -102,8 +83,7 @@ class WorkerPool:
     ) -> None:
         if not isinstance(queue, JobQueue):
             raise InvalidValue("a JobQueue is needed", field="queue", value=queue)
-        self.queue = queue
-        self.orders = Orders(
+        orders = Orders(
             threads=threads,
             processes=processes,
             grace=grace,
@@ -118,19 +98,18 @@ class WorkerPool:
         )
         self._posts = roster(workers, queue)
         if self._posts:
-            routing = Routing([post.make(queue) for post in self._posts], self.orders)
+            routing = Routing([post.make(queue) for post in self._posts], orders)
             if routing.types is not None and not routing.types:
                 rule = "none of the workers does jobs of these types"
                 raise InvalidValue(rule, field="types", value=types)
-        self._assignment = Assignment(
-            queue=queue, posts=self._posts, orders=self.orders, initializer=initializer
+        assignment = Assignment(
+            queue=queue, posts=self._posts, orders=orders, initializer=initializer
         )
-        if self.orders.needs_processes:
-            check_can_travel(self._assignment)
-        self._lock = threading.Lock()
+        if orders.needs_processes:
+            check_can_travel(assignment)
+        super().__init__(assignment)
         self._mailbox: Mailbox = SimpleQueue()
         self._staff: Staff | None = None
-        self._is_stopped = False
 
     # -- life ----------------------------------------------------------------------------
 
@@ -164,16 +143,15 @@ class WorkerPool:
         """
         with self._lock:
             self._is_stopped = True
-            staff = self._staff
-        if staff is None:
-            return True
-        if staff.is_member():
-            staff.leave("stopped", self.orders.grace)
+            everybody = [*([] if self._staff is None else [self._staff]), *self._borrowed]
+        for staff in everybody:
+            staff.leave("stopped", self.orders.grace if timeout is None else timeout)
+        if any(staff.is_member() for staff in everybody):
             return False  # asked for by a job: it cannot wait for itself
-        staff.leave("stopped", self.orders.grace if timeout is None else timeout)
-        staff.wait()
+        for staff in everybody:
+            staff.wait()
         atexit.unregister(self.stop)
-        return not staff.given_back
+        return not any(staff.given_back for staff in everybody)
 
     def run(self, *, on_start: Callable[[], object] | None = None) -> int:
         """Start, and block until SIGTERM, SIGINT or `stop`, or, with `burst`, until there is

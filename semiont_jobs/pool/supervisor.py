@@ -74,8 +74,8 @@ class Supervisor:
         self._is_hurried = True
 
     def wait(self, timeout: float | None = None) -> bool:
-        """Wait until all processes have ended; whether they have."""
-        return self._ended.wait(timeout)
+        """Wait until all processes have ended, if any was started; whether they have."""
+        return self._thread.ident is None or self._ended.wait(timeout)
 
     # -- private -------------------------------------------------------------------------
 

@@ -96,8 +96,8 @@ class Watch:
         self._nudge.set()
 
     def wait(self, timeout: float | None = None) -> bool:
-        """Wait until the crew has left; whether it has."""
-        return self._ended.wait(timeout)
+        """Wait until the crew has left, if it was started; whether it has."""
+        return self._thread.ident is None or self._ended.wait(timeout)
 
     # -- private -------------------------------------------------------------------------
 

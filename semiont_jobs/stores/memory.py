@@ -214,7 +214,9 @@ class MemoryStore:
             if hold is not None:
                 yield hold
 
-    def remove(self, statuses: Iterable[JobStatus], before: datetime) -> list[AnyJob]:
+    def remove(
+        self, statuses: Iterable[JobStatus], before: datetime, type_name: str | None = None
+    ) -> list[AnyJob]:
         wanted = frozenset(statuses) & frozenset(FINISHED)
         with self._lock:
             removed = [
@@ -223,6 +225,7 @@ class MemoryStore:
                 if record.job.status in wanted
                 and record.holder is None
                 and _ended_before(record.job, before)
+                and type_name in (None, record.job.metadata.type)
             ]
             for job in removed:
                 del self._records[job.metadata.id]

@@ -47,3 +47,8 @@ def dies() -> None:
     """An initializer that ends its process."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), 2)  # the traceback is of no interest
     raise RuntimeError("no such configuration")
+
+
+def squared_there(number: int) -> list[int]:
+    """A square, and the process that worked it out."""
+    return [number * number, os.getpid()]

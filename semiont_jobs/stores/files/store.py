@@ -234,10 +234,12 @@ class FileStore:
                 self._upkeep.note_odd_names()
             self._upkeep.set_aside_suspects()
 
-    def remove(self, statuses: Iterable[JobStatus], before: datetime) -> list[AnyJob]:
+    def remove(
+        self, statuses: Iterable[JobStatus], before: datetime, type_name: str | None = None
+    ) -> list[AnyJob]:
         """See `JobStore.remove`."""
         with told():
-            return self._upkeep.remove(statuses, before)
+            return self._upkeep.remove(statuses, before, type_name)
 
     def inspect(self) -> Inspection:
         """Look over the directory without changing anything: for the doctor."""
