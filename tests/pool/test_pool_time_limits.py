@@ -4,11 +4,25 @@ from __future__ import annotations
 
 import logging
 import threading
+import time
 from typing import Any
 
 import pytest
 
-from semiont_jobs import Event, JobQueue, JobTimeout, JobWorker, RunningJob, StoreError, WorkerPool
+from semiont_jobs import (
+    Event,
+    JobQueue,
+    JobTimeout,
+    JobWorker,
+    RunningJob,
+    StoreError,
+    WorkerPool,
+    job_handler,
+)
+from semiont_jobs.pool.crew import HARD_MARGIN, Crew
+from semiont_jobs.pool.orders import Orders
+from semiont_jobs.pool.roster import roster
+from semiont_jobs.pool.watch import Watch
 from semiont_jobs.testing.waiting import eventually
 
 TIMEOUT = 60.0
@@ -206,3 +220,24 @@ def test_stuck_is_logged_as_an_error(queue: JobQueue, caplog: pytest.LogCaptureF
     told = [(r.levelno, r.getMessage()) for r in caplog.records if "stuck" in r.getMessage()]
     assert [logging.ERROR] == [level for level, _ in told]
     assert told[0][1].startswith("stuck hangs: ")
+
+
+def test_the_supervisor_sees_a_limit_only_while_its_job_is_in_hand(memory: JobQueue) -> None:
+    limits = [0.0]
+    seen: list[float] = []
+
+    @job_handler("seen")
+    def noted(params: dict[str, Any]) -> None:
+        seen.append(limits[0] - time.monotonic())
+
+    for timeout in (100, None):
+        memory.enqueue({}, type="seen", timeout=timeout)
+    orders = Orders(threads=1, stuck_after=10, burst=True)
+    watch = Watch(Crew(memory, roster([noted], memory), orders, limits=limits))
+
+    watch.start()
+
+    assert watch.wait(TIMEOUT)
+    assert 110 < seen[0] <= 110 + HARD_MARGIN
+    assert seen[1] < 0  # none: 0 lies before any instant
+    assert [0.0] == limits
