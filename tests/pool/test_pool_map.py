@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import itertools
 import os
+import pty
+import subprocess
+import sys
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -255,6 +258,35 @@ def test_an_item_that_json_cannot_hold_is_refused_and_begins_nothing(memory: Job
         list(pool.map(len, [{1, 2}]))
 
     assert [] == types_left(memory)
+
+
+BAR = """
+import sys
+from semiont_jobs import JobQueue, WorkerPool
+
+with JobQueue("memory:") as queue, WorkerPool(queue) as pool:
+    print(list(pool.map(len, ["a", "bb", "ccc"], progress=True)))
+"""
+
+
+@pytest.mark.parametrize("is_terminal", [True, False])
+def test_a_bar_is_shown_on_a_terminal_only(is_terminal: bool) -> None:
+    terminal, far = pty.openpty()
+    ran = subprocess.run(
+        [sys.executable, "-c", BAR],
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path), "TERM": "xterm"},
+        stdout=subprocess.PIPE,
+        stderr=far if is_terminal else subprocess.PIPE,
+        text=True,
+        timeout=TIMEOUT,
+        check=False,
+    )
+    os.close(far)
+    shown = os.read(terminal, 100_000).decode() if is_terminal else ran.stderr
+    os.close(terminal)
+
+    assert (0, "[1, 2, 3]\n") == (ran.returncode, ran.stdout)
+    assert ("3/3" in shown, "len" in shown) == (is_terminal, is_terminal)
 
 
 def test_no_items_are_no_results(memory: JobQueue) -> None:

@@ -331,6 +331,25 @@ def test_a_thread_that_dies_is_replaced_and_its_job_fails(queue: JobQueue) -> No
         assert 2 == results(queue, [after.metadata.id])[0][0]
 
 
+@pytest.mark.parametrize("error", [KeyboardInterrupt, SystemExit])
+def test_an_interrupt_raised_by_the_work_ends_its_attempt_and_no_thread(
+    queue: JobQueue, error: type[BaseException]
+) -> None:
+    @job_handler("interrupts")
+    def interrupts(params: dict[str, Any]) -> None:
+        raise error
+
+    job = queue.enqueue({}, type="interrupts", max_retries=0)
+    with WorkerPool(queue, [interrupts, Echo], threads=1):
+        before = threads_named("semiont-jobs-1")
+        failed = queue.wait_for(job.metadata.id, TIMEOUT)
+        after = queue.enqueue({"n": 6}, type="echo")
+
+        assert 6 == results(queue, [after.metadata.id])[0][0]
+        assert before == threads_named("semiont-jobs-1")
+    assert ("failed", error.__name__) == (failed.status, failed.metadata.attempts[0].error_type)
+
+
 def test_a_thread_that_dies_while_idle_is_replaced(memory: JobQueue) -> None:
     with WorkerPool(memory, [Echo], threads=1, poll_interval=0.02):
         thread = threads_named("semiont-jobs-1")[-1]
