@@ -78,7 +78,7 @@ class Claiming:
             index.forget(entry.id)
             return None
         if isinstance(held, Bad):
-            self._pending.unreadable(entry)
+            self._pending.unopenable(entry, held)
             return None
         if held == BUSY:
             self._pending.postpone(entry, now.timestamp())

@@ -37,6 +37,9 @@ BUSY_DELAY: Final = 0.05
 """Seconds after which a job that somebody else held is tried again."""
 BAD_DELAY: Final = 0.25
 """Seconds between two looks at an entry that cannot be read (yet)."""
+CLOSED_DELAY: Final = 10.0
+"""Seconds between two looks at files that this user may not open. Somebody has to change their
+mode, which takes as long, and of which the folder's mtime tells nothing."""
 
 
 class Pending:
@@ -61,6 +64,7 @@ class Pending:
         self._listing_took = 0.0
         self._is_unsettled = False
         self._has_bad = False
+        self._has_closed = False
         self._signatures: dict[str, tuple[int, int]] = {}
 
     # -- what the store tells ------------------------------------------------------------
@@ -111,6 +115,11 @@ class Pending:
         self.index.forget(entry.id)
         self._has_bad = True
 
+    def unopenable(self, entry: Entry, bad: Bad) -> None:
+        """What stands under the name of the job in hand has no lock, or not for this user."""
+        self.index.forget(entry.id)
+        self._note_bad(f"{entry.id}{SUFFIX}", bad)
+
     def postpone(self, entry: Entry, now: float) -> None:
         """Somebody else holds the job in hand: try it again a little later."""
         self.index.postpone(entry, now + BUSY_DELAY)
@@ -148,7 +157,11 @@ class Pending:
             return False
         if self._disk.stat(self._folder).st_mtime_ns != self._listed_mtime:
             return True
-        return (self._is_unsettled and age >= MTIME_GRAIN) or (self._has_bad and age >= BAD_DELAY)
+        return (
+            (self._is_unsettled and age >= MTIME_GRAIN)
+            or (self._has_bad and age >= BAD_DELAY)
+            or (self._has_closed and age >= CLOSED_DELAY)
+        )
 
     def _list(self, now: float) -> None:
         begun = time.monotonic()
@@ -164,7 +177,7 @@ class Pending:
         self._listed_mtime = mtime
         self._listed_at = time.monotonic()
         self._listing_took = self._listed_at - begun
-        self._has_bad = False
+        self._has_bad = self._has_closed = False
         try:
             for key in fresh:
                 self._read(key, now)
@@ -217,3 +230,5 @@ class Pending:
     def _note_bad(self, name: str, bad: Bad) -> None:
         if not self._set_aside_bad("pending", name, bad):
             self._has_bad = True
+        elif bad.is_closed:
+            self._has_closed = True
