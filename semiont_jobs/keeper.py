@@ -40,14 +40,13 @@ class Keeper:
             return
         with self._lock:
             if self._thread is None and not self._stop.is_set():
-                thread = threading.Thread(
+                self._thread = threading.Thread(
                     target=_keep,
                     args=(self._kept, self._stop),
                     name="semiont-jobs-keeper",
                     daemon=True,
                 )
-                thread.start()  # RuntimeError: the system gives no more threads
-                self._thread = thread
+                self._thread.start()
 
     def stop(self) -> None:
         """End, after the round that is under way."""
