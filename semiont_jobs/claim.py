@@ -5,29 +5,24 @@ It must not know where jobs are stored or how workers are run.
 
 from __future__ import annotations
 
-import threading
-import time
 from collections.abc import Iterable, Mapping
 from datetime import datetime, timedelta
 from functools import partial
 from types import TracebackType
-from typing import Any, Final, Generic, Protocol
+from typing import Any, Generic
 
 from semiont_jobs import lifecycle, updates
-from semiont_jobs.codec import Codec
 from semiont_jobs.errors import (
-    ClaimLost,
     InvalidValue,
     JobCancelled,
     JobFailed,
     JobTimeout,
-    SemiontJobsError,
     Snooze,
-    StoreError,
 )
-from semiont_jobs.events import EventName, logger
+from semiont_jobs.events import logger
 from semiont_jobs.fields import checked_units, instant_after
-from semiont_jobs.lifecycle import Failure, Tried, evolve_metadata
+from semiont_jobs.in_hand import InHand
+from semiont_jobs.lifecycle import Failure, Tried
 from semiont_jobs.model import (
     PG,
     AnyJob,
@@ -36,33 +31,11 @@ from semiont_jobs.model import (
     P,
     PendingJob,
     R,
-    RunningJob,
-    evolve,
 )
 from semiont_jobs.retry import Retry, RetryPolicy, next_attempt
-from semiont_jobs.store import Hold
-
-REPORT_INTERVAL: Final = 0.5
-"""Seconds between two written progress reports: faster than anyone reads, and rare enough
-that a work reporting in a tight loop is not bound by the disk."""
 
 
-class Desk(Protocol):
-    """What a claim needs of the queue that made it."""
-
-    @property
-    def codec(self) -> Codec: ...
-
-    def clock(self) -> datetime: ...
-
-    def emit(self, name: EventName, job: AnyJob) -> None: ...
-
-    def policy_of(self, job: AnyJob) -> RetryPolicy: ...
-
-    def forget(self, claim: AnyClaim) -> None: ...
-
-
-class Claim(Generic[P, PG, R]):
+class Claim(InHand[P, PG], Generic[P, PG, R]):
     """Ownership of a running job. Every method may be called from any thread.
 
     As a context manager: an exception in the block fails the job and goes on to the caller
@@ -71,47 +44,6 @@ class Claim(Generic[P, PG, R]):
 
     An outcome that could not be stored (`StoreError`) leaves the claim as it was: call again.
     """
-
-    def __init__(self, desk: Desk, hold: Hold, *, policy: RetryPolicy | None = None) -> None:
-        job = hold.job
-        assert job.status == "running"
-        self._desk = desk
-        self._hold = hold
-        self._policy = policy
-        self._lock = threading.RLock()
-        self._job: RunningJob[P, PG] = job
-        self._ended_by: str | None = None
-        self._unwritten: RunningJob[P, PG] | None = None
-        self._written_at: float | None = None
-        self._is_cancelled = False
-        self._cancelled: threading.Event | None = None
-
-    @property
-    def job(self) -> RunningJob[P, PG]:
-        """The job as it stands, with the last progress reported."""
-        return self._unwritten or self._job
-
-    @property
-    def cancelled(self) -> threading.Event:
-        """Set within a second when somebody asks for the job to stop or takes it away."""
-        if self._cancelled is None:
-            with self._lock:
-                # Made when first asked for: most works never look, and it is not cheap.
-                self._cancelled = self._cancelled or threading.Event()
-                if self._is_cancelled:
-                    self._cancelled.set()
-        return self._cancelled
-
-    @property
-    def is_open(self) -> bool:
-        """Whether the job has no outcome yet and is still ours."""
-        return self._ended_by is None
-
-    @property
-    def deadline(self) -> datetime | None:
-        """When this attempt's time is up (``metadata.timeout``); None: never."""
-        seconds = self._job.metadata.timeout
-        return None if seconds is None else self._job.started_at + timedelta(seconds=seconds)
 
     # -- while the work goes on ----------------------------------------------------------
 
@@ -130,8 +62,7 @@ class Claim(Generic[P, PG, R]):
             # It may be written later, in the background: what cannot be is refused now.
             self._desk.codec.encode(reported)
             self._unwritten = reported
-            if self._written_at is None or self._since_written() >= REPORT_INTERVAL:
-                self._write_progress()
+            self._write_progress_if_due()
 
     def checkpoint(
         self, units: Iterable[str] = (), cursors: Mapping[str, Any] | None = None
@@ -296,103 +227,6 @@ class Claim(Generic[P, PG, R]):
         # The signals are obeyed and go no further; one that could not be (a snooze until no
         # time) is an error like any other.
         return self._ended_by in ("snooze", "cancel")
-
-    # -- what the queue's housekeeping calls ---------------------------------------------
-
-    def watch(self) -> None:
-        """Look whether somebody wants the job to stop, or took it away."""
-        if self._ended_by is not None or self._is_cancelled:
-            return
-        if self._hold.cancel_requested():
-            self._stop_work()
-        elif not self._hold.is_standing():
-            with self._lock:
-                # Again under the lock: our own outcome may have moved the job meanwhile.
-                if self._ended_by is None and not self._hold.is_standing():
-                    self._lose()
-
-    def flush_if_due(self) -> None:
-        """Write a progress report that was held back, once its half second is over."""
-        if self._unwritten is None or not self._lock.acquire(blocking=False):
-            return
-        try:
-            if self._unwritten is not None and self._since_written() >= REPORT_INTERVAL:
-                self._write_progress()
-        finally:
-            self._lock.release()
-
-    # -- private -------------------------------------------------------------------------
-
-    def _write_progress(self) -> None:
-        if self._unwritten is not None and self._ended_by is None:
-            self._store(lifecycle.report(self._job, self._unwritten.progress))
-            self._unwritten = None
-            self._desk.emit("reported", self._job)
-
-    def _flush(self) -> None:
-        """Write what was held back before the outcome; a full disk must not prevent that."""
-        if self._unwritten is None:
-            return
-        try:
-            self._write_progress()
-        except StoreError:
-            self._unwritten = None
-
-    def _store(self, job: RunningJob[P, PG]) -> None:
-        try:
-            self._hold.move(job)
-        except ClaimLost:
-            self._lose()
-            raise
-        except StoreError:
-            # What was not acknowledged may stand all the same: the next revision follows it.
-            stored = self._hold.job
-            if stored.status == "running":
-                self._job = stored
-            raise
-        self._job = job
-        self._written_at = time.monotonic()
-
-    def _end(self, verb: str, job: AnyJob) -> None:
-        try:
-            self._hold.move(job)
-        except ClaimLost:
-            self._lose()
-            raise
-        except StoreError:
-            # As above. The next outcome may be another one, in another status: were both of one
-            # revision, nobody could tell which of them is true.
-            metadata = self._job.metadata
-            self._job = evolve(
-                self._job, metadata=evolve_metadata(metadata, revision=metadata.revision + 1)
-            )
-            raise
-        self._ended_by = verb
-        self._desk.forget(self)
-
-    def _lose(self) -> None:
-        self._ended_by = "lost"
-        self._hold.let_go()
-        self._desk.forget(self)
-        self._stop_work()
-
-    def _stop_work(self) -> None:
-        # First the flag: whoever makes the event at this moment looks at it afterwards.
-        self._is_cancelled = True
-        if self._cancelled is not None:
-            self._cancelled.set()
-
-    def _since_written(self) -> float:
-        return time.monotonic() - (self._written_at or 0.0)
-
-    def _require_open(self) -> None:
-        if self._ended_by is not None:
-            raise self._lost()
-
-    def _lost(self) -> SemiontJobsError:
-        if self._ended_by == "lost":
-            return ClaimLost(self._job.metadata.id, "somebody else moved or removed the job")
-        return ClaimLost(self._job.metadata.id, f"this claim ended already ({self._ended_by})")
 
 
 AnyClaim = Claim[Any, Any, Any]

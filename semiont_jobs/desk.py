@@ -30,6 +30,7 @@ from semiont_jobs.errors import (
 )
 from semiont_jobs.events import Event, EventName, Hook, is_logged, log_event, logger
 from semiont_jobs.forks import reset_in_child
+from semiont_jobs.in_hand import AnyInHand
 from semiont_jobs.job_types import JobType, JobTypes
 from semiont_jobs.keeper import Keeper
 from semiont_jobs.model import AnyJob, ClaimStamp, PendingJob, made_of
@@ -211,7 +212,7 @@ class QueueDesk:
         """Why a job of a registered type has plain data for params; None if they fit."""
         return self.codec.params_fault(job)
 
-    def forget(self, claim: AnyClaim) -> None:
+    def forget(self, claim: AnyInHand) -> None:
         """A claim ended: it needs no more looking after."""
         job_id = claim.job.metadata.id
         # A superseded claim may end after another one of the same job began here.
