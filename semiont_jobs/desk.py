@@ -35,8 +35,8 @@ from semiont_jobs.job_types import JobType, JobTypes
 from semiont_jobs.keeper import Keeper
 from semiont_jobs.model import AnyJob, ClaimStamp, PendingJob, made_of
 from semiont_jobs.retry import RetryPolicy, is_transient, retry_transient
+from semiont_jobs.settings import checked_hook, checked_list, checked_name, store_at
 from semiont_jobs.store import Hold, JobStore
-from semiont_jobs.stores import open_store
 
 T = TypeVar("T")
 A = ParamSpec("A")
@@ -49,9 +49,6 @@ age is all there is to go by, and half an hour is longer than its jobs run."""
 RESCUE_INTERVAL: Final = 1.0
 """Seconds between two looks for dead workers' jobs; a look with nothing running costs a few
 system calls."""
-LONGEST_NAME: Final = 255
-"""Characters of a worker's name, which every attempt on record repeats: as many as a file's or
-a host's name may have, and few enough that a hundred fit in what a new job leaves free."""
 _LOG_ONLY: Final[tuple[Hook, ...]] = (log_event,)
 
 
@@ -79,11 +76,11 @@ class QueueDesk:
             raise InvalidValue(
                 "a timedelta is needed", field="foreign_stale_after", value=foreign_stale_after
             )
-        job_types = _checked_list(job_types, "job_types")
-        hooks = tuple(map(_checked_hook, _checked_list(hooks, "hooks")))
+        job_types = checked_list(job_types, "job_types")
+        hooks = tuple(map(checked_hook, checked_list(hooks, "hooks")))
         if not callable(clock):
             raise InvalidValue("a function is needed", field="clock", value=clock)
-        self._store = _store_at(data_dir, fsync=fsync, **store_options)
+        self._store = store_at(data_dir, fsync=fsync, **store_options)
         self.job_types = JobTypes((*BUILTIN_JOB_TYPES, *job_types))
         self.codec = Codec(self.job_types)
         self.retry_policy = retry_policy or RetryPolicy()
@@ -172,7 +169,7 @@ class QueueDesk:
 
         :raises InvalidValue: `hook` cannot be called.
         """
-        _checked_hook(hook)
+        checked_hook(hook)
         with self._lock:
             self._hooks = (*self._hooks, hook)
 
@@ -231,7 +228,7 @@ class QueueDesk:
             ClaimStamp,
             {
                 "token": f"{self._token}{next(self._serial):08x}",
-                "worker": f"{self._host}-{self._pid}" if worker is None else _checked_name(worker),
+                "worker": f"{self._host}-{self._pid}" if worker is None else checked_name(worker),
                 "host": self._host,
                 "pid": self._pid,
                 "extra": {},
@@ -334,51 +331,3 @@ class QueueDesk:
                     job_id=metadata.id,
                 )
         self.codec.check_new(job)
-
-
-def _store_at(
-    data_dir: str | os.PathLike[str] | JobStore, *, fsync: bool, **store_options: Any
-) -> JobStore:
-    """The store of a directory, or the one given."""
-    if isinstance(data_dir, str | os.PathLike):
-        if not isinstance(os.fspath(data_dir), str):
-            raise InvalidValue("a path of text is needed", field="data_dir", value=data_dir)
-        return open_store(data_dir, fsync=fsync, **store_options)
-    if not _is_store(data_dir):
-        rule = "a data directory's path, 'memory:' or a JobStore is needed"
-        raise InvalidValue(rule, field="data_dir", value=data_dir)
-    if store_options:
-        raise TypeError(f"a store has its own options: {', '.join(store_options)}")
-    return data_dir
-
-
-def _is_store(given: object) -> bool:
-    """Whether it has every method of a `JobStore`."""
-    methods = [name for name in vars(JobStore) if not name.startswith("_")]
-    return not isinstance(given, type) and all(
-        callable(getattr(given, name, None)) for name in methods
-    )
-
-
-def _checked_list(given: Iterable[T], field: str) -> tuple[T, ...]:
-    if isinstance(given, str) or not isinstance(given, Iterable):
-        raise InvalidValue("a list or tuple is needed", field=field, value=given)
-    return tuple(given)
-
-
-def _checked_hook(hook: Hook) -> Hook:
-    if not callable(hook):
-        raise InvalidValue("a function of an event is needed", field="hook", value=hook)
-    return hook
-
-
-def _checked_name(worker: str) -> str:
-    """A worker's name, which goes into the job's file as it is."""
-    if not isinstance(worker, str) or not 0 < len(worker) <= LONGEST_NAME:
-        rule = f"a text of 1 to {LONGEST_NAME} characters is needed"
-        raise InvalidValue(rule, field="worker", value=worker)
-    try:
-        str.encode(worker, "utf-8")
-    except UnicodeEncodeError as error:
-        raise InvalidValue("a lone surrogate is not text", field="worker", value=worker) from error
-    return worker
