@@ -11,6 +11,7 @@ import socket
 import threading
 import time
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from datetime import datetime, timedelta
 from functools import partial
 from typing import Any, Final, ParamSpec, Self, TypeVar
@@ -26,6 +27,7 @@ from semiont_jobs.errors import (
     JobDecodeError,
     JobEncodeError,
     JobHeld,
+    QueueClosed,
     StoreError,
 )
 from semiont_jobs.events import Event, EventName, Hook, is_logged, log_event, logger
@@ -34,6 +36,7 @@ from semiont_jobs.in_hand import AnyInHand
 from semiont_jobs.job_types import JobType, JobTypes
 from semiont_jobs.keeper import Keeper
 from semiont_jobs.model import AnyJob, ClaimStamp, PendingJob, made_of
+from semiont_jobs.opening import Opening
 from semiont_jobs.retry import RetryPolicy, is_transient, retry_transient
 from semiont_jobs.settings import checked_hook, checked_list, checked_name, store_at
 from semiont_jobs.store import Hold, JobStore
@@ -100,6 +103,7 @@ class QueueDesk:
         self._rescuing = threading.Lock()
         self._rescued_at = float("-inf")
         self._is_open = False
+        self._opening = Opening()
         self._claims = {}
         self._not_rescued: set[str] = set()
         self._pid = os.getpid()
@@ -131,13 +135,23 @@ class QueueDesk:
         return self
 
     def close(self) -> None:
-        """Give open claims back without using an attempt, and end the queue's thread.
+        """Stop this queue's workers, give open claims back without using an attempt, and end
+        the queue's thread.
 
-        The queue can be used again afterwards.
+        Its workers claim no more and end, as if asked by `JobWorker.stop`, but nobody waits for
+        the jobs in hand: they are given back, and their works' next stopping points raise
+        `ClaimLost`. Stop the workers first to let those jobs finish.
+
+        The queue can be used again afterwards: `initialize`, ``with``, any verb and the start of
+        a new worker open it. Workers that were stopped so stay stopped.
 
         :raises StoreError: the disk refused to take one of them back. It is still held, the
             queue still open: call again.
         """
+        with self._lock:
+            over, self._opening = self._opening, Opening()
+        # Before the claims are given back: else a worker would take them up again.
+        over.end()
         self._keeper.stop()
         refused: StoreError | None = None
         for claim in list(self._claims.values()):
@@ -153,6 +167,15 @@ class QueueDesk:
             if self._is_open:
                 self._store.close()
             self._is_open = False
+
+    def open_for_work(self, stop: threading.Event) -> Opening:
+        """Open the queue for a loop that claims, as a worker's, and look after it in the
+        background. The loop claims within the opening that is returned; `stop` is set when that
+        is over, because somebody closed the queue."""
+        with self._lock:
+            self.start_keeper()
+            self._opening.stops(stop)
+            return self._opening
 
     def __enter__(self) -> Self:
         return self.initialize()
@@ -216,9 +239,26 @@ class QueueDesk:
         if self._claims.get(job_id) is claim:
             del self._claims[job_id]
 
-    def _claimed(self, hold: Hold, policy: RetryPolicy | None) -> AnyClaim:
+    def _within(self, opening: Opening | None) -> Opening:
+        """The opening to claim in. Only a user opens a closed queue (None), no worker's loop.
+
+        :raises QueueClosed: the given one is over.
+        """
+        if opening is None:
+            self.initialize()
+            return self._opening
+        if opening.is_over:
+            raise QueueClosed("the queue was closed")
+        return opening
+
+    def _claimed(self, hold: Hold, policy: RetryPolicy | None, opening: Opening) -> AnyClaim:
         claim: AnyClaim = Claim(self, hold, policy=policy)
         self._claims[hold.job.metadata.id] = claim
+        if opening.is_over:
+            # Closed in the meantime, perhaps before this claim stood in the table.
+            with suppress(ClaimLost):
+                claim.release()
+            raise QueueClosed("the queue was closed meanwhile; the job was given back")
         self._keeper.start()
         self.emit("claimed", hold.job)
         return claim
@@ -239,6 +279,8 @@ class QueueDesk:
 
     def keep_house(self) -> None:
         """One round of the keeper: open claims, held-back progress, dead workers' jobs."""
+        if not self._is_open:
+            return
         refused: StoreError | None = None
         for claim in list(self._claims.values()):
             try:
@@ -263,10 +305,14 @@ class QueueDesk:
         Workers and claims do this by themselves about once a second. A live worker, however
         slow or stopped, keeps its job.
         """
+        self.initialize()
+        return self._rescue_orphans()
+
+    def _rescue_orphans(self) -> int:
         rescued = 0
         with self._rescuing:
             self._rescued_at = time.monotonic()
-            orphans = self._run(self._store.orphans, self.clock(), self._foreign_stale_after)
+            orphans = self._act(self._store.orphans, self.clock(), self._foreign_stale_after)
             for hold in orphans:
                 rescued += self._rescue(hold)
         return rescued
@@ -274,7 +320,7 @@ class QueueDesk:
     def _rescue_if_due(self) -> None:
         overdue = time.monotonic() - self._rescued_at >= RESCUE_INTERVAL
         if overdue and not self._rescuing.locked():
-            self.rescue_orphans()
+            self._rescue_orphans()
 
     def _rescue(self, hold: Hold) -> bool:
         job = hold.job
@@ -305,9 +351,13 @@ class QueueDesk:
     # -- what verbs share ----------------------------------------------------------------
 
     def _run(self, action: Callable[A, T], *args: A.args, **kwargs: A.kwargs) -> T:
-        """Do something with the store, again if its file system met a passing error."""
+        """Do something with the store, which is opened for it."""
         if not self._is_open:
             self.initialize()
+        return self._act(action, *args, **kwargs)
+
+    def _act(self, action: Callable[A, T], *args: A.args, **kwargs: A.kwargs) -> T:
+        """Do something with the store, again if its file system met a passing error."""
         try:
             return action(*args, **kwargs)
         except OSError as error:

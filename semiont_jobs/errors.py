@@ -19,6 +19,7 @@ It must not know jobs, stores or queues: only their names and coordinates.
     |-- JobHeld (RuntimeError)              somebody else is working on it
     |-- ClaimLost (RuntimeError)            this claim no longer owns its job
     |-- QueueNotInitialized (RuntimeError)
+    |-- QueueClosed (RuntimeError)          its user closed it under whoever claims in a loop
     |-- StoreError (OSError)                the disk or its file system refused
     |   |-- UnsafeStore                     a place where jobs would not be safe
     |   `-- UnsupportedFormat               written by a newer version
@@ -168,6 +169,10 @@ class ClaimLost(_AboutJob, RuntimeError):
 
 class QueueNotInitialized(SemiontJobsError, RuntimeError):
     """``get_job_queue()`` was called before ``initialize_job_queue()``."""
+
+
+class QueueClosed(SemiontJobsError, RuntimeError):
+    """The queue was closed, and a worker's loop must not open it again."""
 
 
 class StoreError(SemiontJobsError, OSError):

@@ -63,7 +63,8 @@ class InHand(Generic[P, PG]):
 
     @property
     def cancelled(self) -> threading.Event:
-        """Set within a second when somebody asks for the job to stop or takes it away."""
+        """Set within a second when somebody asks for the job to stop or takes it away; at once
+        when this claim ends, by whatever hand."""
         if self._cancelled is None:
             with self._lock:
                 # Made when first asked for: most works never look, and it is not cheap.
@@ -159,6 +160,8 @@ class InHand(Generic[P, PG]):
             raise
         self._ended_by = verb
         self._desk.forget(self)
+        # Perhaps by another hand than the work's (a queue that is closed): it is to notice.
+        self._stop_work()
 
     def _lose(self) -> None:
         self._ended_by = "lost"

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterable
+from contextlib import suppress
 from datetime import datetime, timedelta
 from typing import Any, Final
 
@@ -19,6 +20,7 @@ from semiont_jobs.errors import (
     InvalidJob,
     InvalidTransition,
     InvalidValue,
+    QueueClosed,
 )
 from semiont_jobs.fields import instant_after
 from semiont_jobs.ids import UserId, job_id, new_job_id
@@ -32,6 +34,7 @@ from semiont_jobs.model import (
     P,
     PendingJob,
 )
+from semiont_jobs.opening import Opening
 from semiont_jobs.reading import checked_filter, checked_status
 from semiont_jobs.retry import RetryPolicy
 from semiont_jobs.store import Accept, Wanted
@@ -147,6 +150,7 @@ class JobQueue(ByHand):
         *,
         worker: str | None = None,
         retry_policy: RetryPolicy | None = None,
+        opening: Opening | None = None,
     ) -> AnyClaim | None:
         """Take the next due job and hold it, or return None.
 
@@ -158,14 +162,18 @@ class JobQueue(ByHand):
             once per revision of a job, so pass the same function every time.
         :param worker: the name to record; default: this process's id.
         :param retry_policy: goes before the job type's and the queue's.
+        :param opening: claim only while that opening of the queue lasts (see `open_for_work`);
+            None: a closed queue is opened.
         :raises InvalidValue: one of these is something else; nothing was claimed.
+        :raises QueueClosed: the queue was closed, and `opening` is over with it.
         """
         if retry_policy is not None and not isinstance(retry_policy, RetryPolicy):
             raise InvalidValue("a RetryPolicy is needed", field="retry_policy", value=retry_policy)
         wanted = _wanted(types, queue, accept)
+        opening = self._within(opening)
         self._rescue_if_due()
-        hold = self._run(self._store.claim, wanted, self._stamp(worker), self.clock())
-        return None if hold is None else self._claimed(hold, retry_policy)
+        hold = self._act(self._store.claim, wanted, self._stamp(worker), self.clock())
+        return None if hold is None else self._claimed(hold, retry_policy, opening)
 
     def update_job(self, job: AnyJob, old_status: JobStatus | None = None) -> AnyJob:
         """Store a changed job, and return it as stored: the seed's generic verb, made safe.
@@ -191,14 +199,15 @@ class JobQueue(ByHand):
             raise InvalidTransition(id_, f"expected to be {old_status}, it is running")
         if claim is not None:
             return claim.update(job)
-        hold = self._run(self._store.hold, id_)
+        opening = self._within(None)
+        hold = self._act(self._store.hold, id_)
         try:
             updates.check_expected(hold.job, job, old_status)
             if hold.job.status == "running":
                 raise ClaimLost(id_, "its worker is gone; rescue_orphans() gives it back")
             if hold.job.status == "pending" and job.status == "running":
                 hold.move(lifecycle.claim(hold.job, self._stamp(None), self.clock()))
-                return self._claimed(hold, None).job
+                return self._claimed(hold, None, opening).job
             self.codec.check_update(job)
             update = updates.decide(hold.job, job, self.clock(), run=new_run())
             if job.params != hold.job.params:
@@ -222,10 +231,14 @@ class JobQueue(ByHand):
         wanted = _wanted(types, queue, accept)
         return self._run(self._store.peek, wanted, self.clock())
 
-    def wait_for_work(self, stop: threading.Event, timeout: float) -> None:
+    def wait_for_work(
+        self, stop: threading.Event, timeout: float, *, opening: Opening | None = None
+    ) -> None:
         """Return when there may be something to claim, after `timeout` seconds at the latest;
-        at once when `stop` is set and `wake` called."""
-        self._run(self._store.wait, stop, timeout, self.clock())
+        at once when `stop` is set and `wake` called, or `opening` is over."""
+        with suppress(QueueClosed):
+            self._within(opening)
+            self._act(self._store.wait, stop, timeout, self.clock())
 
     def wake(self) -> None:
         """Make every `wait_for_work` of this queue object return."""

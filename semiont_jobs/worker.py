@@ -14,9 +14,10 @@ from functools import partial
 from typing import Any, ClassVar, Final, Self
 
 from semiont_jobs.claim import AnyClaim
-from semiont_jobs.errors import ClaimLost, InvalidValue, StoreError
+from semiont_jobs.errors import ClaimLost, InvalidValue, QueueClosed, StoreError
 from semiont_jobs.events import logger
 from semiont_jobs.model import AnyJob, PendingJob, RunningJob
+from semiont_jobs.opening import Opening
 from semiont_jobs.queue import JobQueue
 from semiont_jobs.retry import RetryPolicy, error_pace
 from semiont_jobs.singleton import get_job_queue
@@ -103,7 +104,8 @@ class JobWorker(ABC):
     def start(self) -> None:
         """Begin in a thread of its own, and return.
 
-        At the exit of the process the worker is stopped as by `stop`.
+        At the exit of the process the worker is stopped as by `stop`. `JobQueue.close` stops
+        it too, and gives the job in hand back.
 
         :raises RuntimeError: it was started, or stopped, before.
         """
@@ -112,9 +114,10 @@ class JobWorker(ABC):
                 raise RuntimeError(f"{self.get_worker_name()} was started already")
             if self._stop.is_set():
                 raise RuntimeError(f"{self.get_worker_name()} was stopped; make a new one")
-            self.queue.start_keeper()
+            # Within this opening: when the queue is closed, the loop must not open it again.
+            opening = self.queue.open_for_work(self._stop)
             self._thread = threading.Thread(
-                target=self._live, name=self.get_worker_name(), daemon=True
+                target=self._live, args=(opening,), name=self.get_worker_name(), daemon=True
             )
             self._thread.start()
         atexit.register(self._at_exit)
@@ -139,7 +142,8 @@ class JobWorker(ABC):
         return True
 
     def run(self) -> None:
-        """Start, and block until Ctrl-C or `stop`; then wait for the job in hand."""
+        """Start, and block until Ctrl-C, `stop` or the queue's `JobQueue.close`; then wait for
+        the job in hand."""
         try:
             self.start()
             self._ended.wait()
@@ -205,21 +209,23 @@ class JobWorker(ABC):
 
     # -- the loop ------------------------------------------------------------------------
 
-    def _live(self) -> None:
+    def _live(self, opening: Opening) -> None:
         try:
-            self._loop()
+            self._loop(opening)
         finally:
             self._ended.set()
 
-    def _loop(self) -> None:
+    def _loop(self, opening: Opening) -> None:
         pace = error_pace(self.error_backoff)
         errors = 0
-        claim_next = self._claimer()
+        claim_next = self._claimer(opening)
         while not self._stop.is_set():
             try:
                 claim = claim_next()
                 if claim is None:
-                    self.queue.wait_for_work(self._stop, self.poll_interval)
+                    self.queue.wait_for_work(self._stop, self.poll_interval, opening=opening)
+            except QueueClosed:
+                return
             except Exception as error:  # noqa: BLE001
                 # A worker outlives whatever its store does; the pause grows, so that a full
                 # disk is one line of log per pause and no hot loop.
@@ -231,7 +237,7 @@ class JobWorker(ABC):
             if claim is not None:
                 self._work(claim)
 
-    def _claimer(self) -> Callable[[], AnyClaim | None]:
+    def _claimer(self, opening: Opening) -> Callable[[], AnyClaim | None]:
         types = self.job_types
         if isinstance(types, str):
             raise InvalidValue("a list of type names", field="job_types", value=types)
@@ -243,6 +249,7 @@ class JobWorker(ABC):
             accept=self._accepts if asks else None,
             worker=self.get_worker_name(),
             retry_policy=self.retry_policy,
+            opening=opening,
         )
 
     def _accepts(self, job: PendingJob[Any]) -> bool:

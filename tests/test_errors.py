@@ -27,6 +27,7 @@ from semiont_jobs import (
     JobTooLarge,
     JobTypeExists,
     PermanentError,
+    QueueClosed,
     QueueNotInitialized,
     SemiontJobsError,
     Snooze,
@@ -74,6 +75,7 @@ ALL: tuple[SemiontJobsError, ...] = (
     PermanentError("no", 5),
     WorkerCrashed("killed"),
     QuotaExceeded("pages", used=12),
+    QueueClosed("the queue was closed"),
 )
 BUILTINS = {
     InvalidValue: ValueError,
@@ -89,6 +91,7 @@ BUILTINS = {
     StaleJob: RuntimeError,
     JobHeld: RuntimeError,
     ClaimLost: RuntimeError,
+    QueueClosed: RuntimeError,
     QueueNotInitialized: RuntimeError,
     StoreError: OSError,
     UnsafeStore: OSError,
