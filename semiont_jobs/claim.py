@@ -42,6 +42,9 @@ class Claim(InHand[P, PG], Generic[P, PG, R]):
     (`Snooze` and `JobCancelled` are obeyed and go no further; `KeyboardInterrupt` and
     `SystemExit` release the job); leaving the block without an outcome gives the job back.
 
+    Keep it while you work on the job: when it is garbage without an outcome, its queue gives the
+    job back and logs a warning.
+
     An outcome that could not be stored (`StoreError`) leaves the claim as it was: call again.
     """
 

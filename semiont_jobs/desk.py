@@ -36,6 +36,7 @@ from semiont_jobs.in_hand import AnyInHand
 from semiont_jobs.job_types import JobType, JobTypes
 from semiont_jobs.keeper import Keeper
 from semiont_jobs.model import AnyJob, ClaimStamp, PendingJob, made_of
+from semiont_jobs.open_claims import OpenClaims
 from semiont_jobs.opening import Opening
 from semiont_jobs.retry import RetryPolicy, is_transient, retry_transient
 from semiont_jobs.settings import checked_hook, checked_list, checked_name, store_at
@@ -92,7 +93,6 @@ class QueueDesk:
         self._foreign_stale_after = foreign_stale_after
         self._hooks: tuple[Hook, ...] = (*_LOG_ONLY, *hooks)
         self._broken_hooks: list[Hook] = []
-        self._claims: dict[str, AnyClaim] = {}
         self._host = socket.gethostname()
         self.reset_after_fork()
         reset_in_child(self)
@@ -104,7 +104,7 @@ class QueueDesk:
         self._rescued_at = float("-inf")
         self._is_open = False
         self._opening = Opening()
-        self._claims = {}
+        self._claims = OpenClaims()
         self._not_rescued: set[str] = set()
         self._pid = os.getpid()
         # Tokens of claims: unlike those of any other queue object, and of each other.
@@ -153,16 +153,7 @@ class QueueDesk:
         # Before the claims are given back: else a worker would take them up again.
         over.end()
         self._keeper.stop()
-        refused: StoreError | None = None
-        for claim in list(self._claims.values()):
-            try:
-                claim.release()
-            except ClaimLost:
-                continue
-            except StoreError as error:
-                refused = refused or error  # the others are given back all the same
-        if refused is not None:
-            raise refused
+        self._claims.give_back_all()
         with self._lock:
             if self._is_open:
                 self._store.close()
@@ -234,10 +225,11 @@ class QueueDesk:
 
     def forget(self, claim: AnyInHand) -> None:
         """A claim ended: it needs no more looking after."""
-        job_id = claim.job.metadata.id
-        # A superseded claim may end after another one of the same job began here.
-        if self._claims.get(job_id) is claim:
-            del self._claims[job_id]
+        self._claims.forget(claim)
+
+    def dropped(self, claim: AnyInHand) -> None:
+        """An open claim that nobody has any more; a finalizer calls this."""
+        self._claims.drop(claim)
 
     def _within(self, opening: Opening | None) -> Opening:
         """The opening to claim in. Only a user opens a closed queue (None), no worker's loop.
@@ -253,7 +245,7 @@ class QueueDesk:
 
     def _claimed(self, hold: Hold, policy: RetryPolicy | None, opening: Opening) -> AnyClaim:
         claim: AnyClaim = Claim(self, hold, policy=policy)
-        self._claims[hold.job.metadata.id] = claim
+        self._claims.add(claim)
         if opening.is_over:
             # Closed in the meantime, perhaps before this claim stood in the table.
             with suppress(ClaimLost):
@@ -282,7 +274,11 @@ class QueueDesk:
         if not self._is_open:
             return
         refused: StoreError | None = None
-        for claim in list(self._claims.values()):
+        try:
+            self._claims.give_back_dropped()
+        except StoreError as error:
+            refused = error
+        for claim in self._claims.all():
             try:
                 claim.watch()
                 claim.flush_if_due()

@@ -38,9 +38,13 @@ class Desk(Protocol):
 
     def forget(self, claim: AnyInHand) -> None: ...
 
+    def dropped(self, claim: AnyInHand) -> None: ...
+
 
 class InHand(Generic[P, PG]):
     """What a claim is, whatever it may become: ownership of a running job."""
+
+    _ended_by: str | None = "not begun"
 
     def __init__(self, desk: Desk, hold: Hold, *, policy: RetryPolicy | None = None) -> None:
         job = hold.job
@@ -50,11 +54,17 @@ class InHand(Generic[P, PG]):
         self._policy = policy
         self._lock = threading.RLock()
         self._job: RunningJob[P, PG] = job
-        self._ended_by: str | None = None
+        self._ended_by = None
         self._unwritten: RunningJob[P, PG] | None = None
         self._written_at: float | None = None
         self._is_cancelled = False
         self._cancelled: threading.Event | None = None
+
+    def __del__(self) -> None:
+        # In whatever thread, at whatever point, also within our own locks: nothing that is
+        # called here may take one. The claim lives on until its desk has given it back.
+        if self._ended_by is None:
+            self._desk.dropped(self)
 
     @property
     def job(self) -> RunningJob[P, PG]:

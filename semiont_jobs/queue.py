@@ -154,7 +154,9 @@ class JobQueue(ByHand):
     ) -> AnyClaim | None:
         """Take the next due job and hold it, or return None.
 
-        First: higher priority, then due time, creation, id.
+        First: higher priority, then due time, creation, id. The claim holds the job for as long
+        as you keep it: one that is dropped without an outcome is given back within a second, and
+        so are those still open when the process ends in order. Neither uses an attempt.
 
         :param types: only jobs of these types; None: any.
         :param queue: only jobs of this named queue; None: any.
@@ -180,8 +182,8 @@ class JobQueue(ByHand):
 
         A job claimed through this queue is changed through its claim, whatever revision the
         given object has. ``update_job(running, "pending")`` claims; the queue then holds the
-        job until it is moved on, or the process ends. For a job nobody holds, `old_status`
-        and the revision must be those it has.
+        job until it is moved on, or until the process ends, which gives it back. For a job
+        nobody holds, `old_status` and the revision must be those it has.
 
         :raises InvalidJob: `job` is no job, or has what no job may have; nothing changed.
         :raises InvalidTransition: the lifecycle has no such step, or `old_status` is wrong.
@@ -198,6 +200,7 @@ class JobQueue(ByHand):
         if claim is not None and old_status not in (None, "running"):
             raise InvalidTransition(id_, f"expected to be {old_status}, it is running")
         if claim is not None:
+            self._claims.keep(claim)  # also one that was just dropped: its job is in use
             return claim.update(job)
         opening = self._within(None)
         hold = self._act(self._store.hold, id_)
@@ -207,7 +210,9 @@ class JobQueue(ByHand):
                 raise ClaimLost(id_, "its worker is gone; rescue_orphans() gives it back")
             if hold.job.status == "pending" and job.status == "running":
                 hold.move(lifecycle.claim(hold.job, self._stamp(None), self.clock()))
-                return self._claimed(hold, None, opening).job
+                claim = self._claimed(hold, None, opening)
+                self._claims.keep(claim)
+                return claim.job
             self.codec.check_update(job)
             update = updates.decide(hold.job, job, self.clock(), run=new_run())
             if job.params != hold.job.params:
@@ -215,7 +220,7 @@ class JobQueue(ByHand):
                 self.codec.check(job.params, "params", job_id=id_)
             hold.move(update.job)
         finally:
-            if id_ not in self._claims:
+            if self._claims.get(id_) is None:
                 hold.let_go()
         if update.event is not None:
             self.emit(update.event, update.job)

@@ -25,7 +25,7 @@ from semiont_jobs import (
     evolve,
 )
 from semiont_jobs.testing import FakeClock
-from semiont_jobs.testing.suite import eventually, ids_of, names_of, some
+from semiont_jobs.testing.suite import eventually, ids_of, kept, names_of, some
 
 
 def put(queue: JobQueue, /, id: str, **options: Any) -> PendingJob[Any]:
@@ -414,7 +414,7 @@ def test_the_queue_rescues_by_itself_once_it_is_in_use(clock: FakeClock) -> None
     store = MemoryStore()
     with JobQueue(store, clock=clock) as queue, JobQueue(store, clock=clock) as other:
         put(other, "a")
-        some(other.claim_next_job())
+        kept(other).claim_next_job()
         queue.start_keeper()
         store.kill_holder("a")
 
@@ -424,7 +424,7 @@ def test_the_queue_rescues_by_itself_once_it_is_in_use(clock: FakeClock) -> None
 def test_a_request_to_cancel_outlives_the_holder(clock: FakeClock) -> None:
     store = MemoryStore()
     events: list[Event] = []
-    queue = JobQueue(store, clock=clock, hooks=[events.append])
+    queue = kept(JobQueue(store, clock=clock, hooks=[events.append]))
     put(queue, "a")
     some(queue.claim_next_job())
     queue.cancel_job("a")
@@ -443,7 +443,7 @@ def test_a_child_of_a_fork_starts_afresh(queue: JobQueue) -> None:
     queue.reset_after_fork()
 
     # The parent's claim is not the child's to give back.
-    assert queue._claims == {}
+    assert queue._claims.all() == []
     assert not queue._is_open
 
 

@@ -507,7 +507,7 @@ def test_an_outcome_that_was_refused_and_could_not_be_taken_back_gives_way_to_th
 ) -> None:
     queue = actor(fsync=True)
     store, status = outcome(queue, first)
-    claim = queue._claims["j"]
+    claim = seen(queue._claims.get("j"))
     refuse(queue, errno.EIO, "fsync *")
     refuse(queue, errno.EIO, f"unlink {status}/*")
     refused(store)
