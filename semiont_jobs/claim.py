@@ -6,10 +6,11 @@ It must not know where jobs are stored or how workers are run.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from datetime import datetime, timedelta
 from functools import partial
 from types import TracebackType
-from typing import Any, Generic
+from typing import Any, Final, Generic
 
 from semiont_jobs import lifecycle, updates
 from semiont_jobs.errors import (
@@ -18,6 +19,7 @@ from semiont_jobs.errors import (
     JobFailed,
     JobTimeout,
     Snooze,
+    StoreError,
 )
 from semiont_jobs.events import logger
 from semiont_jobs.fields import checked_units, instant_after
@@ -33,6 +35,10 @@ from semiont_jobs.model import (
     R,
 )
 from semiont_jobs.retry import Retry, RetryPolicy, next_attempt
+
+REFUSED_PAUSE: Final = 5.0
+"""Seconds until a job whose attempt the store cut short is offered again: a disk that is full for
+long makes no hot loop of claims, and one that is full for a moment costs little."""
 
 
 class Claim(InHand[P, PG], Generic[P, PG, R]):
@@ -52,13 +58,16 @@ class Claim(InHand[P, PG], Generic[P, PG, R]):
 
     def report(self, progress: PG) -> None:
         """Replace the job's progress. Written at once the first time, then at most every half
-        second; the last one always.
+        second; the last one always. While the disk refuses, it is kept and tried again in the
+        background: no reason for the work to fail.
 
         :raises JobCancelled: somebody asked for the job to stop.
         :raises ClaimLost: the job is no longer ours.
         :raises JobEncodeError: JSON cannot hold it.
         """
-        self.raise_if_cancelled()
+        with suppress(StoreError):
+            self.watch()
+        self._raise_if_stopped()
         with self._lock:
             self._require_open()
             reported = lifecycle.report(self._job, progress)
@@ -78,6 +87,8 @@ class Claim(InHand[P, PG], Generic[P, PG, R]):
         and ``job.metadata.unit_cursors``.
 
         :raises ClaimLost: the job is no longer ours.
+        :raises StoreError: the disk refused; nothing was stored. An attempt that ends with this
+            very error uses no attempt: the job is snoozed for a few seconds (see `settle`).
         :raises JobEncodeError: JSON cannot hold a cursor.
         :raises InvalidValue: `units` is a bare text, or one of them is not a text.
         """
@@ -95,8 +106,15 @@ class Claim(InHand[P, PG], Generic[P, PG, R]):
     def raise_if_cancelled(self) -> None:
         """Raise `JobCancelled` if somebody asked for the job to stop, `ClaimLost` if it was
         taken away, `JobTimeout` if its time is up. Cheap enough for the inner loop of a work:
-        one look at the store."""
-        self.watch()
+        one look at the store. A `StoreError` is treated as that of a `checkpoint`."""
+        try:
+            self.watch()
+        except StoreError as error:
+            self._note_refusal(error)
+            raise
+        self._raise_if_stopped()
+
+    def _raise_if_stopped(self) -> None:
         if self._ended_by is not None:
             raise self._lost()
         if self._is_cancelled:
@@ -202,7 +220,12 @@ class Claim(InHand[P, PG], Generic[P, PG, R]):
         return update.job
 
     def settle(self, error: BaseException) -> AnyJob:
-        """The outcome that an exception out of the work stands for."""
+        """The outcome that an exception out of the work stands for.
+
+        A `StoreError` that this claim's own `checkpoint` or `raise_if_cancelled` raised is not
+        the work's failure: the job is given back for `REFUSED_PAUSE` seconds, and no attempt is
+        used.
+        """
         if isinstance(error, Snooze):
             try:
                 return self.snooze(error.until)
@@ -210,6 +233,10 @@ class Claim(InHand[P, PG], Generic[P, PG, R]):
                 return self.fail(invalid)
         if isinstance(error, JobCancelled):
             return self.cancel()
+        stamp = self._job.metadata.claim
+        if isinstance(error, StoreError) and stamp and error.refused_claim == stamp.token:
+            logger.warning("given back for %g seconds: %s", REFUSED_PAUSE, error)
+            return self.snooze(REFUSED_PAUSE)
         return self.fail(error)
 
     def __enter__(self) -> Claim[P, PG, R]:
@@ -229,7 +256,8 @@ class Claim(InHand[P, PG], Generic[P, PG, R]):
         self.settle(error)
         # The signals are obeyed and go no further; one that could not be (a snooze until no
         # time) is an error like any other.
-        return self._ended_by in ("snooze", "cancel")
+        is_signal = isinstance(error, Snooze | JobCancelled)
+        return is_signal and self._ended_by in ("snooze", "cancel")
 
 
 AnyClaim = Claim[Any, Any, Any]

@@ -183,6 +183,9 @@ class StoreError(SemiontJobsError, OSError):
     ) -> None:
         OSError.__init__(self, code, reason, filename)
         self.job_id = job_id
+        self.refused_claim: str | None = None
+        """Token of the claim whose work met this error at a checkpoint or a look for a request to
+        stop: an attempt that it ends is not the work's failure."""
 
     def __str__(self) -> str:
         owner = f"job {self.job_id}: " if self.job_id else ""

@@ -7,13 +7,14 @@ from __future__ import annotations
 
 import threading
 import time
+from contextlib import suppress
 from datetime import datetime, timedelta
 from typing import Any, Final, Generic, Protocol
 
 from semiont_jobs import lifecycle
 from semiont_jobs.codec import Codec
 from semiont_jobs.errors import ClaimLost, SemiontJobsError, StoreError
-from semiont_jobs.events import EventName
+from semiont_jobs.events import EventName, logger
 from semiont_jobs.lifecycle import evolve_metadata
 from semiont_jobs.model import PG, AnyJob, P, RunningJob, evolve
 from semiont_jobs.retry import RetryPolicy
@@ -57,6 +58,7 @@ class InHand(Generic[P, PG]):
         self._ended_by = None
         self._unwritten: RunningJob[P, PG] | None = None
         self._written_at: float | None = None
+        self._is_refused = False
         self._is_cancelled = False
         self._cancelled: threading.Event | None = None
 
@@ -121,8 +123,17 @@ class InHand(Generic[P, PG]):
 
     def _write_progress_if_due(self) -> None:
         at = self._written_at
-        if at is None or time.monotonic() - at >= REPORT_INTERVAL:
+        if at is not None and time.monotonic() - at < REPORT_INTERVAL:
+            return
+        try:
             self._write_progress()
+        except StoreError as error:
+            # Progress may be lost, so a full disk is no matter of the work's: it is kept, and
+            # tried again after the next interval, in the background if nothing else comes.
+            self._written_at = time.monotonic()
+            if not self._is_refused:
+                self._is_refused = True
+                logger.warning("progress is not stored yet: %s", error)
 
     def _write_progress(self) -> None:
         if self._unwritten is not None and self._ended_by is None:
@@ -132,12 +143,8 @@ class InHand(Generic[P, PG]):
 
     def _flush(self) -> None:
         """Write what was held back before the outcome; a full disk must not prevent that."""
-        if self._unwritten is None:
-            return
-        try:
+        with suppress(StoreError):
             self._write_progress()
-        except StoreError:
-            self._unwritten = None
 
     def _store(self, job: RunningJob[P, PG]) -> None:
         try:
@@ -145,7 +152,8 @@ class InHand(Generic[P, PG]):
         except ClaimLost:
             self._lose()
             raise
-        except StoreError:
+        except StoreError as error:
+            self._note_refusal(error)
             # What was not acknowledged may stand all the same: the next revision follows it.
             stored = self._hold.job
             if stored.status == "running":
@@ -153,6 +161,11 @@ class InHand(Generic[P, PG]):
             raise
         self._job = job
         self._written_at = time.monotonic()
+        self._is_refused = False
+
+    def _note_refusal(self, error: StoreError) -> None:
+        stamp = self._job.metadata.claim
+        error.refused_claim = stamp.token if stamp else None
 
     def _end(self, verb: str, job: AnyJob) -> None:
         try:
