@@ -39,7 +39,7 @@ from semiont_jobs.model import AnyJob, ClaimStamp, PendingJob, made_of
 from semiont_jobs.open_claims import OpenClaims
 from semiont_jobs.opening import Opening
 from semiont_jobs.retry import RetryPolicy, is_transient, retry_transient
-from semiont_jobs.settings import checked_hook, checked_list, checked_name, store_at
+from semiont_jobs.settings import checked_hook, checked_list, checked_name, checked_policy, store_at
 from semiont_jobs.store import Hold, JobStore
 
 T = TypeVar("T")
@@ -74,8 +74,7 @@ class QueueDesk:
     ) -> None:
         if not isinstance(max_crashes, int) or isinstance(max_crashes, bool) or max_crashes < 0:
             raise InvalidValue("a whole number from 0", field="max_crashes", value=max_crashes)
-        if retry_policy is not None and not isinstance(retry_policy, RetryPolicy):
-            raise InvalidValue("a RetryPolicy is needed", field="retry_policy", value=retry_policy)
+        checked_policy("retry_policy", retry_policy)
         if not isinstance(foreign_stale_after, timedelta):
             raise InvalidValue(
                 "a timedelta is needed", field="foreign_stale_after", value=foreign_stale_after

@@ -37,6 +37,7 @@ from semiont_jobs.model import (
 from semiont_jobs.opening import Opening
 from semiont_jobs.reading import checked_filter, checked_status
 from semiont_jobs.retry import RetryPolicy
+from semiont_jobs.settings import checked_policy, checked_types
 from semiont_jobs.store import Accept, Wanted
 
 DEFAULT_MAX_RETRIES: Final = 3
@@ -169,8 +170,7 @@ class JobQueue(ByHand):
         :raises InvalidValue: one of these is something else; nothing was claimed.
         :raises QueueClosed: the queue was closed, and `opening` is over with it.
         """
-        if retry_policy is not None and not isinstance(retry_policy, RetryPolicy):
-            raise InvalidValue("a RetryPolicy is needed", field="retry_policy", value=retry_policy)
+        checked_policy("retry_policy", retry_policy)
         wanted = _wanted(types, queue, accept)
         opening = self._within(opening)
         self._rescue_if_due()
@@ -268,18 +268,10 @@ def _wanted(types: Iterable[str] | None, queue: str | None, accept: Accept | Non
     if types is None and queue is None and accept is None:
         return _ANYTHING
     return Wanted(
-        types=None if types is None else _type_names(types),
+        types=checked_types("types", types),
         queue=checked_filter("queue", queue),
         accept=None if accept is None else _checked_accept(accept),
     )
-
-
-def _type_names(types: Iterable[str]) -> frozenset[str]:
-    if isinstance(types, Iterable) and not isinstance(types, str):
-        names = list(types)
-        if all(isinstance(name, str) for name in names):
-            return frozenset(names)
-    raise InvalidValue("a list of type names is needed", field="types", value=types)
 
 
 def _checked_accept(accept: Accept) -> Accept:

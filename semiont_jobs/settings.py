@@ -1,16 +1,17 @@
-"""What a queue may be given: its place, lists, hooks, and the names of its workers.
+"""What a queue and its workers may be given: a place, hooks, types, policies, names.
 
-It must not know what a queue does with them.
+It must not know what they do with them.
 """
 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import Any, Final, TypeVar
 
 from semiont_jobs.errors import InvalidValue
 from semiont_jobs.events import Hook
+from semiont_jobs.retry import RetryPolicy
 from semiont_jobs.store import JobStore
 from semiont_jobs.stores import open_store
 
@@ -61,6 +62,32 @@ def checked_name(worker: str) -> str:
     except UnicodeEncodeError as error:
         raise InvalidValue("a lone surrogate is not text", field="worker", value=worker) from error
     return worker
+
+
+def checked_types(field: str, types: Iterable[str] | None) -> frozenset[str] | None:
+    """Names of job types, or None for any."""
+    if types is None:
+        return None
+    if isinstance(types, Iterable) and not isinstance(types, str):
+        names = list(types)
+        if all(isinstance(name, str) for name in names):
+            return frozenset(names)
+    raise InvalidValue("a list of type names is needed", field=field, value=types)
+
+
+def checked_job_types(field: str, types: Iterable[str] | None) -> frozenset[str] | None:
+    """Names of job types that are asked for again and again, or None for any."""
+    if isinstance(types, Iterator):
+        rule = "a list of type names is needed: an iterator is empty at the second look"
+        raise InvalidValue(rule, field=field, value=types)
+    return checked_types(field, types)
+
+
+def checked_policy(field: str, policy: RetryPolicy | None) -> RetryPolicy | None:
+    """A retry policy, or None for the next one's."""
+    if policy is not None and not isinstance(policy, RetryPolicy):
+        raise InvalidValue("a RetryPolicy is needed", field=field, value=policy)
+    return policy
 
 
 def _is_store(given: object) -> bool:

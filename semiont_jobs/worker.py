@@ -19,7 +19,9 @@ from semiont_jobs.events import logger
 from semiont_jobs.model import AnyJob, PendingJob, RunningJob
 from semiont_jobs.opening import Opening
 from semiont_jobs.queue import JobQueue
+from semiont_jobs.reading import checked_filter
 from semiont_jobs.retry import RetryPolicy, error_pace
+from semiont_jobs.settings import checked_job_types, checked_name, checked_policy
 from semiont_jobs.singleton import get_job_queue
 
 POLL_INTERVAL: Final = 1.0
@@ -29,6 +31,13 @@ ERROR_BACKOFF: Final = 5.0
 """Seconds between tries, at most, while the store refuses: a full disk is not a hot loop."""
 STOP_TIMEOUT: Final = 60.0
 """Seconds that `stop` waits for the job in hand."""
+
+_CHECKS: Final[Mapping[str, Callable[[str, Any], object]]] = {
+    "job_types": checked_job_types,
+    "queue_name": checked_filter,
+    "retry_policy": checked_policy,
+}
+"""What is asked of these, on the class and when a worker starts; None is right for each."""
 
 
 class JobWorker(ABC):
@@ -50,6 +59,15 @@ class JobWorker(ABC):
     retry_policy: ClassVar[RetryPolicy | None] = None
     """Goes before the job type's and the queue's policy."""
 
+    def __init_subclass__(cls, **options: Any) -> None:
+        super().__init_subclass__(**options)
+        # What the class says by itself is refused where it is written. A property, or what an
+        # object sets, is known when the worker starts.
+        for name, check in _CHECKS.items():
+            value = cls.__dict__.get(name)
+            if not hasattr(value, "__get__"):
+                check(f"{cls.__name__}.{name}", value)
+
     def __init__(
         self,
         queue: JobQueue | None = None,
@@ -59,6 +77,8 @@ class JobWorker(ABC):
         for name, value in (("poll_interval", poll_interval), ("error_backoff", error_backoff)):
             if isinstance(value, bool) or not isinstance(value, int | float) or not value > 0:
                 raise InvalidValue("a positive number of seconds", field=name, value=value)
+        if queue is not None and not isinstance(queue, JobQueue):
+            raise InvalidValue("a JobQueue is needed", field="queue", value=queue)
         self._queue = queue
         self.poll_interval = poll_interval
         self.error_backoff = error_backoff
@@ -108,7 +128,11 @@ class JobWorker(ABC):
         it too, and gives the job in hand back.
 
         :raises RuntimeError: it was started, or stopped, before.
+        :raises InvalidValue: its types, queue, policy or name are none. Nothing has begun.
         """
+        for name, check in _CHECKS.items():
+            check(f"{type(self).__name__}.{name}", getattr(self, name))
+        checked_name(self.get_worker_name())
         with self._lock:
             if self._thread is not None:
                 raise RuntimeError(f"{self.get_worker_name()} was started already")
@@ -239,8 +263,6 @@ class JobWorker(ABC):
 
     def _claimer(self, opening: Opening) -> Callable[[], AnyClaim | None]:
         types = self.job_types
-        if isinstance(types, str):
-            raise InvalidValue("a list of type names", field="job_types", value=types)
         asks = type(self).can_process_job is not JobWorker.can_process_job
         return partial(
             self.queue.claim_next_job,

@@ -317,6 +317,82 @@ def test_an_interval_that_is_no_time_is_refused(queue: JobQueue, seconds: Any) -
         Any_(queue, poll_interval=seconds)
 
 
+NOTHING_TO_DO = {"execute_job": lambda _self, _job: None}
+WRONG: list[tuple[str, Any]] = [
+    ("job_types", "greet"),
+    ("job_types", ("greet", 5)),
+    ("job_types", 5),
+    ("job_types", iter(["greet"])),
+    ("queue_name", 5),
+    ("queue_name", ["night"]),
+    ("retry_policy", 3),
+    ("retry_policy", RetryPolicy),
+]
+
+
+@pytest.mark.parametrize(("name", "value"), WRONG)
+def test_what_a_workers_class_says_wrongly_is_refused_where_it_is_written(
+    name: str, value: Any
+) -> None:
+    with pytest.raises(InvalidValue) as told:
+        type("Wrong", (JobWorker,), {**NOTHING_TO_DO, name: value})
+
+    assert (f"Wrong.{name}", value) == (told.value.field, told.value.value)
+
+
+@pytest.mark.parametrize(("name", "value"), WRONG)
+@pytest.mark.parametrize("how", ["on the object", "by a property"])
+def test_what_a_worker_says_wrongly_is_refused_before_anything_starts(
+    queue: JobQueue, name: str, value: Any, how: str
+) -> None:
+    is_property = how == "by a property"
+    own = {name: property(lambda _self: value)} if is_property else {}
+    worker = type("Wrong", (JobWorker,), {**NOTHING_TO_DO, **own})(queue)
+    if not is_property:
+        setattr(worker, name, value)
+
+    with pytest.raises(InvalidValue) as told:
+        worker.start()
+
+    assert f"Wrong.{name}" == told.value.field
+    assert worker._thread is None
+    assert not queue._is_open
+    assert worker.stop()
+
+
+@pytest.mark.parametrize("worker_name", [None, 5, "", "x" * 256, "\ud800"])
+def test_a_worker_whose_name_is_none_is_refused_before_anything_starts(
+    queue: JobQueue, worker_name: Any
+) -> None:
+    own = {"get_worker_name": lambda _self: worker_name}
+    worker = type("Wrong", (JobWorker,), {**NOTHING_TO_DO, **own})(queue)
+
+    with pytest.raises(InvalidValue) as told:
+        worker.start()
+
+    assert "worker" == told.value.field
+    assert not queue._is_open
+
+
+@pytest.mark.parametrize("place", ["./data", 5, JobQueue])
+def test_a_queue_that_is_none_is_refused(place: Any) -> None:
+    with pytest.raises(InvalidValue) as told:
+        Worker(place, lambda _worker, _job: None)
+
+    assert ("queue", place) == (told.value.field, told.value.value)
+
+
+@pytest.mark.parametrize("types", [("a",), ["a"], {"a"}, frozenset({"a"}), {"a": 1}])
+def test_job_types_may_be_any_collection_of_names(queue: JobQueue, types: Any) -> None:
+    worker = type("Right", (Worker,), {"job_types": types})(queue, lambda _worker, _job: "done")
+    job = queue.enqueue({}, type="a")
+
+    with worker:
+        done = queue.wait_for(job.metadata.id, TIMEOUT)
+
+    assert "complete" == done.status
+
+
 PROGRAM = """
 import sys, threading
 from semiont_jobs import JobQueue, JobWorker
