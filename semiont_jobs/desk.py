@@ -250,7 +250,6 @@ class QueueDesk:
             with suppress(ClaimLost):
                 claim.release()
             raise QueueClosed("the queue was closed meanwhile; the job was given back")
-        self._keeper.start()
         self.emit("claimed", hold.job)
         return claim
 
@@ -290,7 +289,10 @@ class QueueDesk:
             raise refused
 
     def start_keeper(self) -> None:
-        """Rescue and watch in the background from now on; claiming does this by itself."""
+        """Rescue and watch in the background from now on; claiming does this by itself.
+
+        :raises ThreadRefused: the system gives no thread.
+        """
         self.initialize()
         self._keeper.start()
 

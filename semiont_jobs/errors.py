@@ -20,6 +20,7 @@ It must not know jobs, stores or queues: only their names and coordinates.
     |-- ClaimLost (RuntimeError)            this claim no longer owns its job
     |-- QueueNotInitialized (RuntimeError)
     |-- QueueClosed (RuntimeError)          its user closed it under whoever claims in a loop
+    |-- ThreadRefused (RuntimeError)        the system gave no thread to a queue or worker
     |-- StoreError (OSError)                the disk or its file system refused
     |   |-- UnsafeStore                     a place where jobs would not be safe
     |   `-- UnsupportedFormat               written by a newer version
@@ -173,6 +174,10 @@ class QueueNotInitialized(SemiontJobsError, RuntimeError):
 
 class QueueClosed(SemiontJobsError, RuntimeError):
     """The queue was closed, and a worker's loop must not open it again."""
+
+
+class ThreadRefused(SemiontJobsError, RuntimeError):
+    """The system gave no thread to a queue or a worker that needs one. Nothing was claimed."""
 
 
 class StoreError(SemiontJobsError, OSError):

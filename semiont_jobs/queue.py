@@ -168,11 +168,15 @@ class JobQueue(ByHand):
         :param opening: claim only while that opening of the queue lasts (see `open_for_work`);
             None: a closed queue is opened.
         :raises InvalidValue: one of these is something else; nothing was claimed.
+        :raises ThreadRefused: the queue needs a thread to look after claims, and the system gives
+            none; nothing was claimed.
         :raises QueueClosed: the queue was closed, and `opening` is over with it.
         """
         checked_policy("retry_policy", retry_policy)
         wanted = _wanted(types, queue, accept)
         opening = self._within(opening)
+        # First: nobody would look after a claim that was made without it.
+        self._keeper.start()
         self._rescue_if_due()
         hold = self._act(self._store.claim, wanted, self._stamp(worker), self.clock())
         return None if hold is None else self._claimed(hold, retry_policy, opening)
@@ -209,6 +213,7 @@ class JobQueue(ByHand):
             if hold.job.status == "running":
                 raise ClaimLost(id_, "its worker is gone; rescue_orphans() gives it back")
             if hold.job.status == "pending" and job.status == "running":
+                self._keeper.start()
                 hold.move(lifecycle.claim(hold.job, self._stamp(None), self.clock()))
                 claim = self._claimed(hold, None, opening)
                 self._claims.keep(claim)

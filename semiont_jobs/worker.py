@@ -14,8 +14,9 @@ from functools import partial
 from typing import Any, ClassVar, Final, Self
 
 from semiont_jobs.claim import AnyClaim
-from semiont_jobs.errors import ClaimLost, InvalidValue, QueueClosed, StoreError
+from semiont_jobs.errors import ClaimLost, InvalidValue, QueueClosed, StoreError, ThreadRefused
 from semiont_jobs.events import logger
+from semiont_jobs.keeper import begin
 from semiont_jobs.model import AnyJob, PendingJob, RunningJob
 from semiont_jobs.opening import Opening
 from semiont_jobs.queue import JobQueue
@@ -128,6 +129,7 @@ class JobWorker(ABC):
         it too, and gives the job in hand back.
 
         :raises RuntimeError: it was started, or stopped, before.
+        :raises ThreadRefused: the system gives no thread; it may be started again.
         :raises InvalidValue: its types, queue, policy or name are none. Nothing has begun.
         """
         for name, check in _CHECKS.items():
@@ -140,10 +142,15 @@ class JobWorker(ABC):
                 raise RuntimeError(f"{self.get_worker_name()} was stopped; make a new one")
             # Within this opening: when the queue is closed, the loop must not open it again.
             opening = self.queue.open_for_work(self._stop)
-            self._thread = threading.Thread(
+            thread = threading.Thread(
                 target=self._live, args=(opening,), name=self.get_worker_name(), daemon=True
             )
-            self._thread.start()
+            self._thread = thread  # before it begins: its work may call `stop`
+            try:
+                begin(thread)
+            except ThreadRefused:
+                self._thread = None
+                raise
         atexit.register(self._at_exit)
 
     def stop(self, timeout: float = STOP_TIMEOUT) -> bool:

@@ -33,6 +33,7 @@ from semiont_jobs import (
     Snooze,
     StaleJob,
     StoreError,
+    ThreadRefused,
     UnsafeStore,
     UnsupportedFormat,
     WorkerCrashed,
@@ -76,6 +77,7 @@ ALL: tuple[SemiontJobsError, ...] = (
     WorkerCrashed("killed"),
     QuotaExceeded("pages", used=12),
     QueueClosed("the queue was closed"),
+    ThreadRefused("no thread"),
 )
 BUILTINS = {
     InvalidValue: ValueError,
@@ -92,6 +94,7 @@ BUILTINS = {
     JobHeld: RuntimeError,
     ClaimLost: RuntimeError,
     QueueClosed: RuntimeError,
+    ThreadRefused: RuntimeError,
     QueueNotInitialized: RuntimeError,
     StoreError: OSError,
     UnsafeStore: OSError,

@@ -19,8 +19,11 @@ from semiont_jobs import (
     JobNotFound,
     JobQueue,
     JobTimeout,
+    JobWorker,
     MemoryStore,
     PendingJob,
+    RunningJob,
+    ThreadRefused,
     by_hand,
     evolve,
 )
@@ -434,6 +437,52 @@ def test_a_request_to_cancel_outlives_the_holder(clock: FakeClock) -> None:
 
     assert some(queue.get_job("a")).status == "cancelled"
     assert names_of(events)[-1] == "cancelled"
+
+
+@pytest.fixture
+def no_threads(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
+    """The system gives no thread."""
+
+    def refuse(_thread: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    monkeypatch.setattr(threading.Thread, "start", refuse)
+    return monkeypatch
+
+
+def test_without_a_thread_to_look_after_claims_nothing_is_claimed(
+    queue: JobQueue, no_threads: pytest.MonkeyPatch
+) -> None:
+    job = put(queue, "a")
+    running: RunningJob[Any, Any] = RunningJob(
+        metadata=job.metadata, params=job.params, started_at=queue.clock()
+    )
+
+    for claim in (queue.claim_next_job, lambda: queue.update_job(running, "pending")):
+        with pytest.raises(ThreadRefused, match="can't start new thread"):
+            claim()
+        assert queue.get_job("a") == job
+
+    no_threads.undo()
+    assert some(queue.claim_next_job()).complete().status == "complete"
+
+
+def test_a_worker_that_got_no_thread_may_be_started_again(
+    queue: JobQueue, no_threads: pytest.MonkeyPatch
+) -> None:
+    class Idle(JobWorker):
+        def execute_job(self, job: RunningJob[Any, Any]) -> object:
+            return None
+
+    queue._keeper.start = lambda: None  # type: ignore[method-assign]
+    worker = Idle(queue)
+    with pytest.raises(ThreadRefused):
+        worker.start()
+    no_threads.undo()
+
+    worker.start()
+
+    assert worker.stop(60)
 
 
 def test_a_child_of_a_fork_starts_afresh(queue: JobQueue) -> None:
