@@ -22,7 +22,7 @@ from semiont_jobs.errors import (
     StoreError,
 )
 from semiont_jobs.events import logger
-from semiont_jobs.fields import checked_units, instant_after
+from semiont_jobs.fields import checked_cursors, checked_units, instant_after
 from semiont_jobs.in_hand import InHand
 from semiont_jobs.lifecycle import Failure, Tried
 from semiont_jobs.model import (
@@ -90,10 +90,11 @@ class Claim(InHand[P, PG], Generic[P, PG, R]):
         :raises StoreError: the disk refused; nothing was stored. An attempt that ends with this
             very error uses no attempt: the job is snoozed for a few seconds (see `settle`).
         :raises JobEncodeError: JSON cannot hold a cursor.
-        :raises InvalidValue: `units` is a bare text, or one of them is not a text.
+        :raises InvalidValue: `units` is a bare text, one of them is not a text, or `cursors` is
+            no dict.
         """
         units = checked_units(units)
-        cursors = dict(cursors or {})
+        cursors = checked_cursors(cursors)
         self._desk.codec.check(units, "units", job_id=self._job.metadata.id)
         self._desk.codec.check(cursors, "cursors", job_id=self._job.metadata.id)
         with self._lock:

@@ -483,6 +483,17 @@ def test_units_that_are_no_list_of_texts_are_refused(queue: JobQueue, bad: Any) 
     assert stored(queue, claim).metadata.completed_units == ()
 
 
+@pytest.mark.parametrize("bad", [5, "p1", ["p1"], [("p1", 1)], True])
+def test_cursors_that_are_no_dict_are_refused(queue: JobQueue, bad: Any) -> None:
+    claim = held(queue)
+
+    with pytest.raises(InvalidValue) as told:
+        claim.checkpoint(cursors=bad)
+
+    assert (told.value.field, told.value.value) == ("cursors", bad)
+    assert stored(queue, claim).metadata.unit_cursors == {}
+
+
 @pytest.mark.parametrize(
     ("units", "cursors", "path"),
     [(["\ud800"], None, "units[0]"), ([], {"p": {1}}, "cursors.p"), ([], {1: 2}, "cursors")],
