@@ -68,7 +68,7 @@ class Claim(InHand[P, PG], Generic[P, PG, R]):
         with suppress(StoreError):
             self.watch()
         self._raise_if_stopped()
-        with self._lock:
+        with self._turn:
             self._require_open()
             reported = lifecycle.report(self._job, progress)
             # It may be written later, in the background: what cannot be is refused now.
@@ -97,12 +97,12 @@ class Claim(InHand[P, PG], Generic[P, PG, R]):
         cursors = checked_cursors(cursors)
         self._desk.codec.check(units, "units", job_id=self._job.metadata.id)
         self._desk.codec.check(cursors, "cursors", job_id=self._job.metadata.id)
-        with self._lock:
+        with self._turn:
             self._require_open()
             progress = self._unwritten.progress if self._unwritten else None
             self._store(lifecycle.checkpoint(self._job, units, cursors, progress=progress))
             self._unwritten = None
-            self._desk.emit("checkpointed", self._job)
+            self._turn.tell("checkpointed", self._job)
 
     def raise_if_cancelled(self) -> None:
         """Raise `JobCancelled` if somebody asked for the job to stop, `ClaimLost` if it was
@@ -133,12 +133,12 @@ class Claim(InHand[P, PG], Generic[P, PG, R]):
         :raises JobEncodeError: JSON cannot hold the result; the claim goes on.
         :raises StoreError: the disk refused; the claim goes on, so call again.
         """
-        with self._lock:
+        with self._turn:
             self._require_open()
             self._flush()
             done: CompleteJob[P, R] = lifecycle.complete(self._job, result, self._desk.clock())
             self._end("complete", done)
-            self._desk.emit("completed", done)
+            self._turn.tell("completed", done)
         return done
 
     def fail(self, error: BaseException | str) -> Tried:
@@ -148,7 +148,7 @@ class Claim(InHand[P, PG], Generic[P, PG, R]):
         """
         if isinstance(error, str):
             error = JobFailed(error)
-        with self._lock:
+        with self._turn:
             self._require_open()
             self._flush()
             now = self._desk.clock()
@@ -169,46 +169,46 @@ class Claim(InHand[P, PG], Generic[P, PG, R]):
             retry_at = decision.at if isinstance(decision, Retry) else None
             tried = lifecycle.fail(self._job, Failure.of(error), now, retry_at=retry_at)
             self._end("fail", tried)
-            self._desk.emit("failed" if tried.status == "failed" else "retrying", tried)
+            self._turn.tell("failed" if tried.status == "failed" else "retrying", tried)
         return tried
 
     def snooze(self, until_or_delay: datetime | timedelta | float) -> PendingJob[P]:
         """Give the job back until an instant, or for a time (a timedelta, or seconds); no
         attempt is used."""
-        with self._lock:
+        with self._turn:
             self._require_open()
             job_id = self._job.metadata.id
             until = instant_after(until_or_delay, self._desk.clock(), job_id=job_id)
             self._flush()
             waiting = lifecycle.snooze(self._job, until)
             self._end("snooze", waiting)
-            self._desk.emit("snoozed", waiting)
+            self._turn.tell("snoozed", waiting)
         return waiting
 
     def release(self) -> PendingJob[P]:
         """Give the job back at once; no attempt is used."""
-        with self._lock:
+        with self._turn:
             self._require_open()
             self._flush()
             waiting = lifecycle.release(self._job)
             self._end("release", waiting)
-            self._desk.emit("released", waiting)
+            self._turn.tell("released", waiting)
         return waiting
 
     def cancel(self) -> CancelledJob[P]:
         """End the job as cancelled: what a worker does once its work has stopped."""
-        with self._lock:
+        with self._turn:
             self._require_open()
             self._flush()
             cancelled = lifecycle.cancel(self._job, self._desk.clock())
             self._end("cancel", cancelled)
-            self._desk.emit("cancelled", cancelled)
+            self._turn.tell("cancelled", cancelled)
         return cancelled
 
     def update(self, given: AnyJob) -> AnyJob:
         """What `JobQueue.update_job` does for a job claimed here; the claim is the fence."""
         self._desk.codec.check_update(given)
-        with self._lock:
+        with self._turn:
             self._require_open()
             update = updates.decide(self._job, given, self._desk.clock(), run="")
             if update.job.status == "running":
@@ -217,7 +217,7 @@ class Claim(InHand[P, PG], Generic[P, PG, R]):
             else:
                 self._end("update_job", update.job)
             if update.event is not None:
-                self._desk.emit(update.event, update.job)
+                self._turn.tell(update.event, update.job)
         return update.job
 
     def settle(self, error: BaseException) -> AnyJob:

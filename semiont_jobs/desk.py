@@ -30,8 +30,9 @@ from semiont_jobs.errors import (
     QueueClosed,
     StoreError,
 )
-from semiont_jobs.events import Event, EventName, Hook, is_logged, log_event, logger
+from semiont_jobs.events import Event, EventName, Hook, logger
 from semiont_jobs.forks import reset_in_child
+from semiont_jobs.hooks import Hooks
 from semiont_jobs.in_hand import AnyInHand
 from semiont_jobs.job_types import JobType, JobTypes
 from semiont_jobs.keeper import Keeper
@@ -53,7 +54,6 @@ age is all there is to go by, and half an hour is longer than its jobs run."""
 RESCUE_INTERVAL: Final = 1.0
 """Seconds between two looks for dead workers' jobs; a look with nothing running costs a few
 system calls."""
-_LOG_ONLY: Final[tuple[Hook, ...]] = (log_event,)
 
 
 class QueueDesk:
@@ -90,8 +90,7 @@ class QueueDesk:
         self.clock = clock
         self._max_crashes = max_crashes
         self._foreign_stale_after = foreign_stale_after
-        self._hooks: tuple[Hook, ...] = (*_LOG_ONLY, *hooks)
-        self._broken_hooks: list[Hook] = []
+        self._hooks = Hooks(hooks)
         self._host = socket.gethostname()
         self.reset_after_fork()
         reset_in_child(self)
@@ -110,6 +109,7 @@ class QueueDesk:
         self._token = os.urandom(8).hex()
         self._serial = itertools.count(1)
         self._keeper = Keeper(self)
+        self._hooks.reset_after_fork()
 
     @property
     def store(self) -> JobStore:
@@ -129,8 +129,9 @@ class QueueDesk:
         if not self._is_open:
             with self._lock:
                 if not self._is_open:
-                    self._store.open(self.codec, self._send)
+                    self._store.open(self.codec, self._hooks.note)
                     self._is_open = True
+            self._hooks.tell_noted()
         return self
 
     def close(self) -> None:
@@ -157,15 +158,20 @@ class QueueDesk:
             if self._is_open:
                 self._store.close()
             self._is_open = False
+            late, self._opening = self._opening, Opening()
+        late.end()  # of whoever began while this went on
+        self._hooks.finish()
 
     def open_for_work(self, stop: threading.Event) -> Opening:
         """Open the queue for a loop that claims, as a worker's, and look after it in the
         background. The loop claims within the opening that is returned; `stop` is set when that
         is over, because somebody closed the queue."""
-        with self._lock:
+        while True:
             self.start_keeper()
-            self._opening.stops(stop)
-            return self._opening
+            with self._lock:
+                if self._is_open:  # else somebody closed it at once
+                    self._opening.stops(stop)
+                    return self._opening
 
     def __enter__(self) -> Self:
         return self.initialize()
@@ -178,38 +184,24 @@ class QueueDesk:
     def subscribe(self, hook: Hook) -> Callable[[], None]:
         """Call `hook` with every event of this queue object; returns what ends that.
 
-        A hook that raises harms no job: its first failure is logged.
+        It is called in the thread that acted; for what the queue's own thread did, in one more,
+        which hears of it in order but perhaps later. A hook that raises harms no job: its first
+        failure is logged. One that blocks holds up only the thread that it is called in.
 
         :raises InvalidValue: `hook` cannot be called.
         """
-        checked_hook(hook)
-        with self._lock:
-            self._hooks = (*self._hooks, hook)
-
-        def unsubscribe() -> None:
-            with self._lock:
-                self._hooks = tuple(each for each in self._hooks if each is not hook)
-
-        return unsubscribe
+        return self._hooks.add(checked_hook(hook))
 
     def emit(self, name: EventName, job: AnyJob) -> None:
         """Tell every hook what just happened to a job."""
-        if self._hooks == _LOG_ONLY and not is_logged(name):
-            return
-        self._send(Event(name=name, at=self.clock(), job_id=job.metadata.id, job=job))
+        self._hooks.tell_noted()
+        if self._hooks.hear(name):
+            event = Event(name=name, at=self.clock(), job_id=job.metadata.id, job=job)
+            self._hooks.tell(event)
 
-    def _send(self, event: Event) -> None:
-        for hook in self._hooks:
-            try:
-                hook(event)
-            except (Exception, SystemExit):  # noqa: BLE001 - user code; the job is stored
-                self._report_broken(hook)
-
-    def _report_broken(self, hook: Hook) -> None:
-        # By identity: a hook may be an object without a hash.
-        if not any(each is hook for each in self._broken_hooks):
-            self._broken_hooks.append(hook)
-            logger.exception("hook %r failed; its later failures are not logged", hook)
+    def tell_noted(self) -> None:
+        """Tell every hook what the store did by itself meanwhile."""
+        self._hooks.tell_noted()
 
     # -- claims --------------------------------------------------------------------------
 
@@ -306,20 +298,27 @@ class QueueDesk:
         return self._rescue_orphans()
 
     def _rescue_orphans(self) -> int:
-        rescued = 0
-        with self._rescuing:
-            self._rescued_at = time.monotonic()
-            orphans = self._act(self._store.orphans, self.clock(), self._foreign_stale_after)
-            for hold in orphans:
-                rescued += self._rescue(hold)
-        return rescued
+        told: list[tuple[EventName, AnyJob]] = []
+        try:
+            with self._rescuing:
+                self._rescued_at = time.monotonic()
+                orphans = self._act(self._store.orphans, self.clock(), self._foreign_stale_after)
+                for hold in orphans:
+                    told += self._rescue(hold)
+        finally:
+            # Not before: while a hook takes its time, others are to rescue.
+            for name, job in told:
+                self.emit(name, job)
+            self._hooks.tell_noted()
+        return len(told)
 
     def _rescue_if_due(self) -> None:
         overdue = time.monotonic() - self._rescued_at >= RESCUE_INTERVAL
         if overdue and not self._rescuing.locked():
             self._rescue_orphans()
 
-    def _rescue(self, hold: Hold) -> bool:
+    def _rescue(self, hold: Hold) -> list[tuple[EventName, AnyJob]]:
+        """What happened to an orphan, if anything did."""
         job = hold.job
         assert job.status == "running"
         now = self.clock()
@@ -333,17 +332,16 @@ class QueueDesk:
                 left = lifecycle.rescue(job, now, max_crashes=self._max_crashes)
             hold.move(left)
         except (ClaimLost, JobHeld):
-            return False  # another rescuer, or a person, was first
+            return []  # another rescuer, or a person, was first
         except (InvalidJob, JobEncodeError) as error:
             # With one attempt more its text is too large. It must not keep others from rescue.
             if job.metadata.id not in self._not_rescued:
                 self._not_rescued.add(job.metadata.id)
                 logger.error("cannot be rescued: %s", error)
-            return False
+            return []
         finally:
             hold.let_go()
-        self.emit(name, left)
-        return True
+        return [(name, left)]
 
     # -- what verbs share ----------------------------------------------------------------
 
@@ -360,7 +358,9 @@ class QueueDesk:
         except OSError as error:
             if not is_transient(error):
                 raise
-        return retry_transient(partial(action, *args, **kwargs))
+            return retry_transient(partial(action, *args, **kwargs))
+        finally:
+            self._hooks.tell_noted()
 
     def _check_new(self, job: PendingJob[Any]) -> None:
         if not isinstance(job, PendingJob):

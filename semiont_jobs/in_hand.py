@@ -35,11 +35,53 @@ class Desk(Protocol):
 
     def emit(self, name: EventName, job: AnyJob) -> None: ...
 
+    def tell_noted(self) -> None: ...
+
     def policy_of(self, job: AnyJob) -> RetryPolicy: ...
 
     def forget(self, claim: AnyInHand) -> None: ...
 
     def dropped(self, claim: AnyInHand) -> None: ...
+
+
+class Turn:
+    """The lock of whoever acts on a job. What happened meanwhile is told when it is let go: a
+    hook may take its time, or never return, and the job is still to be looked after."""
+
+    def __init__(self, desk: Desk) -> None:
+        self._desk = desk
+        # Reentrant: one verb calls another. Only its holder touches what follows.
+        self._lock = threading.RLock()
+        self._depth = 0
+        self._told: list[tuple[EventName, AnyJob]] = []
+
+    def take(self, *, blocking: bool = True) -> bool:
+        """Wait for the lock, or try to have it; whether it was had."""
+        is_mine = self._lock.acquire(blocking=blocking)
+        self._depth += is_mine
+        return is_mine
+
+    def tell(self, name: EventName, job: AnyJob) -> None:
+        """Tell that at the end of this turn."""
+        self._told.append((name, job))
+
+    def end(self) -> None:
+        """Let go of the lock, and tell."""
+        self._depth -= 1
+        if self._depth:
+            self._lock.release()
+            return
+        told, self._told = self._told, []
+        self._lock.release()
+        for name, job in told:
+            self._desk.emit(name, job)
+        self._desk.tell_noted()
+
+    def __enter__(self) -> None:
+        self.take()
+
+    def __exit__(self, *_exc: object) -> None:
+        self.end()
 
 
 class InHand(Generic[P, PG]):
@@ -53,7 +95,7 @@ class InHand(Generic[P, PG]):
         self._desk = desk
         self._hold = hold
         self._policy = policy
-        self._lock = threading.RLock()
+        self._turn = Turn(desk)
         self._job: RunningJob[P, PG] = job
         self._ended_by = None
         self._unwritten: RunningJob[P, PG] | None = None
@@ -78,7 +120,7 @@ class InHand(Generic[P, PG]):
         """Set within a second when somebody asks for the job to stop or takes it away; at once
         when this claim ends, by whatever hand."""
         if self._cancelled is None:
-            with self._lock:
+            with self._turn:
                 # Made when first asked for: most works never look, and it is not cheap.
                 self._cancelled = self._cancelled or threading.Event()
                 if self._is_cancelled:
@@ -105,19 +147,19 @@ class InHand(Generic[P, PG]):
         if self._hold.cancel_requested():
             self._stop_work()
         elif not self._hold.is_standing():
-            with self._lock:
+            with self._turn:
                 # Again under the lock: our own outcome may have moved the job meanwhile.
                 if self._ended_by is None and not self._hold.is_standing():
                     self._lose()
 
     def flush_if_due(self) -> None:
         """Write a progress report that was held back, once its half second is over."""
-        if self._unwritten is None or not self._lock.acquire(blocking=False):
+        if self._unwritten is None or not self._turn.take(blocking=False):
             return
         try:
             self._write_progress_if_due()
         finally:
-            self._lock.release()
+            self._turn.end()
 
     # -- private -------------------------------------------------------------------------
 
@@ -139,7 +181,7 @@ class InHand(Generic[P, PG]):
         if self._unwritten is not None and self._ended_by is None:
             self._store(lifecycle.report(self._job, self._unwritten.progress))
             self._unwritten = None
-            self._desk.emit("reported", self._job)
+            self._turn.tell("reported", self._job)
 
     def _flush(self) -> None:
         """Write what was held back before the outcome; a full disk must not prevent that."""

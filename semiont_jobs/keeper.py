@@ -63,6 +63,18 @@ class Keeper:
         self._stop = threading.Event()
 
 
+class _Here(threading.local):
+    is_keeper = False
+
+
+_here: Final = _Here()
+
+
+def is_keeper() -> bool:
+    """Whether this thread is a keeper's, which must not be held up by anybody's code."""
+    return _here.is_keeper
+
+
 def begin(thread: threading.Thread) -> None:
     """Start a thread.
 
@@ -75,6 +87,7 @@ def begin(thread: threading.Thread) -> None:
 
 
 def _keep(kept: weakref.ref[Kept], stop: threading.Event) -> None:
+    _here.is_keeper = True
     pace = error_pace(30.0)
     errors = 0
     pause = PERIOD
