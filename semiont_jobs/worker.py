@@ -17,6 +17,7 @@ from semiont_jobs.claim import AnyClaim
 from semiont_jobs.errors import ClaimLost, InvalidValue, QueueClosed, StoreError, ThreadRefused
 from semiont_jobs.events import logger
 from semiont_jobs.keeper import begin
+from semiont_jobs.latch import Latch
 from semiont_jobs.model import AnyJob, PendingJob, RunningJob
 from semiont_jobs.opening import Opening
 from semiont_jobs.queue import JobQueue
@@ -86,7 +87,7 @@ class JobWorker(ABC):
         self._stop = threading.Event()
         # Waited for instead of the thread: up to Python 3.12 a join that Ctrl-C interrupts
         # takes the thread for ended, and the job in hand with it.
-        self._ended = threading.Event()
+        self._ended = Latch()
         self._lock = threading.Lock()
         self._thread: threading.Thread | None = None
         self._claim: AnyClaim | None = None
