@@ -1,5 +1,4 @@
-"""The terms of an attempt: how long it may take, what follows when it fails, and the desk that
-says so.
+"""The terms of an attempt: how long it may take, and what follows when it fails.
 
 It must not know claims: it is told the job, and what queue, type and worker say.
 """
@@ -10,39 +9,26 @@ from datetime import datetime, timedelta
 from functools import partial
 from typing import Any, Protocol
 
-from semiont_jobs.codec import Codec
 from semiont_jobs.errors import JobTimeout
-from semiont_jobs.events import EventName, logger
+from semiont_jobs.events import logger
 from semiont_jobs.model import AnyJob, RunningJob
 from semiont_jobs.retry import GiveUp, Retry, RetryPolicy, next_attempt
-from semiont_jobs.store import Hold
 
 
-class Desk(Protocol):
-    """What a claim needs of the queue that made it."""
-
-    @property
-    def codec(self) -> Codec: ...
-
-    def clock(self) -> datetime: ...
-
-    def emit(self, name: EventName, job: AnyJob) -> None: ...
+class Rules(Protocol):
+    """What a queue and its job types say."""
 
     def policy_of(self, job: AnyJob) -> RetryPolicy: ...
 
     def timeout_of(self, job: AnyJob) -> float | None: ...
-
-    def forget(self, claim: Any) -> None: ...
-
-    def dropped(self, hold: Hold) -> None: ...
 
 
 class Terms:
     """Those of one claim. The worker's policy goes before the type's and the queue's; the job's
     time limit before its type's, and that before the worker's."""
 
-    def __init__(self, desk: Desk, policy: RetryPolicy | None) -> None:
-        self._desk = desk
+    def __init__(self, rules: Rules, policy: RetryPolicy | None) -> None:
+        self._rules = rules
         self.policy = policy
         """The worker's, if it has one."""
         self.worker_timeout: float | None = None
@@ -59,7 +45,7 @@ class Terms:
         own = job.metadata.timeout
         if own is not None:
             return own
-        of_type = self._desk.timeout_of(job)
+        of_type = self._rules.timeout_of(job)
         return self.worker_timeout if of_type is None else of_type
 
     def deadline(self, job: RunningJob[Any, Any]) -> datetime | None:
@@ -88,7 +74,7 @@ class Terms:
             now=now,
         )
         try:
-            return decide(self.policy or self._desk.policy_of(job))
+            return decide(self.policy or self._rules.policy_of(job))
         except BaseException:  # noqa: BLE001 - a policy's strategies are user code
             logger.exception("the retry policy failed; the default one decides")
             return decide(RetryPolicy())

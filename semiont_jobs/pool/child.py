@@ -74,7 +74,7 @@ def serve(assignment: Assignment, pipe: Connection, limits: MutableSequence[floa
         else:
             watch.hurry()
     line.tell(("left", watch.reason, watch.given_back))
-    queue.close(timeout=0.0)
+    queue.close()
 
 
 class Line:

@@ -12,9 +12,11 @@ from functools import partial
 from typing import Any, Final, Literal, TypeAlias
 
 from semiont_jobs.claim import AnyClaim
-from semiont_jobs.errors import SemiontJobsError
+from semiont_jobs.errors import QueueClosed, SemiontJobsError
 from semiont_jobs.events import logger
+from semiont_jobs.keeper import begin
 from semiont_jobs.model import PendingJob
+from semiont_jobs.opening import Opening
 from semiont_jobs.pool.hand import Hand
 from semiont_jobs.pool.memory import resident_bytes
 from semiont_jobs.pool.orders import Orders
@@ -59,6 +61,7 @@ class Crew:
         self._posts = posts
         self._limits = limits
         self._stop = threading.Event()
+        self._opening: Opening
         self._declines = False
         self._lock = threading.Lock()
         self._idle: set[Hand] = set()
@@ -71,9 +74,15 @@ class Crew:
 
     def hire(self) -> None:
         """Start every thread."""
-        self.queue.start_keeper()
+        # Within this opening: when the queue is closed, no thread must open it again.
+        self._opening = self.queue.open_for_work(self._stop)
         for number in range(self.orders.threads):
             self.hands.append(self._hired(number))
+
+    @property
+    def is_closed(self) -> bool:
+        """Whether somebody closed the queue, which gave the jobs in hand back."""
+        return self._opening.is_over
 
     def replace(self, hand: Hand) -> None:
         """Put a new thread in the place of one that is stuck or dead."""
@@ -98,7 +107,7 @@ class Crew:
             target=self._live, args=(hand,), name=f"semiont-jobs-{number + 1}", daemon=True
         )
         self._limit(hand)
-        hand.thread.start()
+        begin(hand.thread)
         return hand
 
     # -- what each thread does -----------------------------------------------------------
@@ -128,7 +137,11 @@ class Crew:
                 finally:
                     self._settle_ticket(used=claim is not None)
                 if claim is None and not self._is_drained(hand):
-                    self.queue.wait_for_work(self._stop, self.orders.poll_interval)
+                    self.queue.wait_for_work(
+                        self._stop, self.orders.poll_interval, opening=self._opening
+                    )
+            except QueueClosed:
+                return
             except Exception as error:  # noqa: BLE001
                 # As a worker, a crew outlives whatever its store does.
                 errors += 1
@@ -162,6 +175,7 @@ class Crew:
             # workers of a class are alike, and what one refuses all of them refuse.
             accept=self._accepts if self._routing.has_to_ask else None,
             worker=only.get_worker_name() if only else None,
+            opening=self._opening,
         )
 
     def _accepts(self, job: PendingJob[Any]) -> bool:

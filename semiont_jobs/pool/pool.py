@@ -130,7 +130,6 @@ class WorkerPool(ForScripts):
             staff = self._engaged()
             staff.start()
             self._staff = staff
-            self.queue.attach(self)
         atexit.register(self.stop)
 
     def stop(self, timeout: float | None = None) -> bool:

@@ -157,7 +157,6 @@ class ForScripts(ABC):
                 if self._is_stopped:
                     raise RuntimeError("this pool was stopped; make a new one")
                 self._borrowed.append(staff)
-                self.queue.attach(self)
             try:
                 yield from mapping.outcomes(staff, in_order=in_order)
             finally:

@@ -12,6 +12,7 @@ from multiprocessing.connection import wait
 from typing import Any, Final
 
 from semiont_jobs.events import logger
+from semiont_jobs.keeper import begin
 from semiont_jobs.latch import Latch
 from semiont_jobs.pool.child import Assignment
 from semiont_jobs.pool.crew import Reason
@@ -55,7 +56,7 @@ class Supervisor:
 
     def start(self) -> None:
         """Begin, and return."""
-        self._thread.start()
+        begin(self._thread)
 
     def is_member(self) -> bool:
         """Jobs run in other processes."""

@@ -13,6 +13,7 @@ from typing import Final
 from semiont_jobs.claim import AnyClaim
 from semiont_jobs.errors import ClaimLost, JobFailed, JobTimeout, SemiontJobsError, WorkerStopping
 from semiont_jobs.events import logger
+from semiont_jobs.keeper import begin
 from semiont_jobs.latch import Latch
 from semiont_jobs.pool.crew import Crew, Reason
 from semiont_jobs.pool.hand import Hand
@@ -67,7 +68,7 @@ class Watch:
         """Start the crew, then the watch over it."""
         try:
             self.crew.hire()
-            self._thread.start()
+            begin(self._thread)
         except BaseException:
             self.crew.stop_claiming()  # without a watch nobody may begin on a job
             raise
@@ -114,6 +115,8 @@ class Watch:
             self._on_end()
 
     def _round(self, now: float) -> None:
+        if self._leave_at is None and self.crew.is_closed:
+            self.hurry()
         for hand in list(self.crew.hands):
             task = hand.stuck_task(now)
             if task is not None:

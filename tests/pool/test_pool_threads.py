@@ -20,6 +20,10 @@ from semiont_jobs import (
     WorkerStopping,
     job_handler,
 )
+from semiont_jobs.pool.crew import Crew
+from semiont_jobs.pool.orders import Orders
+from semiont_jobs.pool.roster import roster
+from semiont_jobs.pool.watch import Watch
 from semiont_jobs.testing.waiting import eventually
 
 TIMEOUT = 60.0
@@ -274,6 +278,47 @@ def test_a_cancel_during_the_grace_time_is_a_cancel(queue: JobQueue) -> None:
 
     assert pool.stop()
     assert "cancelled" == queue.wait_for(job.metadata.id, TIMEOUT).status
+
+
+def test_exactly_max_jobs_are_claimed_however_many_threads_claim_at_once(
+    memory: JobQueue, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for _ in range(50):
+        memory.enqueue({"n": 1}, type="echo")
+    claim_next, calls, enough = memory.claim_next_job, [], threading.Event()
+
+    def together(*arguments: Any, **options: Any) -> Any:
+        calls.append(arguments)
+        if len(calls) == 5:
+            enough.set()
+        assert enough.wait(TIMEOUT)
+        return claim_next(*arguments, **options)
+
+    monkeypatch.setattr(memory, "claim_next_job", together)
+    orders = Orders(threads=8, max_jobs=5)
+    watch = Watch(Crew(memory, roster([Echo], memory), orders))
+
+    watch.start()
+
+    assert watch.wait(TIMEOUT)
+    assert (5, "replaced") == (memory.get_stats().complete, watch.reason)
+
+
+def test_a_queue_that_is_closed_ends_its_pool_and_is_not_opened_again(queue: JobQueue) -> None:
+    Looks.at_work.clear()
+    job = queue.enqueue({}, type="looks")
+    pool = WorkerPool(queue, [Looks], threads=2)
+    pool.start()
+    assert Looks.at_work.wait(TIMEOUT)
+    Looks.at_work.clear()
+    queue.close()
+
+    eventually(lambda: not threads_named("semiont-jobs-1"))
+    back = queue.get_job(job.metadata.id)
+    assert back is not None
+    assert ("pending", 0) == (back.status, back.metadata.attempt_count)
+    pool.stop()
+    assert not Looks.at_work.is_set()
 
 
 def test_a_pool_is_started_once_and_stopped_any_number_of_times(memory: JobQueue) -> None:
