@@ -127,6 +127,7 @@ class FileStore:
         """Let go of everything held, and wake whoever waits."""
         for hold in list(self._holds.values()):
             hold.let_go()
+        self._pending.close()
         self._disk.forget_folders()
         self.wake()
 
