@@ -215,15 +215,16 @@ class Pending:
     def _list(self, now: float) -> None:
         if not self._unread:
             self._compare()
-        if self._unread:
-            # There may be something for the other threads too, and no event tells of it again.
-            self.wake()
-            self._seen.version = self._version
+        has_news = bool(self._unread)
         try:
             self._read_on(now)
         except BaseException:
             self._listed_mtime = -1  # what could not be read must be found again
             raise
+        if has_news:
+            # There may be something for the other threads too, and no event tells of it again.
+            self.wake()
+            self._seen.version = self._version
 
     def _compare(self) -> None:
         begun = time.monotonic()
