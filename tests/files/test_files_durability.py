@@ -4,6 +4,7 @@ acknowledged job and outcome."""
 from __future__ import annotations
 
 import errno
+import json
 import os
 from collections.abc import Callable
 from contextlib import suppress
@@ -302,6 +303,18 @@ def test_without_fsync_neither_batch_nor_cleaning_nor_requests_force_anything(
     assert [step for step in steps(queue) + steps(other) if step.split()[0] in FORCING] == []
 
 
+def test_without_fsync_setting_aside_and_settling_force_nothing(
+    actor: Actors, place: Place
+) -> None:
+    plant_tie(actor, place)
+    queue = actor()
+
+    queue._store._taking.settled("pending", "j")  # type: ignore[attr-defined]
+
+    assert [step for step in steps(queue) if step.split()[0] in FORCING] == []
+    assert len(place.names(".quarantine")) == 2
+
+
 def test_c18_settling_forces_the_copy_that_stays_before_the_older_one_goes(
     actor: Actors, place: Place
 ) -> None:
@@ -322,6 +335,96 @@ def test_c18_settling_forces_the_copy_that_stays_before_the_older_one_goes(
         "fsync_folder jobs/pending",
         "unlink running/j.json",
     ]
+
+
+@pytest.mark.parametrize(
+    ("true", "held"), [("pending", "pending"), ("running", "pending"), ("running", "running")]
+)
+def test_c18_of_two_names_of_one_file_the_one_that_stays_is_forced_before_the_other_goes(
+    actor: Actors, place: Place, true: str, held: str
+) -> None:
+    # What a rename may leave of which a power cut kept both ends.
+    maker = actor()
+    maker.create_job(job())
+    if true == "running":
+        claimed(maker)
+        maker.disk.bury()
+    other = "running" if true == "pending" else "pending"
+    (place.jobs / other / "j.json").hardlink_to(place.jobs / true / "j.json")
+    queue = actor(fsync=True)
+
+    queue._store._taking.settled(held, "j")  # type: ignore[attr-defined]
+
+    assert steps(queue) == [
+        f"fsync {true}/j.json", f"fsync_folder jobs/{true}", f"unlink {other}/j.json",
+    ]  # fmt: skip
+    assert list(place.copies()) == [true]
+
+
+def plant_tie(actor: Actors, place: Place) -> None:
+    """Two copies of one revision, as only a foreign program makes them."""
+    maker = actor()
+    maker.create_job(job())
+    whole = (place.jobs / "pending" / "j.json").read_bytes()
+    claimed(maker)
+    maker.disk.bury()
+    running = place.document("running")
+    running["metadata"]["revision"] = 0
+    place.put("running", json.dumps(running))
+    place.put("pending", whole)
+
+
+@pytest.mark.parametrize("held", ["pending", "running"])
+def test_c18_of_two_copies_of_one_revision_the_one_that_stays_is_forced_before_the_other_goes(
+    actor: Actors, place: Place, held: str
+) -> None:
+    plant_tie(actor, place)
+    queue = actor(fsync=True)
+
+    queue._store._taking.settled(held, "j")  # type: ignore[attr-defined]
+
+    trace = steps(queue)
+    assert trace[:2] == ["fsync running/j.json", "fsync_folder jobs/running"]
+    assert [step.split()[0] for step in trace[2:]] == [
+        "rename", "create", "write", "fsync", "fsync_folder", "fsync_folder",
+    ]  # fmt: skip
+    assert trace[2].startswith("rename .quarantine/")
+    assert trace[-2:] == ["fsync_folder jobs/.quarantine", "fsync_folder jobs/pending"]
+    assert list(place.copies()) == ["running"]
+
+
+def test_what_is_set_aside_stays_so_its_reason_included(actor: Actors, place: Place) -> None:
+    queue = actor(fsync=True)
+    queue._store._copies.grace = 0  # type: ignore[attr-defined]
+    place.put("complete", b"{")
+    told: list[list[str]] = []
+    queue.subscribe(lambda event: told.append(steps(queue)))
+    queue.cleanup_completed_jobs(timedelta(minutes=-1))
+
+    queue.cleanup_completed_jobs(timedelta(minutes=-1))
+
+    (before_told,) = told
+    assert [step.split()[0] for step in before_told] == [
+        "rename", "create", "write", "fsync", "fsync_folder", "fsync_folder",
+    ]  # fmt: skip
+    assert before_told[-2:] == ["fsync_folder jobs/.quarantine", "fsync_folder jobs/complete"]
+
+
+def test_what_is_set_aside_while_the_disk_cannot_force_it_is_told_all_the_same(
+    actor: Actors, place: Place
+) -> None:
+    queue = actor(fsync=True)
+    queue._store._copies.grace = 0  # type: ignore[attr-defined]
+    place.put("complete", b"{")
+    events: list[str] = []
+    queue.subscribe(lambda event: events.append(event.name))
+    queue.disk.refuse(errno.EIO, "fsync*", times=100)
+
+    for _ in range(2):
+        queue.cleanup_completed_jobs(timedelta(minutes=-1))
+
+    assert events == ["quarantined"]
+    assert place.names("complete") == []
 
 
 def test_c18_settling_an_older_copy_forces_the_newer_one_before_the_older_goes(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 from collections.abc import Iterator
 from pathlib import Path
@@ -219,6 +220,34 @@ def test_a_child_that_outlives_a_killed_worker_does_not_keep_its_job(
     assert is_alive(child)
     assert queue.rescue_orphans() == 1
     assert claimed(queue).job.metadata.crash_count == 1
+
+
+def test_a_child_forked_while_left_over_files_are_swept_keeps_no_lock(
+    children: Children, queue: JobQueue
+) -> None:
+    queue.create_job(job())
+    jobs = children.data / "jobs"
+    # A left-over may be a second name of a live job: its lock is the job's.
+    (jobs / ".tmp" / "left").hardlink_to(jobs / "pending" / "j.json")
+    os.utime(jobs / "pending" / "j.json", (1_700_000_000, 1_700_000_000))
+
+    children.start("""
+        from semiont_jobs.stores.files.door import Disk
+        class Forking(Disk):
+            def unlink(self, path):
+                if path.endswith("left") and os.fork() == 0:
+                    witness("child")
+                    wait_for("never")
+                os.unlink(path)
+        JobQueue(FileStore(data, fsync=False, disk=Forking())).initialize()
+        witness("swept")
+        wait_for("never")
+    """)
+    children.witnessed("child")
+    children.witnessed("swept")
+
+    assert os.listdir(jobs / ".tmp") == []
+    assert eventually(queue.claim_next_job, 5).complete().status == "complete"
 
 
 def test_a_forked_child_cannot_finish_its_parents_job_but_works_on_others(

@@ -20,6 +20,7 @@ from semiont_jobs.store import Wanted
 from semiont_jobs.stores.files.copies import ODD_NAME, Bad, Copies
 from semiont_jobs.stores.files.index import Entry, Known, PendingIndex, signature_of
 from semiont_jobs.stores.files.layout import SUFFIX, check_folder, id_of
+from semiont_jobs.stores.files.watch import Watch
 
 BUSY_SHARE: Final = 100
 """With something to offer, the next listing comes not before 100 times the last one's length:
@@ -33,6 +34,12 @@ leaves no trace, so a listing of a folder just changed is made once more."""
 TICK: Final = 0.02
 """Seconds between two looks at the folder while idle: a `stat` each, well under 1 % of a core,
 and half of it is what another process's new job waits on average."""
+CALM: Final = 0.05
+"""Seconds without a change before file-system events are asked for: arming takes as long as some
+ten ticks, so where jobs come all the time the ticks are the cheaper way, and as quick."""
+LONG_TICK: Final = 0.5
+"""Seconds between two looks while file-system events wake us. They may not come where another
+host writes, or if the thread that reads them died."""
 BUSY_DELAY: Final = 0.05
 """Seconds after which a job that somebody else held is tried again."""
 BAD_DELAY: Final = 0.25
@@ -61,6 +68,7 @@ class Pending:
         self._version = 0
         self._seen = threading.local()
         self._ticking = False
+        self._watch = Watch(self._folder, self._ring)
         self._in_use = False
         self._listed_mtime = -1
         self._listed_at = float("-inf")
@@ -88,6 +96,15 @@ class Pending:
         """Make every `wait` return."""
         with self._changed:
             self._version += 1
+            self._changed.notify_all()
+
+    def close(self) -> None:
+        """Watch the folder no more."""
+        self._watch.close()
+
+    def _ring(self) -> None:
+        """Something came into the folder: whoever looks, look now."""
+        with self._changed:
             self._changed.notify_all()
 
     # -- what claimers ask ---------------------------------------------------------------
@@ -133,7 +150,8 @@ class Pending:
         self.index.postpone(entry, now + BUSY_DELAY)
 
     def wait(self, stop: threading.Event, timeout: float, now: float) -> None:
-        """See `JobStore.wait`. Of the threads that wait, one looks at the folder every tick."""
+        """See `JobStore.wait`. Of the threads that wait, one looks at the folder every tick, or
+        when an event tells that something came into it."""
         due = self.index.next_due()
         if due is not None:
             timeout = min(timeout, max(0.0, due - now))
@@ -151,11 +169,32 @@ class Pending:
                     break
                 self._ticking = True
                 try:
-                    self._changed.wait(min(TICK, left))
+                    self._look_on(left)
                 finally:
                     self._ticking = False
             # Whoever waits on must have somebody who looks.
             self._changed.notify()
+
+    def _look_on(self, left: float) -> None:
+        """Wait for the next look at the folder: the condition is held."""
+        if self._watch.is_armed:
+            self._changed.wait(min(LONG_TICK, left))
+        elif self._watch.is_of_use and self._is_quiet():
+            self._changed.release()  # what rings takes it
+            try:
+                self._watch.arm()
+            finally:
+                self._changed.acquire()
+            # No waiting yet: something may have come before the watch was armed.
+        else:
+            self._changed.wait(min(TICK, left))
+
+    def _is_quiet(self) -> bool:
+        """Whether nothing is to be looked at again soon, and nothing changed lately."""
+        if self._is_unsettled or self._has_bad:
+            return False
+        mtime = self._disk.stat(self._folder).st_mtime_ns
+        return mtime == self._listed_mtime and abs(time.time_ns() - mtime) >= CALM * 1e9
 
     # -- listing -------------------------------------------------------------------------
 
@@ -176,11 +215,16 @@ class Pending:
     def _list(self, now: float) -> None:
         if not self._unread:
             self._compare()
+        has_news = bool(self._unread)
         try:
             self._read_on(now)
         except BaseException:
             self._listed_mtime = -1  # what could not be read must be found again
             raise
+        if has_news:
+            # There may be something for the other threads too, and no event tells of it again.
+            self.wake()
+            self._seen.version = self._version
 
     def _compare(self) -> None:
         begun = time.monotonic()

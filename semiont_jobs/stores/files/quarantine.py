@@ -29,11 +29,12 @@ _UNPLAIN: Final = re.compile(r"[^A-Za-z0-9._-]")
 class Quarantine:
     """The ``.quarantine`` folder of one data directory."""
 
-    def __init__(self, copies: Copies, notify: Hook, *, file_mode: int) -> None:
+    def __init__(self, copies: Copies, notify: Hook, *, fsync: bool, file_mode: int) -> None:
         self._copies = copies
         self._disk = copies.disk
         self._layout = copies.layout
         self._notify = notify
+        self._fsync = fsync
         self._file_mode = file_mode
         self._told: set[tuple[JobStatus, str]] = set()
 
@@ -59,9 +60,19 @@ class Quarantine:
             fd = self._disk.create(f"{target}.why", self._file_mode)
             try:
                 self._disk.write(fd, why.encode("utf-8", "backslashreplace"))
+                if self._fsync:
+                    self._disk.fsync(fd)
             finally:
                 self._disk.close(fd)
+        self._secure(self._layout.quarantine, folder)
         self._notify(Event(name="quarantined", at=at, job_id=name, job=None, reason=reason))
+
+    def _secure(self, *folders: str) -> None:
+        """Make what was moved survive a power cut, its new name first."""
+        if self._fsync:
+            with suppress(OSError):  # undone, it is found and set aside again
+                for folder in folders:
+                    self._disk.fsync_folder(folder)
 
     def put_if_bad(self, status: JobStatus, name: str, bad: Bad) -> bool:
         """Put an entry that is no job into quarantine, once it has stood unchanged for the

@@ -62,10 +62,16 @@ class Settling:
         if mine.found and other.found and is_same(mine.found, other.found):
             # Two names of one file, from a rename of which a power cut kept both ends, or from
             # a backup tool: the name goes whose folder is not the status in the file.
-            wrong = other_path if isinstance(mine, Copy) else path
-            if isinstance(mine, Copy) or isinstance(other, Copy):
-                self.disk.unlink(wrong)
-            return "stays" if isinstance(mine, Copy) else "gone"
+            if isinstance(mine, Copy):
+                self._secure_mine(held, status)
+                self.disk.unlink(other_path)
+                self.secure_absence(other_status)
+                return "stays"
+            if isinstance(other, Copy):
+                self._secure_other(other_path, other_status)
+                self.disk.unlink(path)
+                self.secure_absence(status)
+            return "gone"
         if isinstance(mine, Bad):
             return self._yield_to(other, mine, status, other_status, job_id)
         if isinstance(other, Bad):
@@ -78,6 +84,7 @@ class Settling:
             self.secure_absence(status)
             return "gone"
         if theirs == ours and tie_loser(mine.job, other.job) == "one":
+            self._secure_other(other_path, other_status)
             self.set_aside(path, _TIE)
             return "gone"
         return self._clear_lower(mine, held, status, other_status, job_id)

@@ -18,6 +18,7 @@ from semiont_jobs.errors import JobExists, JobNotFound, SemiontJobsError
 from semiont_jobs.events import Hook
 from semiont_jobs.model import FINISHED, STATUSES, AnyJob, ClaimStamp, JobStatus, PendingJob
 from semiont_jobs.store import Hold, Wanted
+from semiont_jobs.stores.files import nfs
 from semiont_jobs.stores.files.batch import create_batch
 from semiont_jobs.stores.files.claiming import Claiming
 from semiont_jobs.stores.files.copies import Copies
@@ -29,6 +30,7 @@ from semiont_jobs.stores.files.layout import (
     check_file_system,
     check_locks,
     check_to_look,
+    file_system_of,
     prepare,
 )
 from semiont_jobs.stores.files.looking import LookingDisk
@@ -70,6 +72,7 @@ class FileStore:
     ) -> None:
         self.layout = Layout(os.fspath(data_dir))
         self._disk = LookingDisk(self.layout) if read_only else disk or Disk()
+        self._may_be_on_nfs = allow_network_fs and not read_only and disk is None
         self._read_only = read_only
         self._fsync = fsync
         self._dir_mode = dir_mode
@@ -105,7 +108,7 @@ class FileStore:
         disk, layout, mode = self._disk, self.layout, self._file_mode
         self._copies = copies = Copies(disk, layout, codec)
         self._reader = Reader(copies)
-        quarantine = Quarantine(copies, notify, file_mode=mode)
+        quarantine = Quarantine(copies, notify, fsync=self._fsync, file_mode=mode)
         self._markers = Markers(disk, layout, fsync=self._fsync, file_mode=mode)
         self._moves = moves = Moves(copies, quarantine.put, fsync=self._fsync, file_mode=mode)
         self._pending = pending = Pending(copies, quarantine.put_if_bad)
@@ -119,6 +122,8 @@ class FileStore:
                 self._sweeper.sweep()
 
     def _make_ready(self) -> None:
+        if self._may_be_on_nfs and file_system_of(self.layout.root) in nfs.FILE_SYSTEMS:
+            self._disk = nfs.NfsDisk(self.layout)
         prepare(
             self.layout,
             self._disk,
@@ -134,6 +139,7 @@ class FileStore:
         """Let go of everything held, and wake whoever waits."""
         for hold in list(self._holds.values()):
             hold.let_go()
+        self._pending.close()
         self._disk.forget_folders()
         self.wake()
 

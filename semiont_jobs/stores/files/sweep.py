@@ -16,6 +16,7 @@ from typing import Final
 from semiont_jobs.errors import InvalidJobId, JobDecodeError
 from semiont_jobs.ids import job_id
 from semiont_jobs.model import FINISHED, AnyJob, JobStatus
+from semiont_jobs.stores.files.descriptors import HELD
 from semiont_jobs.stores.files.door import Disk, is_regular
 from semiont_jobs.stores.files.layout import Layout, check_folder
 from semiont_jobs.stores.files.markers import name_of_life
@@ -66,14 +67,14 @@ class Sweeper:
 
     def _remove_unlocked(self, path: str) -> None:
         try:
-            fd = self._disk.open(path)
+            descriptor = HELD.open(self._disk.open, path)
         except OSError:
             return  # not ours to remove
         try:
-            if self._disk.lock(fd):
+            if self._disk.lock(descriptor.fd):
                 self._disk.unlink(path)
         finally:
-            self._disk.close(fd)
+            HELD.close(descriptor, self._disk.close)
 
     def _sweep_markers(self) -> None:
         for name in self._names(self._layout.cancel):

@@ -1,0 +1,53 @@
+"""A door to a disk on NFS, where an open file that is unlinked keeps a name beside its old one.
+
+It must not know why a name goes.
+
+The client calls it ``.nfs`` and a number, until the file is closed. In a status folder the
+TypeScript package would take that for a job. So what goes from there is renamed into ``.tmp``
+while it is held, and unlinked when it is closed.
+"""
+
+from __future__ import annotations
+
+import os
+from contextlib import suppress
+
+from semiont_jobs.stores.files.door import Disk
+from semiont_jobs.stores.files.layout import Layout
+
+FILE_SYSTEMS = frozenset({"nfs", "nfs4"})
+"""Those of `layout.NETWORK_FILE_SYSTEMS` that do so."""
+
+
+class NfsDisk(Disk):
+    """Takes names away as NFS needs it."""
+
+    def __init__(self, layout: Layout) -> None:
+        super().__init__()
+        self._folders_of_jobs = frozenset(layout.folders.values())
+        self._tmp = layout.tmp
+        # By device and inode number, for the descriptor that is closed tells no more. A file
+        # that is held has its number to itself.
+        self._gone: dict[tuple[int, int], str] = {}
+
+    def unlink(self, path: str) -> None:  # type: ignore[override]
+        """Take a name away. In a status folder whoever calls this holds the file: its new name
+        in ``.tmp`` goes when it is closed, or in a sweep, if this process dies before that."""
+        if os.path.dirname(path) not in self._folders_of_jobs:
+            super().unlink(path)
+            return
+        found = self.stat(path)
+        target = os.path.join(self._tmp, f"gone-{os.urandom(6).hex()}")
+        self.rename(path, target)
+        self._gone[found.st_dev, found.st_ino] = target
+
+    def close(self, fd: int) -> None:
+        """Close a descriptor; what was taken away of it goes for good."""
+        target = None
+        if self._gone:
+            found = self.stat_of(fd)
+            target = self._gone.pop((found.st_dev, found.st_ino), None)
+        super().close(fd)
+        if target is not None:
+            with suppress(OSError):  # a later sweep removes it
+                super().unlink(target)

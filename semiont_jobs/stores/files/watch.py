@@ -1,0 +1,75 @@
+"""Whether file-system events wake this process, or it has to look at the folder every tick.
+
+It must not know jobs, or how the kernel tells of events (`inotify`).
+"""
+
+from __future__ import annotations
+
+import sys
+import threading
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from semiont_jobs.events import logger
+
+if TYPE_CHECKING:
+    from semiont_jobs.stores.files.inotify import Bell
+
+
+class Watch:
+    """Of one folder, by one process. Where events cannot be had, `is_armed` stays False, and
+    whoever waits looks every tick instead."""
+
+    def __init__(self, folder: str, ring: Callable[[], None]) -> None:
+        self._folder = folder
+        self._ring = ring
+        self._lock = threading.Lock()
+        self._bell: Bell | None = None
+        self.is_of_use = sys.platform == "linux"
+        """Whether arming may do anything."""
+
+    @property
+    def is_armed(self) -> bool:
+        """Whether the next name that comes into the folder rings."""
+        return self._bell is not None and self._bell.is_armed
+
+    def arm(self) -> None:
+        """Have the next name that comes into the folder call `ring`, once.
+
+        `ring` is called in another thread, which holds a lock that this needs too: call this
+        with no lock that `ring` takes.
+        """
+        with self._lock:
+            if self.is_of_use and not self.is_armed:
+                self.is_of_use = self._armed()
+
+    def _armed(self) -> bool:
+        try:
+            from semiont_jobs.stores.files.inotify import Bell
+        except ImportError:
+            return False  # watchdog is not installed: nobody asked for it
+        try:
+            if self._bell is None:
+                self._bell = Bell(self._folder, self._ring)
+            self._bell.arm()
+        except OSError as error:
+            logger.warning(
+                "no file-system events for %s (%s): other processes' jobs are looked for every "
+                "tick instead",
+                self._folder,
+                error.strerror or error,
+            )
+            self._end()
+            return False
+        return True
+
+    def close(self) -> None:
+        """End; it cannot be armed again."""
+        with self._lock:
+            self.is_of_use = False
+            self._end()
+
+    def _end(self) -> None:
+        bell, self._bell = self._bell, None
+        if bell is not None:
+            bell.close()
