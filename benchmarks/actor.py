@@ -11,19 +11,20 @@ import json
 import sys
 import threading
 from collections.abc import Callable
+from importlib import import_module
 from pathlib import Path
 from typing import Any, Final
 
 from memory import resident_bytes
-from peers import KINDS
-from peers.peer import Payload, Peer, Span, payload_of
+from peers.peer import Kind, Payload, Peer, Span, payload_of
 
 
 class Actor:
     """Obeys one line after the other."""
 
-    def __init__(self, name: str) -> None:
-        self.kind = KINDS[name]
+    def __init__(self, family: str, name: str) -> None:
+        kinds = import_module(family).KINDS
+        self.kind: Kind = next(kind for kind in kinds if kind.name == name)
         self.peer: Peer | None = None
 
     @property
@@ -114,10 +115,10 @@ def _say(answer: dict[str, Any]) -> None:
 
 
 def main() -> None:
-    name, *hidden = sys.argv[1:]
+    family, name, *hidden = sys.argv[1:]
     for module in hidden:
         sys.modules[module] = None  # type: ignore[assignment] - what makes an import of it fail
-    actor = Actor(name)
+    actor = Actor(family, name)
     _say({})
     for line in sys.stdin:
         asked = json.loads(line)

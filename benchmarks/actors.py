@@ -13,7 +13,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Any, Final, Self
 
@@ -35,7 +35,7 @@ class Actor:
     def __init__(self, kind: Kind) -> None:
         self.kind = kind
         self.process = subprocess.Popen(
-            [sys.executable, str(SCRIPT), kind.name, *kind.hidden],
+            [sys.executable, str(SCRIPT), kind.family, kind.name, *kind.hidden],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
@@ -88,10 +88,8 @@ class Actor:
 
     def kill(self) -> None:
         """SIGKILL to it and whatever it started, and wait for its end."""
-        try:
+        with suppress(ProcessLookupError):
             os.killpg(self.process.pid, signal.SIGKILL)
-        except ProcessLookupError:
-            pass
         self.process.wait()
 
     def __enter__(self) -> Self:
@@ -101,10 +99,8 @@ class Actor:
         self.kill()
         for stream in (self.process.stdin, self.process.stdout):
             if stream is not None:
-                try:
+                with suppress(BrokenPipeError):
                     stream.close()
-                except BrokenPipeError:
-                    pass
 
 
 @contextmanager

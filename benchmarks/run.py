@@ -25,8 +25,9 @@ import table
 from attrs import evolve
 from figures import Figures
 from measuring import Run
-from peers import KINDS, servers
+from peers import servers
 from peers.peer import Kind
+from registry import KINDS
 from suites import backlog, killed, throughput, upkeep, waking
 from targets import verdicts
 

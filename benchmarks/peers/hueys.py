@@ -25,7 +25,10 @@ class HueyPeer(SimplePeer):
         super().__init__()
         self.huey = huey
         self.work: Callable[[Payload], object] = self._note
-        self.task = huey.task(name="bench")(lambda payload: self.work(payload))
+        self.task = huey.task(name="bench")(self._run)
+
+    def _run(self, payload: Payload) -> object:
+        return self.work(payload)
 
     def put(self, payload: Payload) -> None:
         self.task(payload)
@@ -75,7 +78,6 @@ _FILES: Final = Kind(
     durability="process",
     open=_on_files,
     package="huey",
-    jobs=500,
     threads=True,
 )
 KINDS: Final = (
@@ -85,7 +87,6 @@ KINDS: Final = (
         name="huey-sqlite",
         label="Huey, SqliteHuey(fsync=False)",
         open=partial(_on_sqlite, fsync=False),
-        jobs=2000,
     ),
     evolve(
         _FILES,

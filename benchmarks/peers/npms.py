@@ -155,6 +155,5 @@ KINDS: Final = (
         open=NpmQueue,
         package=PACKAGE,
         missing=why_missing,
-        jobs=500,
     ),
 )

@@ -114,14 +114,14 @@ class Bare(Peer):
         running, complete = (_text(payload_of(0), n) for n in (RUNNING_BYTES, COMPLETE_BYTES))
         loop = self.loop
         began = time.monotonic()
-        names = sorted(os.listdir(loop.folders["pending"]))[index::of][:most]
-        names = [name.removesuffix(".json") for name in names]
+        listed = (name.removesuffix(".json") for name in os.listdir(loop.folders["pending"]))
+        names = [name for name in listed if _number(name) % of == index][:most]
         for name in names:
             loop.look(name)
         for name in names:
             loop.complete(name, loop.claim(name, running), complete)
         ended = time.monotonic()
-        self.ran += [int(name.removeprefix("job-")) for name in names]
+        self.ran += map(_number, names)
         return Span(began, ended)
 
     def serve(self, work: Work) -> None:
@@ -129,6 +129,10 @@ class Bare(Peer):
 
     def close(self) -> None:
         self.loop.close()
+
+
+def _number(name: str) -> int:
+    return int(name.removeprefix("job-"))
 
 
 def _text(payload: Payload, around: int) -> bytes:

@@ -57,7 +57,7 @@ class Peer(ABC):
         """The process whose memory and time this queue takes."""
         return os.getpid()
 
-    def took_share(self, index: int, of: int) -> None:
+    def took_share(self, index: int, of: int) -> None:  # noqa: B027 - of interest to few
         """So many processes will drain this place, and this is one of them."""
 
     @abstractmethod
@@ -117,10 +117,12 @@ class SimplePeer(Peer):
     def drain(self, most: int) -> Span:
         run_one, note = self.run_one, self._note
         left = most
-        began = time.monotonic()
+        began = ended = time.monotonic()
         while left and run_one(note):
             left -= 1
-        return Span(began, time.monotonic())
+            # The look that finds nothing more is not counted: some wait for a second in it.
+            ended = time.monotonic()
+        return Span(began, ended)
 
     def _note(self, payload: Payload) -> dict[str, Any]:
         self.ran.append(payload["n"])
@@ -170,6 +172,11 @@ class Kind:
     """Whether a hundred thousand pending jobs can be made in the time there is."""
     hidden: tuple[str, ...] = field(default=())
     """Modules that its process must not find, though they are installed."""
+
+    @property
+    def family(self) -> str:
+        """The module it is made in: a process that measures it imports no other."""
+        return str(getattr(self.open, "func", self.open).__module__)
 
     @property
     def version(self) -> str:

@@ -29,7 +29,7 @@ class Procrastinate(Peer):
         self.producer.open()
         if is_new:
             self.producer.schema_manager.apply_schema()
-        self.task = self.producer.task(name="bench")(lambda payload: None)
+        self.task = self.producer.task(name="bench")(lambda payload: payload)
         self.consumer = App(connector=PsycopgConnector(conninfo=address))
 
         async def run_job(payload: Payload) -> object:

@@ -107,7 +107,6 @@ KINDS: Final = (
         durability="process",
         open=LiteQueuePeer,
         package="litequeue",
-        jobs=1000,
         outcomes="done",
     ),
 )

@@ -71,8 +71,9 @@ def _against_backlogs(
             if last == str(LARGE):
                 small, large = (actors[size].ask("memory")["bytes"] for size in (str(SMALL), last))
                 run.figures.add("memory", kind.name, large / 1e6)
-                each = (large - small) / (sizes[last] - SMALL)
-                run.figures.add("memory a job", kind.name, each)
+                if kind.name == "ours":
+                    each = (large - small) / (sizes[last] - SMALL)
+                    run.figures.add("memory a job", kind.name, each)
 
 
 def _open_full(actor: Actor, place: str, kind: Kind, size: int) -> float:

@@ -36,7 +36,8 @@ def killed(run: Run) -> None:
 
 
 def _kill_one(stack: ExitStack, kind: Kind, place: str) -> tuple[Actor, Actor, float]:
-    """A witness that has the queue open, the new worker, and when that one began."""
+    """A witness that has the queue open, the new worker, and the wall clock's time at which that
+    one was started."""
     witness, successor = stack.enter_context(Actor(kind)), stack.enter_context(Actor(kind))
     witness.ask("open", place=place)
     witness.ask("enqueue_one", payload={"n": 1})
@@ -44,8 +45,9 @@ def _kill_one(stack: ExitStack, kind: Kind, place: str) -> tuple[Actor, Actor, f
         serving(victim, place, hang=True)
         victim.hear(PATIENCE)
         victim.kill()
+    begun = time.time()
     serving(successor, place)
-    return witness, successor, time.monotonic()
+    return witness, successor, begun
 
 
 def _watch(run: Run, watched: dict[str, tuple[Actor, Actor, float]]) -> None:
@@ -60,7 +62,7 @@ def _watch(run: Run, watched: dict[str, tuple[Actor, Actor, float]]) -> None:
                 heard = None
                 del watched[name]
             if heard is not None:
-                run.figures.add("killed", name, time.monotonic() - begun)
+                run.figures.add("killed", name, float(heard["started"]) - begun)
                 del watched[name]
     for name, (witness, _successor, _begun) in watched.items():
         fate = witness.ask("fate")["fate"]
