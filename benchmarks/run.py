@@ -13,6 +13,8 @@ from __future__ import annotations
 import argparse
 import json
 import shutil
+import signal
+import sys
 import tempfile
 import time
 from collections.abc import Callable
@@ -116,6 +118,8 @@ def _kinds(peers: list[str] | None, absent: dict[str, str]) -> list[Kind]:
 
 def main(arguments: list[str] | None = None) -> None:
     options = options_of(arguments)
+    # Ended from outside, the run still stops its servers and takes its files away.
+    signal.signal(signal.SIGTERM, lambda _signal, _frame: sys.exit("ended"))
     data, figures = measure(options)
     for line in table.lines(data, figures):
         print(line)

@@ -78,7 +78,6 @@ _FILES: Final = Kind(
     durability="process",
     open=_on_files,
     package="huey",
-    threads=True,
 )
 KINDS: Final = (
     _FILES,
@@ -87,6 +86,7 @@ KINDS: Final = (
         name="huey-sqlite",
         label="Huey, SqliteHuey(fsync=False)",
         open=partial(_on_sqlite, fsync=False),
+        threads=True,
     ),
     evolve(
         _FILES,
@@ -94,6 +94,7 @@ KINDS: Final = (
         label="Huey, SqliteHuey",
         durability="power",
         open=partial(_on_sqlite, fsync=True),
+        threads=True,
         jobs=500,
         backlog=False,
     ),

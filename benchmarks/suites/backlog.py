@@ -29,7 +29,7 @@ MOST: Final = 100
 def backlog(run: Run) -> None:
     """Claim and complete with a thousand and with a hundred thousand pending."""
     for kind in run.chosen(lambda kind: kind.backlog and not kind.waits_only):
-        sizes = [SMALL, run.jobs(LARGE)]
+        sizes = [small_of(run), run.jobs(LARGE)]
         if kind.name == "ours":
             sizes.insert(1, run.jobs(LARGE) // 10)
         with run.excusing(f"claim {LARGE}", kind):
@@ -41,8 +41,13 @@ def backlog(run: Run) -> None:
 def million(run: Run) -> None:
     """Ours with a million pending, once."""
     for kind in run.chosen(lambda kind: kind.name == "ours"):
-        sizes = {f"{SMALL}": SMALL, "1000000": run.jobs(1_000_000)}
+        sizes = {f"{SMALL}": small_of(run), "1000000": run.jobs(1_000_000)}
         _against_backlogs(run, kind, sizes, remember="first 1000000")
+
+
+def small_of(run: Run) -> int:
+    """A thousand; in a tiny run as many as its claims need."""
+    return max(run.jobs(SMALL), min(SMALL, 3 * MOST + MOST * run.rounds))
 
 
 def _rows(sizes: list[int]) -> list[str]:
@@ -58,8 +63,10 @@ def _against_backlogs(
         opened: dict[str, float] = {}
         taken: dict[str, int] = {}
         with run.scratch(kind) as place:
+            places = {size: f"{place}-{size}" for size in sizes}
+            _fill(kind, {places[size]: sizes[size] for size in sizes})
             for size, actor in actors.items():
-                opened[size] = _open_full(actor, f"{place}-{size}", kind, sizes[size])
+                opened[size] = _seconds_to_first(actor, places[size])
                 taken[size] = _how_many(actor)
             last = list(sizes)[-1]
             run.figures.add(remember, kind.name, opened[last])
@@ -72,17 +79,21 @@ def _against_backlogs(
                 small, large = (actors[size].ask("memory")["bytes"] for size in (str(SMALL), last))
                 run.figures.add("memory", kind.name, large / 1e6)
                 if kind.name == "ours":
-                    each = (large - small) / (sizes[last] - SMALL)
+                    each = (large - small) / (sizes[last] - sizes[str(SMALL)])
                     run.figures.add("memory a job", kind.name, each)
 
 
-def _open_full(actor: Actor, place: str, kind: Kind, size: int) -> float:
-    """Fill a place from another process, so that this one has the memory of a worker only; the
-    seconds it then takes to open it and to run one job."""
+def _fill(kind: Kind, places: dict[str, int]) -> None:
+    """From a process of its own, so that those measured have the memory of a worker only."""
     with Actor(kind) as filler:
-        filler.ask("open", place=place)
-        filler.ask("fill", first=0, count=size)
-        filler.ask("close")
+        for place, size in places.items():
+            filler.ask("open", place=place)
+            filler.ask("fill", first=0, count=size)
+            filler.ask("close")
+
+
+def _seconds_to_first(actor: Actor, place: str) -> float:
+    """To open a place and to run one job."""
     begun = time.monotonic()
     actor.ask("open", place=place)
     actor.ask("drain", most=1)
@@ -109,7 +120,7 @@ def _ours_refusing(run: Run) -> None:
     for row, wanted in (("refused", {"accept": is_ours}), ("unwanted", {"types": ["bench"]})):
         with run.scratch() as one, run.scratch() as other:
             queues = {
-                str(SMALL): _with_unwanted(one, SMALL),
+                str(SMALL): _with_unwanted(one, small_of(run)),
                 str(LARGE): _with_unwanted(other, run.jobs(LARGE)),
             }
             for turn in range(run.rounds + 1):  # the first reads the folder

@@ -72,12 +72,11 @@ def _watch(run: Run, watched: dict[str, tuple[Actor, Actor, float]]) -> None:
 def rescue(run: Run) -> None:
     """From SIGKILL to the start of the job's next run, by a worker that was idle."""
     for kind in run.chosen(lambda kind: kind.name == "ours"):
-        for turn in range(run.rounds * BY_ROUND + 1):
+        for turn in range(run.rounds * BY_ROUND):
             with run.scratch(kind) as place:
                 delay, free = _one_rescue(kind, place, 0.3 + turn % 7 / 7)
-                if turn > 0:
-                    run.figures.add("rescue", kind.name, 1e3 * delay)
-                    run.figures.add("lock free", kind.name, 1e3 * free)
+                run.figures.add("rescue", kind.name, 1e3 * delay)
+                run.figures.add("lock free", kind.name, 1e3 * free)
 
 
 def _one_rescue(kind: Kind, place: Path, idle: float) -> tuple[float, float]:

@@ -81,9 +81,11 @@ def processes(run: Run) -> None:
     with actors_for(kinds, each=2) as actors:
         for kind, counts in run.turns("drain 2 processes", kinds):
             with run.excusing("drain 2 processes", kind):
-                count = run.jobs(kind.jobs)
+                # Half as many as of one process alone, since they are drained twice; as many for
+                # two processes as for one: what some take for a job depends on how many there are.
+                count = run.jobs(kind.jobs // 2)
                 one = _drained_by(run, actors[kind.name][:1], kind, count)[0]
-                two = _drained_by(run, actors[kind.name], kind, 2 * count)[0]
+                two = _drained_by(run, actors[kind.name], kind, count)[0]
                 if counts:
                     run.figures.add("drain 1 process", kind.name, one)
                     run.figures.add("drain 2 processes", kind.name, two)

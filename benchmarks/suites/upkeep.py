@@ -63,7 +63,8 @@ def faults(run: Run) -> None:
 
 
 def _set_aside(run: Run) -> dict[str, float]:
-    """The seconds of all claims until a bad file is gone: its grace time costs nothing. Each in a
+    """The seconds of the longest claim on the way to a bad file's going: how long others wait
+    behind it. It is looked at again and again while it stands out its grace time. Each file in a
     queue of its own."""
     spent = dict.fromkeys(BAD, 0.0)
     end = time.monotonic() + PATIENCE
@@ -78,7 +79,7 @@ def _set_aside(run: Run) -> dict[str, float]:
         while queues:
             assert time.monotonic() < end
             for row, (queue, bad) in list(queues.items()):
-                spent[row] += _seconds(queue.claim_next_job)
+                spent[row] = max(spent[row], _seconds(queue.claim_next_job))
                 if not bad.exists():
                     del queues[row]
             threading.Event().wait(GRACE)

@@ -20,7 +20,7 @@ from peers.peer import Kind
 
 OURS: Final = 20
 """Samples a round of ours; a p99 of a hundred."""
-OTHERS: Final = 8
+OTHERS: Final = 5
 PATIENCE: Final = 30.0
 IDLE: Final = 10.0
 """Seconds without work for which the processor time of waiting workers is taken."""
