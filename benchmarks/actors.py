@@ -48,8 +48,11 @@ class Actor:
 
     def tell(self, do: str, **asked: Any) -> None:
         assert self.process.stdin is not None
-        self.process.stdin.write(json.dumps({"do": do, **asked}).encode() + b"\n")
-        self.process.stdin.flush()
+        try:
+            self.process.stdin.write(json.dumps({"do": do, **asked}).encode() + b"\n")
+            self.process.stdin.flush()
+        except BrokenPipeError as error:
+            raise ActorFailed("its process has ended") from error
 
     def hear(self, timeout: float = PATIENCE) -> dict[str, Any]:
         """Its next line."""

@@ -72,7 +72,7 @@ def _panel(axes: Any, row: str, bars: list[Bar]) -> None:
         text = f"{bar.middle:,.3g}" if bar.middle < 100 else f"{bar.middle:,.0f}"
         at = (max(bar.high, bar.middle), place)
         axes.annotate(text, at, xytext=(4, 0), textcoords="offset points", va="center", fontsize=7)
-    axes.set_title(_title(row), loc="left", fontsize=9, fontweight="bold")
+    axes.set_title(_title(row), fontsize=9, fontweight="bold")
     axes.set_xscale("log")
     axes.set_xlim(right=2.5 * max(bar.high for bar in bars))
     axes.invert_yaxis()
@@ -81,7 +81,7 @@ def _panel(axes: Any, row: str, bars: list[Bar]) -> None:
 
 def _title(row: str) -> str:
     if row == "claim":
-        return "claim+complete with 100 000 pending, times the cost with 1 000 (less is better)"
+        return "cost of a claim with 100 000 pending, times that with 1 000 (less is better)"
     wanted = "more" if ROWS[row].is_rate else "less"
     return f"{ROWS[row].title}, {ROWS[row].unit} ({wanted} is better)"
 

@@ -120,6 +120,53 @@ def test_a_planted_job_is_one_that_the_queue_runs(modules: Any, tmp_path: Path) 
     assert sorted(taken) == [5, 6, 7]
 
 
+def test_a_drained_job_is_complete_with_a_result(modules: Any, tmp_path: Path) -> None:
+    ours, peer = modules("peers.ours"), modules("peers.peer")
+    mine = ours.Ours(tmp_path, fsync=False)
+    mine.enqueue([peer.payload_of(number) for number in range(3)])
+
+    mine.drain(2)
+
+    finished = mine.queue.query_jobs(status="complete")
+    assert sorted(job.params["n"] for job in finished) == sorted(mine.ran) == [0, 1]
+    assert [job.result for job in finished] == [peer.RESULT] * 2
+    assert mine.queue.get_stats().pending == 1
+    mine.close()
+
+
+def test_a_bare_job_ends_in_the_folder_of_finished_ones(modules: Any, tmp_path: Path) -> None:
+    ours, peer = modules("peers.ours"), modules("peers.peer")
+    bare = ours.Bare(tmp_path, fsync=True)
+    bare.enqueue([peer.payload_of(number) for number in range(4)])
+    bare.took_share(1, 2)
+
+    bare.drain(10)
+
+    left = {folder.name: len(list(folder.iterdir())) for folder in tmp_path.iterdir()}
+    assert sorted(bare.ran) == [1, 3]
+    assert (left["pending"], left["running"], left["complete"], left[".tmp"]) == (2, 0, 2, 0)
+    bare.close()
+
+
+def test_a_queue_that_fails_has_that_in_its_row_and_no_further_turn(
+    modules: Any, tmp_path: Path
+) -> None:
+    kinds = [modules("registry").KINDS[name] for name in ("bare", "ours")]
+    figures = modules("figures").Figures(print)
+    run = modules("measuring").Run(place=tmp_path, rounds=2, kinds=kinds, figures=figures)
+    failed = modules("actors").ActorFailed
+    turns = []
+
+    for kind, counts in run.turns("drain", kinds):
+        with run.excusing("drain", kind):
+            turns.append((kind.name, counts))
+            if kind.name == "bare":
+                raise failed("no space left")
+
+    assert turns == [("bare", False), ("ours", False), ("ours", True), ("ours", True)]
+    assert figures.of("drain", "bare").note == "failed: no space left"
+
+
 @pytest.mark.parametrize(
     ("ran", "outcome"),
     [([0, 1, 2], (0, 0)), ([2, 0, 2, 1, 2], (0, 2)), ([0, 0], (2, 1)), ([], (3, 0))],

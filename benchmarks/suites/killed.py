@@ -65,8 +65,9 @@ def _watch(run: Run, watched: dict[str, tuple[Actor, Actor, float]]) -> None:
                 run.figures.add("killed", name, float(heard["started"]) - begun)
                 del watched[name]
     for name, (witness, _successor, _begun) in watched.items():
-        fate = witness.ask("fate")["fate"]
-        run.figures.note("killed", name, f"not within {run.watch:.0f} s: {fate}")
+        with run.excusing("killed", witness.kind):
+            fate = witness.ask("fate")["fate"]
+            run.figures.note("killed", name, f"not within {run.watch:.0f} s: {fate}")
 
 
 def rescue(run: Run) -> None:

@@ -12,7 +12,7 @@ from contextlib import ExitStack, contextmanager
 from queue import SimpleQueue
 from typing import Any, Final
 
-from actors import Actor, ActorFailed
+from actors import Actor
 from measuring import Run
 from memory import processor_seconds
 from peers.ours import Ours
@@ -32,10 +32,7 @@ def waking(run: Run) -> None:
         _within(run)
     with ExitStack() as stack:
         consumers: dict[str, int] = {}
-        for kind in run.chosen(lambda kind: kind.wakes and kind.durability != "power"):
-            with run.excusing("wake", kind):
-                consumers[kind.name] = _across(run, kind, stack)
-        for kind in run.chosen(lambda kind: kind.wakes and kind.durability == "power"):
+        for kind in run.chosen(lambda kind: kind.wakes):
             with run.excusing("wake", kind):
                 consumers[kind.name] = _across(run, kind, stack)
         _idle(run, consumers)
@@ -103,6 +100,7 @@ def _idle(run: Run, consumers: dict[str, int]) -> None:
     for name, process in consumers.items():
         try:
             spent = processor_seconds(process) - before[name]
-        except FileNotFoundError as error:
-            raise ActorFailed(f"{name} has ended") from error
-        run.figures.add("idle", name, 100 * spent / seconds)
+        except FileNotFoundError:
+            run.figures.note("idle", name, "its worker has ended")
+        else:
+            run.figures.add("idle", name, 100 * spent / seconds)
