@@ -26,6 +26,7 @@ class BareLoop:
         self.fsync = fsync
         self.folders = {name: str(root / name) for name in FOLDERS}
         self.tmp = str(root / ".tmp")
+        self.temporary = f"{self.tmp}/{os.getpid()}-"
         self.cancel = str(root / ".cancel")
         for folder in (*self.folders.values(), self.tmp, self.cancel):
             os.makedirs(folder, exist_ok=True)  # another process may have been first
@@ -87,7 +88,7 @@ class BareLoop:
         return fd
 
     def _write(self, data: bytes) -> tuple[str, int]:
-        temporary = f"{self.tmp}/{os.getpid()}-{next(self.serial)}"
+        temporary = f"{self.temporary}{next(self.serial)}"
         fd = os.open(temporary, _MAKE, 0o600)
         lock_descriptor(fd, blocking=False)
         os.write(fd, data)
