@@ -48,14 +48,14 @@ SUITES: Final[dict[str, Callable[[Run], None]]] = {
     "faults": upkeep.faults,
 }
 OURS: Final = ("bare", "ours", "bare-fsync", "ours-fsync", "ours-watch")
-QUICK: Final = {"rounds": 2, "scale": 0.1, "watch": 5.0}
-"""For a look: a tenth of the jobs, which is too few for a figure to be quoted."""
+QUICK: Final = {"rounds": 1, "scale": 0.1, "watch": 5.0}
+"""For a look: a tenth of the jobs, once, which is too few for a figure to be quoted."""
 
 
 def options_of(arguments: list[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--dir", default=tempfile.gettempdir(), help="where to measure")
-    parser.add_argument("--rounds", type=int, help="after one that warms up (5; quick: 2)")
+    parser.add_argument("--rounds", type=int, help="after one that warms up (5; quick: 1)")
     parser.add_argument("--only", nargs="+", choices=SUITES, default=list(SUITES))
     parser.add_argument("--quick", action="store_true", help="a look, in under two minutes")
     peers = [*KINDS, "none"]

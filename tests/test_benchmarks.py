@@ -20,6 +20,10 @@ BENCHMARKS = ROOT / "benchmarks"
 DOCUMENTED = ROOT / "docs" / "explanation" / "performance"
 PATIENCE = 300.0
 
+ON_LINUX = pytest.mark.skipif(
+    not sys.platform.startswith("linux"), reason="memory and idle time are read from /proc"
+)
+
 MEASURE = """
 import json, sys
 sys.path.insert(0, sys.argv[1])
@@ -63,6 +67,7 @@ def modules(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
             del sys.modules[name]
 
 
+@ON_LINUX
 def test_the_rows_of_one_process_and_of_waiting_are_measured(tmp_path: Path) -> None:
     data = measured(tmp_path, "process", "backlog", "waking", "reading")
 
@@ -76,6 +81,7 @@ def test_the_rows_of_one_process_and_of_waiting_are_measured(tmp_path: Path) -> 
     assert list(tmp_path.iterdir()) == []
 
 
+@ON_LINUX
 @pytest.mark.soak
 def test_the_rows_of_many_processes_and_of_faults_are_measured(tmp_path: Path) -> None:
     suites = ("batch", "processes", "contending", "million", "killed", "rescue", "faults")

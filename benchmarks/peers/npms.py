@@ -22,8 +22,8 @@ from peers.peer import Kind, Payload, Peer, Span, Work
 
 PACKAGE: Final = "@semiont/jobs"
 VERSION: Final = "0.2.46"
-"""The last one known whose queue and worker are one class each, with plain threads of calls; the
-later ones give their jobs to workers through a server."""
+"""A version whose queue and worker are two classes on one folder, as here; later ones hand jobs to
+workers through a server of their own."""
 SCRIPT: Final = Path(__file__).with_name("npm_queue.mjs")
 _IMPORT: Final = re.compile(r"^import \{([^}]*)\} from '(@semiont/[a-z-]+)';$", re.MULTILINE)
 

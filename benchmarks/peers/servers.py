@@ -132,7 +132,8 @@ def _start_postgres(data: Path, sockets: Path, started: list[subprocess.Popen[by
 
     def answer() -> str:
         with psycopg.connect(f"{address} dbname=postgres") as connection:
-            return str(connection.info.parameter_status("server_version"))
+            # Behind the number, some builds name who made them.
+            return str(connection.info.parameter_status("server_version")).split()[0]
 
     return str(_when_it_answers(answer, psycopg.OperationalError))
 
