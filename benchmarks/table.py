@@ -5,6 +5,7 @@ It must not know how anything was measured.
 
 from __future__ import annotations
 
+import statistics
 from collections.abc import Iterator, Sequence
 from typing import Any, Final
 
@@ -14,14 +15,19 @@ COMPARED: Final = {
     "enqueue": "enqueue /s",
     "batch": "in batches /s",
     "drain": "drain /s",
-    "drain 2 processes": "2 processes /s",
-    "claim": "100 000 pending, times 1 000",
+    "scaling": "2 processes, times 1",
+    "claim": "claim with 100 000 pending, times 1 000",
     "memory": "memory MB",
     "wake": "wake-up ms, p50 / p99",
     "contending": "8 processes: not run / run again",
     "killed": "worker killed, restarted",
 }
 """The columns of the table of all queues."""
+RATIOS: Final = {
+    "scaling": ("drain 2 processes", "drain 1 process"),
+    "claim": ("claim 100000", "claim 1000"),
+}
+"""Columns that are one row over another."""
 
 
 def measured(row: str, figure: Figure) -> str:
@@ -107,9 +113,10 @@ def rst(data: dict[str, Any], figures: Figures) -> str:
 def _cells(who: str, figures: Figures) -> Iterator[str]:
     for row in COMPARED:
         figure = figures.of(row, who)
-        if row == "claim":
-            ratios = figures.ratios(("claim 100000", who), ("claim 1000", who))
-            yield number(sum(ratios) / len(ratios)) if ratios else ""
+        if row in RATIOS:
+            over, under = RATIOS[row]
+            ratios = figures.ratios((over, who), (under, who))
+            yield number(statistics.median(ratios)) if ratios else ""
         elif row == "contending":
             lost, again = figures.of("not run", who), figures.of("run again", who)
             yield f"{lost.median:.0f} / {again.median:.0f}" if lost and again else ""
