@@ -23,6 +23,9 @@ SCRIPT: Final = Path(__file__).with_name("actor.py")
 PATIENCE: Final = 180.0
 """Seconds after which an answer is not waited for any more: the slowest that is asked, the first
 claim of a million jobs, takes a quarter of it."""
+CROWDED: Final = 60.0
+"""The same where several take from one place: ten times what the slowest needs. Some get into each
+other's way for ever."""
 
 
 class ActorFailed(RuntimeError):
@@ -114,10 +117,10 @@ def actors_for(kinds: Sequence[Kind], each: int = 1) -> Iterator[dict[str, list[
 
 
 def at_once(actors: Sequence[Actor], do: str, **asked: Any) -> list[dict[str, Any]]:
-    """Tell all of them before listening to any."""
+    """Tell all of them before listening to any; none of them may take longer than `CROWDED`."""
     for actor in actors:
         actor.tell(do, **asked)
-    return [actor.hear() for actor in actors]
+    return [actor.hear(CROWDED) for actor in actors]
 
 
 def together(answers: Sequence[dict[str, Any]]) -> Span:

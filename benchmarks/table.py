@@ -88,7 +88,7 @@ def rst(data: dict[str, Any], figures: Figures) -> str:
         for name, kind in data["kinds"].items()
         if any(who == name for _row, who in figures.by_key)
     ]
-    compared = _list_table(["", "survives the loss of", *COMPARED.values()], rows)
+    compared = _list_table(["", "durability", *COMPARED.values()], rows)
     own = [
         [ROWS[row].title, measured(row, figure)]
         for row in ROWS
