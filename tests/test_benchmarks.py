@@ -173,6 +173,16 @@ def test_a_queue_that_fails_has_that_in_its_row_and_no_further_turn(
     assert figures.of("drain", "bare").note == "failed: no space left"
 
 
+def test_a_measured_place_is_gone_afterwards(modules: Any, tmp_path: Path) -> None:
+    figures = modules("figures").Figures(print)
+    run = modules("measuring").Run(place=tmp_path, rounds=1, kinds=[], figures=figures)
+
+    with run.scratch() as place:
+        place.mkdir()
+
+    assert list(tmp_path.iterdir()) == []
+
+
 @pytest.mark.parametrize(
     ("ran", "outcome"),
     [([0, 1, 2], (0, 0)), ([2, 0, 2, 1, 2], (0, 2)), ([0, 0], (2, 1)), ([], (3, 0))],
