@@ -5,6 +5,7 @@ It must not know the queues apart, but by what their kinds say of themselves.
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Callable
 from functools import partial
@@ -42,7 +43,13 @@ def million(run: Run) -> None:
     """Ours with a million pending, once."""
     for kind in run.chosen(lambda kind: kind.name == "ours"):
         sizes = {f"{SMALL}": small_of(run), "1000000": run.jobs(1_000_000)}
-        _against_backlogs(run, kind, sizes, remember="first 1000000")
+        # ext4 as mkfs makes it has an inode for every 16 KiB of the disk, and no more.
+        free = os.statvfs(run.place).f_favail
+        if 0 < free < 1.1 * sizes["1000000"]:
+            run.figures.note("claim 1000000", kind.name, f"room for {free} files only")
+            continue
+        with run.excusing("claim 1000000", kind):
+            _against_backlogs(run, kind, sizes, remember="first 1000000")
 
 
 def small_of(run: Run) -> int:
