@@ -24,6 +24,7 @@ from typing import Any, Final
 
 import system
 import table
+from actors import ActorFailed
 from attrs import evolve
 from figures import Figures
 from measuring import Run
@@ -81,21 +82,26 @@ def measure(options: argparse.Namespace, **settings: Any) -> tuple[dict[str, Any
         print(table.head(described), flush=True)
         run = Run(place=parent, rounds=options.rounds or 5, kinds=kinds, figures=figures)
         if options.quick:
+            print("a quick look: a tenth of the jobs that are named", flush=True)
             run = evolve(run, **(QUICK | ({"rounds": options.rounds} if options.rounds else {})))
         run = evolve(run, **settings)
+        data = {
+            "system": described,
+            "rounds": run.rounds,
+            "quick": bool(options.quick),
+            "kinds": {k.name: {"label": k.label, "durability": k.durability} for k in kinds},
+            "absent": absent,
+        }
         for name in options.only:
             begun = time.monotonic()
-            SUITES[name](run)
+            try:
+                SUITES[name](run)
+            except (ActorFailed, OSError) as error:  # a full disk, say: the others go on
+                absent[f"suite {name}"] = f"{type(error).__name__}: {error}"
             print(f"{name}: {time.monotonic() - begun:.0f} s", flush=True)
-    data = {
-        "system": described,
-        "rounds": run.rounds,
-        "quick": bool(options.quick),
-        "kinds": {k.name: {"label": k.label, "durability": k.durability} for k in kinds},
-        "absent": absent,
-        "figures": figures.as_data(),
-        "targets": verdicts(figures),
-    }
+            data |= {"figures": figures.as_data(), "targets": verdicts(figures)}
+            if options.json:  # so far: a run of ten minutes may be cut off
+                options.json.write_text(json.dumps(data, indent=1) + "\n", encoding="utf-8")
     return data, figures
 
 
@@ -123,8 +129,6 @@ def main(arguments: list[str] | None = None) -> None:
     data, figures = measure(options)
     for line in table.lines(data, figures):
         print(line)
-    if options.json:
-        options.json.write_text(json.dumps(data, indent=1) + "\n", encoding="utf-8")
     if options.chart:
         from chart import draw
 

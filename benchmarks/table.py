@@ -100,7 +100,7 @@ def rst(data: dict[str, Any], figures: Figures) -> str:
     ]
     parts = [
         ".. Made by benchmarks/document.py from performance.json: change neither by hand.",
-        f"Measured: {head(data['system'])}.",
+        f"Measured: {head(data['system'])}; {_rounds(data)}.",
         compared,
         ".. rubric:: This library, further",
         _list_table(["``fsync=False``", ""], own),
@@ -108,6 +108,12 @@ def rst(data: dict[str, Any], figures: Figures) -> str:
         _list_table(["", "wanted", "measured", "met"], verdicts),
     ]
     return "\n\n".join(parts) + "\n"
+
+
+def _rounds(data: dict[str, Any]) -> str:
+    if data["quick"]:
+        return "a quick look with a tenth of the jobs that are named, whose figures are not to be quoted"
+    return f"{data['rounds']} rounds"
 
 
 def _cells(who: str, figures: Figures) -> Iterator[str]:
