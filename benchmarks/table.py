@@ -112,7 +112,8 @@ def rst(data: dict[str, Any], figures: Figures) -> str:
 
 def _rounds(data: dict[str, Any]) -> str:
     if data["quick"]:
-        return "a quick look with a tenth of the jobs that are named, whose figures are not to be quoted"
+        named = "a tenth of the jobs that are named"
+        return f"a quick look with {named}, whose figures are not to be quoted"
     return f"{data['rounds']} rounds"
 
 
