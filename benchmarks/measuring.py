@@ -82,11 +82,13 @@ def count_outcomes(ran: Sequence[int], count: int) -> tuple[int, int]:
 
 
 def drained(run: Run, row: str, actor: Actor, count: int, *, threads: int = 1) -> float:
-    """Jobs a second, each counted once; a word in the row if some ran twice or never."""
+    """Jobs a second, each counted once; a word in the row if some ran twice, or never."""
     # One thread stops at the last job; several cannot know which is, and look for more.
     most = count if threads == 1 else 10 * count
     answer = actor.ask("drain", most=most, threads=threads)
     lost, repeated = count_outcomes(answer["ran"], count)
-    if lost or repeated:
-        run.figures.note(row, actor.kind.name, "jobs lost or run twice")
+    if repeated:
+        run.figures.note(row, actor.kind.name, "some jobs run more than once")
+    elif lost:
+        run.figures.note(row, actor.kind.name, "some jobs not run")
     return (count - lost) / (answer["ended"] - answer["began"])
