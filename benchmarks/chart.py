@@ -81,7 +81,7 @@ def _panel(axes: Any, row: str, bars: list[Bar]) -> None:
 
 def _title(row: str) -> str:
     if row == "claim":
-        return "cost of a claim with 100 000 pending, times that with 1 000 (less is better)"
+        return "claim with 100 000 pending, times one with 1 000 (less is better)"
     wanted = "more" if ROWS[row].is_rate else "less"
     return f"{ROWS[row].title}, {ROWS[row].unit} ({wanted} is better)"
 
