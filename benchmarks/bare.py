@@ -6,6 +6,7 @@ as a plain loop: no model, no codec, no index, no events, no locks between threa
 
 from __future__ import annotations
 
+import itertools
 import os
 from pathlib import Path
 
@@ -15,6 +16,7 @@ FOLDERS = ("pending", "running", "complete", "failed", "cancelled")
 _OPEN = os.O_RDWR | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 _MAKE = _OPEN | os.O_CREAT | os.O_EXCL
 _LOOK = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+_FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
 
 
 class BareLoop:
@@ -24,10 +26,17 @@ class BareLoop:
         self.fsync = fsync
         self.folders = {name: str(root / name) for name in FOLDERS}
         self.tmp = str(root / ".tmp")
+        self.temporary = f"{self.tmp}/{os.getpid()}-"
         self.cancel = str(root / ".cancel")
         for folder in (*self.folders.values(), self.tmp, self.cancel):
-            os.makedirs(folder)
-        self.serial = 0
+            os.makedirs(folder, exist_ok=True)  # another process may have been first
+        self.serial = itertools.count()
+        self.opened: dict[str, int] = {}
+
+    def close(self) -> None:
+        for fd in self.opened.values():
+            os.close(fd)
+        self.opened.clear()
 
     def create(self, name: str, data: bytes) -> None:
         paths = [f"{folder}/{name}.json" for folder in self.folders.values()]
@@ -79,17 +88,18 @@ class BareLoop:
         return fd
 
     def _write(self, data: bytes) -> tuple[str, int]:
-        self.serial += 1
-        temporary = f"{self.tmp}/{self.serial}"
+        temporary = f"{self.temporary}{next(self.serial)}"
         fd = os.open(temporary, _MAKE, 0o600)
         lock_descriptor(fd, blocking=False)
         os.write(fd, data)
         return temporary, fd
 
     def _fsync_folder(self, name: str) -> None:
-        fd = os.open(self.folders[name], os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-        os.fsync(fd)
-        os.close(fd)
+        # As the store does: kept open, and looked at whether it is still the folder of that name.
+        if name not in self.opened:
+            self.opened[name] = os.open(self.folders[name], _FOLDER)
+        os.lstat(self.folders[name])
+        os.fsync(self.opened[name])
 
 
 def _absent(path: str) -> None:

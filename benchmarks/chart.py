@@ -1,0 +1,111 @@
+"""Figures as a picture.
+
+It must not know how anything was measured. The only module that imports matplotlib.
+"""
+
+from __future__ import annotations
+
+import statistics
+from pathlib import Path
+from typing import Any, Final, NamedTuple
+
+from figures import ROWS, Figures
+
+PANELS: Final = ("enqueue", "drain", "drain 2 processes", "wake", "claim")
+GROUPS: Final = ("process", "1 s", "power")
+"""By durability: bars are compared within one group."""
+OURS: Final = "#1f6f4a"
+LIMIT: Final = "#b9b9b9"
+OTHERS: Final = "#6d8bb0"
+
+
+class Bar(NamedTuple):
+    """One queue in one panel."""
+
+    who: str
+    label: str
+    group: int
+    low: float
+    middle: float
+    high: float
+
+    @property
+    def colour(self) -> str:
+        return OURS if self.who.startswith("ours") else LIMIT if "bare" in self.who else OTHERS
+
+
+def draw(data: dict[str, Any], figures: Figures, path: Path) -> None:
+    """Write a picture, of the type its name ends with."""
+    import matplotlib as mpl
+
+    mpl.use("Agg")
+    # The same figures make the same file.
+    mpl.rcParams |= {"svg.hashsalt": "semiont_jobs", "svg.fonttype": "none", "font.size": 8}
+    from matplotlib import pyplot as plt
+
+    panels = [(row, bars) for row in PANELS if (bars := bars_of(row, data, figures))]
+    figure, all_axes = plt.subplots(
+        len(panels),
+        figsize=(8, sum(0.6 + 0.2 * len(bars) for _row, bars in panels)),
+        squeeze=False,
+        layout="constrained",
+        height_ratios=[len(bars) + 2 for _row, bars in panels],
+    )
+    for axes, (row, bars) in zip(all_axes[:, 0], panels, strict=True):
+        _panel(axes, row, bars)
+    figure.savefig(path, metadata={"Date": None} if path.suffix == ".svg" else None)
+    plt.close(figure)
+
+
+def _panel(axes: Any, row: str, bars: list[Bar]) -> None:
+    # A gap parts the groups.
+    places = [place + 0.6 * bar.group for place, bar in enumerate(bars)]
+    axes.barh(
+        places,
+        [bar.middle for bar in bars],
+        xerr=[[bar.middle - bar.low for bar in bars], [bar.high - bar.middle for bar in bars]],
+        color=[bar.colour for bar in bars],
+        error_kw={"lw": 0.8, "ecolor": "#333333"},
+    )
+    axes.set_yticks(places, [f"{bar.label} [{GROUPS[bar.group]}]" for bar in bars])
+    for place, bar in zip(places, bars, strict=True):
+        text = f"{bar.middle:,.3g}" if bar.middle < 100 else f"{bar.middle:,.0f}"
+        at = (max(bar.high, bar.middle), place)
+        axes.annotate(text, at, xytext=(4, 0), textcoords="offset points", va="center", fontsize=7)
+    axes.set_title(_title(row), fontsize=9, fontweight="bold")
+    axes.set_xscale("log")
+    axes.set_xlim(right=2.5 * max(bar.high for bar in bars))
+    axes.invert_yaxis()
+    axes.spines[["top", "right"]].set_visible(False)
+
+
+def _title(row: str) -> str:
+    if row == "claim":
+        return "claim with 100 000 pending, times one with 1 000 (less is better)"
+    wanted = "more" if ROWS[row].is_rate else "less"
+    return f"{ROWS[row].title}, {ROWS[row].unit} ({wanted} is better)"
+
+
+def bars_of(row: str, data: dict[str, Any], figures: Figures) -> list[Bar]:
+    """The queues measured in a row: by what they survive, then the best first."""
+    bars = []
+    for who, kind in data["kinds"].items():
+        if row == "claim":
+            samples = figures.ratios(("claim 100000", who), ("claim 1000", who))
+        else:
+            figure = figures.of(row, who)
+            samples = figure.samples if figure else []
+        if not samples:
+            continue
+        ordered = sorted(samples)
+        # Many samples of one round each: what lies between the quartiles is their spread.
+        low, high = (ordered[0], ordered[-1]) if row != "wake" else _quartiles(ordered)
+        group = GROUPS.index(kind["durability"])
+        bars.append(Bar(who, kind["label"], group, low, statistics.median(ordered), high))
+    is_less_better = row == "claim" or not ROWS[row].is_rate
+    sign = 1 if is_less_better else -1
+    return sorted(bars, key=lambda bar: (bar.group, sign * bar.middle))
+
+
+def _quartiles(ordered: list[float]) -> tuple[float, float]:
+    return ordered[len(ordered) // 4], ordered[3 * len(ordered) // 4]

@@ -1,0 +1,33 @@
+"""The tables and the picture of the documentation, from the figures of one run.
+
+    python benchmarks/document.py [performance.json]
+
+It must not measure.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import Final
+
+from chart import draw
+from figures import figures_of
+from table import rst
+
+FOLDER: Final = Path(__file__).parents[1] / "docs" / "explanation" / "performance"
+
+
+def main() -> None:
+    source = Path(sys.argv[1]) if len(sys.argv) > 1 else FOLDER / "performance.json"
+    data = json.loads(source.read_text(encoding="utf-8"))
+    figures = figures_of(data["figures"])
+    FOLDER.mkdir(exist_ok=True)
+    (FOLDER / "performance.json").write_text(json.dumps(data, indent=1) + "\n", encoding="utf-8")
+    (FOLDER / "tables.inc").write_text(rst(data, figures), encoding="utf-8")
+    draw(data, figures, FOLDER / "performance.svg")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,94 @@
+"""One run: where, how often, which queues; and the rounds that take turns.
+
+It must not know what is measured.
+"""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+from actors import Actor, ActorFailed
+from attrs import field, frozen
+from figures import Figures
+from peers.peer import Kind
+
+
+@frozen(kw_only=True)
+class Run:
+    """What all that measure are given."""
+
+    place: Path
+    """A folder of this run's own."""
+    rounds: int
+    kinds: Sequence[Kind]
+    """Those that can be measured here."""
+    figures: Figures
+    scale: float = 1.0
+    """How many jobs there are, against a full run."""
+    watch: float = 30.0
+    """Seconds for which a killed worker's job is waited for."""
+    broken: set[tuple[str, str]] = field(factory=set)
+    """Rows and kinds that failed once, and are left alone from then on."""
+
+    def jobs(self, count: int) -> int:
+        """That many jobs, or fewer in a quick run."""
+        return max(20, int(count * self.scale))
+
+    def chosen(self, suits: Callable[[Kind], bool]) -> list[Kind]:
+        """The kinds that suit."""
+        return [kind for kind in self.kinds if suits(kind)]
+
+    def has(self, name: str) -> bool:
+        """Whether a kind takes part."""
+        return any(kind.name == name for kind in self.kinds)
+
+    @contextmanager
+    def scratch(self, kind: Kind | None = None) -> Iterator[Path]:
+        """A place for a queue to make, gone afterwards. Its name is unlike any other's: on a
+        server it names the queue."""
+        path = Path(tempfile.mkdtemp(prefix=f"{kind.name if kind else 'ours'}-", dir=self.place))
+        try:
+            yield path / path.name
+        finally:
+            # A worker that was just killed may have a child that still writes.
+            shutil.rmtree(path, ignore_errors=True)
+
+    @contextmanager
+    def excusing(self, row: str, kind: Kind) -> Iterator[None]:
+        """A queue that fails has that in its row, and the others go on."""
+        try:
+            yield
+        except ActorFailed as error:
+            self.broken.add((row, kind.name))
+            self.figures.note(row, kind.name, f"failed: {error}"[:200])
+
+    def turns(self, row: str, kinds: Sequence[Kind]) -> Iterator[tuple[Kind, bool]]:
+        """Each kind in turn, for as many rounds as told after one that warms up: whether it
+        counts. Interleaved, since a machine that is slow for a while is slow for all of them."""
+        for turn in range(self.rounds + 1):
+            for kind in kinds:
+                if (row, kind.name) not in self.broken:
+                    yield kind, turn > 0
+
+
+def count_outcomes(ran: Sequence[int], count: int) -> tuple[int, int]:
+    """How many of that many jobs were not run, and how many runs were one too many."""
+    distinct = len(set(ran))
+    return count - distinct, len(ran) - distinct
+
+
+def drained(run: Run, row: str, actor: Actor, count: int, *, threads: int = 1) -> float:
+    """Jobs a second, each counted once; a word in the row if some ran twice, or never."""
+    # One thread stops at the last job; several cannot know which is, and look for more.
+    most = count if threads == 1 else 10 * count
+    answer = actor.ask("drain", most=most, threads=threads)
+    lost, repeated = count_outcomes(answer["ran"], count)
+    if repeated:
+        run.figures.note(row, actor.kind.name, "some jobs run more than once")
+    elif lost:
+        run.figures.note(row, actor.kind.name, "some jobs not run")
+    return (count - lost) / (answer["ended"] - answer["began"])

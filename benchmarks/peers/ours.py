@@ -1,0 +1,199 @@
+"""semiont_jobs itself, and the bare system calls that are its limit, as measured queues.
+
+It must not know other queues.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from collections.abc import Callable, Sequence
+from functools import partial
+from importlib.metadata import PackageNotFoundError, metadata
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any, Final
+
+from attrs import evolve
+from bare import BareLoop
+from planting import plant
+
+from peers.peer import Kind, Payload, Peer, SimplePeer, Span, Work, payload_of
+from semiont_jobs import JobMetadata, JobQueue, JobWorker, PendingJob, RunningJob
+
+JOB_TYPE: Final = "bench"
+PENDING_BYTES: Final = 245
+"""Bytes of a pending job's file around its params, as our codec writes them. The tests compare
+these three with real files."""
+RUNNING_BYTES: Final = 455
+"""The same of a running job: with the claim."""
+COMPLETE_BYTES: Final = 630
+"""The same of a complete one: with the attempt and the result."""
+
+
+def new_job(payload: Payload, job_type: str = JOB_TYPE) -> PendingJob[Payload]:
+    return PendingJob(metadata=JobMetadata(type=job_type), params=payload)
+
+
+class Ours(SimplePeer):
+    """A `JobQueue`, used as a caller does."""
+
+    def __init__(self, place: Path, *, fsync: bool) -> None:
+        super().__init__()
+        self.place = place
+        self.queue = JobQueue(place, fsync=fsync).initialize()
+
+    def put(self, payload: Payload) -> None:
+        self.queue.create_job(new_job(payload))
+
+    def enqueue_batch(self, payloads: Sequence[Payload]) -> Span:
+        began = time.monotonic()
+        self.queue.create_jobs([new_job(payload) for payload in payloads])
+        return Span(began, time.monotonic())
+
+    def fill(self, payloads: Sequence[Payload]) -> None:
+        first = payloads[0]["n"]
+        plant(self.queue, self.place, new_job(payloads[0]), len(payloads), first)
+
+    def run_one(self, work: Callable[[Payload], object]) -> bool:
+        claim = self.queue.claim_next_job()
+        if claim is None:
+            return False
+        claim.complete(work(claim.job.params))
+        return True
+
+    def serve(self, work: Work) -> None:
+        self.worker(work).run()
+
+    def worker(self, work: Work) -> JobWorker:
+        """A worker with its default settings, not started."""
+        return _Server(self.queue, work)
+
+    def fate(self) -> str:
+        stats = self.queue.get_stats()
+        return f"{stats.pending} pending, {stats.running} running"
+
+    def close(self) -> None:
+        self.queue.close()
+
+
+class _Server(JobWorker):
+    def __init__(self, queue: JobQueue, work: Work) -> None:
+        super().__init__(queue)
+        self._work_given = work
+
+    def execute_job(self, job: RunningJob[Payload, Any]) -> object:
+        return self._work_given(job.params, time.time())
+
+
+class Bare(Peer):
+    """The bare loop, with texts as long as ours."""
+
+    def __init__(self, place: Path, *, fsync: bool) -> None:
+        super().__init__()
+        self.loop = BareLoop(place, fsync=fsync)
+        self.share = (0, 1)
+
+    def took_share(self, index: int, of: int) -> None:
+        self.share = (index, of)
+
+    def enqueue(self, payloads: Sequence[Payload]) -> Span:
+        texts = [(f"job-{payload['n']:026}", _text(payload, PENDING_BYTES)) for payload in payloads]
+        began = time.monotonic()
+        for name, text in texts:
+            self.loop.create(name, text)
+        return Span(began, time.monotonic())
+
+    def enqueue_batch(self, payloads: Sequence[Payload]) -> Span:
+        return self.enqueue(payloads)
+
+    def drain(self, most: int) -> Span:
+        """Each of several processes takes its own share: a limit has no contention."""
+        index, of = self.share
+        running, complete = (_text(payload_of(0), n) for n in (RUNNING_BYTES, COMPLETE_BYTES))
+        loop = self.loop
+        began = time.monotonic()
+        listed = (name.removesuffix(".json") for name in os.listdir(loop.folders["pending"]))
+        names = [name for name in listed if _number(name) % of == index][:most]
+        for name in names:
+            loop.look(name)
+        for name in names:
+            loop.complete(name, loop.claim(name, running), complete)
+        ended = time.monotonic()
+        self.ran += map(_number, names)
+        return Span(began, ended)
+
+    def serve(self, work: Work) -> None:
+        raise NotImplementedError("a loop of system calls has no worker")
+
+    def close(self) -> None:
+        self.loop.close()
+
+
+def _number(name: str) -> int:
+    return int(name.removeprefix("job-"))
+
+
+def _text(payload: Payload, around: int) -> bytes:
+    return json.dumps(payload).encode() + b" " * around
+
+
+def _no_watch() -> str:
+    try:
+        extras = metadata("semiont_jobs").get_all("Provides-Extra") or []
+    except PackageNotFoundError:
+        return "semiont_jobs is not installed, so its extras are not known"
+    if "watch" not in extras:
+        return "this version has no extra of that name"
+    return "" if find_spec("watchdog") else "watchdog is not installed"
+
+
+_OURS: Final = Kind(
+    name="ours",
+    label="semiont_jobs, fsync=False",
+    durability="process",
+    open=partial(Ours, fsync=False),
+    threads=True,
+    batches=True,
+    hidden=("watchdog",),
+)
+_BARE: Final = Kind(
+    name="bare",
+    label="bare system calls",
+    durability="process",
+    open=partial(Bare, fsync=False),
+    has_worker=False,
+    wakes=False,
+    outcomes="as many bytes",
+    backlog=False,
+)
+KINDS: Final = (
+    _BARE,
+    _OURS,
+    evolve(
+        _BARE,
+        name="bare-fsync",
+        label="bare system calls with fsync",
+        durability="power",
+        open=partial(Bare, fsync=True),
+        jobs=300,
+    ),
+    evolve(
+        _OURS,
+        name="ours-fsync",
+        label="semiont_jobs",
+        durability="power",
+        open=partial(Ours, fsync=True),
+        jobs=300,
+        backlog=False,
+    ),
+    evolve(
+        _OURS,
+        name="ours-watch",
+        label="semiont_jobs[watch], fsync=False",
+        missing=_no_watch,
+        waits_only=True,
+        hidden=(),
+    ),
+)

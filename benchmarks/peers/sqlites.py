@@ -1,0 +1,112 @@
+"""persist-queue's ack queue and litequeue, both on SQLite, as measured queues.
+
+It must not know other queues.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import Final
+
+from attrs import evolve
+
+from peers.peer import Kind, Payload, SimplePeer
+
+
+class PersistQueue(SimplePeer):
+    """`SQLiteAckQueue`, which has no results: an acknowledgement is all it records."""
+
+    def __init__(self, place: Path, *, fsync: bool) -> None:
+        from persistqueue import SQLiteAckQueue
+
+        super().__init__()
+        self.queue = SQLiteAckQueue(str(place), multithreading=True)
+        # It has no setting for it; SQLite's own default is FULL.
+        for connection in (self.queue._putter, self.queue._getter):
+            connection.execute(f"PRAGMA synchronous={'FULL' if fsync else 'NORMAL'}")
+
+    def put(self, payload: Payload) -> None:
+        self.queue.put(payload)
+
+    def run_one(self, work: Callable[[Payload], object]) -> bool:
+        from persistqueue import Empty
+
+        try:
+            item = self.queue.get(block=False, raw=True)
+        except Empty:
+            return False
+        work(item["data"])
+        self.queue.ack(id=item["pqid"])
+        return True
+
+    def fate(self) -> str:
+        return f"{self.queue.ready_count()} ready, {self.queue.unack_count()} unacknowledged"
+
+    def close(self) -> None:
+        self.queue.close()
+
+
+class LiteQueuePeer(SimplePeer):
+    """`LiteQueue`, which has no results: done is all it records."""
+
+    def __init__(self, place: Path) -> None:
+        from litequeue import LiteQueue
+
+        super().__init__()
+        place.mkdir(exist_ok=True)
+        self.queue = LiteQueue(place / "queue.db")
+
+    def put(self, payload: Payload) -> None:
+        self.queue.put(json.dumps(payload))
+
+    def run_one(self, work: Callable[[Payload], object]) -> bool:
+        message = self.queue.pop()
+        if message is None:
+            return False
+        work(json.loads(message.data))
+        self.queue.done(message.message_id)
+        return True
+
+    def fate(self) -> str:
+        locked = len(list(self.queue.list_locked(0)))
+        return f"{self.queue.qsize() - locked} ready, {locked} locked"
+
+    def close(self) -> None:
+        self.queue.close()
+
+
+_PERSIST: Final = Kind(
+    name="persist-queue",
+    label="persist-queue, ack queue, NORMAL",
+    durability="process",
+    open=partial(PersistQueue, fsync=False),
+    package="persist-queue",
+    # Whoever opens it takes back what all others are working on; a `get` that waits is woken by
+    # a `put` of its own process only.
+    processes=False,
+    wakes=False,
+    outcomes="acknowledged",
+)
+KINDS: Final = (
+    _PERSIST,
+    evolve(
+        _PERSIST,
+        name="persist-queue-fsync",
+        label="persist-queue, ack queue",
+        durability="power",
+        open=partial(PersistQueue, fsync=True),
+        jobs=500,
+        backlog=False,
+    ),
+    Kind(
+        name="litequeue",
+        label="litequeue",
+        durability="process",
+        open=LiteQueuePeer,
+        package="litequeue",
+        outcomes="done",
+    ),
+)

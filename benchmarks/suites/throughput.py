@@ -1,0 +1,117 @@
+"""How many jobs a second: put in, put in by the batch, taken out, by threads and by processes.
+
+It must not know the queues apart, but by what their kinds say of themselves.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Final
+
+from actors import Actor, actors_for, at_once, together
+from measuring import Run, count_outcomes, drained
+from peers.peer import Kind
+
+BATCH: Final = 1000
+THREADS: Final = 4
+WAITING_THREADS: Final = 8
+"""Threads that wait for a disk cost nothing: so many that its commits are shared."""
+CONTENDERS: Final = 8
+CONTENDED: Final = 2000
+"""Jobs for eight processes: two hundred and fifty for each, so that they meet often."""
+
+
+def process(run: Run) -> None:
+    """What survives the death of a process, or all but a second of a power cut."""
+    _one_process(run, lambda kind: kind.durability != "power" and not kind.waits_only, THREADS)
+
+
+def power(run: Run) -> None:
+    """What survives a power cut."""
+    _one_process(run, lambda kind: kind.durability == "power", WAITING_THREADS)
+
+
+def _one_process(run: Run, suits, threads: int) -> None:  # type: ignore[no-untyped-def]
+    kinds = run.chosen(suits)
+    with actors_for(kinds) as actors:
+        for kind, counts in run.turns("drain", kinds):
+            with run.excusing("drain", kind), run.scratch(kind) as place:
+                found = _one_round(run, actors[kind.name][0], place, threads)
+                if counts:
+                    for row, rate in found.items():
+                        run.figures.add(row, kind.name, rate)
+
+
+def _one_round(run: Run, actor: Actor, place: Path, threads: int) -> dict[str, float]:
+    kind, count = actor.kind, run.jobs(actor.kind.jobs)
+    actor.ask("open", place=str(place))
+    found = {
+        "enqueue": count / actor.span("enqueue", first=0, count=count).seconds,
+        "drain": drained(run, "drain", actor, count),
+    }
+    if kind.threads:
+        count -= count % threads
+        span = actor.span("enqueue", first=0, count=count, threads=threads)
+        if threads == WAITING_THREADS:
+            found[f"enqueue {threads} threads"] = count / span.seconds
+        row = f"drain {threads} threads"
+        found[row] = drained(run, row, actor, count, threads=threads)
+    actor.ask("close")
+    return found
+
+
+def batch(run: Run) -> None:
+    """Many at once, where there is a call for it."""
+    kinds = run.chosen(lambda kind: kind.batches and not kind.waits_only)
+    count = run.jobs(BATCH)
+    with actors_for(kinds) as actors:
+        for kind, counts in run.turns("batch", kinds):
+            with run.excusing("batch", kind), run.scratch(kind) as place:
+                actor = actors[kind.name][0]
+                actor.ask("open", place=str(place))
+                span = actor.span("enqueue_batch", first=0, count=count)
+                actor.ask("close")
+                if counts:
+                    run.figures.add("batch", kind.name, count / span.seconds)
+
+
+def processes(run: Run) -> None:
+    """Two processes against one."""
+    kinds = run.chosen(lambda kind: kind.processes and not kind.waits_only)
+    with actors_for(kinds, each=2) as actors:
+        for kind, counts in run.turns("drain 2 processes", kinds):
+            with run.excusing("drain 2 processes", kind):
+                # Half as many as of one process alone, since they are drained twice; as many for
+                # two processes as for one: what some take for a job depends on how many there are.
+                count = run.jobs(kind.jobs // 2)
+                one = _drained_by(run, actors[kind.name][:1], kind, count)[0]
+                two = _drained_by(run, actors[kind.name], kind, count)[0]
+                if counts:
+                    run.figures.add("drain 1 process", kind.name, one)
+                    run.figures.add("drain 2 processes", kind.name, two)
+
+
+def contending(run: Run) -> None:
+    """Eight processes: each job run exactly once?"""
+    row = "contending"
+    for kind in run.chosen(lambda kind: kind.processes and not kind.waits_only and kind.has_worker):
+        # One kind at a time: eight idle processes of each would be a hundred.
+        with run.excusing(row, kind), actors_for([kind], each=CONTENDERS) as actors:
+            count = run.jobs(CONTENDED)
+            rate, lost, repeated = _drained_by(run, actors[kind.name], kind, count)
+            run.figures.add(row, kind.name, rate)
+            run.figures.add("not run", kind.name, lost)
+            run.figures.add("run again", kind.name, repeated)
+
+
+def _drained_by(run: Run, actors: list[Actor], kind: Kind, count: int) -> tuple[float, int, int]:
+    """Distinct jobs a second; how many were not run; how many runs were one too many."""
+    with run.scratch(kind) as place:
+        for index, actor in enumerate(actors):
+            actor.ask("open", place=str(place), index=index, of=len(actors))
+        actors[0].ask("enqueue", first=0, count=count)
+        answers = at_once(actors, "drain", most=10 * count)
+        lost, repeated = count_outcomes([n for answer in answers for n in answer["ran"]], count)
+        for actor in actors:
+            actor.ask("close")
+    return (count - lost) / together(answers).seconds, lost, repeated

@@ -1,0 +1,107 @@
+"""Our queue beside its hot path: reading many finished jobs, setting bad files aside, sweeping.
+
+It must not know other queues.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+from collections.abc import Callable
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any, Final
+
+from measuring import Run
+from peers.ours import new_job
+from peers.peer import RESULT, payload_of
+from planting import plant
+
+from semiont_jobs import JobQueue
+
+FINISHED: Final = 100_000
+LEFT_OVER: Final = 10_000
+OLD: Final = 3600.0
+"""Seconds: older than the grace time of left-over files."""
+BAD: Final = {
+    "bad 17 MiB": b'{"status": "pending", "params": "' + b"x" * (17 << 20) + b'"}',
+    "bad depth": b'{"a":' * 200_000 + b"1" + b"}" * 200_000,
+    "bad integer": b'{"status": "pending", "params": ' + b"9" * 5_000 + b"}",
+    "bad NaN": b'{"status": "pending", "params": NaN}',
+}
+GRACE: Final = 0.1
+"""Seconds between two looks at a bad file, which stands for a second before it is set aside."""
+PATIENCE: Final = 30.0
+
+
+def reading(run: Run) -> None:
+    """List and stats with a hundred thousand finished jobs."""
+    if not run.has("ours"):
+        return
+    with run.scratch() as place, JobQueue(place, fsync=False) as queue:
+        queue.create_job(new_job(payload_of(0)))
+        claim = queue.claim_next_job()
+        assert claim is not None
+        done = claim.complete(RESULT)
+        plant(queue, place, done, run.jobs(FINISHED), first=1)
+        for turn in range(min(run.rounds, 3) + 1):
+            for row, look in (("list", queue.query_jobs), ("stats", queue.get_stats)):
+                taken = _seconds(look)
+                if turn > 0:
+                    run.figures.add(row, "ours", 1e3 * taken)
+
+
+def faults(run: Run) -> None:
+    """What the fault table bounds: bad files set aside, left-overs swept."""
+    if not run.has("ours"):
+        return
+    for turn in range(run.rounds + 1):
+        for row, taken in {**_set_aside(run), "leftovers": _sweep(run)}.items():
+            if turn > 0:
+                run.figures.add(row, "ours", 1e3 * taken)
+
+
+def _set_aside(run: Run) -> dict[str, float]:
+    """The seconds of the longest claim on the way to a bad file's going: how long others wait
+    behind it. It is looked at again and again while it stands out its grace time. Each file in a
+    queue of its own."""
+    spent = dict.fromkeys(BAD, 0.0)
+    end = time.monotonic() + PATIENCE
+    with ExitStack() as stack:
+        queues: dict[str, tuple[JobQueue, Path]] = {}
+        for row, content in BAD.items():
+            place = stack.enter_context(run.scratch())
+            queue = stack.enter_context(JobQueue(place, fsync=False))
+            bad = place / "jobs" / "pending" / "bad.json"
+            bad.write_bytes(content)
+            queues[row] = queue, bad
+        while queues:
+            assert time.monotonic() < end
+            for row, (queue, bad) in list(queues.items()):
+                spent[row] = max(spent[row], _seconds(queue.claim_next_job))
+                if not bad.exists():
+                    del queues[row]
+            threading.Event().wait(GRACE)
+    return spent
+
+
+def _sweep(run: Run) -> float:
+    with run.scratch() as place:
+        JobQueue(place, fsync=False).initialize().close()
+        folder = Path(place, "jobs", ".tmp")
+        for number in range(run.jobs(LEFT_OVER)):
+            left = folder / f"left-{number}"
+            left.write_bytes(b"{}")
+            os.utime(left, (time.time() - OLD,) * 2)
+        queue = JobQueue(place, fsync=False)
+        taken = _seconds(queue.initialize)
+        assert list(folder.iterdir()) == []
+        queue.close()
+    return taken
+
+
+def _seconds(action: Callable[[], Any]) -> float:
+    begun = time.perf_counter()
+    action()
+    return time.perf_counter() - begun

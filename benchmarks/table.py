@@ -1,0 +1,145 @@
+"""Figures and targets as text: for a terminal, and as reStructuredText for the docs.
+
+It must not know how anything was measured.
+"""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Iterator, Sequence
+from typing import Any, Final
+
+from figures import ROWS, Figure, Figures
+
+COMPARED: Final = {
+    "enqueue": "enqueue /s",
+    "batch": "in batches /s",
+    "drain": "drain /s",
+    "scaling": "2 processes, times 1",
+    "claim": "claim with 100 000 pending, times 1 000",
+    "memory": "memory MB",
+    "wake": "wake-up ms, p50 / p99",
+    "contending": "8 processes: not run / run again",
+    "killed": "worker killed, restarted",
+}
+"""The columns of the table of all queues."""
+RATIOS: Final = {
+    "scaling": ("drain 2 processes", "drain 1 process"),
+    "claim": ("claim 100000", "claim 1000"),
+}
+"""Columns that are one row over another."""
+
+
+def measured(row: str, figure: Figure) -> str:
+    """A figure with its spread."""
+    unit = ROWS[row].unit
+    parts = []
+    if figure.samples:
+        low, high = min(figure.samples), max(figure.samples)
+        text = f"{number(figure.median)} {unit}"
+        if row.startswith("wake"):
+            text += f" (p99 {number(figure.percentile(0.99))})"
+        elif high > low:
+            text += f" ({number(low)} to {number(high)})"
+        parts.append(text)
+    return "; ".join([*parts, *([figure.note] if figure.note else [])])
+
+
+def number(value: float) -> str:
+    """Three digits that count."""
+    if value >= 100:
+        return f"{float(f'{value:.3g}'):,.0f}".replace(",", " ")
+    return f"{value:.3g}"
+
+
+def lines(data: dict[str, Any], figures: Figures) -> Iterator[str]:
+    """What a terminal shows at the end of a run."""
+    labels = {name: kind["label"] for name, kind in data["kinds"].items()}
+    for row in ROWS:
+        found = [(who, figure) for (key, who), figure in figures.by_key.items() if key == row]
+        if found:
+            yield ""
+            yield ROWS[row].title
+        for who, figure in found:
+            yield f"  {labels[who]:36} {measured(row, figure)}"
+    if data["targets"]:
+        yield ""
+        yield "targets"
+    for target in data["targets"]:
+        verdict = "met" if target["met"] else "MISSED"
+        yield (
+            f"  {target['target']:62} {target['wanted']:>14}  {target['measured']:>12}  "
+            f"{verdict:6} ({target['spread']})"
+        )
+    for name, why in data["absent"].items():
+        yield f"not measured: {name}: {why}"
+
+
+def head(system: dict[str, Any]) -> str:
+    """One line that says where it was measured."""
+    versions = ", ".join(f"{name} {number}" for name, number in system["versions"].items())
+    return f"{system['day']}, {system['file system']}, {system['cores']} cores; {versions}"
+
+
+def rst(data: dict[str, Any], figures: Figures) -> str:
+    """The tables of the documentation."""
+    rows = [
+        [kind["label"], kind["durability"], *_cells(name, figures)]
+        for name, kind in data["kinds"].items()
+        if any(who == name for _row, who in figures.by_key)
+    ]
+    compared = _list_table(["", "durability", *COMPARED.values()], rows)
+    own = [
+        [ROWS[row].title, measured(row, figure)]
+        for row in ROWS
+        if (figure := figures.of(row, "ours")) is not None and row not in COMPARED
+    ]
+    verdicts = [
+        [each["target"], each["wanted"], each["measured"], "yes" if each["met"] else "no"]
+        for each in data["targets"]
+    ]
+    parts = [
+        ".. Made by benchmarks/document.py from performance.json: change neither by hand.",
+        f"Measured: {head(data['system'])}; {_rounds(data)}.",
+        compared,
+        ".. rubric:: This library, further",
+        _list_table(["``fsync=False``", ""], own),
+        ".. rubric:: Targets",
+        _list_table(["", "wanted", "measured", "met"], verdicts),
+    ]
+    return "\n\n".join(parts) + "\n"
+
+
+def _rounds(data: dict[str, Any]) -> str:
+    if data["quick"]:
+        named = "a tenth of the jobs that are named"
+        return f"a quick look with {named}, whose figures are not to be quoted"
+    return f"{data['rounds']} rounds"
+
+
+def _cells(who: str, figures: Figures) -> Iterator[str]:
+    for row in COMPARED:
+        figure = figures.of(row, who)
+        if row in RATIOS:
+            over, under = RATIOS[row]
+            ratios = figures.ratios((over, who), (under, who))
+            yield number(statistics.median(ratios)) if ratios else ""
+        elif row == "contending":
+            lost, again = figures.of("not run", who), figures.of("run again", who)
+            yield f"{lost.median:.0f} / {again.median:.0f}" if lost and again else ""
+        elif row == "killed" and figure is not None:
+            yield f"run again after {number(figure.median)} s" if figure.samples else figure.note
+        elif figure is None or not figure.samples:
+            yield ""
+        elif row == "wake":
+            yield f"{number(figure.median)} / {number(figure.percentile(0.99))}"
+        else:
+            yield number(figure.median)
+
+
+def _list_table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    lines = [".. list-table::", "   :header-rows: 1", ""]
+    for row in (header, *rows):
+        for index, cell in enumerate(row):
+            lines.append(f"   {'* -' if index == 0 else '  -'} {cell}".rstrip())
+    return "\n".join(lines)

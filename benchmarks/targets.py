@@ -1,0 +1,174 @@
+"""The figures to meet, as ratios of what was measured in the same run.
+
+It must not know how anything is measured.
+"""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Callable, Sequence
+from typing import Any, Final, TypeAlias
+
+from attrs import frozen
+from figures import Figures
+
+Key: TypeAlias = tuple[str, str]
+"""A row and who."""
+Measure: TypeAlias = Callable[[Figures], Sequence[float]]
+"""One value a round; none if something for it was not measured."""
+
+
+@frozen
+class Target:
+    """What is promised of one value: at least, or at most."""
+
+    title: str
+    measure: Measure
+    bound: float
+    at_least: bool = False
+    unit: str = ""
+
+    def met_by(self, value: float) -> bool:
+        return value >= self.bound if self.at_least else value <= self.bound
+
+    @property
+    def wanted(self) -> str:
+        return f"{'>=' if self.at_least else '<='} {shown(self.bound, self.unit)}"
+
+
+def shown(value: float, unit: str) -> str:
+    """A value with its unit, as a person reads it."""
+    if unit == "%":
+        return f"{100 * value:.0f} %"
+    if unit == "x":
+        return f"{value:.2f} x"
+    return f"{value:,.0f} {unit}" if value >= 100 else f"{value:.3g} {unit}"
+
+
+def _ratio(over: Key, under: Key) -> Measure:
+    return lambda figures: figures.ratios(over, under)
+
+
+def _samples(row: str, who: str = "ours") -> Measure:
+    def measure(figures: Figures) -> Sequence[float]:
+        found = figures.of(row, who)
+        return found.samples if found else ()
+
+    return measure
+
+
+def _scaling(who: str) -> Measure:
+    return _ratio(("drain 2 processes", who), ("drain 1 process", who))
+
+
+def _best_scaling(figures: Figures) -> Sequence[float]:
+    """Our own scaling over 1.6, or over nine tenths of the bare loop's, whichever is nearer."""
+    ours, bare = _scaling("ours")(figures), _scaling("bare")(figures)
+    own = [each / 1.6 for each in ours]
+    if len(bare) != len(ours):
+        return own
+    return [
+        max(one, each / (0.9 * limit)) for one, each, limit in zip(own, ours, bare, strict=True)
+    ]
+
+
+def _at_least(title: str, bound: float, measure: Measure, unit: str = "x") -> Target:
+    return Target(title, measure, bound, at_least=True, unit=unit)
+
+
+def _versus(row: str, bound: float, other: str, label: str) -> Target:
+    return _at_least(f"{row}, of {label}", bound, _ratio((row, "ours"), (row, other)))
+
+
+TARGETS: Final = (
+    _at_least(
+        "enqueue, of the bare loop", 0.6, _ratio(("enqueue", "ours"), ("enqueue", "bare")), "%"
+    ),
+    _versus("enqueue", 1.0, "huey-files", "FileHuey's"),
+    _at_least("drain, of the bare loop", 0.5, _ratio(("drain", "ours"), ("drain", "bare")), "%"),
+    _versus("drain", 3.0, "huey-files", "FileHuey's"),
+    _versus("drain", 3.0, "npm", "the npm package's"),
+    _versus("drain", 1.0, "huey-redis", "Huey's on Redis"),
+    _at_least("two processes, of 1.6 times one or 0.9 times the bare loop's", 1.0, _best_scaling),
+    _at_least(
+        "enqueue with fsync, of the bare loop with it",
+        0.85,
+        _ratio(("enqueue", "ours-fsync"), ("enqueue", "bare-fsync")),
+        "%",
+    ),
+    _at_least(
+        "drain with fsync, of the bare loop with it",
+        0.85,
+        _ratio(("drain", "ours-fsync"), ("drain", "bare-fsync")),
+        "%",
+    ),
+    _at_least(
+        "enqueue with fsync, 8 threads, of 1 thread",
+        2.0,
+        _ratio(("enqueue 8 threads", "ours-fsync"), ("enqueue", "ours-fsync")),
+    ),
+    _at_least(
+        "drain with fsync, 8 threads, of 1 thread",
+        2.0,
+        _ratio(("drain 8 threads", "ours-fsync"), ("drain", "ours-fsync")),
+    ),
+    _at_least(
+        "batch of 1 000 with fsync, of without",
+        0.5,
+        _ratio(("batch", "ours-fsync"), ("batch", "ours")),
+        "%",
+    ),
+    Target(
+        "claim+complete, 100 000 pending, of 1 000",
+        _ratio(("claim 100000", "ours"), ("claim 1000", "ours")),
+        1.2,
+        unit="x",
+    ),
+    Target(
+        "claim+complete, 100 000 pending that are refused, of 1 000",
+        _ratio(("refused 100000", "ours"), ("refused 1000", "ours")),
+        1.2,
+        unit="x",
+    ),
+    Target(
+        "claim+complete, 100 000 pending of another type, of 1 000",
+        _ratio(("unwanted 100000", "ours"), ("unwanted 1000", "ours")),
+        1.2,
+        unit="x",
+    ),
+    Target("open and first claim, 100 000 pending", _samples("first 100000"), 5.0, unit="s"),
+    Target("memory for each pending job", _samples("memory a job"), 400, unit="bytes"),
+    Target("wake-up across processes, p50", _samples("wake"), 15.0, unit="ms"),
+    Target("idle worker, of a core", _samples("idle"), 1.0, unit="per cent"),
+    Target(
+        "wake-up across processes with [watch], p50", _samples("wake", "ours-watch"), 3.0, unit="ms"
+    ),
+    Target("wake-up within a process, p50", _samples("wake within"), 1.0, unit="ms"),
+    Target("run again after SIGKILL, p50, idle survivor", _samples("rescue"), 1000, unit="ms"),
+    Target("8 processes: jobs not run", _samples("not run"), 0, unit="jobs"),
+    Target("8 processes: jobs run more than once", _samples("run again"), 0, unit="jobs"),
+    Target("a 17 MiB file set aside", _samples("bad 17 MiB"), 100, unit="ms"),
+    Target("JSON 200 000 deep set aside", _samples("bad depth"), 100, unit="ms"),
+    Target("an integer of 5 000 digits set aside", _samples("bad integer"), 100, unit="ms"),
+    Target("NaN set aside", _samples("bad NaN"), 100, unit="ms"),
+    Target("start with 10 000 left-over files", _samples("leftovers"), 2000, unit="ms"),
+)
+
+
+def verdicts(figures: Figures) -> list[dict[str, Any]]:
+    """Each target of which something was measured: what is wanted, the median, whether met."""
+    found = []
+    for target in TARGETS:
+        values = target.measure(figures)
+        if not values:
+            continue
+        value = statistics.median(values)
+        verdict = {
+            "target": target.title,
+            "wanted": target.wanted,
+            "measured": shown(value, target.unit),
+            "spread": f"{shown(min(values), target.unit)} to {shown(max(values), target.unit)}",
+            "met": target.met_by(value),
+        }
+        found.append(verdict)
+    return found

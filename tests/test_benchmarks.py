@@ -1,0 +1,246 @@
+"""The benchmark suite runs, and what it says follows from what it measured."""
+
+from __future__ import annotations
+
+import importlib
+import json
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import pytest
+
+from semiont_jobs import JobQueue
+
+ROOT = Path(__file__).parents[1]
+BENCHMARKS = ROOT / "benchmarks"
+DOCUMENTED = ROOT / "docs" / "explanation" / "performance"
+PATIENCE = 300.0
+
+ON_LINUX = pytest.mark.skipif(
+    not sys.platform.startswith("linux"), reason="memory and idle time are read from /proc"
+)
+
+MEASURE = """
+import json, sys
+sys.path.insert(0, sys.argv[1])
+import run
+from registry import KINDS
+options = run.options_of(["--dir", sys.argv[2], "--rounds", "1", "--peers", "none", *sys.argv[3:]])
+kinds = [KINDS[name] for name in ("bare", "ours")]
+data, _ = run.measure(options, scale=0.01, watch=60.0, kinds=kinds)
+print(json.dumps(data))
+"""
+
+
+def measured(place: Path, *suites: str) -> dict[str, Any]:
+    """What a run of the suites says, on the bare loop and our own queue."""
+    code = [sys.executable, "-c", MEASURE, str(BENCHMARKS), str(place), "--only", *suites]
+    run = subprocess.run(code, capture_output=True, text=True, timeout=PATIENCE, check=False)
+    assert (run.returncode, run.stderr) == (0, "")
+    data: dict[str, Any] = json.loads(run.stdout.splitlines()[-1])
+    return data
+
+
+def rows_of(data: dict[str, Any], who: str) -> set[str]:
+    """The rows that have a sample, and no word of failure, for one kind of queue."""
+    found = [each for each in data["figures"] if each["who"] == who]
+    assert [each for each in found if each.get("note")] == []
+    return {each["row"] for each in found if each["samples"]}
+
+
+@pytest.fixture
+def modules(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
+    """Imports a module of the benchmarks, and forgets all of them afterwards."""
+    monkeypatch.syspath_prepend(str(BENCHMARKS))
+    before = set(sys.modules)
+
+    def module(name: str) -> ModuleType:
+        return importlib.import_module(name)
+
+    yield module
+    for name in set(sys.modules) - before:
+        if getattr(sys.modules[name], "__file__", "").startswith(str(BENCHMARKS)):
+            del sys.modules[name]
+
+
+@ON_LINUX
+def test_the_rows_of_one_process_and_of_waiting_are_measured(tmp_path: Path) -> None:
+    data = measured(tmp_path, "process", "backlog", "waking", "reading")
+
+    assert rows_of(data, "bare") == {"enqueue", "drain"}
+    assert rows_of(data, "ours") == {
+        *("enqueue", "drain", "drain 4 threads"),
+        *("claim 1000", "claim 10000", "claim 100000", "first 100000"),
+        *("refused 1000", "refused 100000", "unwanted 1000", "unwanted 100000"),
+        *("memory", "memory a job", "wake", "wake within", "idle", "list", "stats"),
+    }
+    assert list(tmp_path.iterdir()) == []
+
+
+@ON_LINUX
+@pytest.mark.soak
+def test_the_rows_of_many_processes_and_of_faults_are_measured(tmp_path: Path) -> None:
+    suites = ("batch", "processes", "contending", "million", "killed", "rescue", "faults")
+
+    data = measured(tmp_path, *suites)
+
+    assert rows_of(data, "bare") == {"drain 1 process", "drain 2 processes"}
+    assert rows_of(data, "ours") == {
+        *("batch", "drain 1 process", "drain 2 processes", "contending", "not run", "run again"),
+        *("claim 1000000", "first 1000000", "killed", "rescue", "lock free"),
+        *("bad 17 MiB", "bad depth", "bad integer", "bad NaN", "leftovers"),
+    }
+
+
+def test_the_bare_loop_writes_files_as_long_as_ours(modules: Any, tmp_path: Path) -> None:
+    ours, peer = modules("peers.ours"), modules("peers.peer")
+    with JobQueue(tmp_path, fsync=False) as queue:
+        job = queue.create_job(ours.new_job(peer.payload_of(7)))
+        around = []
+        claim = None
+        for status in ("pending", "running", "complete"):
+            if status == "running":
+                claim = queue.claim_next_job(worker="vm-12345")
+            elif claim is not None:
+                claim.complete(peer.RESULT)
+            file = tmp_path / "jobs" / status / f"{job.metadata.id}.json"
+            around.append(file.stat().st_size - len(json.dumps(peer.payload_of(7))))
+
+    # Names of hosts and workers, and process ids, are longer or shorter elsewhere.
+    assert around == pytest.approx(
+        [ours.PENDING_BYTES, ours.RUNNING_BYTES, ours.COMPLETE_BYTES], abs=40
+    )
+
+
+def test_a_planted_job_is_one_that_the_queue_runs(modules: Any, tmp_path: Path) -> None:
+    ours, peer, planting = modules("peers.ours"), modules("peers.peer"), modules("planting")
+    with JobQueue(tmp_path, fsync=False) as queue:
+        planting.plant(queue, tmp_path, ours.new_job(peer.payload_of(0)), 3, first=5)
+
+        taken = [queue.claim_next_job().job.params["n"] for _ in range(3)]
+
+    assert sorted(taken) == [5, 6, 7]
+
+
+def test_a_drained_job_is_complete_with_a_result(modules: Any, tmp_path: Path) -> None:
+    ours, peer = modules("peers.ours"), modules("peers.peer")
+    mine = ours.Ours(tmp_path, fsync=False)
+    mine.enqueue([peer.payload_of(number) for number in range(3)])
+
+    mine.drain(2)
+
+    finished = mine.queue.query_jobs(status="complete")
+    assert sorted(job.params["n"] for job in finished) == sorted(mine.ran) == [0, 1]
+    assert [job.result for job in finished] == [peer.RESULT] * 2
+    assert mine.queue.get_stats().pending == 1
+    mine.close()
+
+
+def test_a_bare_job_ends_in_the_folder_of_finished_ones(modules: Any, tmp_path: Path) -> None:
+    ours, peer = modules("peers.ours"), modules("peers.peer")
+    bare = ours.Bare(tmp_path, fsync=True)
+    bare.enqueue([peer.payload_of(number) for number in range(4)])
+    bare.took_share(1, 2)
+
+    bare.drain(10)
+
+    left = {folder.name: len(list(folder.iterdir())) for folder in tmp_path.iterdir()}
+    assert sorted(bare.ran) == [1, 3]
+    assert (left["pending"], left["running"], left["complete"], left[".tmp"]) == (2, 0, 2, 0)
+    bare.close()
+
+
+def test_a_queue_that_fails_has_that_in_its_row_and_no_further_turn(
+    modules: Any, tmp_path: Path
+) -> None:
+    kinds = [modules("registry").KINDS[name] for name in ("bare", "ours")]
+    figures = modules("figures").Figures(print)
+    run = modules("measuring").Run(place=tmp_path, rounds=2, kinds=kinds, figures=figures)
+    failed = modules("actors").ActorFailed
+    turns = []
+
+    for kind, counts in run.turns("drain", kinds):
+        with run.excusing("drain", kind):
+            turns.append((kind.name, counts))
+            if kind.name == "bare":
+                raise failed("no space left")
+
+    assert turns == [("bare", False), ("ours", False), ("ours", True), ("ours", True)]
+    assert figures.of("drain", "bare").note == "failed: no space left"
+
+
+def test_a_measured_place_is_gone_afterwards(modules: Any, tmp_path: Path) -> None:
+    figures = modules("figures").Figures(print)
+    run = modules("measuring").Run(place=tmp_path, rounds=1, kinds=[], figures=figures)
+
+    with run.scratch() as place:
+        place.mkdir()
+
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("ran", "outcome"),
+    [([0, 1, 2], (0, 0)), ([2, 0, 2, 1, 2], (0, 2)), ([0, 0], (2, 1)), ([], (3, 0))],
+)
+def test_jobs_not_run_and_runs_too_many_are_counted(
+    modules: Any, ran: list[int], outcome: tuple[int, int]
+) -> None:
+    counted = modules("measuring").count_outcomes(ran, 3)
+
+    assert counted == outcome
+
+
+def test_a_ratio_is_taken_round_by_round(modules: Any) -> None:
+    figures = modules("figures").Figures(print)
+    figures.add("drain", "ours", 50.0, 30.0, 90.0)
+    figures.add("drain", "bare", 100.0, 50.0, 100.0)
+
+    assert figures.ratios(("drain", "ours"), ("drain", "bare")) == [0.5, 0.6, 0.9]
+    assert figures.ratios(("drain", "ours"), ("drain", "npm")) == []
+
+
+@pytest.mark.parametrize(
+    ("ours", "measured_as", "is_met"), [(59.0, "59 %", False), (60.0, "60 %", True)]
+)
+def test_a_target_is_met_from_its_bound_on(
+    modules: Any, ours: float, measured_as: str, is_met: bool
+) -> None:
+    figures = modules("figures").Figures(print)
+    figures.add("enqueue", "ours", ours)
+    figures.add("enqueue", "bare", 100.0)
+
+    (verdict,) = modules("targets").verdicts(figures)
+
+    assert (verdict["measured"], verdict["met"]) == (measured_as, is_met)
+
+
+@pytest.mark.parametrize(
+    ("ours", "bare", "is_met"),
+    [(1.6, 2.0, True), (1.35, 1.5, True), (1.34, 1.5, False), (1.55, 1.9, False)],
+)
+def test_two_processes_need_not_scale_further_than_the_disk_does(
+    modules: Any, ours: float, bare: float, is_met: bool
+) -> None:
+    figures = modules("figures").Figures(print)
+    for who, scaling in (("ours", ours), ("bare", bare)):
+        figures.add("drain 1 process", who, 100.0)
+        figures.add("drain 2 processes", who, 100.0 * scaling)
+
+    (verdict,) = modules("targets").verdicts(figures)
+
+    assert verdict["met"] == is_met
+
+
+def test_the_documented_tables_are_those_of_the_documented_figures(modules: Any) -> None:
+    data = json.loads((DOCUMENTED / "performance.json").read_text(encoding="utf-8"))
+    figures = modules("figures").figures_of(data["figures"])
+
+    tables = modules("table").rst(data, figures)
+
+    assert tables == (DOCUMENTED / "tables.inc").read_text(encoding="utf-8")
+    assert data["targets"] == modules("targets").verdicts(figures)
