@@ -279,7 +279,7 @@ def test_a_job_in_whose_way_something_immovable_stands_waits_and_those_behind_it
 
 def store_knows(queue: Unattended) -> bool:
     """Whether the store has seen for long enough that something is no job."""
-    return bool(queue._store._upkeep._quarantine._refused)  # type: ignore[attr-defined]
+    return bool(queue._store._upkeep._quarantine._told)  # type: ignore[attr-defined]
 
 
 @pytest.mark.parametrize("folder", [".tmp", ".cancel", ".quarantine"])
