@@ -36,9 +36,9 @@ class ByHand(Reading):
     def cancel_job(self, id: str) -> bool:  # noqa: A002
         """Cancel a job: at once if it waits; if it runs, its work is asked to stop.
 
-        True: cancelled, or asked. False: it is finished already, or there is none; or it was
-        retried by hand during this call, which was about the life before. Work that
-        ends with a result in spite of being asked is complete.
+        True: cancelled, or asked. False: it is finished already, or there is none. Work that
+        ends with a result in spite of being asked is complete. A retry by hand during this call
+        is not undone by it: what is cancelled, or asked to stop, is the life before.
 
         :raises InvalidJobId: `id` cannot be a job's.
         :raises JobHeld: it waits, and for half a minute somebody held it who neither claimed nor
@@ -162,9 +162,13 @@ class ByHand(Reading):
             return None  # being created or claimed at this moment
         asked = self._run(self._store.request_cancel, checked, job.metadata.life)
         if not asked:
-            # Whoever held it may have obeyed before the store could look once more.
+            # Whoever held it may have obeyed before the store could look once more. Where that
+            # life left no trace, being retried by hand or removed since, nobody can tell. It ran
+            # when we looked, so to say that we asked is true; to say that we came too late is
+            # not, if it was cancelled for our sake.
             left = self._run(self._store.get, checked)
-            asked = isinstance(left, CancelledJob) and left.metadata.life == job.metadata.life
+            is_gone = left is None or left.metadata.life != job.metadata.life
+            asked = is_gone or isinstance(left, CancelledJob)
         claim = self._claims.get(checked)
         if claim is not None:
             claim.watch()

@@ -431,6 +431,35 @@ def test_a_request_that_was_obeyed_before_the_canceller_looked_again_is_not_deni
     assert place.everything() == {"cancelled": ["j.json"]}
 
 
+@pytest.mark.parametrize(
+    ("left", "by_hand"),
+    [
+        (["pending"], lambda queue: queue.retry_job("j")),
+        ([], lambda queue: queue.cleanup_completed_jobs(timedelta(minutes=-1), cancelled=True)),
+    ],
+)
+def test_a_request_that_was_obeyed_is_not_denied_whatever_became_of_the_job_since(
+    actor: Actors, place: Place, left: list[str], by_hand: Callable[[Unattended], object]
+) -> None:
+    worker, canceller, claimer = actor(), actor(), actor()
+    worker.create_job(job())
+    claim = claimed(worker)
+
+    def obey() -> None:
+        claim.release()
+        assert claimer.claim_next_job() is None
+        assert list(place.copies()) == ["cancelled"]
+        by_hand(claimer)
+
+    canceller.disk.before("open_to_read", "pending/j.json", obey, skip=1)
+
+    answer = canceller.cancel_job("j")
+
+    assert answer is True
+    assert list(place.copies()) == left
+    assert place.names(".cancel") == []
+
+
 # -- moves -------------------------------------------------------------------------------
 
 MOVES = {

@@ -36,12 +36,10 @@ class State:
     orphaned: bool = False
     """Its holder is dead."""
     requests: frozenset[str] = frozenset()
-    """Who asks for this life to be cancelled and will have to take it back: it comes too late."""
+    """Which cancels ask for this life to end and will have to take it back: they come too late."""
     obeyed: frozenset[str] = frozenset()
-    """Whose request the job was cancelled for: they must not be told that it came too late."""
-    outlived: frozenset[str] = frozenset()
-    """Whose request was obeyed in a life that a retry by hand has ended since: they find a job that
-    nobody asked to stop, and may be told so."""
+    """For which cancels' sake the job was cancelled: whatever became of it since, a retry by hand
+    included, they must not answer that they came too late."""
 
     @property
     def is_asked(self) -> bool:
@@ -57,7 +55,7 @@ def facts(state: State) -> dict[str, Any] | None:
     if state.status is None:
         return None
     shown = asdict(state)
-    for name in ("asked", "orphaned", "requests", "obeyed", "outlived"):
+    for name in ("asked", "orphaned", "requests", "obeyed"):
         del shown[name]
     return shown | {"units": sorted(state.units)}
 
@@ -100,7 +98,7 @@ def _ended(state: State, status: str, **changes: Any) -> State:
     if status != "pending":
         changes = {"asked": NEVER, "requests": frozenset(), **changes}
     if status == "cancelled":
-        changes["obeyed"] = state.requests
+        changes["obeyed"] = state.obeyed | state.requests
     return _changed(state, status=status, holder=None, orphaned=False, **changes)
 
 
@@ -114,7 +112,7 @@ def _over(state: State, status: str, **changes: Any) -> State:
 
 def _create(state: State, _operation: Operation, given: Any) -> Iterable[State]:
     if state.status is None:
-        yield State(status="pending", maker=given["maker"])
+        yield State(status="pending", maker=given["maker"], obeyed=state.obeyed)
 
 
 def _get(state: State, _operation: Operation, _given: Any) -> Iterable[State]:
@@ -166,9 +164,8 @@ def _stop(state: State, _operation: Operation, given: Any) -> Iterable[State]:
 def _cancel(state: State, operation: Operation, _given: Any) -> Iterable[State]:
     acknowledged = NEVER - 1 if operation.returned is None else operation.returned
     is_over = state.status is None or state.status in FINISHED
-    is_late = is_over and operation.who not in state.obeyed
-    if operation.answer is not True and (is_late or operation.who in state.outlived):
-        yield replace(state, outlived=state.outlived - {operation.who})
+    if operation.answer is not True and is_over and _asker(operation) not in state.obeyed:
+        yield state
     if operation.answer is False:
         return
     if state.status == "pending":
@@ -181,14 +178,12 @@ def _cancel(state: State, operation: Operation, _given: Any) -> Iterable[State]:
 
 def _request(state: State, operation: Operation, _given: Any) -> Iterable[State]:
     if state.status == "running":
-        yield replace(state, requests=state.requests | {operation.who})
+        yield replace(state, requests=state.requests | {_asker(operation)})
 
 
 def _retry(state: State, _operation: Operation, _given: Any) -> Iterable[State]:
     if state.status in ("failed", "cancelled"):
-        outlived = state.outlived | state.obeyed
-        changes = {"obeyed": frozenset(), "outlived": outlived}
-        yield _ended(state, "pending", retries=0, crashes=0, **changes)
+        yield _ended(state, "pending", retries=0, crashes=0)
 
 
 def _update(state: State, _operation: Operation, given: Any) -> Iterable[State]:
@@ -198,12 +193,17 @@ def _update(state: State, _operation: Operation, given: Any) -> Iterable[State]:
 
 def _remove(state: State, _operation: Operation, _given: Any) -> Iterable[State]:
     if state.status in FINISHED:
-        yield ABSENT
+        yield replace(ABSENT, obeyed=state.obeyed)
 
 
 def _die(state: State, _operation: Operation, given: Any) -> Iterable[State]:
     is_its = state.holder is not None and state.holder.startswith(given["process"])
     yield replace(state, orphaned=True) if is_its else state
+
+
+def _asker(operation: Operation) -> str:
+    """The cancel that this is, or that this request is a part of."""
+    return f"{operation.who}@{operation.called}"
 
 
 def _holds(state: State, given: Any) -> bool:

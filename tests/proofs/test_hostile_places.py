@@ -34,6 +34,7 @@ from proofs.hostile import (
 )
 
 from semiont_jobs import (
+    Event,
     InvalidJob,
     JobDecodeError,
     JobEncodeError,
@@ -50,6 +51,7 @@ from semiont_jobs.codec import documents
 from semiont_jobs.testing.suite import eventually
 
 SOON = timedelta(minutes=-1)
+PATIENCE = 60.0
 
 # -- ids from users ----------------------------------------------------------------------
 
@@ -550,3 +552,32 @@ def test_a_hook_that_raises_at_every_event_costs_no_bad_entry_its_place_in_quara
     assert claimed(queue).complete().status == "complete"
     eventually(lambda: queue.claim_next_job() or place.names(".quarantine"))
     assert place.everything() == {"complete": ["j.json"]}
+
+
+@pytest.mark.parametrize(("event", "folder"), [("claimed", "running"), ("completed", "complete")])
+def test_a_hook_that_blocks_harms_no_job_and_keeps_no_other_worker_waiting(
+    actor: Actors, place: Place, event: str, folder: str
+) -> None:
+    queue, other = actor(), actor()
+    is_blocked, go_on = threading.Event(), threading.Event()
+
+    def block(told: Event) -> None:
+        if told.name == event:
+            is_blocked.set()
+            go_on.wait(PATIENCE)
+
+    queue.subscribe(block)
+    queue.create_jobs([job("a"), job("b")])
+    worker = threading.Thread(target=lambda: claimed(queue).complete())
+    worker.start()
+    assert is_blocked.wait(PATIENCE)
+    begun = place.everything()
+
+    rescued = other.rescue_orphans()
+    done = claimed(other).complete().metadata.id
+    go_on.set()
+    worker.join(PATIENCE)
+
+    assert begun == {folder: ["a.json"], "pending": ["b.json"]}
+    assert (rescued, done) == (0, "b")
+    assert place.everything() == {"complete": ["a.json", "b.json"]}

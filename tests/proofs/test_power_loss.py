@@ -100,7 +100,7 @@ def test_without_fsync_a_job_is_lost_or_is_as_it_once_was_and_the_others_go_on(
     )
 
     assert [] == [str(violation) for violation in verdict.violations]
-    assert verdict.states[model] >= 5
+    assert verdict.states[model] >= 50
 
 
 SHARE = {"ordered": 0.008, "eager": 0.008, "strict": 0.0004}

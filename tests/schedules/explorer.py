@@ -43,6 +43,8 @@ class Report:
     runs: int = 0
     steps: int = 0
     judged: int = 0
+    states: int = 0
+    """Different ones in which there was something to choose, in the largest exploration."""
     is_whole: bool = True
     """Whether all was explored that was to be."""
     violations: list[str] = field(default_factory=list)
@@ -52,6 +54,7 @@ class Report:
         self.runs += other.runs
         self.steps += other.steps
         self.judged += other.judged
+        self.states = max(self.states, other.states)
         self.is_whole = self.is_whole and other.is_whole
         self.violations += other.violations
 
@@ -192,6 +195,7 @@ def _explore(
                 branching.ends.add(end)
                 if judged(play, report) and until_broken:
                     return report
+        report.states = len(branching.seen)
         if world.has_learned:
             # Steps thought to be nobody else's business are: all choices are open again.
             branching.begin_again()

@@ -103,6 +103,7 @@ class _Case:
         self.holders_hold()
         self.readers_find_it()
         self.cancels_are_told_the_truth()
+        self.retries_are_told_the_truth()
         self.work_off()
         self.readers_see_what_was()
         self.history_is_a_chain()
@@ -183,6 +184,32 @@ class _Case:
             if not deed.answer and not ends and not self.dead and "clean" not in self.verbs:
                 exists = self.first is not None and self.first.status not in FINISHED
                 require(not exists, "told that an unfinished job is finished")
+
+        answers = [deed.answer for deed in self.deeds if deed.verb == "cancel"]
+        if answers and all(answer is False for answer in answers):
+            sakes = [
+                fact for each in self.deeds for fact in each.events if fact.name == "cancelled"
+            ]
+            require(
+                not sakes, "cancelled, and nobody was told that their request was obeyed:", *sakes
+            )
+
+    def retries_are_told_the_truth(self) -> None:
+        """Who is told that the job is not finished: it was not, at some moment of the retry. Known
+        before to be finished, it is until somebody retries or makes it."""
+        others = [
+            deed.verb for deed in self.deeds if deed.verb in ("retry", "create", "create many")
+        ]
+        for deed in self.deeds:
+            if deed.verb != "retry" or deed.refusal != "InvalidTransition" or len(others) > 1:
+                continue
+            before = [each for each in self.deeds if each.key in deed.preceding]
+            known = [fact for each in before for fact in each.events]
+            known += [each.answer for each in before if each.verb == "get" and each.answer]
+            known += [self.first] if self.first else []
+            last = max(known, key=lambda fact: fact.revision, default=None)
+            is_finished = last is not None and last.status in ("failed", "cancelled")
+            require(not is_finished, "refused to retry a job known to be", last)
 
     # -- what comes of it ----------------------------------------------------------------
 

@@ -16,7 +16,8 @@ from schedules.doors import timeless
 from schedules.explorer import Report, explore
 from schedules.stories import Stage, Story, a_stage
 
-from semiont_jobs import JobQueue
+from semiont_jobs import InvalidTransition, JobHeld, JobQueue
+from semiont_jobs.store import Hold
 from semiont_jobs.stores.files import moves as moves_module
 from semiont_jobs.stores.files import reader as reader_module
 from semiont_jobs.stores.files.copies import BUSY, Bad, Copies, Copy
@@ -175,6 +176,32 @@ def busy_is_running(patch: Patch) -> None:
     patch.setattr(FileStore, "request_cancel", asked)
 
 
+def denies_what_left_no_trace(patch: Patch) -> None:
+    """C13: who finds another life than the one asked to stop, or none, answers no."""
+    ask = JobQueue._ask_to_cancel
+
+    def asked(self: JobQueue, checked: str) -> bool | None:
+        before = self.get_job(checked)
+        answer = ask(self, checked)
+        after = self.get_job(checked)
+        is_gone = before and (after is None or after.metadata.life != before.metadata.life)
+        return False if answer and is_gone else answer
+
+    patch.setattr(JobQueue, "_ask_to_cancel", asked)
+
+
+def busy_is_unfinished(patch: Patch) -> None:
+    """A retry by hand takes who holds the job for its worker, with no look at what stands."""
+
+    def held(self: JobQueue, checked: str) -> Hold:
+        try:
+            return self.store.hold(checked)
+        except JobHeld:
+            raise InvalidTransition(checked, "it is busy") from None
+
+    patch.setattr(JobQueue, "_hold_finished", held)
+
+
 def retries_once(patch: Patch) -> None:
     """C14: what stands in the way of a retry is not cleared, and not waited for."""
     patch.setattr(moves_module, "LINK_TRIES", 1)
@@ -270,6 +297,15 @@ COUNTEREXAMPLES = {
     "c11": Counterexample("running", (("give up",), ("cancel", "retry")), one_request_per_id),
     "c12": Counterexample("orphan", (("rescue",), ("cancel",)), claimers_ignore_requests, 1, 1),
     "c13": Counterexample("running", (("complete",), ("get", "cancel")), busy_is_running),
+    "c13 retried": Counterexample(
+        "running", (("release", "claim"), ("cancel",), ("retry",)), denies_what_left_no_trace, 1
+    ),
+    "c13 removed": Counterexample(
+        "running", (("release", "claim"), ("cancel",), ("clean",)), denies_what_left_no_trace, 1
+    ),
+    # `fail` has published the failed copy and holds both: a retry that read of it before waits, or
+    # says that the job is held, but never that it is not finished.
+    "a busy retry": Counterexample("running", (("give up",), ("get", "retry")), busy_is_unfinished),
     "c14": Counterexample("none", (("create", "claim", "fail"), ("create",)), retries_once, 2, 1),
     "c15": Counterexample("pending", (("claim",), ("get",)), unlinks_first, 1, 1),
     "c16": Counterexample(
