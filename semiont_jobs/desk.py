@@ -32,6 +32,7 @@ from semiont_jobs.events import Event, EventName, Hook, is_logged, log_event, lo
 from semiont_jobs.forks import reset_in_child
 from semiont_jobs.job_types import JobType, JobTypes
 from semiont_jobs.keeper import Keeper
+from semiont_jobs.lookout import Lookout
 from semiont_jobs.model import AnyJob, ClaimStamp, PendingJob, made_of
 from semiont_jobs.retry import RetryPolicy, is_transient, retry_transient
 from semiont_jobs.store import Hold, JobStore
@@ -109,6 +110,7 @@ class QueueDesk:
         self._token = os.urandom(8).hex()
         self._serial = itertools.count(1)
         self._keeper = Keeper(self)
+        self._lookout = Lookout(self._store)
 
     @property
     def store(self) -> JobStore:
@@ -128,7 +130,7 @@ class QueueDesk:
         if not self._is_open:
             with self._lock:
                 if not self._is_open:
-                    self._store.open(self.codec, self._send)
+                    self._store.open(self.codec, self._hear)
                     self._is_open = True
         return self
 
@@ -182,10 +184,16 @@ class QueueDesk:
         return unsubscribe
 
     def emit(self, name: EventName, job: AnyJob) -> None:
-        """Tell every hook what just happened to a job."""
+        """Tell every hook what just happened to a job, and who waits for it."""
+        self._lookout.tell(job.metadata.id)
         if self._hooks == _LOG_ONLY and not is_logged(name):
             return
         self._send(Event(name=name, at=self.clock(), job_id=job.metadata.id, job=job))
+
+    def _hear(self, event: Event) -> None:
+        """What the store does by itself."""
+        self._lookout.tell(event.job_id)
+        self._send(event)
 
     def _send(self, event: Event) -> None:
         for hook in self._hooks:

@@ -7,9 +7,9 @@ job becomes is decided by `lifecycle` and `queue`.
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Hashable, Iterable, Iterator, Mapping
 from datetime import datetime, timedelta
-from typing import Any, Protocol, TypeAlias
+from typing import Any, Protocol, TypeAlias, runtime_checkable
 
 from attrs import frozen
 
@@ -141,4 +141,17 @@ class JobStore(Protocol):
 
     def wake(self) -> None:
         """Make every `wait` return."""
+        ...
+
+
+@runtime_checkable
+class Marking(Protocol):
+    """What a store may have besides: telling for next to nothing whether jobs have changed.
+
+    Of a store without it the jobs themselves are read instead, less often.
+    """
+
+    def marks(self, job_ids: Collection[str]) -> Mapping[str, Hashable]:
+        """For each of these ids a value that is another one once the job has changed, moved or
+        gone. It may be another one also without that."""
         ...

@@ -14,6 +14,7 @@ from __future__ import annotations
 from semiont_jobs.testing.claiming import Claiming
 from semiont_jobs.testing.crowding import Crowding
 from semiont_jobs.testing.ending import Ending
+from semiont_jobs.testing.following import Following
 from semiont_jobs.testing.keeping import Keeping
 from semiont_jobs.testing.reporting import Reporting
 from semiont_jobs.testing.setting_aside import SettingAside
@@ -21,9 +22,11 @@ from semiont_jobs.testing.stopping import Stopping
 from semiont_jobs.testing.updating import Updating
 
 
-class StoreConformance(Keeping, Claiming, Ending, Reporting, Stopping, Updating, SettingAside):
-    """Rows 1 to 18, for any store. The hooks are those of `StoreHooks`."""
+class StoreConformance(
+    Keeping, Claiming, Ending, Reporting, Stopping, Updating, SettingAside, Following
+):
+    """Rows 1 to 19, for any store. The hooks are those of `StoreHooks`."""
 
 
 class ProcessConformance(StoreConformance, Crowding):
-    """Rows 1 to 18, also with real processes, for a store that several processes may open."""
+    """Rows 1 to 19, also with real processes, for a store that several processes may open."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Hashable, Iterable, Iterator, Mapping
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -168,6 +168,11 @@ class FileStore:
         """See `JobStore.counts`."""
         with told():
             return self._reader.counts()
+
+    def marks(self, job_ids: Collection[str]) -> Mapping[str, Hashable]:
+        """See `Marking.marks`."""
+        with told():
+            return self._reader.marks(job_ids)
 
     # -- claiming and holding ------------------------------------------------------------
 
