@@ -8,7 +8,6 @@ import subprocess
 import sys
 import textwrap
 import threading
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +18,36 @@ from semiont_jobs import lookout as module
 from semiont_jobs.testing.waiting import eventually
 
 PATIENCE = 60.0
+
+
+class Follower(threading.Thread):
+    """Follows a job in a thread of its own, asleep when it is made."""
+
+    def __init__(self, queue: JobQueue, job_id: str, timeout: float | None = PATIENCE) -> None:
+        super().__init__(daemon=True)
+        self.seen: list[Any] = []
+        self.error: BaseException | None = None
+        self._states = queue.follow(job_id, timeout)
+        self.start()
+        eventually(self.is_asleep)
+
+    def run(self) -> None:
+        try:
+            for each in self._states:
+                self.seen.append(each)
+        except BaseException as error:
+            self.error = error
+
+    def is_asleep(self) -> bool:
+        """Whether it has seen how the job stands and waits for more."""
+        frame = sys._current_frames().get(self.ident or 0)
+        return bool(self.seen) and frame is not None and frame.f_code.co_name == "wait"
+
+    def statuses(self) -> list[str]:
+        """What it has seen when it has ended."""
+        self.join(PATIENCE)
+        assert not self.is_alive()
+        return [each.status for each in self.seen]
 
 
 class Plain:
@@ -37,40 +66,39 @@ def lookouts() -> list[threading.Thread]:
     return [each for each in threading.enumerate() if each.name == "semiont-jobs-lookout"]
 
 
-def test_a_hundred_waits_share_one_thread_which_ends_after_the_last(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+@pytest.fixture
+def _brief(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let a lookout end as soon as nobody waits."""
     monkeypatch.setattr(module, "LINGER", 0.0)
-    assert eventually(lambda: not lookouts())
+    eventually(lambda: not lookouts())
+
+
+@pytest.mark.usefixtures("_brief")
+def test_a_hundred_waits_share_one_thread_which_ends_after_the_last(tmp_path: Path) -> None:
     queue, other = (JobQueue(tmp_path, fsync=False) for _ in range(2))
-    jobs = [queue.enqueue({}, type="t") for _ in range(100)]
+    jobs = [queue.enqueue({}, type="t") for _ in range(50)]
+    followers = [Follower(other, job.metadata.id) for job in (*jobs, *jobs)]
 
-    with ThreadPoolExecutor(100) as threads:
-        waits = [threads.submit(other.wait_for, job.metadata.id, PATIENCE) for job in jobs]
-        eventually(lambda: len(other._lookout._watched) == 100)
-        count = len(lookouts())
-        for _ in jobs:
-            eventually(queue.claim_next_job).complete()
-        ended = [each.result(PATIENCE).status for each in waits]
+    count = len(lookouts())
+    for _ in jobs:
+        eventually(queue.claim_next_job).complete()
 
-    assert (1, ["complete"] * 100) == (count, ended)
-    assert other._lookout._watched == {}
+    assert ["complete"] * 100 == [each.statuses()[-1] for each in followers]
+    assert 1 == count
+    assert {} == other._lookout._watched
     assert eventually(lambda: not lookouts())
 
 
-def test_who_waits_after_the_thread_has_ended_gets_another(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(module, "LINGER", 0.0)
+@pytest.mark.usefixtures("_brief")
+def test_who_waits_after_the_thread_has_ended_gets_another(tmp_path: Path) -> None:
     queue, other = (JobQueue(tmp_path, fsync=False) for _ in range(2))
     seen = []
 
     for name in ("a", "b"):
         queue.enqueue({}, type="t", id=name)
-        states = other.follow(name, PATIENCE)
-        next(states)
+        follower = Follower(other, name)
         eventually(queue.claim_next_job).complete()
-        seen.append([each.status for each in states][-1])
+        seen.append(follower.statuses()[-1])
         assert eventually(lambda: not lookouts())
 
     assert ["complete", "complete"] == seen
@@ -80,16 +108,13 @@ def test_a_store_without_marks_is_read_instead() -> None:
     store: Any = Plain()
     queue, other = JobQueue(store), JobQueue(store)
     queue.enqueue({}, type="t", id="a")
-    states = other.follow("a", PATIENCE)
+    follower = Follower(other, "a")
 
-    seen = [next(states).status]
-    claim = queue.claim_next_job()
-    assert claim is not None
-    seen.append(next(states).status)
+    claim = eventually(queue.claim_next_job)
+    eventually(lambda: len(follower.seen) == 2)
     claim.complete()
-    seen += [each.status for each in states]
 
-    assert ["pending", "running", "complete"] == seen
+    assert ["pending", "running", "complete"] == follower.statuses()
 
 
 def test_a_follower_that_is_dropped_is_watched_for_no_more(tmp_path: Path) -> None:
@@ -104,40 +129,77 @@ def test_a_follower_that_is_dropped_is_watched_for_no_more(tmp_path: Path) -> No
     assert {} == queue._lookout._watched
 
 
-class Failing(MemoryStore):
-    """Refuses to be looked at once told so."""
+class Observed(MemoryStore):
+    """Counts looks and readings, and fails when told so."""
 
-    error: StoreError | None = None
+    def __init__(self) -> None:
+        super().__init__()
+        self.error: StoreError | None = None
+        self.looks: list[int] = []
+        self.readings = 0
 
     def marks(self, job_ids: Any) -> Any:
         if self.error is not None:
             raise self.error
+        self.looks.append(len(job_ids))
         return super().marks(job_ids)
 
     def get(self, job_id: str) -> Any:
         if self.error is not None:
             raise self.error
+        self.readings += 1
         return super().get(job_id)
 
 
 def test_a_store_that_fails_tells_who_waits_and_the_lookout_lives() -> None:
-    store = Failing()
+    store = Observed()
     queue, other = JobQueue(store), JobQueue(store)
     queue.enqueue({}, type="t", id="a")
-    states = other.follow("a", PATIENCE)
-    next(states)
+    follower = Follower(other, "a")
 
     store.error = StoreError(5, "the disk is gone")
-    with pytest.raises(StoreError, match="the disk is gone"):
-        next(states)
+    follower.statuses()
     store.error = None
 
-    again = other.follow("a", PATIENCE)
-    next(again)
-    claim = queue.claim_next_job()
-    assert claim is not None
+    assert "the disk is gone" in str(follower.error)
+    again = Follower(other, "a")
+    eventually(queue.claim_next_job).complete()
+    assert "complete" == again.statuses()[-1]
+
+
+def test_one_look_is_for_all_jobs_that_are_waited_for() -> None:
+    store = Observed()
+    queue = JobQueue(store)
+    jobs = [queue.enqueue({}, type="t") for _ in range(100)]
+    states: list[Any] = [queue.follow(job.metadata.id, PATIENCE) for job in jobs]
+    for each in states:
+        next(each)
+    store.looks.clear()
+
+    eventually(lambda: len(store.looks) > 4)
+    looks = store.looks[1:4]  # the first may have begun before the last job was waited for
+
+    assert [100] * 3 == looks
+    for each in states:
+        each.close()
+
+
+def test_a_job_is_read_when_it_changed_and_not_before() -> None:
+    store = Observed()
+    queue = JobQueue(store)
+    queue.enqueue({}, type="t", id="a")
+    follower = Follower(queue, "a")
+    claim = eventually(queue.claim_next_job)
+    eventually(lambda: queue._lookout._watched["a"].mark == store._records["a"].text)
+    eventually(follower.is_asleep)
+    looks, readings = len(store.looks), store.readings
+
+    eventually(lambda: len(store.looks) > looks + 4)
+    more = store.readings - readings
     claim.complete()
-    assert "complete" == [each.status for each in again][-1]
+
+    assert more <= 1  # the lookout's own notice of what this queue had told already
+    assert ["pending", "running", "complete"] == follower.statuses()
 
 
 def test_what_cannot_be_followed_is_refused_before_anything_starts(tmp_path: Path) -> None:
@@ -152,15 +214,15 @@ def test_what_cannot_be_followed_is_refused_before_anything_starts(tmp_path: Pat
     assert not (tmp_path / "data").exists()
 
 
-def test_a_wait_for_ever_takes_no_time_that_is_none() -> None:
+@pytest.mark.parametrize("timeout", [None, float("inf"), 1e300])
+def test_a_wait_for_ever_may_be_as_long_as_it_likes(timeout: float | None) -> None:
     queue = JobQueue("memory:")
     queue.enqueue({}, type="t", id="a")
-    states = queue.follow("a", float("inf"))
-    next(states)
+    follower = Follower(queue, "a", timeout)
 
     queue.cancel_job("a")
 
-    assert "cancelled" == next(states).status
+    assert ["pending", "cancelled"] == follower.statuses()
 
 
 def test_a_forked_child_waits_with_a_lookout_of_its_own(tmp_path: Path) -> None:
@@ -213,32 +275,3 @@ def test_ctrl_c_ends_a_wait(tmp_path: Path) -> None:
     _printed, errors = child.communicate(timeout=PATIENCE)
     assert "KeyboardInterrupt" in errors
     assert -signal.SIGINT == child.returncode
-
-
-class Counting(MemoryStore):
-    """Counts the looks, and how many jobs each was for."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.looks: list[int] = []
-
-    def marks(self, job_ids: Any) -> Any:
-        self.looks.append(len(job_ids))
-        return super().marks(job_ids)
-
-
-def test_one_look_is_for_all_jobs_that_are_waited_for() -> None:
-    store = Counting()
-    queue = JobQueue(store)
-    jobs = [queue.enqueue({}, type="t") for _ in range(100)]
-    states: list[Any] = [queue.follow(job.metadata.id, PATIENCE) for job in jobs]
-    for each in states:
-        next(each)
-    store.looks.clear()
-
-    eventually(lambda: len(store.looks) > 4)
-    looks = store.looks[1:4]  # the first may have begun before the last job was waited for
-
-    assert [100] * 3 == looks
-    for each in states:
-        each.close()
