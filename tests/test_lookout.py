@@ -17,13 +17,13 @@ from semiont_jobs import InvalidJobId, InvalidValue, JobQueue, MemoryStore, Stor
 from semiont_jobs import lookout as module
 from semiont_jobs.testing.waiting import eventually
 
-PATIENCE = 60.0
+PATIENCE = 30.0
 
 
 class Follower(threading.Thread):
     """Follows a job in a thread of its own, asleep when it is made."""
 
-    def __init__(self, queue: JobQueue, job_id: str, timeout: float | None = PATIENCE) -> None:
+    def __init__(self, queue: JobQueue, job_id: str, timeout: float | None = None) -> None:
         super().__init__(daemon=True)
         self.seen: list[Any] = []
         self.error: BaseException | None = None

@@ -125,7 +125,8 @@ class Following(Suite):
         waiting = threading.Semaphore(0)
 
         def wait() -> Any:
-            states = follower.follow(claim.job.metadata.id, PATIENCE)
+            # Longer than anybody waits for its answer: a last look at its end must not pass for one.
+            states = follower.follow(claim.job.metadata.id, 2 * PATIENCE)
             next(states)
             waiting.release()
             return list(states)[-1]
