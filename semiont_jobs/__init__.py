@@ -70,6 +70,7 @@ from semiont_jobs.ids import (
     user_id,
 )
 from semiont_jobs.job_types import JobType, JobTypes
+from semiont_jobs.metrics import Histogram, ProcessMetrics, QueueMetrics, StoredMetrics
 from semiont_jobs.model import (
     AnyJob,
     Attempt,
@@ -90,6 +91,7 @@ from semiont_jobs.model import (
     is_pending_job,
     is_running_job,
 )
+from semiont_jobs.prometheus import prometheus_text
 from semiont_jobs.queue import JobQueue
 from semiont_jobs.retry import RetryPolicy
 from semiont_jobs.singleton import get_job_queue, initialize_job_queue
@@ -128,6 +130,7 @@ __all__ = [
     "HighlightDetectionParams",
     "HighlightDetectionProgress",
     "HighlightDetectionResult",
+    "Histogram",
     "Hook",
     "InvalidJob",
     "InvalidJobId",
@@ -155,6 +158,8 @@ __all__ = [
     "MemoryStore",
     "PendingJob",
     "PermanentError",
+    "ProcessMetrics",
+    "QueueMetrics",
     "QueueNotInitialized",
     "ResourceContext",
     "ResourceId",
@@ -165,6 +170,7 @@ __all__ = [
     "SourceContext",
     "StaleJob",
     "StoreError",
+    "StoredMetrics",
     "TagDetectionParams",
     "TagDetectionProgress",
     "TagDetectionResult",
@@ -186,6 +192,7 @@ __all__ = [
     "job_id",
     "new_job_id",
     "now",
+    "prometheus_text",
     "resource_id",
     "user_id",
 ]

@@ -33,6 +33,7 @@ from semiont_jobs.forks import reset_in_child
 from semiont_jobs.job_types import JobType, JobTypes
 from semiont_jobs.keeper import Keeper
 from semiont_jobs.lookout import Lookout
+from semiont_jobs.meter import Meter
 from semiont_jobs.model import AnyJob, ClaimStamp, PendingJob, made_of
 from semiont_jobs.retry import RetryPolicy, is_transient, retry_transient
 from semiont_jobs.store import Hold, JobStore
@@ -111,6 +112,7 @@ class QueueDesk:
         self._serial = itertools.count(1)
         self._keeper = Keeper(self)
         self._lookout = Lookout(self._store)
+        self._meter = Meter()
 
     @property
     def store(self) -> JobStore:
@@ -186,6 +188,7 @@ class QueueDesk:
     def emit(self, name: EventName, job: AnyJob) -> None:
         """Tell every hook what just happened to a job, and who waits for it."""
         self._lookout.tell(job.metadata.id)
+        self._meter.note(name, job)
         if self._hooks == _LOG_ONLY and not is_logged(name):
             return
         self._send(Event(name=name, at=self.clock(), job_id=job.metadata.id, job=job))
@@ -193,6 +196,8 @@ class QueueDesk:
     def _hear(self, event: Event) -> None:
         """What the store does by itself."""
         self._lookout.tell(event.job_id)
+        if event.job is not None:
+            self._meter.note(event.name, event.job)
         self._send(event)
 
     def _send(self, event: Event) -> None:

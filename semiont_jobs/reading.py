@@ -13,7 +13,9 @@ from typing import Final
 from semiont_jobs.desk import QueueDesk
 from semiont_jobs.errors import InvalidValue, JobNotFound, JobTimeout
 from semiont_jobs.ids import job_id
+from semiont_jobs.metrics import QueueMetrics
 from semiont_jobs.model import FINISHED, STATUSES, AnyJob, JobStats, JobStatus
+from semiont_jobs.tally import Survey
 
 LONGEST_WAIT: Final = 3600.0
 """Seconds: a single wait of the operating system has a limit, which "for ever" is beyond."""
@@ -21,6 +23,11 @@ LONGEST_WAIT: Final = 3600.0
 
 class Reading(QueueDesk):
     """The verbs of a `JobQueue` that look."""
+
+    def reset_after_fork(self) -> None:
+        """Forget what was counted for the parent too."""
+        super().reset_after_fork()
+        self._survey = Survey(self._store)
 
     def get_job(self, id: str) -> AnyJob | None:  # noqa: A002
         """The job in whatever status, or None. Takes no lock.
@@ -67,6 +74,20 @@ class Reading(QueueDesk):
         """How many jobs stand in each status."""
         counts = self._run(self._store.counts)
         return JobStats(**{str(status): count for status, count in counts.items()})
+
+    def metrics(self) -> QueueMetrics:
+        """The queue's figures: of what is stored, and of what this queue object has done.
+
+        The first call reads every stored job, later ones only what has changed: seconds and tenths
+        of a second with a hundred thousand jobs. Call it as often as you like to be told.
+        """
+        self.initialize()
+        at = self.clock()
+        stored, unreadable = self._run(self._survey.taken, at)
+        held = [claim.job for claim in list(self._claims.values())]
+        return QueueMetrics(
+            at=at, stored=stored, unreadable=unreadable, process=self._meter.taken(held)
+        )
 
     def wait_for(self, id: str, timeout: float | None = None) -> AnyJob:  # noqa: A002
         """The job once it is complete, failed or cancelled.

@@ -125,7 +125,7 @@ class Following(Suite):
         waiting = threading.Semaphore(0)
 
         def wait() -> Any:
-            # Longer than anybody waits for its answer: a last look at its end must not pass for one.
+            # Longer than its answer is waited for: the last look must not pass for being told.
             states = follower.follow(claim.job.metadata.id, 2 * PATIENCE)
             next(states)
             waiting.release()

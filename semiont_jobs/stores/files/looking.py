@@ -49,6 +49,12 @@ class LookingDisk(Disk):
             return os.listdir(path)
         return []
 
+    def entries(self, path: str) -> list[tuple[str, int]]:
+        """The same with inodes."""
+        with suppress(FileNotFoundError):
+            return super().entries(path)
+        return []
+
     def stat(self, path: str) -> os.stat_result:  # type: ignore[override]
         """What stands under a name. For ``pending``, as long as it was not made, the folder
         above: it changes when `pending` comes."""

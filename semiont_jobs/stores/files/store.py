@@ -16,7 +16,7 @@ from semiont_jobs.codec import Codec
 from semiont_jobs.errors import JobExists, JobNotFound, SemiontJobsError
 from semiont_jobs.events import Hook
 from semiont_jobs.model import FINISHED, STATUSES, AnyJob, ClaimStamp, JobStatus, PendingJob
-from semiont_jobs.store import Hold, Wanted
+from semiont_jobs.store import Hold, Roll, Wanted
 from semiont_jobs.stores.files.batch import create_batch
 from semiont_jobs.stores.files.claiming import Claiming
 from semiont_jobs.stores.files.copies import Copies
@@ -36,6 +36,7 @@ from semiont_jobs.stores.files.moves import Moves
 from semiont_jobs.stores.files.pending import Pending
 from semiont_jobs.stores.files.quarantine import Quarantine
 from semiont_jobs.stores.files.reader import Reader
+from semiont_jobs.stores.files.roll import FileRoll
 from semiont_jobs.stores.files.sweep import Sweeper
 from semiont_jobs.stores.files.taking import Taking
 from semiont_jobs.stores.files.told import store_error, told
@@ -173,6 +174,10 @@ class FileStore:
         """See `Marking.marks`."""
         with told():
             return self._reader.marks(job_ids)
+
+    def roll(self) -> Roll:
+        """See `Rolling.roll`."""
+        return FileRoll(self._copies)
 
     # -- claiming and holding ------------------------------------------------------------
 
