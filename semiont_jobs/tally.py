@@ -80,7 +80,9 @@ def _retries(outline: Outline) -> int:
 
 def _figures(type_name: str, queue: str, kind: _Kind, now: int) -> StoredMetrics:
     due = [each for each in kind.put_off.values() if each <= now]
-    oldest = min((*due, *([min(kind.ready.values())] if kind.ready else [])), default=now)
+    oldest = min(due, default=now)
+    if kind.ready:
+        oldest = min(oldest, *kind.ready.values())
     return StoredMetrics(
         type=type_name,
         queue=queue,

@@ -167,6 +167,29 @@ def test_a_store_that_fails_tells_who_waits_and_the_lookout_lives() -> None:
     assert "complete" == again.statuses()[-1]
 
 
+class Blind(MemoryStore):
+    """Never tells of a change."""
+
+    def marks(self, job_ids: Any) -> Any:
+        return dict.fromkeys(job_ids, 0)
+
+
+@pytest.mark.parametrize("by_itself", [False, True])
+def test_what_this_queue_does_is_told_without_a_look(by_itself: bool) -> None:
+    store = Blind()
+    queue = JobQueue(store)
+    job = queue.enqueue({}, type="t", id="a")
+    follower = Follower(queue, "a")
+
+    if by_itself:  # the store obeys a request when it comes upon the job
+        store.request_cancel("a", job.metadata.life)
+        queue.claim_next_job()
+    else:
+        queue.cancel_job("a")
+
+    assert ["pending", "cancelled"] == follower.statuses()
+
+
 def test_one_look_is_for_all_jobs_that_are_waited_for() -> None:
     store = Observed()
     queue = JobQueue(store)

@@ -198,6 +198,18 @@ def test_a_process_counts_what_it_does(queue: JobQueue, clock: FakeClock) -> Non
     assert (3, 2 + 1 + 13.25) == (found.wait.count, found.wait.sum)
 
 
+def test_a_job_cancelled_while_it_waits_has_not_run_again(
+    queue: JobQueue, clock: FakeClock
+) -> None:
+    queue.enqueue({}, type="t", id="a")
+    claimed(queue).fail("again")
+    queue.cancel_job("a")
+
+    [found] = queue.metrics().process
+
+    assert (1, 1) == (found.events["cancelled"], found.run.count)
+
+
 def test_a_job_that_killed_its_workers_too_often_is_a_failure(clock: FakeClock) -> None:
     store = MemoryStore()
     queue = JobQueue(store, clock=clock, max_crashes=0)
@@ -234,6 +246,49 @@ class Counting(Disk):
     def open_to_read(self, path: str) -> int:
         self.reads += path.endswith(".json")
         return super().open_to_read(path)
+
+    listings = 0
+
+    def entries(self, path: str) -> list[tuple[str, int]]:
+        self.listings += 1
+        return super().entries(path)
+
+
+def test_folders_in_which_nothing_has_changed_are_not_listed(tmp_path: Path) -> None:
+    JobQueue(tmp_path, fsync=False).enqueue({}, type="t")
+    disk = Counting()
+    looking = JobQueue(FileStore(tmp_path, fsync=False, disk=disk))
+
+    def look() -> int:
+        before = disk.listings
+        looking.metrics()
+        return disk.listings - before
+
+    first = look()
+
+    # As soon as the last change is older than a tick of the clock.
+    assert 5 == first
+    assert eventually(lambda: look() == 0)
+
+
+class Vanishing(Disk):
+    """Lets another process take every pending job right after it was listed."""
+
+    def entries(self, path: str) -> list[tuple[str, int]]:
+        found = super().entries(path)
+        if path.endswith("pending"):
+            for name, _inode in found:
+                Path(path, name).unlink()
+        return found
+
+
+def test_a_job_that_goes_while_a_folder_is_listed_is_not_there(tmp_path: Path) -> None:
+    JobQueue(tmp_path, fsync=False).enqueue({}, type="t")
+    looking = JobQueue(FileStore(tmp_path, fsync=False, disk=Vanishing()))
+
+    found = looking.metrics()
+
+    assert ((), 0) == (found.stored, found.unreadable)
 
 
 def test_a_finished_job_is_read_once(tmp_path: Path) -> None:

@@ -50,7 +50,7 @@ class FileRoll:
 
     def __init__(self, copies: Copies) -> None:
         self._copies = copies
-        self._folders = {status: _Folder() for status in STATUSES}
+        self._folders: dict[JobStatus, _Folder] = {status: _Folder() for status in STATUSES}
         self._standing: dict[str, Outline] = {}
         self._touched: dict[str, None] = {}
         """Ids at which something changed, kept where an error of the disk ended the look."""
