@@ -75,6 +75,7 @@ from semiont_jobs.ids import (
     user_id,
 )
 from semiont_jobs.job_types import JobType, JobTypes
+from semiont_jobs.metrics import Histogram, ProcessMetrics, QueueMetrics, StoredMetrics
 from semiont_jobs.model import (
     AnyJob,
     Attempt,
@@ -96,6 +97,7 @@ from semiont_jobs.model import (
     is_running_job,
 )
 from semiont_jobs.pool import Outcome, WorkerPool
+from semiont_jobs.prometheus import prometheus_text
 from semiont_jobs.queue import JobQueue
 from semiont_jobs.retry import RetryPolicy
 from semiont_jobs.singleton import get_job_queue, initialize_job_queue
@@ -135,6 +137,7 @@ __all__ = [
     "HighlightDetectionParams",
     "HighlightDetectionProgress",
     "HighlightDetectionResult",
+    "Histogram",
     "Hook",
     "InvalidJob",
     "InvalidJobId",
@@ -165,6 +168,8 @@ __all__ = [
     "PendingJob",
     "PermanentError",
     "QueueClosed",
+    "ProcessMetrics",
+    "QueueMetrics",
     "QueueNotInitialized",
     "ResourceContext",
     "ResourceId",
@@ -176,6 +181,7 @@ __all__ = [
     "StaleJob",
     "StoreError",
     "ThreadRefused",
+    "StoredMetrics",
     "TagDetectionParams",
     "TagDetectionProgress",
     "TagDetectionResult",
@@ -200,6 +206,7 @@ __all__ = [
     "job_id",
     "new_job_id",
     "now",
+    "prometheus_text",
     "resource_id",
     "user_id",
 ]

@@ -29,6 +29,8 @@ CANCEL_PATIENCE: Final = 30.0
 """Seconds. A waiting job is held only while it is created, claimed or moved, which takes a slow
 disk a second or two: who holds it for longer is another program, and may for ever."""
 
+_UNFINISHED: Final[tuple[JobStatus, ...]] = ("pending", "running")
+
 
 class ByHand(Reading):
     """The verbs of a `JobQueue` that are for people and programs that look after jobs."""
@@ -44,13 +46,7 @@ class ByHand(Reading):
         :raises JobHeld: it waits, and for half a minute somebody held it who neither claimed nor
             moved it: another program has a lock on its file. Nothing changed.
         """
-        checked = job_id(id)
-        pause = threading.Event().wait
-        try:
-            return poll(lambda: self._try_cancel(checked), timeout=CANCEL_PATIENCE, wait=pause)
-        except JobTimeout:
-            reason = f"it waits, but somebody has held it for {CANCEL_PATIENCE:g} seconds"
-            raise JobHeld(checked, reason) from None
+        return self._cancel(job_id(id), _UNFINISHED)
 
     def cancel_jobs(
         self,
@@ -62,12 +58,12 @@ class ByHand(Reading):
     ) -> int:
         """Cancel every waiting or running job that matches; how many were cancelled or asked.
 
+        A waiting job that a worker takes meanwhile is left alone if `status` is ``"pending"``.
+
         :raises InvalidValue: a status there is not, a filter that is no text.
         :raises JobHeld: one of them could not be cancelled (see `cancel_job`); the others were.
         """
-        statuses: tuple[JobStatus, ...] = ("pending", "running")
-        if status is not None:
-            statuses = (checked_status(status),)
+        statuses = _UNFINISHED if status is None else (checked_status(status),)
         found = [
             job.metadata.id
             for each in statuses
@@ -79,7 +75,7 @@ class ByHand(Reading):
         held: JobHeld | None = None
         for each in dict.fromkeys(found):
             try:
-                cancelled += self.cancel_job(each)
+                cancelled += self._cancel(each, statuses)
             except JobHeld as error:
                 held = held or error  # the others are cancelled all the same
         if held is not None:
@@ -133,17 +129,28 @@ class ByHand(Reading):
 
     # -- private -------------------------------------------------------------------------
 
-    def _try_cancel(self, checked: str) -> bool | None:
+    def _cancel(self, checked: str, statuses: tuple[JobStatus, ...]) -> bool:
+        """Cancel a job if it has one of these statuses; see `cancel_job`."""
+        pause = threading.Event().wait
+        try:
+            return poll(
+                lambda: self._try_cancel(checked, statuses), timeout=CANCEL_PATIENCE, wait=pause
+            )
+        except JobTimeout:
+            reason = f"it waits, but somebody has held it for {CANCEL_PATIENCE:g} seconds"
+            raise JobHeld(checked, reason) from None
+
+    def _try_cancel(self, checked: str, statuses: tuple[JobStatus, ...]) -> bool | None:
         """One try: whether it was cancelled or asked, or None to look again."""
         try:
             hold = self._run(self._store.hold, checked)
         except JobNotFound:
             return False
         except JobHeld:
-            return self._ask_to_cancel(checked)
+            return self._ask_to_cancel(checked, statuses)
         try:
             job = hold.job
-            if not isinstance(job, PendingJob | RunningJob):
+            if not isinstance(job, PendingJob | RunningJob) or job.status not in statuses:
                 return False
             cancelled = lifecycle.cancel(job, self.clock())
             hold.move(cancelled)
@@ -154,12 +161,14 @@ class ByHand(Reading):
         self.emit("cancelled", cancelled)
         return True
 
-    def _ask_to_cancel(self, checked: str) -> bool | None:
+    def _ask_to_cancel(self, checked: str, statuses: tuple[JobStatus, ...]) -> bool | None:
         job = self._run(self._store.get, checked)
         if job is None or job.status in FINISHED:
             return False
         if job.status == "pending":
             return None  # being created or claimed at this moment
+        if job.status not in statuses:
+            return False
         asked = self._run(self._store.request_cancel, checked, job.metadata.life)
         if not asked:
             # Whoever held it may have obeyed before the store could look once more. Where that

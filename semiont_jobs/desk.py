@@ -36,7 +36,9 @@ from semiont_jobs.hooks import Hooks
 from semiont_jobs.in_hand import AnyInHand
 from semiont_jobs.job_types import JobType, JobTypes
 from semiont_jobs.keeper import Keeper
-from semiont_jobs.model import AnyJob, ClaimStamp, PendingJob, made_of
+from semiont_jobs.lookout import Lookout
+from semiont_jobs.meter import Meter
+from semiont_jobs.model import AnyJob, ClaimStamp, made_of
 from semiont_jobs.open_claims import OpenClaims
 from semiont_jobs.opening import Opening
 from semiont_jobs.retry import RetryPolicy, is_transient, retry_transient
@@ -111,6 +113,8 @@ class QueueDesk:
         self._serial = itertools.count(1)
         self._keeper = Keeper(self)
         self._hooks.reset_after_fork()
+        self._lookout = Lookout(self._store)
+        self._meter = Meter()
 
     @property
     def store(self) -> JobStore:
@@ -130,7 +134,7 @@ class QueueDesk:
         if not self._is_open:
             with self._lock:
                 if not self._is_open:
-                    self._store.open(self.codec, self._hooks.note)
+                    self._store.open(self.codec, self._hear)
                     self._is_open = True
             self._hooks.tell_noted()
         return self
@@ -196,12 +200,23 @@ class QueueDesk:
     def emit(
         self, name: EventName, job: AnyJob | None, reason: str = "", *, about: str = ""
     ) -> None:
-        """Tell every hook what just happened to a job, or to what `about` names."""
+        """Tell who waits for a job, and every hook, what just happened to it, or to what `about`
+        names."""
+        if job is not None:
+            self._lookout.tell(job.metadata.id)
+            self._meter.note(name, job)
         self._hooks.tell_noted()
         if self._hooks.hear(name):
             id_ = about if job is None else job.metadata.id
             at = self.clock()
             self._hooks.tell(Event(name=name, at=at, job_id=id_, job=job, reason=reason))
+
+    def _hear(self, event: Event) -> None:
+        """What the store does by itself, perhaps under a lock of its own."""
+        self._lookout.tell(event.job_id)
+        if event.job is not None:
+            self._meter.note(event.name, event.job)
+        self._hooks.note(event)
 
     def tell_noted(self) -> None:
         """Tell every hook what the store did by itself meanwhile."""
@@ -376,20 +391,3 @@ class QueueDesk:
             return retry_transient(partial(action, *args, **kwargs))
         finally:
             self._hooks.tell_noted()
-
-    def _check_new(self, job: PendingJob[Any]) -> None:
-        if not isinstance(job, PendingJob):
-            raise InvalidJob("only a PendingJob can be created", field="job", value=job)
-        metadata = job.metadata
-        for field, value, fresh in (
-            ("revision", metadata.revision, 0),
-            ("claim", metadata.claim, None),
-        ):
-            if value != fresh:
-                raise InvalidJob(
-                    f"a new job has {fresh} here: make fresh metadata",
-                    field=f"metadata.{field}",
-                    value=value,
-                    job_id=metadata.id,
-                )
-        self.codec.check_new(job)

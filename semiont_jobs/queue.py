@@ -273,6 +273,23 @@ class JobQueue(ByHand):
 
     # -- private -------------------------------------------------------------------------
 
+    def _check_new(self, job: PendingJob[Any]) -> None:
+        if not isinstance(job, PendingJob):
+            raise InvalidJob("only a PendingJob can be created", field="job", value=job)
+        metadata = job.metadata
+        for field, value, fresh in (
+            ("revision", metadata.revision, 0),
+            ("claim", metadata.claim, None),
+        ):
+            if value != fresh:
+                raise InvalidJob(
+                    f"a new job has {fresh} here: make fresh metadata",
+                    field=f"metadata.{field}",
+                    value=value,
+                    job_id=metadata.id,
+                )
+        self.codec.check_new(job)
+
     def _open_claim(self, id_: str) -> AnyClaim | None:
         """This queue's claim on a job, unless the job was taken from it."""
         claim = self._claims.get(id_)

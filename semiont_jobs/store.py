@@ -7,15 +7,16 @@ job becomes is decided by `lifecycle` and `queue`.
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Hashable, Iterable, Iterator, Mapping
 from datetime import datetime, timedelta
-from typing import Any, Protocol, TypeAlias
+from typing import Any, Protocol, TypeAlias, runtime_checkable
 
 from attrs import frozen
 
 from semiont_jobs.codec import Codec
 from semiont_jobs.events import Hook
 from semiont_jobs.model import AnyJob, ClaimStamp, JobStatus, PendingJob
+from semiont_jobs.outline import Outline
 
 Accept: TypeAlias = Callable[[PendingJob[Any]], bool]
 
@@ -144,4 +145,50 @@ class JobStore(Protocol):
 
     def wake(self) -> None:
         """Make every `wait` return."""
+        ...
+
+
+@runtime_checkable
+class Marking(Protocol):
+    """What a store may have besides: telling for next to nothing whether jobs have changed.
+
+    Of a store without it the jobs themselves are read instead, less often.
+    """
+
+    def marks(self, job_ids: Collection[str]) -> Mapping[str, Hashable]:
+        """For each of these ids a value that is another one once the job has changed, moved or
+        gone. It may be another one also without that."""
+        ...
+
+
+@frozen
+class RollChanges:
+    """What is another one since somebody looked last. A job that changed is in both."""
+
+    gone: list[Outline]
+    come: list[Outline]
+    unreadable: int
+    """How many entries stand there now that are no jobs."""
+
+
+class Roll(Protocol):
+    """The outlines of all jobs, remembered by whoever looks again and again."""
+
+    def changes(self, *, sparing: bool = False) -> RollChanges:
+        """Look; the first time everything has come.
+
+        :param sparing: what was dear to look at is looked at again only after a while.
+        """
+        ...
+
+
+@runtime_checkable
+class Rolling(Protocol):
+    """What a store may have besides: outlining its jobs without reading all of them each time.
+
+    Of a store without it all jobs are read.
+    """
+
+    def roll(self) -> Roll:
+        """A new roll, on which nothing stands yet."""
         ...

@@ -16,6 +16,13 @@ from typing import Any, ClassVar, Final, Self
 from semiont_jobs.claim import AnyClaim
 from semiont_jobs.errors import ClaimLost, InvalidValue, QueueClosed, StoreError, ThreadRefused
 from semiont_jobs.events import logger
+from semiont_jobs.iteration import (
+    CHECKPOINT_INTERVAL,
+    GivenBack,
+    Iteration,
+    is_meant,
+    run_iteration,
+)
 from semiont_jobs.keeper import begin
 from semiont_jobs.latch import Latch
 from semiont_jobs.model import AnyJob, PendingJob, RunningJob
@@ -63,6 +70,8 @@ class JobWorker(ABC):
     """Goes before the job type's and the queue's policy."""
     timeout: ClassVar[float | None] = None
     """Seconds an attempt may take where neither the job nor its type says; None: no limit."""
+    checkpoint_interval: float = CHECKPOINT_INTERVAL
+    """Seconds between two cursors of `iterate_job` that are stored; 0: every one."""
 
     def __init_subclass__(cls, **options: Any) -> None:
         super().__init_subclass__(**options)
@@ -72,6 +81,8 @@ class JobWorker(ABC):
             value = cls.__dict__.get(name)
             if not hasattr(value, "__get__"):
                 check(f"{cls.__name__}.{name}", value)
+        if is_meant(cls, JobWorker):
+            cls.execute_job = run_iteration  # type: ignore[method-assign,assignment]
 
     def __init__(
         self,
@@ -84,6 +95,10 @@ class JobWorker(ABC):
                 raise InvalidValue("a positive number of seconds", field=name, value=value)
         if queue is not None and not isinstance(queue, JobQueue):
             raise InvalidValue("a JobQueue is needed", field="queue", value=queue)
+        every = self.checkpoint_interval
+        if isinstance(every, bool) or not isinstance(every, int | float) or not every >= 0:
+            rule = "a number of seconds from 0"
+            raise InvalidValue(rule, field="checkpoint_interval", value=every)
         self._queue = queue
         self.poll_interval = poll_interval
         self.error_backoff = error_backoff
@@ -116,6 +131,21 @@ class JobWorker(ABC):
         Delivery is at least once: after a crash between an effect and its record the work
         runs again, so make effects idempotent, by the job's id for example.
         """
+
+    def iterate_job(self, job: RunningJob[Any, Any], cursor: Any) -> Iteration:
+        """Do the work unit by unit: what to give instead of `execute_job` where it is long.
+
+        A generator. After each unit it yields a cursor, or a pair of a cursor and a progress; what
+        it returns becomes the result. A cursor is a number, a text, or a list or object of such,
+        and says how far the work has come. The latest is stored every `checkpoint_interval`
+        seconds and whenever the attempt ends without a result; the next attempt gets it.
+
+        Every yield is a stopping point, as `raise_if_cancelled` is; also for a worker that was
+        asked to stop, which gives the job back there: a long job keeps nobody from a deploy.
+
+        :param cursor: what the last attempt yielded, or None: begin at the beginning.
+        """
+        raise NotImplementedError(f"{type(self).__name__} has no iterate_job")
 
     # -- life ----------------------------------------------------------------------------
 
@@ -252,6 +282,11 @@ class JobWorker(ABC):
         return self.claim.cancelled
 
     @property
+    def is_stopping(self) -> bool:
+        """Whether the worker was asked to stop, so that it takes no more jobs."""
+        return self._stop.is_set()
+
+    @property
     def deadline(self) -> datetime | None:
         """When the time of the job in hand is up; None: never."""
         return self.claim.deadline
@@ -323,6 +358,8 @@ class JobWorker(ABC):
             if fault is not None:
                 raise fault
             result = self.execute_job(claim.job)
+        except GivenBack:
+            outcome = claim.release
         except BaseException as error:  # noqa: BLE001 - the one place that runs the work
             outcome = partial(claim.settle, error)
         else:

@@ -307,6 +307,27 @@ def test_cancelling_by_filter_says_how_many(queue: JobQueue) -> None:
     assert queue.get_stats().pending == 1
 
 
+@pytest.mark.parametrize(("status", "asked"), [("pending", 0), (None, 1)])
+def test_a_job_taken_meanwhile_is_cancelled_only_if_running_ones_are_meant_too(
+    status: Any, asked: int
+) -> None:
+    class Busy(MemoryStore):
+        """Lets a worker take the job right after it was listed."""
+
+        def jobs(self, statuses: Any) -> Any:
+            found = list(super().jobs(statuses))
+            claims.append(queue.claim_next_job())
+            return iter(found)
+
+    claims: list[Any] = []
+    queue = JobQueue(Busy())
+    put(queue, "a")
+
+    assert queue.cancel_jobs(status=status, type="task") == asked
+
+    assert claims[0].cancelled.is_set() == bool(asked)
+
+
 @pytest.mark.parametrize("status", ["pending", "running", "complete"])
 def test_only_what_failed_or_was_cancelled_is_retried(queue: JobQueue, status: str) -> None:
     put(queue, "a")

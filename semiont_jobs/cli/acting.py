@@ -114,7 +114,7 @@ def retry(ids: tuple[str, ...], as_json: bool) -> None:
 
 @click.command()
 @click.argument("ids", metavar="[ID]...", nargs=-1)
-@click.option("--all", "everything", is_flag=True, help="Every job that the filters leave.")
+@click.option("--all", "everything", is_flag=True, help="Every job that waits or runs.")
 @click.option("--status", type=click.Choice(("pending", "running")))
 @click.option("--type", "type_", metavar="TYPE")
 @click.option("--user-id", metavar="USER")
@@ -130,12 +130,15 @@ def cancel(
     queue_name: str | None,
     as_json: bool,
 ) -> None:
-    """Cancel waiting jobs at once; ask the work of running ones to stop."""
-    if bool(ids) == everything:
-        raise click.UsageError("name jobs, or give --all (with filters)")
-    filters = {"status": status, "type": type_, "user_id": user_id, "queue": queue_name}
-    if ids and any(filters.values()):
-        raise click.UsageError("filters go with --all")
+    """Cancel waiting jobs at once; ask the work of running ones to stop.
+
+    Which: those named, those that all filters match, or --all.
+    """
+    is_filtered = any(each is not None for each in (status, type_, user_id, queue_name))
+    if ids and (everything or is_filtered):
+        raise click.UsageError("either name jobs or give filters or --all")
+    if not (ids or everything or is_filtered):
+        raise click.UsageError("name jobs, give filters (--type, --queue, ...), or --all")
     queue = open_queue()
     if ids:
         _tell_each(each(ids, lambda one: _cancelled(queue, one)), "cancelled", as_json=as_json)

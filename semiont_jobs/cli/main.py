@@ -13,7 +13,7 @@ from typing import Final
 
 import click
 
-from semiont_jobs.cli import acting, doctor, reading, running, watching
+from semiont_jobs.cli import acting, doctor, measuring, reading, running, watching
 from semiont_jobs.cli.app import cli
 from semiont_jobs.cli.text import plain
 from semiont_jobs.errors import SemiontJobsError
@@ -26,6 +26,7 @@ for command in (
     reading.show,
     reading.stats,
     watching.watch,
+    measuring.metrics,
     acting.retry,
     acting.cancel,
     acting.cleanup,

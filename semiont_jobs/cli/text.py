@@ -112,20 +112,3 @@ def span(time: timedelta) -> str:
         if seconds >= 2 * size:
             return f"{seconds // size}{unit}"
     return f"{seconds}s"
-
-
-def progress_text(progress: object) -> str:
-    """What a progress says, in a few words: the percentage and stage where it has them."""
-    if progress is None or progress == {}:
-        return ""
-    if not isinstance(progress, dict):
-        return json.dumps(progress)
-    parts = []
-    if isinstance(progress.get("percentage"), int | float):
-        parts.append(f"{progress['percentage']:.0f}%")
-    parts += [
-        str(progress[key])
-        for key in ("stage", "message", "currentCategory", "currentEntityType")
-        if progress.get(key)
-    ]
-    return " ".join(parts) or json.dumps(progress)

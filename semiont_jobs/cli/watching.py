@@ -5,95 +5,143 @@ It must not change anything.
 
 from __future__ import annotations
 
-import threading
-from datetime import datetime
+import queue as queues
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import click
-from rich.console import Group
+from rich.console import Console, Group
 from rich.live import Live
 from rich.text import Text
 
-from semiont_jobs.cli.app import as_json, data_dir, open_to_look
-from semiont_jobs.cli.text import (
-    COLOURS,
-    age,
-    console,
-    document,
-    json_line,
-    progress_text,
-    table,
-)
+from semiont_jobs.cli.app import as_json, data_dir, location, open_to_look
+from semiont_jobs.cli.board import Board, Row, View
+from semiont_jobs.cli.screen import lines_of, places_on
+from semiont_jobs.cli.text import console, document, json_line, plain
 from semiont_jobs.fields import now
-from semiont_jobs.model import STATUSES, AnyJob, JobStats
+from semiont_jobs.model import RunningJob
 from semiont_jobs.queue import JobQueue
 
 
 @click.command()
-@click.option("--interval", type=click.FloatRange(min=0.1), default=1.0, show_default=True)
+@click.option(
+    "--interval",
+    type=click.FloatRange(min=0.1),
+    default=1.0,
+    show_default=True,
+    help="Seconds between two looks.",
+)
 @click.option("--once", is_flag=True, help="Look once and end.")
 @as_json
 @data_dir
 def watch(interval: float, once: bool, as_json: bool) -> None:
-    """Show counts and running jobs, live, until Ctrl-C. With --json: one line for every look."""
+    """Show what goes on, live, until Ctrl-C. With --json: one line for every look.
+
+    Counts by type, rates of the last minute, how long the oldest due job has waited, and the
+    running jobs with their progress: a bar where it has a percentage or says how many of how many.
+    """
     queue = open_to_look()
-    pause = threading.Event()
-    if as_json:
-        while True:
-            click.echo(json_line(_snapshot(queue)))
-            if once:
-                return
-            pause.wait(interval)
     out = console()
-    if once:
-        out.print(_view(queue))
-        return
-    with Live(_view(queue), console=out, auto_refresh=False, screen=out.is_terminal) as live:
+    pause = queues.SimpleQueue[None]()
+    # A full screen is drawn anew when its size changes, and not only at the next look.
+    with _noting_resizes(pause) if out.is_terminal and not once else _quietly():
+        if as_json:
+            _write_lines(queue, pause, interval, once=once)
+        elif once or not out.is_terminal:
+            _print(queue, out, pause, interval, once=once)
+        else:
+            _show(queue, out, pause, interval)
+
+
+def _write_lines(
+    queue: JobQueue, pause: queues.SimpleQueue[None], interval: float, *, once: bool
+) -> None:
+    board = Board(queue, clock=now)
+    while True:
+        click.echo(json_line(_document(queue, board.look(places_on(None)))))
+        if once:
+            return
+        _wait(pause, interval)
+
+
+def _print(
+    queue: JobQueue, out: Console, pause: queues.SimpleQueue[None], interval: float, *, once: bool
+) -> None:
+    board = Board(queue, clock=now)
+    while True:
+        view = board.look(places_on(None))
+        out.print(Group(*lines_of(view, width=out.width, height=None)))
+        if once:
+            return
+        out.print()
+        _wait(pause, interval)
+
+
+def _show(queue: JobQueue, out: Console, pause: queues.SimpleQueue[None], interval: float) -> None:
+    title = plain(location())
+    # The first look reads every job: somebody who waits for it should know what for.
+    with Live(Text(f"reading {title} ..."), console=out, auto_refresh=False, screen=True) as live:
+        live.refresh()
+        board = Board(queue, clock=now)
         while True:
-            pause.wait(interval)
-            live.update(_view(queue), refresh=True)
+            width, height = out.size
+            view = board.look(places_on(height))
+            live.update(
+                Group(*lines_of(view, width=width, height=height, title=title)), refresh=True
+            )
+            _wait(pause, interval)
 
 
-def _snapshot(queue: JobQueue) -> dict[str, Any]:
-    at = now()
-    stats, running, oldest = _look(queue)
+def _wait(pause: queues.SimpleQueue[None], seconds: float) -> None:
+    try:
+        pause.get(timeout=seconds)
+    except queues.Empty:
+        return
+
+
+@contextmanager
+def _noting_resizes(pause: queues.SimpleQueue[None]) -> Iterator[None]:
+    # Not an event: a handler must not set what the main thread waits for (see `running`).
+    before = signal.signal(signal.SIGWINCH, lambda _number, _frame: pause.put(None))
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGWINCH, before)
+
+
+@contextmanager
+def _quietly() -> Iterator[None]:
+    yield
+
+
+def _document(queue: JobQueue, view: View) -> dict[str, Any]:
+    found = [queue.get_job(one.id) for one in view.at_work if one is not None]
     return {
-        **{status: getattr(stats, status) for status in STATUSES},
-        "oldestPendingAge": None if oldest is None else (at - oldest).total_seconds(),
-        "runningJobs": [document(job, queue.codec) for job in running],
+        "at": view.at.isoformat(),
+        **{str(status): count for status, count in view.jobs.items()},
+        "due": view.due,
+        "oldestPendingAge": view.oldest_due_age if view.due else None,
+        "donePerMinute": view.done,
+        "failedPerMinute": view.failed,
+        "retries": view.retries,
+        "rescues": view.rescues,
+        "unreadable": view.unreadable,
+        "types": [_row(row) for row in view.rows],
+        "runningJobs": [document(job, queue.codec) for job in found if isinstance(job, RunningJob)],
     }
 
 
-def _look(queue: JobQueue) -> tuple[JobStats, list[AnyJob], datetime | None]:
-    pending = queue.query_jobs(status="pending", limit=None)
-    at = now()
-    due = [job.metadata.due for job in pending if job.metadata.is_due(at)]
-    return queue.get_stats(), queue.query_jobs(status="running", limit=None), min(due, default=None)
-
-
-def _view(queue: JobQueue) -> Group:
-    at = now()
-    stats, running, oldest = _look(queue)
-    counts = Text()
-    for status in STATUSES:
-        counts.append(f"{status} ", style="dim")
-        counts.append(f"{getattr(stats, status)}   ", style=COLOURS[status])
-    waits = f"oldest waits for {age(oldest, at)}" if oldest else "nothing is due"
-    rows = []
-    for job in sorted(running, key=lambda each: each.metadata.id):
-        found = document(job, queue.codec)
-        claim = job.metadata.claim
-        started = getattr(job, "started_at", at)
-        rows.append(
-            (
-                job.metadata.id,
-                job.metadata.type,
-                age(started, at),
-                claim.worker if claim else "not ours",
-                progress_text(found.get("progress")),
-            )
-        )
-    parts: list[Any] = [counts, Text(waits, style="dim")]
-    if rows:
-        parts.append(table(("running", "type", "since", "worker", "progress"), rows))
-    return Group(*parts)
+def _row(row: Row) -> dict[str, Any]:
+    return {
+        "type": row.stored.type,
+        "queue": row.stored.queue,
+        **{str(status): count for status, count in row.stored.jobs.items()},
+        "due": row.stored.due,
+        "oldestPendingAge": row.stored.oldest_due_age if row.stored.due else None,
+        "retries": row.stored.retries,
+        "rescues": row.stored.rescues,
+        "donePerMinute": row.done,
+        "failedPerMinute": row.failed,
+    }

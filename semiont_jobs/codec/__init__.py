@@ -5,6 +5,7 @@ The only package that imports cattrs.
 
 from semiont_jobs.codec.documents import MAX_JOB_BYTES, Codec
 from semiont_jobs.codec.jsontext import Written
+from semiont_jobs.codec.outlines import read_outline
 from semiont_jobs.codec.turns import waiting_metadata
 
-__all__ = ["MAX_JOB_BYTES", "Codec", "Written", "waiting_metadata"]
+__all__ = ["MAX_JOB_BYTES", "Codec", "Written", "read_outline", "waiting_metadata"]

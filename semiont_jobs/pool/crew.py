@@ -99,6 +99,9 @@ class Crew:
         """Let the jobs in hand be the last; `at_once`, those that are not begun are given back."""
         self._declines = self._declines or at_once
         self._stop.set()
+        for hand in self.hands:
+            for worker in hand.workers:
+                worker.stop(0)  # never started, so this only tells: a generator gives the rest back
         self.queue.wake()
 
     def _hired(self, number: int) -> Hand:

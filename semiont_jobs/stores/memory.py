@@ -6,7 +6,7 @@ It must not know files. Nothing outlives the process.
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Hashable, Iterable, Iterator, Mapping
 from datetime import datetime, timedelta
 from typing import Any, Literal
 
@@ -121,6 +121,11 @@ class MemoryStore:
         with self._lock:
             found = [record.job.status for record in self._records.values()]
         return {status: found.count(status) for status in STATUSES}
+
+    def marks(self, job_ids: Collection[str]) -> Mapping[str, Hashable]:
+        with self._lock:
+            records = [(each, self._records.get(each)) for each in job_ids]
+            return {each: record.text if record else None for each, record in records}
 
     # -- claiming ------------------------------------------------------------------------
 

@@ -15,6 +15,7 @@ from semiont_jobs.testing.claiming import Claiming
 from semiont_jobs.testing.coming_back import ComingBack
 from semiont_jobs.testing.crowding import Crowding
 from semiont_jobs.testing.ending import Ending
+from semiont_jobs.testing.following import Following
 from semiont_jobs.testing.keeping import Keeping
 from semiont_jobs.testing.listing import Listing
 from semiont_jobs.testing.putting_back import PuttingBack
@@ -35,9 +36,10 @@ class StoreConformance(
     ComingBack,
     Updating,
     SettingAside,
+    Following,
 ):
-    """Rows 1 to 18, for any store. The hooks are those of `StoreHooks`."""
+    """Rows 1 to 19, for any store. The hooks are those of `StoreHooks`."""
 
 
 class ProcessConformance(StoreConformance, Crowding):
-    """Rows 1 to 18, also with real processes, for a store that several processes may open."""
+    """Rows 1 to 19, also with real processes, for a store that several processes may open."""

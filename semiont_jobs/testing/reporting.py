@@ -44,6 +44,7 @@ OUTCOMES: Final[dict[str, Any]] = {
     "fail for good": lambda claim: claim.fail(PermanentError("broken")),
     "cancel": lambda claim: claim.cancel(),
     "snooze": lambda claim: claim.settle(Snooze(5)),
+    "release": lambda claim: claim.release(),
 }
 
 

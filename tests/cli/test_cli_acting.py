@@ -158,12 +158,15 @@ def test_jobs_are_cancelled_and_retried_each_told(run: Run, queue: JobQueue) -> 
     assert (1, 1) == (queue.get_stats().pending, queue.get_stats().cancelled)
 
 
-def test_jobs_are_cancelled_by_filter(run: Run, queue: JobQueue) -> None:
-    queue.enqueue({}, type="keep")
-    queue.enqueue({}, type="drop")
-    queue.enqueue({}, type="drop")
+@pytest.mark.parametrize("everything", [(), ("--all",)])
+def test_jobs_are_cancelled_by_filter(
+    run: Run, queue: JobQueue, everything: tuple[str, ...]
+) -> None:
+    queue.enqueue({}, type="keep", queue="q")
+    queue.enqueue({}, type="drop", queue="q")
+    queue.enqueue({}, type="drop", queue="q")
 
-    ran = run("cancel", "--all", "--type", "drop", "--json")
+    ran = run("cancel", *everything, "--type", "drop", "--queue", "q", "--json")
 
     assert {"cancelled": 2} == ran.json
     assert 1 == queue.get_stats().pending

@@ -23,6 +23,7 @@ READING = [
     ("show", "a"),
     ("stats",),
     ("watch", "--once"),
+    ("metrics",),
     ("doctor",),
 ]
 

@@ -19,7 +19,8 @@ def snapshot(data: Path) -> dict[str, bytes]:
 
 
 @pytest.mark.parametrize(
-    "arguments", [("list",), ("show", "a"), ("stats",), ("watch", "--once"), ("doctor",)]
+    "arguments",
+    [("list",), ("show", "a"), ("stats",), ("watch", "--once"), ("metrics",), ("doctor",)],
 )
 def test_a_command_that_reads_makes_no_directory(
     run: Run, data: Path, arguments: tuple[str, ...]
@@ -32,7 +33,9 @@ def test_a_command_that_reads_makes_no_directory(
     assert not data.exists()
 
 
-@pytest.mark.parametrize("arguments", [("list",), ("stats",), ("watch", "--once"), ("doctor",)])
+@pytest.mark.parametrize(
+    "arguments", [("list",), ("stats",), ("watch", "--once"), ("metrics",), ("doctor",)]
+)
 def test_a_command_that_reads_changes_no_job(
     run: Run, data: Path, queue: JobQueue, arguments: tuple[str, ...]
 ) -> None:

@@ -14,9 +14,10 @@ from typing import Any, Final, Literal, TypeAlias
 
 from attrs import define, frozen
 
-from semiont_jobs.codec import MAX_JOB_BYTES, Codec, waiting_metadata
+from semiont_jobs.codec import MAX_JOB_BYTES, Codec, read_outline, waiting_metadata
 from semiont_jobs.errors import JobDecodeError
 from semiont_jobs.model import FINISHED, AnyJob, JobMetadata, JobStatus
+from semiont_jobs.outline import Outline
 from semiont_jobs.stores.files.descriptors import CLOSED, HELD, Descriptor
 from semiont_jobs.stores.files.door import Disk, is_regular, is_same
 from semiont_jobs.stores.files.layout import Layout
@@ -105,6 +106,15 @@ class Copies:
             return Glimpse(metadata, found)
         copy = self._decoded(data, found, "pending", job_id)
         return Glimpse(copy.job.metadata, found) if isinstance(copy, Copy) else copy
+
+    def outline(self, status: JobStatus, job_id: str) -> Outline | Bad | None:
+        """What counting needs of the copy in one folder, without a lock; None: there is none."""
+        text = self._text(self.layout.path(status, job_id), None)
+        if not isinstance(text, tuple):
+            return text
+        data, found = text
+        outline = read_outline(self.codec, data, job_id=job_id, status=status)
+        return outline or Bad("it is no job", found)
 
     def _text(
         self, path: str, kept_open: list[int] | None

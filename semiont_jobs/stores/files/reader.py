@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Hashable, Iterable, Iterator, Mapping
 from typing import Final
 
 from semiont_jobs.errors import JobDecodeError
@@ -106,6 +106,23 @@ class Reader:
     def _proves_absence(self, quiet_since: int | None) -> bool:
         """A pass misses a job that exists only if it was put into ``pending`` meanwhile."""
         return quiet_since is not None and quiet_since == self._quiet_since()
+
+    def marks(self, job_ids: Collection[str]) -> Mapping[str, Hashable]:
+        """Where each job stands and which file it is there; None: nowhere."""
+        at = time.time_ns()
+        return {each: self._mark(each, at) for each in job_ids}
+
+    def _mark(self, job_id: str, at: int) -> Hashable:
+        for status in STATUSES:
+            try:
+                found = self._disk.stat(self._layout.path(status, job_id))
+            except FileNotFoundError:
+                continue
+            # Two changes within one tick of the clock may end with the same number: the mark of
+            # a file that young is another one when it is taken again later.
+            is_fresh = at - found.st_ctime_ns < QUIET
+            return (status, found.st_ino, found.st_ctime_ns, is_fresh)
+        return None
 
     def jobs(self, statuses: Iterable[JobStatus]) -> Iterator[AnyJob]:
         """The jobs in these statuses, each once. Names first, contents after: a job that moves

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Hashable, Iterable, Iterator, Mapping
 from datetime import datetime, timedelta
 from functools import partial
 from typing import Any
@@ -17,7 +17,7 @@ from semiont_jobs.codec import Codec
 from semiont_jobs.errors import JobExists, JobNotFound, SemiontJobsError
 from semiont_jobs.events import Hook
 from semiont_jobs.model import FINISHED, STATUSES, AnyJob, ClaimStamp, JobStatus, PendingJob
-from semiont_jobs.store import Hold, Wanted
+from semiont_jobs.store import Hold, Roll, Wanted
 from semiont_jobs.stores.files import nfs
 from semiont_jobs.stores.files.batch import create_batch
 from semiont_jobs.stores.files.claiming import Claiming
@@ -39,6 +39,7 @@ from semiont_jobs.stores.files.moves import Moves
 from semiont_jobs.stores.files.pending import Pending
 from semiont_jobs.stores.files.quarantine import Quarantine
 from semiont_jobs.stores.files.reader import Reader
+from semiont_jobs.stores.files.roll import FileRoll
 from semiont_jobs.stores.files.sweep import Sweeper
 from semiont_jobs.stores.files.taking import Taking
 from semiont_jobs.stores.files.told import store_error, told
@@ -186,6 +187,15 @@ class FileStore:
         """See `JobStore.counts`."""
         with told():
             return self._reader.counts()
+
+    def marks(self, job_ids: Collection[str]) -> Mapping[str, Hashable]:
+        """See `Marking.marks`."""
+        with told():
+            return self._reader.marks(job_ids)
+
+    def roll(self) -> Roll:
+        """See `Rolling.roll`."""
+        return FileRoll(self._copies)
 
     # -- claiming and holding ------------------------------------------------------------
 

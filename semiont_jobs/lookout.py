@@ -1,0 +1,129 @@
+"""The lookout: wakes whoever waits for jobs to change, however many they are, with one thread.
+
+It must not know what a job is waited for, nor read jobs for those who wait.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Collection, Hashable, Iterator, Mapping
+from contextlib import contextmanager
+from typing import Final
+
+from attrs import define
+
+from semiont_jobs.events import logger
+from semiont_jobs.retry import error_pace
+from semiont_jobs.store import JobStore, Marking
+
+TICK: Final = 0.02
+"""Seconds between two looks: what another process did is seen as soon as a person could notice,
+and fifty looks a second at a few jobs cost less than half a per cent of a core."""
+SHARE: Final = 20
+"""The next look comes not before so many times what the last one took: with thousands of jobs
+to look at, or a store in which looking is dear, looks take at most 5 % of the time."""
+LONGEST_PAUSE: Final = 1.0
+"""Seconds between two looks at most, however dear: who waits must not be forgotten."""
+LINGER: Final = 1.0
+"""Seconds that the thread stays when nobody waits any more: a program that waits for one job
+after the other does not start a thread for each."""
+
+
+@define(eq=False)
+class _Watched:
+    mark: Hashable
+    waiters: tuple[threading.Event, ...]
+
+
+class Lookout:
+    """Watches the jobs that somebody waits for.
+
+    Changes made through this process's queue are told by `tell`, at once; those of other
+    processes are noticed by their marks. A waiter may be woken without need, never too late.
+    """
+
+    def __init__(self, store: JobStore) -> None:
+        self._store = store
+        self._lock = threading.Lock()
+        self._watched: dict[str, _Watched] = {}
+        self._thread: threading.Thread | None = None
+
+    @contextmanager
+    def watch(self, job_id: str) -> Iterator[threading.Event]:
+        """An event that is set whenever the job may have changed since it was last cleared.
+
+        Clear it, then look at the job, then wait: so no change is missed.
+        """
+        changed = threading.Event()
+        # Before the caller's first look: what happens after that look has another mark.
+        mark = self._marks([job_id])[job_id]
+        with self._lock:
+            watched = self._watched.setdefault(job_id, _Watched(mark, ()))
+            watched.waiters = (*watched.waiters, changed)
+            if self._thread is None:
+                self._thread = threading.Thread(
+                    target=self._keep_looking, name="semiont-jobs-lookout", daemon=True
+                )
+                self._thread.start()
+        try:
+            yield changed
+        finally:
+            with self._lock:
+                watched.waiters = tuple(each for each in watched.waiters if each is not changed)
+                if not watched.waiters:
+                    del self._watched[job_id]
+
+    def tell(self, job_id: str) -> None:
+        """Something happened to that job: wake who waits for it. Next to free where nobody does,
+        for it is called at every transition."""
+        watched = self._watched.get(job_id)
+        if watched is not None:
+            for each in watched.waiters:
+                each.set()
+
+    def _marks(self, job_ids: Collection[str]) -> Mapping[str, Hashable]:
+        if isinstance(self._store, Marking):
+            return self._store.marks(job_ids)
+        jobs = {each: self._store.get(each) for each in job_ids}
+        return {
+            each: job and (job.metadata.life, job.metadata.revision) for each, job in jobs.items()
+        }
+
+    def _keep_looking(self) -> None:
+        pause = threading.Event()
+        pace = error_pace(LONGEST_PAUSE)
+        errors = 0
+        idle_since: float | None = None
+        while True:
+            began = time.monotonic()
+            with self._lock:
+                watched = dict(self._watched)
+                if watched:
+                    idle_since = None
+                elif idle_since is None:
+                    idle_since = began
+                elif began - idle_since >= LINGER:
+                    self._thread = None
+                    return
+            try:
+                self._look(watched)
+            except Exception as error:  # noqa: BLE001 - whatever the store does, this thread must go on
+                errors += 1
+                logger.debug("cannot look after jobs that are waited for: %s", error)
+                # They look for themselves, and so meet the error where somebody can handle it.
+                for each in watched:
+                    self.tell(each)
+                pause.wait(pace(errors))
+            else:
+                errors = 0
+                took = time.monotonic() - began
+                pause.wait(min(max(TICK, SHARE * took), LONGEST_PAUSE))
+
+    def _look(self, watched: Mapping[str, _Watched]) -> None:
+        if not watched:
+            return
+        for job_id, mark in self._marks(watched.keys()).items():
+            if mark != watched[job_id].mark:
+                watched[job_id].mark = mark
+                self.tell(job_id)

@@ -1,0 +1,79 @@
+"""The meter: counts what a queue object does, as it does it.
+
+It must not know what is stored.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterable
+from datetime import timedelta
+from typing import Any, Final
+
+from semiont_jobs.metrics import Durations, ProcessMetrics
+from semiont_jobs.model import AnyJob
+
+_MILLISECOND: Final = timedelta(milliseconds=1)
+_ENDS_ATTEMPT: Final = frozenset({"completed", "failed", "retrying", "cancelled"})
+
+
+class _Kind:
+    """The jobs of one type in one named queue."""
+
+    def __init__(self) -> None:
+        self.events: dict[str, int] = {}
+        self.failures = 0
+        self.waits = Durations()
+        self.runs = Durations()
+
+
+class Meter:
+    """Thread-safe. Called at every transition: what it does must stay next to nothing."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._kinds: dict[tuple[str, str], _Kind] = {}
+
+    def note(self, name: str, job: AnyJob) -> None:
+        """That event was sent, with the job as it stands now."""
+        metadata = job.metadata
+        with self._lock:
+            kind = self._kinds.get((metadata.type, metadata.queue))
+            if kind is None:
+                kind = self._kinds[metadata.type, metadata.queue] = _Kind()
+            kind.events[name] = kind.events.get(name, 0) + 1
+            if name == "claimed":
+                whole: Any = job
+                kind.waits.add((whole.started_at - metadata.due) // _MILLISECOND)
+                return
+            if name in _ENDS_ATTEMPT and metadata.attempts and _has_run(job):
+                last = metadata.attempts[-1]
+                kind.runs.add((last.ended_at - last.started_at) // _MILLISECOND)
+            if name in ("failed", "rescued") and job.status == "failed":
+                kind.failures += 1
+
+    def taken(self, held: Iterable[AnyJob]) -> tuple[ProcessMetrics, ...]:
+        """The figures now, with the jobs that are in flight."""
+        in_flight: dict[tuple[str, str], int] = {}
+        for job in held:
+            key = (job.metadata.type, job.metadata.queue)
+            in_flight[key] = in_flight.get(key, 0) + 1
+        with self._lock:
+            return tuple(
+                ProcessMetrics(
+                    type=type_name,
+                    queue=queue,
+                    in_flight=in_flight.get((type_name, queue), 0),
+                    events=dict(kind.events),
+                    failures=kind.failures,
+                    wait=kind.waits.taken(),
+                    run=kind.runs.taken(),
+                )
+                for (type_name, queue), kind in sorted(self._kinds.items())
+            )
+
+
+def _has_run(job: AnyJob) -> bool:
+    """Whether its last attempt is the one that just ended: a job cancelled while it waits may
+    have earlier ones on record."""
+    return job.status == "pending" or job.started_at is not None

@@ -1,0 +1,139 @@
+"""The figures of a queue, as plain frozen data.
+
+It must not know where they come from, nor how they are shown.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from collections.abc import Mapping
+from datetime import datetime
+from itertools import accumulate
+from typing import Final
+
+from attrs import frozen
+
+from semiont_jobs.model import JobStatus
+
+BOUNDS: Final = (0.01, 0.05, 0.1, 0.5, 1.0, 5.0, 15.0, 60.0, 300.0, 900.0, 3600.0, 14400.0, 86400.0)
+"""Seconds. From what a thumbnail takes to what a night's import takes, about three to an order of
+magnitude where jobs are most: enough to see a change, few enough for a series each."""
+
+_BOUNDS_MS: Final = tuple(int(1000 * each) for each in BOUNDS)
+
+
+@frozen(kw_only=True)
+class Histogram:
+    """How long something took, in seconds."""
+
+    counts: tuple[int, ...]
+    """For each of `BOUNDS` how many took no longer, those of the lower bounds among them."""
+    count: int
+    """How many there were in all."""
+    sum: float
+    """Seconds that all of them took together."""
+
+
+class Durations:
+    """A histogram that grows, and shrinks when what it counted is removed. Not thread-safe."""
+
+    def __init__(self) -> None:
+        self._slots = [0] * (len(BOUNDS) + 1)
+        self._sum = 0
+
+    def add(self, milliseconds: int, times: int = 1) -> None:
+        """Count one that took so long; a negative time (clocks were set) counts as none."""
+        milliseconds = max(milliseconds, 0)
+        self._slots[bisect_left(_BOUNDS_MS, milliseconds)] += times
+        self._sum += times * milliseconds
+
+    def taken(self) -> Histogram:
+        """As it is now."""
+        cumulated = tuple(accumulate(self._slots))
+        return Histogram(counts=cumulated[:-1], count=cumulated[-1], sum=self._sum / 1000)
+
+
+@frozen(kw_only=True)
+class StoredMetrics:
+    """The jobs of one type in one named queue, as they are stored: whoever made and ran them.
+
+    All of it falls when jobs are removed, so none of it is a counter.
+    """
+
+    type: str
+    queue: str
+    jobs: Mapping[JobStatus, int]
+    """How many stand in each status. ``running`` is what is in flight, in all processes."""
+    due: int
+    """How many are pending and could be claimed now."""
+    oldest_due_age: float
+    """Seconds since the first of those was due; 0 where there is none."""
+    retries: int
+    """Attempts of these jobs that failed or timed out and were tried again."""
+    rescues: int
+    """Attempts that ended with their worker's death."""
+    wait: Histogram
+    """Of finished jobs that ran: from when the last attempt was due until it began."""
+    run: Histogram
+    """Of the same: from when the last attempt began until it ended."""
+
+    @property
+    def failures(self) -> int:
+        """How many were given up."""
+        return self.jobs["failed"]
+
+
+@frozen(kw_only=True)
+class ProcessMetrics:
+    """What this queue object has done to the jobs of one type in one named queue since it was
+    made. None of it falls, but for `in_flight`."""
+
+    type: str
+    queue: str
+    in_flight: int
+    """Claims that it holds now."""
+    events: Mapping[str, int]
+    """How often each event was sent (see `Event`)."""
+    failures: int
+    """Jobs given up: failed, or rescued once too often."""
+    wait: Histogram
+    """From when a job was due until it was claimed here."""
+    run: Histogram
+    """From a claim until the attempt's end: completed, failed or cancelled."""
+
+    @property
+    def retries(self) -> int:
+        """Attempts that failed here and are tried again."""
+        return self.events.get("retrying", 0)
+
+    @property
+    def rescues(self) -> int:
+        """Jobs of dead workers that were taken back here."""
+        return self.events.get("rescued", 0)
+
+
+@frozen(kw_only=True)
+class QueueMetrics:
+    """The figures of a queue: `JobQueue.metrics`."""
+
+    at: datetime
+    stored: tuple[StoredMetrics, ...]
+    """Of what is stored, by type and queue."""
+    unreadable: int
+    """Entries that are no jobs and were not set aside yet."""
+    process: tuple[ProcessMetrics, ...]
+    """Of what this queue object did, by type and queue."""
+
+    @property
+    def due(self) -> int:
+        """How many jobs could be claimed now, of all types."""
+        return sum(each.due for each in self.stored)
+
+    @property
+    def oldest_due_age(self) -> float:
+        """Seconds for which a due job has waited at most; 0 where none waits."""
+        return max((each.oldest_due_age for each in self.stored), default=0.0)
+
+    def jobs(self, status: JobStatus) -> int:
+        """How many jobs stand in that status, of all types."""
+        return sum(each.jobs[status] for each in self.stored)

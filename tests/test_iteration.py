@@ -1,0 +1,570 @@
+"""A work that yields goes on where it was: after failures, crashes and deploys."""
+
+from __future__ import annotations
+
+import errno
+import logging
+import signal
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from files.children import Children, finished, kill
+from tenacity import wait_none
+
+from semiont_jobs import (
+    CancelledJob,
+    CompleteJob,
+    FailedJob,
+    InvalidValue,
+    JobQueue,
+    JobWorker,
+    MemoryStore,
+    PendingJob,
+    RetryPolicy,
+    Snooze,
+    StoreError,
+)
+from semiont_jobs.iteration import KEY
+from semiont_jobs.testing import FakeClock
+from semiont_jobs.testing.waiting import eventually
+
+TIMEOUT = 60.0
+AT_ONCE = RetryPolicy(wait=wait_none())
+Work = Callable[[Any, Any, Any], Any]
+
+
+class Iterating(JobWorker):
+    """Does what it is given, unit by unit."""
+
+    retry_policy = AT_ONCE
+
+    def __init__(self, queue: JobQueue, work: Work, **options: Any) -> None:
+        self.checkpoint_interval = options.pop("checkpoint_interval", 3600)
+        super().__init__(queue, poll_interval=0.05, error_backoff=0.05, **options)
+        self.work = work
+
+    def iterate_job(self, job: Any, cursor: Any) -> Any:
+        return self.work(self, job, cursor)
+
+
+@pytest.fixture
+def queue() -> JobQueue:
+    return JobQueue("memory:")
+
+
+def ended(queue: JobQueue, work: Work, **options: Any) -> Any:
+    """The job's state after its last attempt with that work."""
+    job = queue.enqueue({}, type="task", **{"max_retries": 1, **options})
+    with Iterating(queue, work):
+        return queue.wait_for(job.metadata.id, TIMEOUT)
+
+
+def cursor_of(job: Any) -> Any:
+    return job.metadata.unit_cursors[KEY]["cursor"]
+
+
+def failing_once_at(unit: Any, units: list[Any], done: list[Any]) -> Work:
+    """Does the units in that order and notes each; the first attempt fails at one of them."""
+
+    def work(_worker: Any, job: Any, cursor: Any) -> Iterator[Any]:
+        begin = 0 if cursor is None else units.index(cursor) + 1
+        for each in units[begin:]:
+            if each == unit and job.metadata.retry_count == 0:
+                raise ConnectionError("away")
+            done.append(each)
+            yield each
+        return {"units": len(done)}
+
+    return work
+
+
+def test_what_the_generator_returns_is_the_result(queue: JobQueue) -> None:
+    seen = []
+
+    def work(_worker: Any, _job: Any, cursor: Any) -> Any:
+        seen.append(cursor)
+        yield 1
+        yield 2
+        return {"done": 2}
+
+    done = ended(queue, work)
+
+    assert ([None], "complete", {"done": 2}) == (seen, done.status, done.result)
+
+
+@pytest.mark.parametrize(
+    "units",
+    [
+        [1, 2, 3, 4],
+        [0.5, 1.5, 2.5, 3.5],
+        ["page-9", "page-10", "page-1", "a"],
+        [4, 3, 2, 1],
+        [[2, "b"], [1, "c"], [1, "a"], [0, "z"]],
+        [{"next": "x", "n": 1}, {"next": "c", "n": 2}, {"next": "k", "n": 3}, {"next": "", "n": 4}],
+    ],
+)
+def test_the_next_attempt_goes_on_after_the_latest_unit_whatever_the_cursors_order(
+    queue: JobQueue, units: list[Any]
+) -> None:
+    done: list[Any] = []
+
+    job = ended(queue, failing_once_at(units[3], units, done))
+
+    assert (units, {"units": 4}) == (done, job.result)
+    assert units[2] == cursor_of(job)
+
+
+def test_a_third_attempt_goes_on_where_the_second_came(queue: JobQueue) -> None:
+    done: list[int] = []
+
+    def work(_worker: Any, job: Any, cursor: Any) -> Any:
+        for unit in range(cursor or 0, 6):
+            if unit == 2 * (job.metadata.retry_count + 1):
+                raise ConnectionError("away")
+            done.append(unit)
+            yield unit + 1
+
+    job = ended(queue, work, max_retries=2)
+
+    assert (list(range(6)), "complete") == (done, job.status)
+    assert (4, 4) == (cursor_of(job), job.metadata.unit_cursors[KEY]["steps"])
+
+
+def test_a_work_that_is_to_stop_is_left_at_its_next_yield_and_closed(queue: JobQueue) -> None:
+    closed = []
+    at_work = threading.Event()
+
+    def work(_worker: Any, job: Any, _cursor: Any) -> Any:
+        try:
+            for unit in range(10**9):
+                at_work.set()
+                yield unit
+        finally:
+            closed.append(threading.current_thread().name)
+
+    job = queue.enqueue({}, type="task")
+    with Iterating(queue, work):
+        assert at_work.wait(TIMEOUT)
+        queue.cancel_job(job.metadata.id)
+        stopped = queue.wait_for(job.metadata.id, TIMEOUT)
+
+    assert isinstance(stopped, CancelledJob)
+    assert ["Iterating"] == closed
+    assert cursor_of(stopped) >= 0
+
+
+def test_a_work_whose_time_is_up_keeps_its_cursor_for_the_next_attempt() -> None:
+    clock = FakeClock()
+    queue = JobQueue("memory:", clock=clock)
+    begun = []
+
+    def work(_worker: Any, _job: Any, cursor: Any) -> Any:
+        begun.append(cursor)
+        yield "a"
+        if cursor is None:
+            clock.advance(20)
+        yield "b"
+        return None
+
+    job = ended(queue, work, timeout=10)
+
+    assert ["timeout", "completed"] == [each.outcome for each in job.metadata.attempts]
+    assert [None, "b"] == begun
+
+
+def test_a_snooze_keeps_the_cursor(queue: JobQueue) -> None:
+    def work(_worker: Any, _job: Any, _cursor: Any) -> Any:
+        yield 7
+        raise Snooze(3600)
+
+    job = queue.enqueue({}, type="task")
+    with Iterating(queue, work):
+        snoozed = eventually(lambda: _put_off(queue, job.metadata.id), TIMEOUT)
+
+    assert (7, 0) == (cursor_of(snoozed), snoozed.metadata.attempt_count)
+
+
+def _put_off(queue: JobQueue, id_: str) -> Any:
+    job = queue.get_job(id_)
+    return job if isinstance(job, PendingJob) and job.metadata.run_after else None
+
+
+def test_a_worker_that_is_stopped_gives_an_endless_job_back_and_another_goes_on(
+    queue: JobQueue,
+) -> None:
+    at_work = threading.Event()
+    begun = []
+
+    def endless(_worker: Any, _job: Any, cursor: Any) -> Any:
+        begun.append(cursor)
+        for unit in range(10**9):
+            at_work.set()
+            yield unit
+
+    job = queue.enqueue({}, type="task")
+    worker = Iterating(queue, endless)
+    worker.start()
+    assert at_work.wait(TIMEOUT)
+
+    assert worker.stop(TIMEOUT)
+
+    left = queue.get_job(job.metadata.id)
+    assert isinstance(left, PendingJob)
+    assert (0, 0) == (left.metadata.attempt_count, left.metadata.retry_count)
+
+    def rest(_worker: Any, _job: Any, cursor: Any) -> Any:
+        begun.append(cursor)
+        return "done"
+        yield
+
+    with Iterating(queue, rest):
+        assert "done" == queue.wait_for(job.metadata.id, TIMEOUT).result  # type: ignore[union-attr]
+    assert [None, cursor_of(left)] == begun
+
+
+def test_a_cursor_that_the_work_goes_on_with_is_kept_as_it_was_yielded(queue: JobQueue) -> None:
+    begun = []
+
+    def work(_worker: Any, job: Any, cursor: Any) -> Any:
+        begun.append(cursor)
+        state = {"done": 0, "names": []}
+        state["names"].append("a")  # type: ignore[attr-defined]
+        yield state
+        state["names"].append("half of b")  # type: ignore[attr-defined]
+        if job.metadata.retry_count == 0:
+            raise ConnectionError("away")
+
+    ended(queue, work)
+
+    assert [None, {"done": 0, "names": ["a"]}] == begun
+
+
+def test_a_progress_that_is_yielded_beside_the_cursor_is_reported(queue: JobQueue) -> None:
+    told: list[Any] = []
+    queue.subscribe(lambda event: event.name == "reported" and told.append(event.job))
+
+    def work(_worker: Any, _job: Any, _cursor: Any) -> Any:
+        yield 1, {"page": 1}
+        yield 2, None
+        yield 3, {"page": 3}
+
+    ended(queue, work)
+
+    assert [{"page": 1}, {"page": 3}] == [job.progress for job in told]
+
+
+@pytest.mark.parametrize(("interval", "stored"), [(0, [1, 2, 3]), (3600, [])])
+def test_cursors_are_stored_at_intervals(
+    queue: JobQueue, interval: float, stored: list[int]
+) -> None:
+    told: list[Any] = []
+    queue.subscribe(lambda event: event.name == "checkpointed" and told.append(event.job))
+
+    def work(_worker: Any, _job: Any, _cursor: Any) -> Any:
+        yield from (1, 2, 3)
+
+    job = queue.enqueue({}, type="task")
+    with Iterating(queue, work, checkpoint_interval=interval):
+        queue.wait_for(job.metadata.id, TIMEOUT)
+
+    assert stored == [cursor_of(each) for each in told]
+
+
+def test_a_work_that_goes_on_has_its_cursor_stored_now_and_then(queue: JobQueue) -> None:
+    told: list[Any] = []
+    queue.subscribe(lambda event: event.name == "checkpointed" and told.append(event.job))
+
+    def work(_worker: Any, _job: Any, _cursor: Any) -> Any:
+        unit = 0
+        while len(told) < 2:
+            unit += 1
+            yield unit
+
+    job = queue.enqueue({}, type="task")
+    with Iterating(queue, work, checkpoint_interval=0.2):
+        assert "complete" == queue.wait_for(job.metadata.id, TIMEOUT).status
+
+    assert cursor_of(told[0]) + 1 < cursor_of(told[1])
+
+
+@pytest.mark.parametrize(
+    ("given", "told"),
+    [
+        (None, "InvalidValue: iterate_job = None: yield a cursor"),
+        ((1, 2, 3), "InvalidValue: iterate_job = (1, 2, 3): yield a cursor (a list"),
+        ((None, {"page": 1}), "InvalidValue: iterate_job = (None"),
+        ({1, 2}, "cursor = {1, 2}"),
+        (float("nan"), "cursor = nan"),
+        ("\ud800", "cursor = '\\ud800'"),
+    ],
+)
+def test_what_is_no_cursor_fails_the_attempt_at_its_yield(
+    queue: JobQueue, given: Any, told: str
+) -> None:
+    def work(_worker: Any, _job: Any, _cursor: Any) -> Any:
+        yield 1
+        yield given
+
+    failed = ended(queue, work, max_retries=0)
+
+    assert isinstance(failed, FailedJob)
+    assert told in failed.error
+    assert 1 == cursor_of(failed)
+
+
+def test_a_method_that_does_not_yield_fails_the_attempt(queue: JobQueue) -> None:
+    failed = ended(queue, lambda _worker, _job, _cursor: [1, 2], max_retries=0)
+
+    assert "iterate_job = [1, 2]: a generator is needed" in failed.error
+
+
+@pytest.mark.parametrize("stored", [5, {"steps": "x", "cursor": 5}, {"cursor": 5}])
+def test_what_somebody_else_left_in_its_place_begins_at_the_beginning(
+    queue: JobQueue, stored: Any
+) -> None:
+    begun = []
+
+    def work(_worker: Any, _job: Any, cursor: Any) -> Any:
+        begun.append(cursor)
+        return None
+        yield
+
+    queue.enqueue({}, type="task", id="a")
+    claim = queue.claim_next_job()
+    assert claim is not None
+    claim.checkpoint(cursors={KEY: stored})
+    claim.release()
+    with Iterating(queue, work):
+        queue.wait_for("a", TIMEOUT)
+
+    assert [None] == begun
+
+
+class Full(MemoryStore):
+    """A disk that can be full."""
+
+    refuses = False
+    refused = 0
+
+    def _put(self, hold: Any, job: Any) -> Any:
+        if self.refuses:
+            self.refused += 1
+            raise StoreError(errno.ENOSPC, "no space left")
+        return super()._put(hold, job)
+
+
+def test_a_full_disk_keeps_no_work_from_going_on() -> None:
+    store = Full()
+    queue = JobQueue(store)
+    queue.enqueue({}, type="task", id="a")
+
+    def work(_worker: Any, _job: Any, _cursor: Any) -> Any:
+        store.refuses = True
+        yield 1
+        yield 2
+        store.refuses = False
+        yield 3
+        return "done"
+
+    with Iterating(queue, work, checkpoint_interval=0):
+        done = queue.wait_for("a", TIMEOUT)
+
+    assert isinstance(done, CompleteJob)
+    assert ("done", 3, 2) == (done.result, cursor_of(done), store.refused)
+
+
+def test_a_cursor_waits_for_the_disk_as_its_outcome_does() -> None:
+    store = Full()
+    queue = JobQueue(store)
+    queue.enqueue({}, type="task", id="a", max_retries=0)
+
+    def work(_worker: Any, _job: Any, _cursor: Any) -> Any:
+        yield 1
+        store.refuses = True
+        raise ConnectionError("away")
+
+    with Iterating(queue, work):
+        eventually(lambda: store.refused > 2, TIMEOUT)
+        store.refuses = False
+        failed = queue.wait_for("a", TIMEOUT)
+
+    assert ("failed", 1) == (failed.status, cursor_of(failed))
+
+
+def test_a_generator_that_fails_when_it_is_closed_hides_no_outcome(
+    queue: JobQueue, caplog: pytest.LogCaptureFixture
+) -> None:
+    at_work = threading.Event()
+
+    def work(_worker: Any, _job: Any, _cursor: Any) -> Any:
+        try:
+            while True:
+                at_work.set()
+                yield 1
+        finally:
+            raise OSError("no way to close it")
+
+    job = queue.enqueue({}, type="task")
+    with caplog.at_level(logging.ERROR), Iterating(queue, work):
+        assert at_work.wait(TIMEOUT)
+        queue.cancel_job(job.metadata.id)
+        stopped = queue.wait_for(job.metadata.id, TIMEOUT)
+
+    assert "cancelled" == stopped.status
+    assert "failed when it was closed" in caplog.text
+
+
+def test_a_job_that_was_taken_away_gets_no_cursor() -> None:
+    store = MemoryStore()
+    queue = JobQueue(store, max_crashes=0)
+    queue.enqueue({}, type="task", id="a")
+    closed = threading.Event()
+
+    def work(_worker: Any, _job: Any, _cursor: Any) -> Any:
+        try:
+            yield 1
+            store.kill_holder("a")
+            yield 2
+        finally:
+            closed.set()
+
+    with Iterating(queue, work):
+        assert closed.wait(TIMEOUT)
+        left = queue.wait_for("a", TIMEOUT)
+
+    assert ("failed", {}) == (left.status, left.metadata.unit_cursors)
+
+
+# -- classes -------------------------------------------------------------------------------
+
+
+def test_a_class_that_gives_both_is_refused_when_it_is_made() -> None:
+    with pytest.raises(TypeError, match="Both gives execute_job and iterate_job: one of them"):
+
+        class Both(JobWorker):
+            def execute_job(self, job: Any) -> object:
+                return None
+
+            def iterate_job(self, job: Any, cursor: Any) -> Any:
+                yield 1
+
+
+def test_a_class_that_gives_neither_cannot_be_used(queue: JobQueue) -> None:
+    class Neither(JobWorker):
+        """Nothing."""
+
+    with pytest.raises(TypeError, match="abstract"):
+        Neither(queue)  # type: ignore[abstract]
+
+
+def test_the_most_derived_class_decides(queue: JobQueue) -> None:
+    class Mixin:
+        def iterate_job(self, job: Any, cursor: Any) -> Any:
+            yield 1
+            return "iterated"
+
+    class Mixed(Mixin, JobWorker):  # type: ignore[misc]
+        """Iterates by inheritance."""
+
+    class Executing(Mixed):
+        def execute_job(self, job: Any) -> object:
+            return "executed"
+
+    class Again(Executing):
+        def iterate_job(self, job: Any, cursor: Any) -> Any:
+            yield 1
+            return "iterated again"
+
+    class Heir(Again):
+        """Nothing of its own."""
+
+    results = []
+    for kind in (Mixed, Executing, Again, Heir):
+        job = queue.enqueue({}, type="task")
+        with kind(queue):  # type: ignore[abstract]
+            results.append(queue.wait_for(job.metadata.id, TIMEOUT).result)  # type: ignore[union-attr]
+
+    assert ["iterated", "executed", "iterated again", "iterated again"] == results
+
+
+@pytest.mark.parametrize("bad", [-1, float("nan"), "5", True, None])
+def test_an_interval_that_is_none_is_refused(queue: JobQueue, bad: Any) -> None:
+    with pytest.raises(InvalidValue, match="checkpoint_interval"):
+        Iterating(queue, lambda *_: None, checkpoint_interval=bad)
+
+
+# -- processes -----------------------------------------------------------------------------
+
+WORKER = """
+class Counting(JobWorker):
+    checkpoint_interval = 0
+
+    def iterate_job(self, job, cursor):
+        witness(f"from-{cursor}")
+        for unit in range(cursor or 0, 1000000):
+            witness(f"unit-{unit}")
+            if unit == 3 and rest == ["hang"]:
+                witness("hanging")
+                wait_for("never")
+            if unit == 6 and rest != ["long"]:
+                return {"units": unit}
+            yield unit + 1
+"""
+
+
+def test_after_a_kill_nothing_before_the_stored_cursor_is_done_again(tmp_path: Path) -> None:
+    queue = JobQueue(tmp_path / "data", fsync=False)
+    queue.enqueue({}, type="t", id="j")
+    with Children(tmp_path) as children:
+        first = children.start(WORKER + "\nCounting(queue).run()", "hang")
+        children.witnessed("hanging")
+        kill(first)
+
+        finished(children.start(WORKER + "\nwith Counting(queue): queue.wait_for('j', 60)"))
+
+    words = [word for word in children.words() if word != "hanging"]
+    units = [0, 1, 2, 3, 3, 4, 5, 6]
+    assert ["from-None", *(f"unit-{n}" for n in units[:4])] == words[:5]
+    assert ["from-3", *(f"unit-{n}" for n in units[4:])] == words[5:]
+    assert ("complete", 1) == _status_and_crashes(queue)
+
+
+def test_a_deploy_does_not_wait_for_a_long_job_and_the_next_worker_goes_on(
+    tmp_path: Path,
+) -> None:
+    queue = JobQueue(tmp_path / "data", fsync=False)
+    queue.enqueue({}, type="t", id="j")
+    stop = (
+        "\nimport signal\ncaught = []\nsignal.signal(signal.SIGTERM, lambda *_: caught.append(1))"
+    )
+    stop += "\nwith Counting(queue) as worker:\n    while not caught: signal.pause()"
+    stop += "\n    print(worker.stop(60))"
+    with Children(tmp_path) as children:
+        first = children.start(WORKER + stop, "long")
+        children.witnessed("unit-20")
+        first.send_signal(signal.SIGTERM)
+        assert "True\n" == finished(first)
+        left = queue.get_job("j")
+        done = [word for word in children.words() if word.startswith("unit-")]
+
+        finished(
+            children.start(
+                WORKER.replace("unit == 6", f"unit == {len(done) + 3}")
+                + "\nwith Counting(queue): queue.wait_for('j', 60)"
+            )
+        )
+        words = [word for word in children.words() if word.startswith("unit-")]
+
+    assert isinstance(left, PendingJob)
+    assert (len(done), 0) == (cursor_of(left), left.metadata.attempt_count)
+    assert [f"unit-{n}" for n in range(len(done) + 4)] == words
+    assert ("complete", 0) == _status_and_crashes(queue)
+
+
+def _status_and_crashes(queue: JobQueue) -> tuple[str, int]:
+    job = queue.get_job("j")
+    assert job is not None
+    return job.status, job.metadata.crash_count
