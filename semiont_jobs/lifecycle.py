@@ -38,6 +38,9 @@ KEPT_TRACEBACKS: Final = 10
 """Tracebacks are for whoever debugs the last failures; older ones only fill the file."""
 TEXT_LIMIT: Final = 8 * 1024
 """Characters of a traceback or message: the innermost frames of any sane stack fit."""
+MODULE_LIMIT: Final = 255
+"""Characters of a module's name: no path that can be imported is longer, and what a program made
+up must not keep a job from being stored."""
 OLD_TEXT_LIMIT: Final = 1000
 """Characters of a message older than the last tracebacks: it tells what it was, and a job with
 all its attempts has a size that a new job can leave room for (`codec.MAX_NEW_JOB_BYTES`)."""
@@ -103,6 +106,7 @@ class Failure:
     message: str
     traceback: str | None = None
     outcome: AttemptOutcome = "failed"
+    error_module: str | None = None
 
     @classmethod
     def of(cls, error: BaseException) -> Failure:
@@ -113,6 +117,7 @@ class Failure:
             message=_writable(_message(error)[:TEXT_LIMIT]),
             traceback=_writable(stack[-TEXT_LIMIT:]) if stack else None,
             outcome=_outcome(error),
+            error_module=_module(type(error)),
         )
 
     def __str__(self) -> str:
@@ -130,6 +135,14 @@ def _outcome(error: BaseException) -> AttemptOutcome:
         if isinstance(error, kind):
             return outcome
     return "failed"
+
+
+def _module(kind: type[BaseException]) -> str | None:
+    # A class made by hand may have anything there; a builtin's is not worth a line in each file.
+    module = kind.__module__
+    if not isinstance(module, str) or module == "builtins":
+        return None
+    return _writable(module[:MODULE_LIMIT])
 
 
 def _message(error: BaseException) -> str:
@@ -270,6 +283,7 @@ def rescue(job: RunningJob[Any, Any], now: datetime, *, max_crashes: int) -> Tri
         error_type=WorkerCrashed.__name__,
         message=f"the worker {worker} died while it held the job ({crashes} of its workers did)",
         outcome="crashed",
+        error_module=WorkerCrashed.__module__,
     )
     metadata = evolve_metadata(_ended(job, "crashed", now, failure), crash_count=crashes)
     if crashes > max_crashes:
@@ -329,6 +343,7 @@ def _ended(
             "worker": metadata.claim.worker if metadata.claim else "unknown",
             "outcome": outcome,
             "error_type": failure.error_type if failure else None,
+            "error_module": failure.error_module if failure else None,
             "message": failure.message if failure else None,
             "traceback": failure.traceback if failure else None,
             "extra": {},
