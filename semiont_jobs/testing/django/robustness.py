@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 
 from semiont_jobs.django.compat import TaskResultStatus, task_finished, task_started
-from semiont_jobs.testing.django.kit import Kit, works
+from semiont_jobs.testing.django.kit import Kit
 
 THREADS = 4
 EACH = 5
@@ -108,11 +108,11 @@ class RobustnessRoom(Kit):
 @contextmanager
 def _without(name: str) -> Iterator[None]:
     """As after a deploy that took a task away: what was enqueued stays."""
-    task = vars(works).pop(name)
+    task = vars(Kit.works).pop(name)
     try:
         yield
     finally:
-        setattr(works, name, task)
+        setattr(Kit.works, name, task)
 
 
 def _refuse(**_: object) -> None:
