@@ -13,7 +13,6 @@ from django.utils.module_loading import import_string
 
 from semiont_jobs.errors import SemiontJobsError
 from semiont_jobs.queue import JobQueue
-from semiont_jobs.retry import RetryPolicy
 
 PLACES: Final = ("data_dir", "url")
 QUEUE_OPTIONS: Final = (
@@ -95,6 +94,3 @@ def _values(options: Mapping[str, Any]) -> Iterator[Fault]:
     ):
         if text is not None:
             yield Fault("E003", f"OPTIONS has a value that cannot be: {text}")
-    policy = options.get("retry_policy")
-    if policy is not None and not isinstance(policy, str | RetryPolicy):
-        yield Fault("E003", "OPTIONS has a value that cannot be: retry_policy must be one.")

@@ -35,9 +35,11 @@ if HAS_DJANGO:
                 "NAME": os.path.join(FOLDER.name, "db.sqlite3"),
             }
         },
+        RQ_QUEUES={"default": {"URL": "unix:///nowhere"}, "other": {"URL": "unix:///nowhere"}},
         INSTALLED_APPS=[
             *(["django_tasks"] if find_spec("django.tasks") is None else []),
             *(["django_tasks_db"] if find_spec("django_tasks_db") is not None else []),
+            *(["django_rq"] if find_spec("django_rq") is not None else []),
         ],
     )
     django.setup()

@@ -7,14 +7,11 @@ from datetime import timedelta
 from django.utils import timezone
 
 from semiont_jobs.django.compat import TaskResultStatus
-from semiont_jobs.testing.django.kit import Kit
+from semiont_jobs.testing.django.kit import Kit, asked_if
 
 
+@asked_if(runs=("later",))
 class DeferRoom(Kit):
-    def setUp(self) -> None:
-        super().setUp()
-        self.needs_runs("later")
-
     def test_a_task_is_not_run_before_its_time(self) -> None:
         self.needs("supports_defer")
         at = timezone.now() + timedelta(hours=1)

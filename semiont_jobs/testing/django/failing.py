@@ -9,14 +9,11 @@ from semiont_jobs.django.compat import (
     TaskResultStatus,
     task_finished,
 )
-from semiont_jobs.testing.django.kit import Kit
+from semiont_jobs.testing.django.kit import Kit, asked_if
 
 
+@asked_if(runs=("later", "at once"))
 class FailRoom(Kit):
-    def setUp(self) -> None:
-        super().setUp()
-        self.needs_runs("later", "at once")
-
     def test_a_task_that_raises_has_failed(self) -> None:
         result = self.failed(self.works.fail, "it broke")
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, TypeVar
 
 from django.dispatch import Signal
 from django.test import override_settings
@@ -36,6 +36,24 @@ else:
 
 Runs = Literal["later", "at once", "never"]
 Transactions = Literal["ignored", "joined", "on commit"]
+
+
+Room = TypeVar("Room", bound=type)
+
+
+def asked_if(*flags: str, runs: tuple[Runs, ...] = ("later", "at once", "never")) -> Any:
+    """A decorator of a room: its tests are for backends with these flags that run tasks then.
+
+    Not in the room's ``setUp``: a class of several rooms has the setUp of all.
+    """
+
+    def decorate(room: Room) -> Room:
+        for name, test in vars(room).items():
+            if name.startswith("test_"):
+                test.asked_if = (flags, runs)
+        return room
+
+    return decorate
 
 
 class BackendHooks(Base):
@@ -68,6 +86,11 @@ class Kit(BackendHooks):
         super().setUp()
         self.configure()
         works.calls.clear()
+        asked = getattr(getattr(self, self._testMethodName), "asked_if", None)
+        if asked is not None:
+            flags, runs = asked
+            self.needs(*flags)
+            self.needs_runs(*runs)
 
     def configure(self, **params: Any) -> None:
         """Begin with a fresh backend, ``default``; `params` go into its settings."""

@@ -12,7 +12,7 @@ from semiont_jobs.django.compat import (
     TaskResultDoesNotExist,
     TaskResultMismatch,
 )
-from semiont_jobs.testing.django.kit import Kit
+from semiont_jobs.testing.django.kit import Kit, asked_if
 
 UNKNOWN = (
     "00000000-0000-4000-8000-000000000000",
@@ -22,11 +22,8 @@ UNKNOWN = (
 MALFORMED = ("", " ", "../../etc/passwd", "a/b", "x" * 2000, "\x00", "ü", "a\nb")
 
 
+@asked_if("supports_get_result")
 class ReadRoom(Kit):
-    def setUp(self) -> None:
-        super().setUp()
-        self.needs("supports_get_result")
-
     def test_a_result_can_be_had_again(self) -> None:
         result = self.works.echo.enqueue(1, name="n")
 
@@ -58,9 +55,16 @@ class ReadRoom(Kit):
                 self.backend.get_result(result_id)
 
     def test_a_malformed_id_is_said_not_to_exist(self) -> None:
+        said = {}
         for result_id in MALFORMED:
-            with self.subTest(result_id), self.assertRaises(TaskResultDoesNotExist):
-                self.backend.get_result(result_id)
+            try:
+                said[result_id] = self.backend.get_result(result_id)
+            except TaskResultDoesNotExist:
+                continue
+            except Exception as error:  # noqa: BLE001 - whatever it is, it is what was said
+                said[result_id] = error
+
+        self.assertEqual({}, said)
 
     def test_the_parameter_of_get_result_has_its_name(self) -> None:
         result = self.works.give.enqueue(1)

@@ -8,16 +8,13 @@ from semiont_jobs.django.compat import (
     task_finished,
     task_started,
 )
-from semiont_jobs.testing.django.kit import Kit
+from semiont_jobs.testing.django.kit import Kit, asked_if
 
 TEXTS = ("", "ü", "日本", "\u2028", "\x7f", "'; DROP TABLE tasks; --", "💥", '\n\t\\"')
 
 
+@asked_if(runs=("later", "at once"))
 class RunRoom(Kit):
-    def setUp(self) -> None:
-        super().setUp()
-        self.needs_runs("later", "at once")
-
     def test_a_task_that_returns_is_successful(self) -> None:
         result = self.done(self.works.give, 42)
 
