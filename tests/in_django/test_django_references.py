@@ -11,6 +11,7 @@ import shutil
 import subprocess
 import tempfile
 from importlib.util import find_spec
+from pathlib import Path
 from typing import Any
 from unittest import TestCase, expectedFailure, skipUnless
 
@@ -39,6 +40,9 @@ def with_findings(**findings: str) -> Any:
         return kit
 
     return decorate
+
+
+PAGE = Path(__file__).parents[2] / "docs" / "django-conformance.rst"
 
 
 class TestImmediate(BackendConformanceMixin, TestCase):
@@ -164,3 +168,10 @@ class TestRq(BackendConformanceMixin, TestCase):
         scheduler.enqueue_scheduled_jobs()
         scheduler.release_locks()
         SimpleWorker(queues, connection=connection, job_class=Job).work(burst=True)
+
+
+def test_the_documentation_says_what_was_found() -> None:
+    page = " ".join(PAGE.read_text(encoding="utf-8").split())
+    for kit in (TestDatabase, TestRq):
+        for text in kit.FINDINGS.values():
+            assert f"* {' '.join(text.split())}" in page
