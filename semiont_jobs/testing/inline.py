@@ -6,18 +6,26 @@ It must not know what the work is.
 from __future__ import annotations
 
 from collections import Counter
+from typing import Any
 
 from semiont_jobs.claim import AnyClaim
 from semiont_jobs.events import Event
+from semiont_jobs.model import PendingJob
 from semiont_jobs.worker import JobWorker
 
 
-def claim_for(worker: JobWorker) -> AnyClaim | None:
-    """What the worker would claim next, claimed as it would."""
+def claim_for(worker: JobWorker, job_id: str | None = None) -> AnyClaim | None:
+    """What the worker would claim next, claimed as it would; or that job, if it would take it."""
+    accept = worker._accepts
+    if job_id is not None:
+
+        def accept(job: PendingJob[Any]) -> bool:
+            return job.metadata.id == job_id and worker._accepts(job)
+
     return worker.queue.claim_next_job(
         types=None if worker.job_types is None else tuple(worker.job_types),
         queue=worker.queue_name,
-        accept=worker._accepts,
+        accept=accept,
         worker=worker.get_worker_name(),
         retry_policy=worker.retry_policy,
     )

@@ -34,7 +34,7 @@ DOCS = ROOT / "docs"
 PAGES = sorted(path.relative_to(DOCS).as_posix() for path in DOCS.rglob("*.rst"))
 PATIENCE = 60.0
 # What a page's Python needs beyond this library; `tox -e django61` has it, and says so if not.
-NEEDS = {page: ("django", "django.tasks") for page in ("django.rst", "django-conformance.rst")}
+NEEDS = dict.fromkeys(("django.rst", "django-conformance.rst"), ("django", "django.tasks"))
 LOOKING = ("semiont-jobs list", "semiont-jobs show", "semiont-jobs stats", "ls", "cat")
 
 
