@@ -33,8 +33,12 @@ ROOT = Path(__file__).parents[2]
 DOCS = ROOT / "docs"
 PAGES = sorted(path.relative_to(DOCS).as_posix() for path in DOCS.rglob("*.rst"))
 PATIENCE = 60.0
-# What a page's Python needs beyond this library; `tox -e django61` has it, and says so if not.
-NEEDS = dict.fromkeys(("django.rst", "django-conformance.rst"), ("django", "django.tasks"))
+# What a page's Python needs beyond this library; `tox -e django61,flask` has it, and says so if not.
+NEEDS = {
+    "django.rst": ("django", "django.tasks"),
+    "django-conformance.rst": ("django", "django.tasks"),
+    "flask.rst": ("flask",),
+}
 LOOKING = ("semiont-jobs list", "semiont-jobs show", "semiont-jobs stats", "ls", "cat")
 
 
