@@ -104,7 +104,7 @@ class JobsBackend(BaseTaskBackend):
             self._store(job, task)
             return result_of(job, task)
         # What can be refused is refused here, where the caller is.
-        self.queue.codec.check_new(job)
+        self.queue.codec.encode(job, is_new=True)
         result = result_of(job, task)
         object.__setattr__(result, "enqueued_at", None)
         transaction.on_commit(lambda: self._store(self._as_of_now(job), task))

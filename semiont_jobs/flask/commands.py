@@ -1,74 +1,30 @@
-"""``flask jobs list``, ``show`` and so on: the commands of the command line, on the application's
-own queue.
+"""``flask jobs``: the group, within the application's context.
 
-It must not know what they do.
+It must not know what its commands do.
 """
 
 from __future__ import annotations
 
-import copy
-import importlib
-from typing import Any, Final
+from typing import Any
 
 import click
 from flask import current_app
 from flask.cli import with_appcontext
 
-from semiont_jobs.errors import SemiontJobsError
-from semiont_jobs.stores import MEMORY
-
-COMMANDS: Final = {
-    "cancel": "acting.cancel",
-    "cleanup": "acting.cleanup",
-    "doctor": "doctor.doctor",
-    "list": "reading.list_jobs",
-    "retry": "acting.retry",
-    "show": "reading.show",
-    "stats": "reading.stats",
-}
-"""Where they are. Imported when one is run: a web process needs none of them."""
+from semiont_jobs.embedded import JobsGroup
 
 
-class JobsGroup(click.Group):
-    """The group ``jobs``."""
+class FlaskJobsGroup(JobsGroup):
+    """The group ``jobs`` of an application."""
 
     def __init__(self) -> None:
-        super().__init__(
-            "jobs",
-            help="Look at the application's jobs, and act on them.",
-            callback=_choose_the_place,
-            no_args_is_help=True,
-        )
+        super().__init__(lambda: str(current_app.extensions["semiont_jobs"].place))
 
-    def list_commands(self, ctx: click.Context) -> list[str]:
-        """Their names."""
-        return sorted(COMMANDS)
-
-    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        """One of them; it does not ask for a directory, since the application has one."""
-        if cmd_name not in COMMANDS:
-            return None
-        home, _dot, name = COMMANDS[cmd_name].partition(".")
-        command: click.Command = getattr(importlib.import_module(f"semiont_jobs.cli.{home}"), name)
-        ours = copy.copy(command)
-        ours.params = [each for each in command.params if each.name != "data_dir"]
-        return ours
+    @with_appcontext
+    def _within_context(self, ctx: click.Context) -> Any:
+        return super().invoke(ctx)
 
     def invoke(self, ctx: click.Context) -> Any:
-        """Run one; errors are told in one line."""
-        try:
-            return super().invoke(ctx)
-        except (SemiontJobsError, OSError) as error:
-            from semiont_jobs.cli.text import plain
-
-            raise click.ClickException(plain(str(error))) from error
-
-
-@with_appcontext
-def _choose_the_place() -> None:
-    place = current_app.extensions["semiont_jobs"].place
-    if place == MEMORY or "://" in place:
-        raise click.UsageError(f"these commands look at data directories, not at {place!r}")
-    # Where the commands look for their own option. What Flask keeps there is found all the same:
-    # it looks for an object of its own class, in the contexts above too.
-    click.get_current_context().obj = {"data_dir": place}
+        """Run a command within the application's context."""
+        with ctx.scope():  # the decorator takes the current one for its own
+            return self._within_context(ctx)

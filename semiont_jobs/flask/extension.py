@@ -13,7 +13,7 @@ from typing import Any, Final, TypeVar, cast
 import flask
 
 from semiont_jobs.errors import InvalidValue, QueueNotInitialized
-from semiont_jobs.flask.commands import JobsGroup
+from semiont_jobs.flask.commands import FlaskJobsGroup
 from semiont_jobs.flask.config import read
 from semiont_jobs.model import PendingJob, RunningJob
 from semiont_jobs.queue import JobQueue
@@ -73,7 +73,7 @@ class SemiontJobs:
         :raises InvalidValue: its config has no place for the jobs, or a key that means nothing.
         """
         app.extensions[NAME] = AppJobs(app, self._workers, self._settings)
-        app.cli.add_command(JobsGroup())
+        app.cli.add_command(FlaskJobsGroup())
 
     def worker(self, worker: W) -> W:
         """A decorator of worker classes: each application of this extension has one.

@@ -18,7 +18,8 @@ from django.utils import timezone
 from in_django.projects import BACKEND, project, works
 from tenacity import wait_fixed
 
-from semiont_jobs import JobCancelled, RetryPolicy, WorkerCrashed
+from semiont_jobs import JobCancelled, JobEncodeError, JobTooLarge, RetryPolicy, WorkerCrashed
+from semiont_jobs.codec.documents import MAX_NEW_JOB_BYTES
 from semiont_jobs.django import JobsBackend, JobTask, TaskWorker
 from semiont_jobs.django.compat import (
     FRAMEWORK,
@@ -408,6 +409,17 @@ def test_with_enqueue_on_commit_nothing_is_told_or_kept_before_the_commit() -> N
             assert works.give.enqueue(2).id in {j.metadata.id for j in backend.queue.query_jobs()}
     finally:
         task_enqueued.disconnect(receiver)
+
+
+def test_with_enqueue_on_commit_what_cannot_be_stored_is_refused_where_it_is_enqueued() -> None:
+    with project(enqueue_on_commit=True) as backend:
+        with transaction.atomic():
+            with pytest.raises(JobEncodeError):
+                works.give.enqueue("\ud800")
+            with pytest.raises(JobTooLarge):
+                works.give.enqueue("x" * MAX_NEW_JOB_BYTES)
+
+        assert backend.queue.get_stats().total == 0
 
 
 # -- what is read ------------------------------------------------------------------------
