@@ -74,3 +74,17 @@ not_a_task = str.upper
 
 def plain() -> None:
     """No task."""
+
+
+@task(takes_context=True)
+def hang_at_first(context: TaskContext) -> int:
+    if context.attempt == 1:
+        threading.Event().wait(60)
+    return context.attempt
+
+
+@task
+def wait_until_released() -> str:
+    entered.set()
+    released.wait(30)
+    return "released"
