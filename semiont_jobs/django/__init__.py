@@ -7,7 +7,14 @@ installed application's package before its settings and its registry are complet
 from __future__ import annotations
 
 import importlib
+from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any, Final
+
+if find_spec("django") is None:
+    raise ImportError(
+        "semiont_jobs.django needs Django, which is not installed: "
+        "pip install 'semiont_jobs[django]'"
+    )
 
 if TYPE_CHECKING:
     from semiont_jobs.django.backend import JobsBackend

@@ -7,12 +7,6 @@ from __future__ import annotations
 
 from importlib.util import find_spec
 
-if find_spec("django") is None:
-    raise ImportError(
-        "semiont_jobs.django needs Django, which is not installed: "
-        "pip install 'semiont_jobs[django]'"
-    )
-
 # Not by Django's version: a backport installed beside Django 6 must not win, since projects
 # there import the framework from django.tasks.
 if find_spec("django.tasks") is not None:

@@ -51,11 +51,9 @@ class Queues:
 
 
 def _key(settings: dict[str, Any]) -> object:
-    place = settings["data_dir"]
-    if isinstance(place, os.PathLike) or "://" not in place:
-        # The directory meant now, whatever the current one is at the next call.
-        place = os.fspath(place)
-        place = place if place == "memory:" else os.path.abspath(place)
+    # A relative directory as it stands in the settings: the queue has resolved it, and a process
+    # that changes its directory later must not get another queue in its next thread.
+    place = os.fspath(settings["data_dir"])
     return tuple(sorted({**settings, "data_dir": place}.items()))
 
 

@@ -55,6 +55,7 @@ def pytest_ignore_collect(collection_path: Path) -> bool | None:
 @pytest.fixture(autouse=True)
 def _no_connection_outlives_its_test() -> Iterator[None]:
     yield
-    from django.db import connections
+    if HAS_DJANGO:
+        from django.db import connections
 
-    connections.close_all()
+        connections.close_all()

@@ -33,6 +33,7 @@ from semiont_jobs.django.compat import (
     task_finished,
 )
 from semiont_jobs.django.tasks import TASK_TYPE
+from semiont_jobs.testing import FakeClock
 from semiont_jobs.testing.inline import claim_for, work_off, work_on
 
 AT_ONCE = RetryPolicy(wait=wait_fixed(0))
@@ -99,6 +100,24 @@ def test_two_aliases_of_one_place_share_its_queue_but_no_results(tmp_path: Path)
         with pytest.raises(TaskResultDoesNotExist):
             task_backends["default"].get_result(result.id)
         assert work_off(TaskWorker("two")) == {"completed": 1}
+
+
+def test_a_process_that_changes_its_directory_keeps_its_queue(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "elsewhere").mkdir()
+    found: list[Any] = []
+    monkeypatch.chdir(tmp_path)
+    with project(data_dir="var") as backend:
+        works.give.enqueue(1)
+        monkeypatch.chdir("elsewhere")
+        thread = threading.Thread(target=lambda: found.append(works.give.enqueue(2).job))
+        thread.start()
+        thread.join()
+
+        assert len(backend.queue.query_jobs()) == 2
+        assert found[0].metadata.id in {job.metadata.id for job in backend.queue.query_jobs()}
+        assert list((tmp_path / "elsewhere").iterdir()) == []
 
 
 def test_other_settings_make_another_queue(tmp_path: Path) -> None:
@@ -179,6 +198,24 @@ def test_there_is_one_error_per_failed_attempt_and_one_worker_per_attempt(
     assert result.worker_ids == ["w", "w", "w"]
     assert result.started_at <= result.last_attempted_at <= result.finished_at
     assert finished == [(result.id, "SUCCESSFUL")]
+
+
+def test_a_result_says_when_it_was_started_and_when_it_was_tried_last(
+    backend: JobsBackend,
+) -> None:
+    clock = backend.queue.clock = FakeClock()
+    began = clock()
+    result = works.fail_at_first.enqueue(2)
+    worker = TaskWorker()
+    for _attempt in range(3):
+        clock.tick(minutes=1)
+        work_on(worker, claim_for(worker))
+    result.refresh()
+
+    assert result.enqueued_at == began
+    assert result.started_at == began + timedelta(minutes=1)
+    assert result.last_attempted_at == result.finished_at
+    assert result.last_attempted_at == began + timedelta(minutes=3)
 
 
 def test_a_task_fails_when_its_retries_are_used_up(
@@ -309,14 +346,27 @@ def test_a_task_that_kills_its_workers_has_finished_when_it_is_given_up(
         assert finished == [(result.id, "FAILED")]
 
 
+def test_the_end_of_a_task_of_other_settings_is_told_to_nobody(
+    tmp_path: Path, finished: list[Any]
+) -> None:
+    other = {"BACKEND": BACKEND, "OPTIONS": {"data_dir": tmp_path}}
+    with override_settings(TASKS={"other": other}):
+        result = works.give.using(backend="other").enqueue(1)
+    with project(data_dir=tmp_path) as backend:
+        cancelled = backend.queue.cancel_job(result.id)
+
+    assert (cancelled, finished) == (True, [])
+
+
 def test_a_retry_by_hand_finishes_a_task_again(backend: JobsBackend, finished: list[Any]) -> None:
     result = works.give.enqueue(1)
     result.cancel()
 
     backend.queue.retry_job(result.id)
     work_off(TaskWorker())
-    backend.queue.cleanup_completed_jobs(timedelta(0))
+    removed = backend.queue.cleanup_completed_jobs(timezone.now() + timedelta(hours=1))
 
+    assert removed == 1
     assert finished == [(result.id, "FAILED"), (result.id, "SUCCESSFUL")]
 
 

@@ -15,3 +15,9 @@ def test_this_django_has_a_framework_for_tasks() -> None:
     from semiont_jobs.django import compat
 
     assert compat.FRAMEWORK in ("django.tasks", "django_tasks")
+
+
+@pytest.mark.skipif(find_spec("django") is not None, reason="Django is installed")
+def test_without_django_the_backend_says_what_to_install() -> None:
+    with pytest.raises(ImportError, match=r"pip install 'semiont_jobs\[django\]'"):
+        from semiont_jobs.django import JobsBackend  # noqa: F401

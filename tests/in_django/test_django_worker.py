@@ -217,6 +217,15 @@ def test_a_path_that_leads_to_no_task_fails_that_task(
     assert [each.exception_class for each in result.errors] == [error]
 
 
+def test_a_time_that_a_foreign_hand_wrote_does_not_make_a_result_unreadable(
+    backend: JobsBackend,
+) -> None:
+    call = TaskCall(task="in_django.works.give", backend="default", run_after="tomorrow")
+    job = backend.queue.create_job(PendingJob(metadata=JobMetadata(type=TASK_TYPE), params=call))
+
+    assert backend.get_result(job.metadata.id).task.run_after is None
+
+
 def test_params_that_are_no_call_fail_that_job(tmp_path: Path) -> None:
     with project(data_dir=tmp_path, max_retries=0) as backend:
         result = works.give.enqueue(1)
@@ -228,19 +237,27 @@ def test_params_that_are_no_call_fail_that_job(tmp_path: Path) -> None:
         assert "JobDecodeError" in backend.queue.get_job(result.id).error
 
 
-def test_a_receiver_of_task_finished_that_fails_changes_nothing(
+def test_a_receiver_of_task_finished_that_fails_changes_nothing_and_keeps_no_other_from_it(
     backend: JobsBackend, caplog: pytest.LogCaptureFixture
 ) -> None:
     def receive(**_: Any) -> None:
         raise RuntimeError("a receiver's own error")
 
+    told: list[str] = []
+
+    def listen(task_result: Any, **_: Any) -> None:
+        told.append(task_result.id)
+
     task_finished.connect(receive)
+    task_finished.connect(listen)
     try:
         result = works.give.enqueue("fine")
         work_off(TaskWorker())
     finally:
         task_finished.disconnect(receive)
+        task_finished.disconnect(listen)
     result.refresh()
 
     assert result.return_value == "fine"
+    assert told == [result.id]
     assert "a receiver's own error" in caplog.text
