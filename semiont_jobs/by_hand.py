@@ -36,7 +36,8 @@ class ByHand(Reading):
     def cancel_job(self, id: str) -> bool:  # noqa: A002
         """Cancel a job: at once if it waits; if it runs, its work is asked to stop.
 
-        True: cancelled, or asked. False: it is finished already, or there is none. Work that
+        True: cancelled, or asked. False: it is finished already, or there is none; or it was
+        retried by hand during this call, which was about the life before. Work that
         ends with a result in spite of being asked is complete.
 
         :raises InvalidJobId: `id` cannot be a job's.
@@ -158,7 +159,7 @@ class ByHand(Reading):
             # Whoever held it may have obeyed before the store could look once more.
             left = self._run(self._store.get, checked)
             asked = isinstance(left, CancelledJob) and left.metadata.life == job.metadata.life
-        claim = self._claims.get(checked)
+        claim = self._claims.on(checked)
         if claim is not None:
             claim.watch()
         return asked

@@ -26,7 +26,7 @@ from semiont_jobs.errors import (
     StoreError,
 )
 from semiont_jobs.events import EventName, logger
-from semiont_jobs.fields import checked_units, instant_after
+from semiont_jobs.fields import checked_cursors, checked_units, instant_after
 from semiont_jobs.lifecycle import Failure, Tried, evolve_metadata
 from semiont_jobs.model import (
     PG,
@@ -46,6 +46,10 @@ REPORT_INTERVAL: Final = 0.5
 """Seconds between two written progress reports: faster than anyone reads, and rare enough
 that a work reporting in a tight loop is not bound by the disk."""
 
+REFUSED_PAUSE: Final = 5.0
+"""Seconds until a job is due again whose checkpoint the disk refused: long enough that a full disk
+is not a hot loop, and short beside the time it takes to free one."""
+
 
 class Desk(Protocol):
     """What a claim needs of the queue that made it."""
@@ -60,6 +64,8 @@ class Desk(Protocol):
     def policy_of(self, job: AnyJob) -> RetryPolicy: ...
 
     def forget(self, claim: AnyClaim) -> None: ...
+
+    def dropped(self, hold: Hold) -> None: ...
 
 
 class Claim(Generic[P, PG, R]):
@@ -82,9 +88,15 @@ class Claim(Generic[P, PG, R]):
         self._job: RunningJob[P, PG] = job
         self._ended_by: str | None = None
         self._unwritten: RunningJob[P, PG] | None = None
-        self._written_at: float | None = None
+        self._tried_at: float | None = None
+        self._refused: StoreError | None = None
         self._is_cancelled = False
         self._cancelled: threading.Event | None = None
+
+    def __del__(self) -> None:
+        # Garbage, and no outcome: the job must not be held for as long as the process lives.
+        if self._ended_by is None:
+            self._desk.dropped(self._hold)
 
     @property
     def job(self) -> RunningJob[P, PG]:
@@ -117,7 +129,8 @@ class Claim(Generic[P, PG, R]):
 
     def report(self, progress: PG) -> None:
         """Replace the job's progress. Written at once the first time, then at most every half
-        second; the last one always.
+        second; the last one always. While the disk refuses, the work goes on, and the last
+        progress is written when the disk takes it.
 
         :raises JobCancelled: somebody asked for the job to stop.
         :raises ClaimLost: the job is no longer ours.
@@ -130,8 +143,12 @@ class Claim(Generic[P, PG, R]):
             # It may be written later, in the background: what cannot be is refused now.
             self._desk.codec.encode(reported)
             self._unwritten = reported
-            if self._written_at is None or self._since_written() >= REPORT_INTERVAL:
-                self._write_progress()
+            if self._tried_at is None or self._since_tried() >= REPORT_INTERVAL:
+                try:
+                    self._write_progress()
+                except StoreError as error:
+                    # A report is for people to look at: no reason to fail the work.
+                    logger.warning("progress not stored yet: %s", error)
 
     def checkpoint(
         self, units: Iterable[str] = (), cursors: Mapping[str, Any] | None = None
@@ -144,11 +161,14 @@ class Claim(Generic[P, PG, R]):
         and ``job.metadata.unit_cursors``.
 
         :raises ClaimLost: the job is no longer ours.
+        :raises StoreError: the disk refused. If the work ends with this error, the job is given
+            back for a few seconds and no attempt is used.
         :raises JobEncodeError: JSON cannot hold a cursor.
-        :raises InvalidValue: `units` is a bare text, or one of them is not a text.
+        :raises InvalidValue: `units` is a bare text, or one of them is not a text; `cursors` is
+            no mapping.
         """
         units = checked_units(units)
-        cursors = dict(cursors or {})
+        cursors = checked_cursors(cursors)
         self._desk.codec.check(units, "units", job_id=self._job.metadata.id)
         self._desk.codec.check(cursors, "cursors", job_id=self._job.metadata.id)
         with self._lock:
@@ -276,6 +296,8 @@ class Claim(Generic[P, PG, R]):
                 return self.fail(invalid)
         if isinstance(error, JobCancelled):
             return self.cancel()
+        if error is self._refused:
+            return self.snooze(REFUSED_PAUSE)  # the disk's failure, not the work's
         return self.fail(error)
 
     def __enter__(self) -> Claim[P, PG, R]:
@@ -295,7 +317,7 @@ class Claim(Generic[P, PG, R]):
         self.settle(error)
         # The signals are obeyed and go no further; one that could not be (a snooze until no
         # time) is an error like any other.
-        return self._ended_by in ("snooze", "cancel")
+        return self._ended_by in ("snooze", "cancel") and error is not self._refused
 
     # -- what the queue's housekeeping calls ---------------------------------------------
 
@@ -316,7 +338,7 @@ class Claim(Generic[P, PG, R]):
         if self._unwritten is None or not self._lock.acquire(blocking=False):
             return
         try:
-            if self._unwritten is not None and self._since_written() >= REPORT_INTERVAL:
+            if self._unwritten is not None and self._since_tried() >= REPORT_INTERVAL:
                 self._write_progress()
         finally:
             self._lock.release()
@@ -339,19 +361,20 @@ class Claim(Generic[P, PG, R]):
             self._unwritten = None
 
     def _store(self, job: RunningJob[P, PG]) -> None:
+        self._tried_at = time.monotonic()
         try:
             self._hold.move(job)
         except ClaimLost:
             self._lose()
             raise
-        except StoreError:
+        except StoreError as error:
             # What was not acknowledged may stand all the same: the next revision follows it.
             stored = self._hold.job
             if stored.status == "running":
                 self._job = stored
+            self._refused = error
             raise
         self._job = job
-        self._written_at = time.monotonic()
 
     def _end(self, verb: str, job: AnyJob) -> None:
         try:
@@ -382,8 +405,8 @@ class Claim(Generic[P, PG, R]):
         if self._cancelled is not None:
             self._cancelled.set()
 
-    def _since_written(self) -> float:
-        return time.monotonic() - (self._written_at or 0.0)
+    def _since_tried(self) -> float:
+        return time.monotonic() - (self._tried_at or 0.0)
 
     def _require_open(self) -> None:
         if self._ended_by is not None:

@@ -5,17 +5,20 @@ It must not know the verbs (`queue`), nor how a store keeps jobs.
 
 from __future__ import annotations
 
+import errno
 import itertools
 import os
 import socket
 import threading
 import time
+import weakref
 from collections.abc import Callable, Iterable
 from datetime import datetime, timedelta
 from functools import partial
-from typing import Any, Final, ParamSpec, Self, TypeVar
+from typing import Any, Final, ParamSpec, Protocol, Self, TypeVar
 
 from semiont_jobs import fields, lifecycle
+from semiont_jobs.arguments import checked_hook, checked_list, checked_name, store_at
 from semiont_jobs.builtin import BUILTIN_JOB_TYPES
 from semiont_jobs.claim import AnyClaim, Claim
 from semiont_jobs.codec import Codec
@@ -33,9 +36,9 @@ from semiont_jobs.forks import reset_in_child
 from semiont_jobs.job_types import JobType, JobTypes
 from semiont_jobs.keeper import Keeper
 from semiont_jobs.model import AnyJob, ClaimStamp, PendingJob, made_of
+from semiont_jobs.open_claims import OpenClaims
 from semiont_jobs.retry import RetryPolicy, is_transient, retry_transient
 from semiont_jobs.store import Hold, JobStore
-from semiont_jobs.stores import open_store
 
 T = TypeVar("T")
 A = ParamSpec("A")
@@ -48,10 +51,17 @@ age is all there is to go by, and half an hour is longer than its jobs run."""
 RESCUE_INTERVAL: Final = 1.0
 """Seconds between two looks for dead workers' jobs; a look with nothing running costs a few
 system calls."""
-LONGEST_NAME: Final = 255
-"""Characters of a worker's name, which every attempt on record repeats: as many as a file's or
-a host's name may have, and few enough that a hundred fit in what a new job leaves free."""
+STOP_TIMEOUT: Final = 60.0
+"""Seconds that stopping waits for the job in a worker's hand."""
 _LOG_ONLY: Final[tuple[Hook, ...]] = (log_event,)
+
+
+class Stoppable(Protocol):
+    """What works on a queue's jobs."""
+
+    def stop(self, timeout: float) -> bool:
+        """Claim no more, and wait for the job in hand; whether that has ended."""
+        ...
 
 
 class QueueDesk:
@@ -78,11 +88,11 @@ class QueueDesk:
             raise InvalidValue(
                 "a timedelta is needed", field="foreign_stale_after", value=foreign_stale_after
             )
-        job_types = _checked_list(job_types, "job_types")
-        hooks = tuple(map(_checked_hook, _checked_list(hooks, "hooks")))
+        job_types = checked_list(job_types, "job_types")
+        hooks = tuple(map(checked_hook, checked_list(hooks, "hooks")))
         if not callable(clock):
             raise InvalidValue("a function is needed", field="clock", value=clock)
-        self._store = _store_at(data_dir, fsync=fsync, **store_options)
+        self._store = store_at(data_dir, fsync=fsync, **store_options)
         self.job_types = JobTypes((*BUILTIN_JOB_TYPES, *job_types))
         self.codec = Codec(self.job_types)
         self.retry_policy = retry_policy or RetryPolicy()
@@ -91,7 +101,6 @@ class QueueDesk:
         self._foreign_stale_after = foreign_stale_after
         self._hooks: tuple[Hook, ...] = (*_LOG_ONLY, *hooks)
         self._broken_hooks: list[Hook] = []
-        self._claims: dict[str, AnyClaim] = {}
         self._host = socket.gethostname()
         self.reset_after_fork()
         reset_in_child(self)
@@ -102,7 +111,8 @@ class QueueDesk:
         self._rescuing = threading.Lock()
         self._rescued_at = float("-inf")
         self._is_open = False
-        self._claims = {}
+        self._claims = OpenClaims(self.emit)
+        self._workers: weakref.WeakSet[Stoppable] = weakref.WeakSet()
         self._not_rescued: set[str] = set()
         self._pid = os.getpid()
         # Tokens of claims: unlike those of any other queue object, and of each other.
@@ -132,29 +142,32 @@ class QueueDesk:
                     self._is_open = True
         return self
 
-    def close(self) -> None:
-        """Give open claims back without using an attempt, and end the queue's thread.
+    def close(self, timeout: float = STOP_TIMEOUT) -> None:
+        """Stop this queue's workers, give open claims back without using an attempt, and end
+        the queue's thread.
 
         The queue can be used again afterwards.
 
-        :raises StoreError: the disk refused to take one of them back. It is still held, the
+        :param timeout: seconds to wait for the jobs in the workers' hands. A work that goes on
+            for longer has lost its job: whatever it returns changes nothing, and it is told at
+            its next stopping point.
+        :raises StoreError: the disk refused to take a claim back. It is still held, the
             queue still open: call again.
         """
+        deadline = time.monotonic() + timeout
+        for worker in list(self._workers):
+            worker.stop(max(0.0, deadline - time.monotonic()))
+        self._workers.clear()
         self._keeper.stop()
-        refused: StoreError | None = None
-        for claim in list(self._claims.values()):
-            try:
-                claim.release()
-            except ClaimLost:
-                continue
-            except StoreError as error:
-                refused = refused or error  # the others are given back all the same
-        if refused is not None:
-            raise refused
+        self._claims.release_all()
         with self._lock:
             if self._is_open:
                 self._store.close()
             self._is_open = False
+
+    def attach(self, worker: Stoppable) -> None:
+        """From now on `close` stops that worker first."""
+        self._workers.add(worker)
 
     def __enter__(self) -> Self:
         return self.initialize()
@@ -171,7 +184,7 @@ class QueueDesk:
 
         :raises InvalidValue: `hook` cannot be called.
         """
-        _checked_hook(hook)
+        checked_hook(hook)
         with self._lock:
             self._hooks = (*self._hooks, hook)
 
@@ -213,15 +226,17 @@ class QueueDesk:
 
     def forget(self, claim: AnyClaim) -> None:
         """A claim ended: it needs no more looking after."""
-        job_id = claim.job.metadata.id
-        # A superseded claim may end after another one of the same job began here.
-        if self._claims.get(job_id) is claim:
-            del self._claims[job_id]
+        self._claims.forget(claim)
 
-    def _claimed(self, hold: Hold, policy: RetryPolicy | None) -> AnyClaim:
+    def dropped(self, hold: Hold) -> None:
+        """Nobody has the claim on that hold any more: see `OpenClaims.drop`."""
+        self._claims.drop(hold)
+
+    def _claimed(
+        self, hold: Hold, policy: RetryPolicy | None = None, *, keep: bool = False
+    ) -> AnyClaim:
         claim: AnyClaim = Claim(self, hold, policy=policy)
-        self._claims[hold.job.metadata.id] = claim
-        self._keeper.start()
+        self._claims.add(claim, keep=keep)
         self.emit("claimed", hold.job)
         return claim
 
@@ -230,7 +245,7 @@ class QueueDesk:
             ClaimStamp,
             {
                 "token": f"{self._token}{next(self._serial):08x}",
-                "worker": f"{self._host}-{self._pid}" if worker is None else _checked_name(worker),
+                "worker": f"{self._host}-{self._pid}" if worker is None else checked_name(worker),
                 "host": self._host,
                 "pid": self._pid,
                 "extra": {},
@@ -242,7 +257,7 @@ class QueueDesk:
     def keep_house(self) -> None:
         """One round of the keeper: open claims, held-back progress, dead workers' jobs."""
         refused: StoreError | None = None
-        for claim in list(self._claims.values()):
+        for claim in self._claims.all():
             try:
                 claim.watch()
                 claim.flush_if_due()
@@ -250,14 +265,21 @@ class QueueDesk:
                 # One job's file that the disk will not show must not keep the other claims
                 # from being looked after, nor dead workers' jobs from rescue.
                 refused = refused or error
+        self._claims.give_back_dropped()
         self._rescue_if_due()
         if refused is not None:
             raise refused
 
     def start_keeper(self) -> None:
-        """Rescue and watch in the background from now on; claiming does this by itself."""
+        """Rescue and watch in the background from now on; claiming does this by itself.
+
+        :raises StoreError: the system gives no more threads.
+        """
         self.initialize()
-        self._keeper.start()
+        try:
+            self._keeper.start()
+        except RuntimeError as error:
+            raise StoreError(errno.EAGAIN, "no thread for the queue's housekeeping") from error
 
     def rescue_orphans(self) -> int:
         """Give running jobs whose worker died back to pending; how many there were.
@@ -333,51 +355,3 @@ class QueueDesk:
                     job_id=metadata.id,
                 )
         self.codec.check_new(job)
-
-
-def _store_at(
-    data_dir: str | os.PathLike[str] | JobStore, *, fsync: bool, **store_options: Any
-) -> JobStore:
-    """The store of a directory, or the one given."""
-    if isinstance(data_dir, str | os.PathLike):
-        if not isinstance(os.fspath(data_dir), str):
-            raise InvalidValue("a path of text is needed", field="data_dir", value=data_dir)
-        return open_store(data_dir, fsync=fsync, **store_options)
-    if not _is_store(data_dir):
-        rule = "a data directory's path, 'memory:' or a JobStore is needed"
-        raise InvalidValue(rule, field="data_dir", value=data_dir)
-    if store_options:
-        raise TypeError(f"a store has its own options: {', '.join(store_options)}")
-    return data_dir
-
-
-def _is_store(given: object) -> bool:
-    """Whether it has every method of a `JobStore`."""
-    methods = [name for name in vars(JobStore) if not name.startswith("_")]
-    return not isinstance(given, type) and all(
-        callable(getattr(given, name, None)) for name in methods
-    )
-
-
-def _checked_list(given: Iterable[T], field: str) -> tuple[T, ...]:
-    if isinstance(given, str) or not isinstance(given, Iterable):
-        raise InvalidValue("a list or tuple is needed", field=field, value=given)
-    return tuple(given)
-
-
-def _checked_hook(hook: Hook) -> Hook:
-    if not callable(hook):
-        raise InvalidValue("a function of an event is needed", field="hook", value=hook)
-    return hook
-
-
-def _checked_name(worker: str) -> str:
-    """A worker's name, which goes into the job's file as it is."""
-    if not isinstance(worker, str) or not 0 < len(worker) <= LONGEST_NAME:
-        rule = f"a text of 1 to {LONGEST_NAME} characters is needed"
-        raise InvalidValue(rule, field="worker", value=worker)
-    try:
-        str.encode(worker, "utf-8")
-    except UnicodeEncodeError as error:
-        raise InvalidValue("a lone surrogate is not text", field="worker", value=worker) from error
-    return worker

@@ -124,6 +124,15 @@ def checked_units(units: Iterable[str]) -> tuple[str, ...]:
     raise InvalidValue("units are a list or tuple of texts", field="units", value=units)
 
 
+def checked_cursors(cursors: Mapping[str, Any] | None) -> dict[str, Any]:
+    """Cursors by unit, as a dict of its own. Raises `InvalidValue` for anything else."""
+    if cursors is None:
+        return {}
+    if isinstance(cursors, Mapping):
+        return dict(cursors)
+    raise InvalidValue("cursors are a dict", field="cursors", value=cursors)
+
+
 def within(low: float, high: float) -> Any:
     """An attrs validator: a number from `low` to `high`, checked when made, never when read."""
 

@@ -40,13 +40,14 @@ class Keeper:
             return
         with self._lock:
             if self._thread is None and not self._stop.is_set():
-                self._thread = threading.Thread(
+                thread = threading.Thread(
                     target=_keep,
                     args=(self._kept, self._stop),
                     name="semiont-jobs-keeper",
                     daemon=True,
                 )
-                self._thread.start()
+                thread.start()  # RuntimeError: the system gives no more threads
+                self._thread = thread
 
     def stop(self) -> None:
         """End, after the round that is under way."""

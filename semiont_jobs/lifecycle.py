@@ -38,9 +38,9 @@ KEPT_TRACEBACKS: Final = 10
 """Tracebacks are for whoever debugs the last failures; older ones only fill the file."""
 TEXT_LIMIT: Final = 8 * 1024
 """Characters of a traceback or message: the innermost frames of any sane stack fit."""
-MODULE_LIMIT: Final = 255
-"""Characters of a module's name: no path that can be imported is longer, and what a program made
-up must not keep a job from being stored."""
+NAME_LIMIT: Final = 255
+"""Characters of an error's class, or its module: no name that a person wrote is longer, and one
+that a program made must not keep a job from being stored."""
 OLD_TEXT_LIMIT: Final = 1000
 """Characters of a message older than the last tracebacks: it tells what it was, and a job with
 all its attempts has a size that a new job can leave room for (`codec.MAX_NEW_JOB_BYTES`)."""
@@ -113,7 +113,7 @@ class Failure:
         """The record of an exception, its texts cut and made writable."""
         stack = "".join(tracebacks.format_exception(error)) if error.__traceback__ else None
         return cls(
-            error_type=type(error).__qualname__,
+            error_type=_writable(type(error).__qualname__[:NAME_LIMIT]),
             message=_writable(_message(error)[:TEXT_LIMIT]),
             traceback=_writable(stack[-TEXT_LIMIT:]) if stack else None,
             outcome=_outcome(error),
@@ -142,7 +142,7 @@ def _module(kind: type[BaseException]) -> str | None:
     module = kind.__module__
     if not isinstance(module, str) or module == "builtins":
         return None
-    return _writable(module[:MODULE_LIMIT])
+    return _writable(module[:NAME_LIMIT])
 
 
 def _message(error: BaseException) -> str:

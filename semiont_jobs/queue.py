@@ -162,7 +162,8 @@ class JobQueue(ByHand):
         """
         if retry_policy is not None and not isinstance(retry_policy, RetryPolicy):
             raise InvalidValue("a RetryPolicy is needed", field="retry_policy", value=retry_policy)
-        wanted = _wanted(types, queue, accept)
+        wanted = wanted_of(types, queue, accept)
+        self.start_keeper()
         self._rescue_if_due()
         hold = self._run(self._store.claim, wanted, self._stamp(worker), self.clock())
         return None if hold is None else self._claimed(hold, retry_policy)
@@ -191,6 +192,7 @@ class JobQueue(ByHand):
             raise InvalidTransition(id_, f"expected to be {old_status}, it is running")
         if claim is not None:
             return claim.update(job)
+        self.start_keeper()
         hold = self._run(self._store.hold, id_)
         try:
             updates.check_expected(hold.job, job, old_status)
@@ -198,7 +200,7 @@ class JobQueue(ByHand):
                 raise ClaimLost(id_, "its worker is gone; rescue_orphans() gives it back")
             if hold.job.status == "pending" and job.status == "running":
                 hold.move(lifecycle.claim(hold.job, self._stamp(None), self.clock()))
-                return self._claimed(hold, None).job
+                return self._claimed(hold, keep=True).job
             self.codec.check_update(job)
             update = updates.decide(hold.job, job, self.clock(), run=new_run())
             if job.params != hold.job.params:
@@ -206,7 +208,7 @@ class JobQueue(ByHand):
                 self.codec.check(job.params, "params", job_id=id_)
             hold.move(update.job)
         finally:
-            if id_ not in self._claims:
+            if self._claims.on(id_) is None:
                 hold.let_go()
         if update.event is not None:
             self.emit(update.event, update.job)
@@ -219,7 +221,7 @@ class JobQueue(ByHand):
         accept: Accept | None = None,
     ) -> PendingJob[Any] | None:
         """The job that `claim_next_job` would take next; claims nothing, changes nothing."""
-        wanted = _wanted(types, queue, accept)
+        wanted = wanted_of(types, queue, accept)
         return self._run(self._store.peek, wanted, self.clock())
 
     def wait_for_work(self, stop: threading.Event, timeout: float) -> None:
@@ -236,7 +238,7 @@ class JobQueue(ByHand):
 
     def _open_claim(self, id_: str) -> AnyClaim | None:
         """This queue's claim on a job, unless the job was taken from it."""
-        claim = self._claims.get(id_)
+        claim = self._claims.on(id_)
         if claim is not None:
             claim.watch()
         return claim if claim is not None and claim.is_open else None
@@ -246,7 +248,8 @@ _ANYTHING: Final = Wanted()
 _ANY_STATE: Final = tuple(JOB_CLASSES.values())
 
 
-def _wanted(types: Iterable[str] | None, queue: str | None, accept: Accept | None) -> Wanted:
+def wanted_of(types: Iterable[str] | None, queue: str | None, accept: Accept | None) -> Wanted:
+    """What a claimer asks for. Raises `InvalidValue` for what is not that."""
     if types is None and queue is None and accept is None:
         return _ANYTHING
     return Wanted(

@@ -13,11 +13,14 @@ from datetime import datetime
 from functools import partial
 from typing import Any, ClassVar, Final, Self
 
+from semiont_jobs.arguments import checked_list, checked_name
 from semiont_jobs.claim import AnyClaim
+from semiont_jobs.desk import STOP_TIMEOUT
 from semiont_jobs.errors import ClaimLost, InvalidValue, StoreError
 from semiont_jobs.events import logger
+from semiont_jobs.latch import Latch
 from semiont_jobs.model import AnyJob, PendingJob, RunningJob
-from semiont_jobs.queue import JobQueue
+from semiont_jobs.queue import JobQueue, wanted_of
 from semiont_jobs.retry import RetryPolicy, error_pace
 from semiont_jobs.singleton import get_job_queue
 
@@ -26,8 +29,6 @@ POLL_INTERVAL: Final = 1.0
 only bounds what no signal tells of."""
 ERROR_BACKOFF: Final = 5.0
 """Seconds between tries, at most, while the store refuses: a full disk is not a hot loop."""
-STOP_TIMEOUT: Final = 60.0
-"""Seconds that `stop` waits for the job in hand."""
 
 
 class JobWorker(ABC):
@@ -64,7 +65,7 @@ class JobWorker(ABC):
         self._stop = threading.Event()
         # Waited for instead of the thread: up to Python 3.12 a join that Ctrl-C interrupts
         # takes the thread for ended, and the job in hand with it.
-        self._ended = threading.Event()
+        self._ended = Latch()
         self._lock = threading.Lock()
         self._thread: threading.Thread | None = None
         self._claim: AnyClaim | None = None
@@ -103,10 +104,14 @@ class JobWorker(ABC):
     def start(self) -> None:
         """Begin in a thread of its own, and return.
 
-        At the exit of the process the worker is stopped as by `stop`.
+        At the exit of the process, and when its queue is closed, the worker is stopped as by
+        `stop`.
 
         :raises RuntimeError: it was started, or stopped, before.
+        :raises InvalidValue: its name, `job_types`, `queue_name` or `retry_policy` is not what
+            it must be.
         """
+        claim_next = self._claimer()
         with self._lock:
             if self._thread is not None:
                 raise RuntimeError(f"{self.get_worker_name()} was started already")
@@ -114,9 +119,10 @@ class JobWorker(ABC):
                 raise RuntimeError(f"{self.get_worker_name()} was stopped; make a new one")
             self.queue.start_keeper()
             self._thread = threading.Thread(
-                target=self._live, name=self.get_worker_name(), daemon=True
+                target=self._live, args=(claim_next,), name=self.get_worker_name(), daemon=True
             )
             self._thread.start()
+            self.queue.attach(self)
         atexit.register(self._at_exit)
 
     def stop(self, timeout: float = STOP_TIMEOUT) -> bool:
@@ -158,10 +164,13 @@ class JobWorker(ABC):
         if not self.stop(timeout=0 if self._waited_out else STOP_TIMEOUT):
             claim = self._claim
             if claim is not None:
-                try:
-                    claim.release()
-                except (ClaimLost, StoreError):
-                    logger.warning("job %s could not be given back", claim.job.metadata.id)
+                self._give_back(claim)
+
+    def _give_back(self, claim: AnyClaim) -> None:
+        try:
+            claim.release()
+        except (ClaimLost, StoreError):
+            logger.warning("job %s could not be given back", claim.job.metadata.id)
 
     # -- inside execute_job --------------------------------------------------------------
 
@@ -205,16 +214,15 @@ class JobWorker(ABC):
 
     # -- the loop ------------------------------------------------------------------------
 
-    def _live(self) -> None:
+    def _live(self, claim_next: Callable[[], AnyClaim | None]) -> None:
         try:
-            self._loop()
+            self._loop(claim_next)
         finally:
             self._ended.set()
 
-    def _loop(self) -> None:
+    def _loop(self, claim_next: Callable[[], AnyClaim | None]) -> None:
         pace = error_pace(self.error_backoff)
         errors = 0
-        claim_next = self._claimer()
         while not self._stop.is_set():
             try:
                 claim = claim_next()
@@ -228,17 +236,24 @@ class JobWorker(ABC):
                 self._stop.wait(pace(errors))
                 continue
             errors = 0
-            if claim is not None:
+            if claim is None:
+                continue
+            if self._stop.is_set():
+                self._give_back(claim)  # claimed while somebody stopped us: not begun
+            else:
                 self._work(claim)
 
     def _claimer(self) -> Callable[[], AnyClaim | None]:
-        types = self.job_types
-        if isinstance(types, str):
-            raise InvalidValue("a list of type names", field="job_types", value=types)
+        types = None if self.job_types is None else checked_list(self.job_types, "job_types")
+        wanted_of(types, self.queue_name, None)
+        checked_name(self.get_worker_name())
+        policy = self.retry_policy
+        if policy is not None and not isinstance(policy, RetryPolicy):
+            raise InvalidValue("a RetryPolicy is needed", field="retry_policy", value=policy)
         asks = type(self).can_process_job is not JobWorker.can_process_job
         return partial(
             self.queue.claim_next_job,
-            types=None if types is None else tuple(types),
+            types=types,
             queue=self.queue_name,
             accept=self._accepts if asks else None,
             worker=self.get_worker_name(),

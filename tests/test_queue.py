@@ -443,7 +443,7 @@ def test_a_child_of_a_fork_starts_afresh(queue: JobQueue) -> None:
     queue.reset_after_fork()
 
     # The parent's claim is not the child's to give back.
-    assert queue._claims == {}
+    assert queue._claims.all() == []
     assert not queue._is_open
 
 

@@ -14,6 +14,7 @@ import pytest
 from attrs import frozen
 
 from semiont_jobs import (
+    ClaimLost,
     InvalidValue,
     JobCancelled,
     JobQueue,
@@ -29,6 +30,7 @@ from semiont_jobs import (
     StoreError,
     is_failed_job,
 )
+from semiont_jobs.testing.suite import some
 from semiont_jobs.testing.waiting import eventually
 
 TIMEOUT = 60.0
@@ -55,6 +57,10 @@ def outcome(queue: JobQueue, work: Callable[[Worker, Any], object], **options: A
     job = queue.enqueue({"page": 1}, **{"type": "task", "max_retries": 0, **options})
     with Worker(queue, work):
         return queue.wait_for(job.metadata.id, TIMEOUT)
+
+
+def status_of(queue: JobQueue, job: Any) -> str:
+    return some(queue.get_job(job.metadata.id)).status
 
 
 def raising(error: BaseException) -> Callable[[Worker, Any], object]:
@@ -289,6 +295,92 @@ def test_a_work_may_ask_its_own_worker_to_stop(queue: JobQueue) -> None:
     assert worker.stop()
 
 
+def test_closing_its_queue_stops_it_after_the_job_in_hand(queue: JobQueue) -> None:
+    begun, end = threading.Event(), threading.Event()
+
+    def work(_worker: Worker, _job: Any) -> object:
+        begun.set()
+        return end.wait(TIMEOUT)
+
+    jobs = [queue.enqueue({}, type="task") for _ in range(2)]
+    worker = Worker(queue, work)
+    worker.start()
+    assert begun.wait(TIMEOUT)
+    threading.Timer(0.05, end.set).start()
+
+    queue.close()
+
+    assert worker.stop(0)
+    statuses = [queue.wait_for(jobs[0].metadata.id, 0).status, status_of(queue, jobs[1])]
+    assert ["complete", "pending"] == statuses
+
+
+def test_a_work_that_outlasts_the_closing_of_its_queue_has_lost_its_job(queue: JobQueue) -> None:
+    begun, end, runs = threading.Event(), threading.Event(), []
+
+    def work(one: Worker, _job: Any) -> object:
+        runs.append(one)
+        begun.set()
+        assert end.wait(TIMEOUT)
+        try:
+            one.raise_if_cancelled()
+        except ClaimLost as error:
+            runs.append(error)
+        return "too late"
+
+    job = queue.enqueue({}, type="task")
+    worker = Worker(queue, work)
+    worker.start()
+    assert begun.wait(TIMEOUT)
+
+    queue.close(timeout=0.01)
+    end.set()
+
+    assert worker.stop(TIMEOUT)
+    left = queue.get_job(job.metadata.id)
+    assert isinstance(left, PendingJob)
+    assert (0, 0) == (left.metadata.attempt_count, left.metadata.crash_count)
+    assert [worker, ClaimLost] == [runs[0], type(runs[1])]
+
+
+def test_a_closed_queue_can_be_used_again_with_a_new_worker(queue: JobQueue) -> None:
+    Worker(queue, lambda _worker, _job: 1).start()
+    queue.close()
+
+    done = outcome(queue, lambda _worker, _job: 2)
+
+    assert 2 == done.result
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("job_types", "greet"),
+        ("job_types", 5),
+        ("job_types", ("greet", 5)),
+        ("queue_name", 5),
+        ("retry_policy", "often"),
+        ("get_worker_name", lambda: ""),
+        ("get_worker_name", lambda: None),
+        ("get_worker_name", lambda: "w" * 256),
+    ],
+)
+def test_a_worker_that_could_claim_nothing_is_refused_at_its_start(
+    queue: JobQueue, name: str, value: Any
+) -> None:
+    worker = Worker(queue, lambda _worker, _job: None)
+    setattr(worker, name, value)
+
+    with pytest.raises(InvalidValue) as told:
+        worker.start()
+
+    assert {"get_worker_name": "worker", "queue_name": "queue"}.get(name, name) in (
+        told.value.field,
+        told.value.field.replace("types", "job_types"),
+    )
+    assert worker.stop(0)
+
+
 def test_outside_a_job_there_is_no_claim(queue: JobQueue) -> None:
     worker = Worker(queue, lambda _worker, _job: None)
 
@@ -343,6 +435,39 @@ def test_a_job_in_hand_is_given_back_when_the_process_exits(tmp_path: Path) -> N
     given_back = queue.get_job(job.metadata.id)
     assert isinstance(given_back, PendingJob)
     assert (0, 0) == (given_back.metadata.attempt_count, given_back.metadata.crash_count)
+
+
+@pytest.mark.parametrize(
+    "held_by",
+    [
+        "claim = queue.claim_next_job()",
+        "claim = queue.claim_next_job(); claim.report({'at': 1})",
+        "job = queue.poll_next_pending_job(); queue.update_job(RunningJob("
+        "metadata=job.metadata, params=job.params, started_at=job.metadata.created), 'pending')",
+    ],
+    ids=["claimed", "reported", "updated"],
+)
+@pytest.mark.parametrize("ending", ["", "raise ValueError('no')", "sys.exit(3)"])
+def test_a_process_that_exits_with_a_claim_open_gives_the_job_back(
+    tmp_path: Path, held_by: str, ending: str
+) -> None:
+    queue = JobQueue(tmp_path / "data")
+    job = queue.enqueue({}, type="task")
+    program = (
+        "import sys\nfrom semiont_jobs import JobQueue, RunningJob\n"
+        f"queue = JobQueue(sys.argv[1])\n{held_by}\n{ending}\n"
+    )
+
+    subprocess.run(
+        [sys.executable, "-c", program, str(tmp_path / "data")],
+        timeout=TIMEOUT,
+        check=False,
+        stderr=subprocess.DEVNULL,
+    )
+
+    left = queue.get_job(job.metadata.id)
+    assert isinstance(left, PendingJob)
+    assert (0, 0) == (left.metadata.attempt_count, left.metadata.crash_count)
 
 
 def test_a_running_worker_ends_on_ctrl_c(tmp_path: Path) -> None:

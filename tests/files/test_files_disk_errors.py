@@ -189,9 +189,8 @@ def test_an_fsync_that_failed_is_not_made_again_on_the_same_file(actor: Actors) 
 
 
 @pytest.mark.parametrize("step", [*WRITING, "fsync *", "rename running/*"])
-@pytest.mark.parametrize("verb", ["checkpoint", "report"])
-def test_a_checkpoint_or_report_that_the_disk_refuses_leaves_the_last_one(
-    actor: Actors, place: Place, verb: str, step: str
+def test_a_checkpoint_that_the_disk_refuses_leaves_the_last_one(
+    actor: Actors, place: Place, step: str
 ) -> None:
     queue = actor(fsync=True)
     queue.create_job(job())
@@ -200,16 +199,82 @@ def test_a_checkpoint_or_report_that_the_disk_refuses_leaves_the_last_one(
     before = place.document("running")
     refuse(queue, errno.ENOSPC, step)
 
-    write = claim.checkpoint if verb == "checkpoint" else claim.report
-    if verb == "report":
-        claim._written_at = None
-    error = refused(lambda: write(["second"]))
+    error = refused(lambda: claim.checkpoint(["second"]))
 
     assert (error.errno, error.job_id) == (errno.ENOSPC, "j")
     assert place.document("running") == before
     assert place.everything() == {"running": ["j.json"]}
     claim.checkpoint(["third"])
     assert claim.complete().metadata.completed_units == ("first", "third")
+
+
+@pytest.mark.parametrize("step", [*WRITING, "fsync *", "rename running/*"])
+def test_progress_that_the_disk_refuses_does_not_stop_the_work_and_is_stored_later(
+    actor: Actors, place: Place, step: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    queue = actor(fsync=True)
+    queue.create_job(job())
+    claim = claimed(queue)
+    before = place.document("running")
+    refuse(queue, errno.ENOSPC, step)
+
+    claim.report({"at": 1})
+
+    assert place.document("running") == before
+    assert place.everything() == {"running": ["j.json"]}
+    assert claim.job.progress == {"at": 1}
+    monkeypatch.setattr("semiont_jobs.claim.REPORT_INTERVAL", 0.0)
+    claim.flush_if_due()
+    assert place.document("running")["progress"] == {"at": 1}
+
+
+def test_while_the_disk_refuses_progress_it_is_not_asked_at_every_report(actor: Actors) -> None:
+    queue = actor(fsync=True)
+    queue.create_job(job())
+    claim = claimed(queue)
+    refuse(queue, errno.ENOSPC, "write .tmp/*", times=1000)
+    queue.disk.calls.clear()
+
+    for at in range(50):
+        claim.report({"at": at})
+
+    assert queue.disk.count("create", ".tmp/*") == 1
+
+
+@pytest.mark.parametrize("in_a_block", [True, False], ids=["block", "settle"])
+def test_a_work_that_ends_because_the_disk_refused_its_checkpoint_has_used_no_attempt(
+    actor: Actors, place: Place, in_a_block: bool
+) -> None:
+    queue = actor(fsync=True)
+    queue.create_job(job())
+    claim = claimed(queue)
+    refuse(queue, errno.ENOSPC, "write .tmp/*")
+
+    def work() -> None:
+        claim.checkpoint(["a"])
+
+    if in_a_block:
+        with pytest.raises(StoreError), claim:
+            work()
+    else:
+        claim.settle(refused(work))
+
+    metadata = place.document("pending")["metadata"]
+    assert metadata["retryCount"] == 0
+    assert "attempts" not in metadata
+    assert "runAfter" in metadata  # no hot loop while the disk is full
+
+
+def test_an_error_of_another_store_in_the_work_is_a_failure_like_any(
+    actor: Actors, place: Place
+) -> None:
+    queue = actor(fsync=True)
+    queue.create_job(job())
+    claim = claimed(queue)
+
+    claim.settle(StoreError(errno.ENOSPC, "No space left on device"))
+
+    assert place.document("pending")["metadata"]["retryCount"] == 1
 
 
 @pytest.mark.parametrize("verb", ["checkpoint", "report"])
@@ -221,7 +286,10 @@ def test_no_two_copies_have_one_revision_although_a_rewrite_was_not_made_durable
     claim = claimed(queue)
     # The new file stands already when its folder cannot be forced to the disk.
     refuse(queue, errno.EIO, "fsync_folder jobs/running")
-    refused(lambda: claim.checkpoint(["a"]) if verb == "checkpoint" else claim.report({"at": 1}))
+    if verb == "checkpoint":
+        refused(lambda: claim.checkpoint(["a"]))
+    else:
+        claim.report({"at": 1})
     standing = place.copies()["running"]
 
     queue.disk.die_before("unlink", "running/j.json")
@@ -507,7 +575,7 @@ def test_an_outcome_that_was_refused_and_could_not_be_taken_back_gives_way_to_th
 ) -> None:
     queue = actor(fsync=True)
     store, status = outcome(queue, first)
-    claim = queue._claims["j"]
+    claim = seen(queue._claims.on("j"))
     refuse(queue, errno.EIO, "fsync *")
     refuse(queue, errno.EIO, f"unlink {status}/*")
     refused(store)

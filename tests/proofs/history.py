@@ -152,7 +152,7 @@ class History(Session):
             metadata=job.metadata, params=job.params, started_at=self.clock()
         )
         self.queue.update_job(running, "pending")
-        self.claims["manual"] = self.queue._claims["manual"]
+        self.claims["manual"] = self.queue._claims.on("manual")
         return self.claims["manual"]
 
     def _progress(self) -> object:

@@ -222,6 +222,13 @@ class SteppedDisk(Disk):
         self._tell("names", place, tuple(found))
         return found
 
+    def entries(self, folder: str) -> Iterator[tuple[str, int]]:
+        place = folder[self._skip :]
+        self._step("names", place, place)
+        found = sorted(super().entries(folder))
+        self._tell("names", place, tuple(name for name, _inode in found))
+        return iter(found)
+
     def link(self, source: str, target: str) -> None:
         place = target[self._skip :]
         folder = place.partition("/")[0]

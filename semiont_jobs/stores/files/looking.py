@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import errno
 import os
+from collections.abc import Iterator
 from contextlib import suppress
 from typing import Any, Final, NoReturn
 
@@ -48,6 +49,11 @@ class LookingDisk(Disk):
         with suppress(FileNotFoundError):
             return os.listdir(path)
         return []
+
+    def entries(self, folder: str) -> Iterator[tuple[str, int]]:
+        """The names in a folder and their inode numbers; none where it was not made yet."""
+        with suppress(FileNotFoundError):
+            yield from super().entries(folder)
 
     def stat(self, path: str) -> os.stat_result:  # type: ignore[override]
         """What stands under a name. For ``pending``, as long as it was not made, the folder
