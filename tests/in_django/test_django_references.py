@@ -13,8 +13,9 @@ import tempfile
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
-from unittest import TestCase, expectedFailure, skipUnless
+from unittest import TestCase, expectedFailure
 
+import pytest
 from django.core.management import call_command
 from django.test import override_settings
 
@@ -55,7 +56,6 @@ class TestDummy(BackendConformanceMixin, TestCase):
     RUNS = "never"
 
 
-@skipUnless(find_spec("django_tasks_db"), "django-tasks-db is not installed")
 @with_findings(
     a_receiver_that_fails_does_not_bring_the_worker_down="""
         A receiver of ``task_finished`` that raises ends the worker: the signal is sent again while
@@ -75,7 +75,7 @@ class TestDummy(BackendConformanceMixin, TestCase):
         The worker sends ``task_started`` and ``task_finished`` with the backend object as sender, so
         a receiver connected for the class is not called.""",
 )
-class TestDatabase(BackendConformanceMixin, TestCase):
+class DatabaseKit(BackendConformanceMixin):
     BACKEND = "django_tasks_db.backend.DatabaseBackend"
     TRANSACTIONS = "joined"
 
@@ -105,11 +105,6 @@ class TestDatabase(BackendConformanceMixin, TestCase):
         ).run()
 
 
-@skipUnless(
-    FRAMEWORK == "django_tasks" and find_spec("django_tasks_rq"),
-    "django-tasks-rq, which knows the backport only, is not installed",
-)
-@skipUnless(shutil.which("redis-server"), "there is no redis-server")
 @with_findings(
     a_malformed_id_is_said_not_to_exist="""
         An id with other characters than letters, digits, ``_`` and ``-`` raises ``ValueError``.""",
@@ -130,7 +125,7 @@ class TestDatabase(BackendConformanceMixin, TestCase):
     what_is_returned_is_kept_as_json_has_it="""
         What a task returns is pickled: a tuple stays one.""",
 )
-class TestRq(BackendConformanceMixin, TestCase):
+class RqKit(BackendConformanceMixin):
     BACKEND = "django_tasks_rq.backend.RQBackend"
 
     @classmethod
@@ -170,8 +165,44 @@ class TestRq(BackendConformanceMixin, TestCase):
         SimpleWorker(queues, connection=connection, job_class=Job).work(burst=True)
 
 
+HAS_DATABASE = find_spec("django_tasks_db") is not None
+HAS_RQ = FRAMEWORK == "django_tasks" and find_spec("django_tasks_rq") is not None
+HAS_REDIS = shutil.which("redis-server") is not None
+
+if HAS_DATABASE:
+
+    class TestDatabase(DatabaseKit, TestCase):
+        pass
+
+
+if HAS_RQ and HAS_REDIS:
+
+    class TestRq(RqKit, TestCase):
+        pass
+
+
+@pytest.mark.parametrize(
+    ("is_there", "reason"),
+    [
+        pytest.param(HAS_DATABASE, "django-tasks-db is not installed", id="database"),
+        pytest.param(
+            HAS_RQ, "django-tasks-rq, which knows the backport only, is not installed", id="rq"
+        ),
+        pytest.param(HAS_REDIS, "there is no redis-server", id="redis"),
+    ],
+)
+def test_the_kit_was_run_on_what_is_there(is_there: bool, reason: str) -> None:
+    if not is_there:
+        pytest.skip(reason)
+
+    assert ("TestDatabase" in globals(), "TestRq" in globals()) == (
+        HAS_DATABASE,
+        HAS_RQ and HAS_REDIS,
+    )
+
+
 def test_the_documentation_says_what_was_found() -> None:
     page = " ".join(PAGE.read_text(encoding="utf-8").split())
-    for kit in (TestDatabase, TestRq):
+    for kit in (DatabaseKit, RqKit):
         for text in kit.FINDINGS.values():
             assert f"* {' '.join(text.split())}" in page
