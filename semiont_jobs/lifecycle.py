@@ -39,7 +39,7 @@ KEPT_TRACEBACKS: Final = 10
 TEXT_LIMIT: Final = 8 * 1024
 """Characters of a traceback or message: the innermost frames of any sane stack fit."""
 NAME_LIMIT: Final = 255
-"""Characters of an error's class name, which every attempt on record repeats: as many as a
+"""Characters of an error's class or its module, which every attempt on record repeats: as many as a
 worker's name may have, and more than anybody writes; made at run time, it may have any length."""
 OLD_TEXT_LIMIT: Final = 1000
 """Characters of a message older than the last tracebacks: it tells what it was, and a job with
@@ -106,6 +106,7 @@ class Failure:
     message: str
     traceback: str | None = None
     outcome: AttemptOutcome = "failed"
+    error_module: str | None = None
 
     @classmethod
     def of(cls, error: BaseException) -> Failure:
@@ -116,6 +117,7 @@ class Failure:
             message=_writable(_message(error)[:TEXT_LIMIT])[:TEXT_LIMIT],
             traceback=_writable(stack[-TEXT_LIMIT:])[-TEXT_LIMIT:] if stack else None,
             outcome=_outcome(error),
+            error_module=_module(type(error)),
         )
 
     def __str__(self) -> str:
@@ -133,6 +135,14 @@ def _outcome(error: BaseException) -> AttemptOutcome:
         if isinstance(error, kind):
             return outcome
     return "failed"
+
+
+def _module(kind: type[BaseException]) -> str | None:
+    # A class made by hand may have anything there; a builtin's is not worth a line in each file.
+    module = kind.__module__
+    if not isinstance(module, str) or module == "builtins":
+        return None
+    return _writable(module[:NAME_LIMIT])
 
 
 def _message(error: BaseException) -> str:
@@ -274,6 +284,7 @@ def rescue(job: RunningJob[Any, Any], now: datetime, *, max_crashes: int) -> Tri
         error_type=WorkerCrashed.__name__,
         message=f"the worker {worker} died while it held the job ({crashes} of its workers did)",
         outcome="crashed",
+        error_module=WorkerCrashed.__module__,
     )
     metadata = evolve_metadata(_ended(job, "crashed", now, failure), crash_count=crashes)
     if crashes > max_crashes:
@@ -333,6 +344,7 @@ def _ended(
             "worker": metadata.claim.worker if metadata.claim else "unknown",
             "outcome": outcome,
             "error_type": failure.error_type if failure else None,
+            "error_module": failure.error_module if failure else None,
             "message": failure.message if failure else None,
             "traceback": failure.traceback if failure else None,
             "extra": {},

@@ -103,6 +103,8 @@ class Attempt:
     worker: str = field(validator=check_any_text)
     outcome: AttemptOutcome = field(validator=check_any_text)
     error_type: str | None = field(default=None, validator=check_any_text)
+    error_module: str | None = field(default=None, validator=check_any_text)
+    """Where the error's class is defined; None: it is a builtin, or nobody wrote it down."""
     message: str | None = field(default=None, validator=check_any_text)
     traceback: str | None = field(default=None, validator=check_any_text)
     extra: Mapping[str, Any] = field(factory=dict, validator=check_mapping)

@@ -11,7 +11,7 @@ from typing import Any, TypeAlias
 from attrs import frozen
 
 from semiont_jobs import lifecycle
-from semiont_jobs.errors import InvalidJob, InvalidTransition, StaleJob
+from semiont_jobs.errors import InvalidJob, InvalidTransition, JobFailed, StaleJob
 from semiont_jobs.events import EventName
 from semiont_jobs.lifecycle import Failure, evolve_metadata
 from semiont_jobs.model import (
@@ -94,7 +94,7 @@ def _of_running(current: RunningJob[Any, Any], given: AnyJob, now: datetime) -> 
     if given.status == "cancelled":
         return Update(lifecycle.cancel(current, now), "cancelled")
     if given.status == "failed":
-        failure = Failure(error_type="JobFailed", message=given.error)
+        failure = Failure.of(JobFailed(given.error))
         failed = lifecycle.fail(current, failure, now, retry_at=None)
         # The caller's own words, without the class that stands for them.
         return Update(evolve(failed, error=given.error), "failed")
@@ -113,7 +113,7 @@ def _put_back(current: RunningJob[Any, Any], given: PendingJob[Any], now: dateti
             value=retries,
             job_id=current.metadata.id,
         )
-    failure = Failure(error_type="JobFailed", message="put back to be tried again")
+    failure = Failure.of(JobFailed("put back to be tried again"))
     retry_at = given.metadata.run_after or now
     tried = lifecycle.fail(current, failure, now, retry_at=retry_at)
     return Update(

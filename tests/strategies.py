@@ -143,6 +143,7 @@ attempts: Final = st.builds(
     worker=texts,
     outcome=st.sampled_from(["completed", "failed", "timeout", "crashed", "cancelled"]),
     error_type=st.none() | texts,
+    error_module=st.none() | texts,
     message=st.none() | texts,
     traceback=st.none() | texts,
     extra=extras(
@@ -154,6 +155,7 @@ attempts: Final = st.builds(
                 "worker",
                 "outcome",
                 "errorType",
+                "errorModule",
                 "message",
                 "traceback",
             ]

@@ -309,14 +309,15 @@ def test_release_uses_no_attempt_and_does_not_wait() -> None:
     )
 
 
+CRASHED = {"error_type": "WorkerCrashed", "error_module": "semiont_jobs.errors"}
+
+
 def test_rescue_counts_the_crash_and_no_retry() -> None:
     tried = lifecycle.rescue(RUNNING, T1, max_crashes=2)
 
     message = "the worker w-1 died while it held the job (2 of its workers did)"
     assert tried == PendingJob(
-        metadata=evolve(
-            ended("crashed", error_type="WorkerCrashed", message=message), crash_count=2
-        ),
+        metadata=evolve(ended("crashed", **CRASHED, message=message), crash_count=2),
         params=PARAMS,
         extra=EXTRA,
     )
@@ -327,9 +328,7 @@ def test_a_job_that_kills_its_workers_too_often_is_failed_by_rescue() -> None:
 
     message = "the worker w-1 died while it held the job (2 of its workers did)"
     assert tried == FailedJob(
-        metadata=evolve(
-            ended("crashed", error_type="WorkerCrashed", message=message), crash_count=2
-        ),
+        metadata=evolve(ended("crashed", **CRASHED, message=message), crash_count=2),
         params=PARAMS,
         started_at=T0,
         completed_at=T1,
@@ -439,6 +438,19 @@ def failing(times: int) -> RunningJob[Any, Any]:
         assert isinstance(tried, PendingJob)
         job = tried
     return lifecycle.claim(job, STAMP, T0)
+
+
+def test_a_failure_says_in_which_module_its_class_is() -> None:
+    class Handmade(Exception):
+        __module__ = 7  # type: ignore[assignment]
+
+    class Endless(Exception):
+        __module__ = "\udc80" + "m" * 1000
+
+    assert Failure.of(JobTimeout("late")).error_module == "semiont_jobs.errors"
+    assert Failure.of(ValueError("bad")).error_module is None
+    assert Failure.of(Handmade()).error_module is None
+    assert Failure.of(Endless()).error_module == "\\udc80" + "m" * 254
 
 
 def test_the_last_hundred_attempts_are_kept_and_all_are_counted() -> None:

@@ -168,6 +168,8 @@ def _attempts_text(attempts: tuple[Attempt, ...]) -> str | None:
         )
         if attempt.error_type is not None:
             text += f',\n        "errorType": {quoted(attempt.error_type)}'
+        if attempt.error_module is not None:
+            text += f',\n        "errorModule": {quoted(attempt.error_module)}'
         if attempt.message is not None:
             text += f',\n        "message": {quoted(attempt.message)}'
         if attempt.traceback is not None:

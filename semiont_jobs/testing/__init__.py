@@ -1,6 +1,6 @@
 """What tests of jobs, and of stores of your own, are made of.
 
-This module only hands names on, each imported when it is first asked for: a clock needs
+This module only hands names on, each imported when it is first asked for: `Jobs` and a clock need
 neither pytest nor hypothesis, `StoreConformance` and `ProcessConformance` need the one,
 `JobQueueMachine` the other.
 """
@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 if TYPE_CHECKING:
     from semiont_jobs.testing.clock import FakeClock
     from semiont_jobs.testing.conformance import ProcessConformance, StoreConformance
+    from semiont_jobs.testing.jobs import Jobs
     from semiont_jobs.testing.laws import Laws
     from semiont_jobs.testing.machine import JobQueueMachine
     from semiont_jobs.testing.suite import StoreHooks
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 __all__ = [
     "FakeClock",
     "JobQueueMachine",
+    "Jobs",
     "Laws",
     "ProcessConformance",
     "StoreConformance",
@@ -29,6 +31,7 @@ __all__ = [
 _HOMES: Final = {
     "FakeClock": "clock",
     "JobQueueMachine": "machine",
+    "Jobs": "jobs",
     "Laws": "laws",
     "ProcessConformance": "conformance",
     "StoreConformance": "conformance",

@@ -22,3 +22,9 @@ class FakeClock:
         """Move on by so many seconds; the new instant."""
         self._now += timedelta(seconds=seconds)
         return self._now
+
+    def tick(self, **span: float) -> datetime:
+        """Move on by a span told as to `timedelta`: ``tick(minutes=5)``; by one second if not
+        told. The new instant."""
+        self._now += timedelta(**(span or {"seconds": 1}))
+        return self._now

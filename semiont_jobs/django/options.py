@@ -1,0 +1,96 @@
+"""What a backend's OPTIONS may hold, and what is wrong with those given.
+
+It must not touch the place where jobs live.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any, Final
+
+from attrs import frozen
+from django.utils.module_loading import import_string
+
+from semiont_jobs.errors import SemiontJobsError
+from semiont_jobs.queue import JobQueue
+
+PLACES: Final = ("data_dir", "url")
+QUEUE_OPTIONS: Final = (
+    "fsync",
+    "retry_policy",
+    "max_crashes",
+    "dir_mode",
+    "file_mode",
+    "allow_network_fs",
+)
+"""Passed on to `JobQueue` as they are; a retry policy may also be named by its path."""
+TASK_OPTIONS: Final = ("max_retries", "timeout", "enqueue_on_commit")
+"""What holds for every task of the backend that says nothing itself."""
+KNOWN: Final = (*PLACES, *TASK_OPTIONS, *QUEUE_OPTIONS)
+
+
+@frozen
+class Fault:
+    """Something wrong: the number that a system check has for it, what, and what to do."""
+
+    number: str
+    text: str
+    hint: str = ""
+
+
+def faults(options: Mapping[str, Any]) -> Iterator[Fault]:
+    """Everything wrong with OPTIONS, in the order in which one would mend it."""
+    given = [name for name in PLACES if options.get(name) not in (None, "")]
+    if len(given) != 1:
+        text = "both 'data_dir' and 'url'" if given else "neither 'data_dir' nor 'url'"
+        yield Fault("E001", f"OPTIONS has {text}", "Give the one place where the jobs live.")
+    unknown = sorted(str(name) for name in options if name not in KNOWN)
+    if unknown:
+        yield Fault(
+            "E002",
+            f"OPTIONS has what this backend does not know: {', '.join(unknown)}",
+            f"It knows {', '.join(KNOWN)}.",
+        )
+    yield from _values(options)
+    if len(given) == 1 and not unknown:
+        try:
+            JobQueue(**queue_settings(options))
+        except (SemiontJobsError, TypeError, ValueError, ImportError) as error:
+            yield Fault("E003", f"OPTIONS has what no queue can be made of: {error}")
+
+
+def queue_settings(options: Mapping[str, Any]) -> dict[str, Any]:
+    """The arguments of `JobQueue` that OPTIONS stand for."""
+    settings = {name: options[name] for name in QUEUE_OPTIONS if name in options}
+    policy = settings.get("retry_policy")
+    if isinstance(policy, str):
+        settings["retry_policy"] = import_string(policy)
+    return {"data_dir": options.get("data_dir") or options.get("url"), **settings}
+
+
+def retries_fault(value: object) -> str | None:
+    """Why that cannot be a number of retries; None: it can."""
+    if value is None or (isinstance(value, int) and not isinstance(value, bool) and value >= 0):
+        return None
+    return "max_retries must be a whole number from 0."
+
+
+def timeout_fault(value: object) -> str | None:
+    """Why that cannot be the seconds an attempt may take; None: it can."""
+    is_number = isinstance(value, int | float) and not isinstance(value, bool)
+    # Neither infinite nor NaN: no JSON, and no time.
+    if value is None or (is_number and 0 < value < float("inf")):  # type: ignore[operator]
+        return None
+    return "timeout must be a positive number of seconds."
+
+
+def _values(options: Mapping[str, Any]) -> Iterator[Fault]:
+    for text in (
+        retries_fault(options.get("max_retries")),
+        timeout_fault(options.get("timeout")),
+        None
+        if isinstance(options.get("enqueue_on_commit", False), bool)
+        else "enqueue_on_commit must be True or False.",
+    ):
+        if text is not None:
+            yield Fault("E003", f"OPTIONS has a value that cannot be: {text}")

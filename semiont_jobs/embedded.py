@@ -1,0 +1,69 @@
+"""The commands of the command line inside another one, on a place that this one knows.
+
+It must not know what the commands do, nor who asks: ``flask jobs`` and ``manage.py jobs`` do.
+"""
+
+from __future__ import annotations
+
+import copy
+import importlib
+from collections.abc import Callable
+from typing import Any, Final
+
+import click
+
+from semiont_jobs.errors import SemiontJobsError
+from semiont_jobs.stores import MEMORY
+
+COMMANDS: Final = {
+    "cancel": "acting.cancel",
+    "cleanup": "acting.cleanup",
+    "doctor": "doctor.doctor",
+    "list": "reading.list_jobs",
+    "retry": "acting.retry",
+    "show": "reading.show",
+    "stats": "reading.stats",
+}
+"""Where they are. Imported when one is run: a web process needs none of them."""
+
+
+class JobsGroup(click.Group):
+    """The group ``jobs``.
+
+    :param place: says where the jobs live, when a command is run.
+    """
+
+    def __init__(self, place: Callable[[], str]) -> None:
+        super().__init__(
+            "jobs", help="Look at the application's jobs, and act on them.", no_args_is_help=True
+        )
+        self._place = place
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Their names."""
+        return sorted(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """One of them; it does not ask for a directory, since the application has one."""
+        if cmd_name not in COMMANDS:
+            return None
+        home, _dot, name = COMMANDS[cmd_name].partition(".")
+        command: click.Command = getattr(importlib.import_module(f"semiont_jobs.cli.{home}"), name)
+        ours = copy.copy(command)
+        ours.params = [each for each in command.params if each.name != "data_dir"]
+        return ours
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run one; errors are told in one line."""
+        from semiont_jobs.cli.text import plain
+
+        try:
+            place = self._place()
+            if place == MEMORY or "://" in place:
+                raise click.UsageError(f"these commands look at data directories, not at {place!r}")
+            # Where the commands look for their own option. What the other command line keeps
+            # there is found all the same: it stands in the contexts above.
+            ctx.obj = {"data_dir": place}
+            return super().invoke(ctx)
+        except (SemiontJobsError, OSError) as error:
+            raise click.ClickException(plain(str(error))) from error
