@@ -1,9 +1,10 @@
-"""JSON bytes <-> `Job`, losslessly: `documents` on top of `strict`, `quick` and `jsontext`.
+"""JSON bytes <-> `Job`, losslessly: `documents` and `fitting` on `strict`, `quick`, `jsontext`.
 
 The only package that imports cattrs.
 """
 
-from semiont_jobs.codec.documents import MAX_JOB_BYTES, Codec
+from semiont_jobs.codec.documents import MAX_JOB_BYTES
+from semiont_jobs.codec.fitting import Codec
 from semiont_jobs.codec.jsontext import Written
 from semiont_jobs.codec.outlines import read_outline
 from semiont_jobs.codec.turns import waiting_metadata

@@ -9,7 +9,8 @@ from datetime import datetime
 from typing import Any, Final
 
 from semiont_jobs.codec import jsontext
-from semiont_jobs.codec.documents import MAX_JOB_BYTES, Codec
+from semiont_jobs.codec.documents import MAX_JOB_BYTES
+from semiont_jobs.codec.fitting import Codec
 from semiont_jobs.codec.strict import REQUIRED_KEYS
 from semiont_jobs.errors import JobDecodeError
 from semiont_jobs.model import DEFAULT_QUEUE, JobStatus

@@ -6,6 +6,7 @@ It must not know how work on a job ends.
 from __future__ import annotations
 
 from datetime import timedelta
+from functools import partial
 from typing import Any
 
 from semiont_jobs import (
@@ -295,7 +296,7 @@ class Claiming(Suite):
                     claim.complete()
             return done
 
-        done = at_once([lambda each=each: drain(each) for each in (queue, other) * 2])
+        done = at_once([partial(drain, each) for each in (queue, other) * 2])
 
         assert sorted(job_id for some_ids in done for job_id in some_ids) == ids_of(made)
         assert queue.get_stats().complete == 40

@@ -5,6 +5,7 @@ It must not know how a holder dies: the store's `kill_holder` does.
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 from semiont_jobs import (
@@ -273,6 +274,6 @@ class ComingBack(Suite):
             except InvalidTransition:
                 return None
 
-        answers = at_once([lambda each=each: retry(each) for each in (queue, other) * 2])
+        answers = at_once([partial(retry, each) for each in (queue, other) * 2])
 
         assert [job for job in answers if job] == [queue.get_job(failed.metadata.id)]

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Final
 
 from semiont_jobs import CompleteJob, JobQueue, PendingJob, RunningJob
@@ -83,7 +84,7 @@ class Crowding(Suite):
         assert sorted(job_id for ids in done for job_id in ids) == ids_of(made)
         assert queue.get_stats().complete == 120
         results = {
-            job.metadata.id: job.result["by"]
+            job.metadata.id: (job.result or {})["by"]
             for job in queue.query_jobs(limit=None)
             if isinstance(job, CompleteJob)
         }
@@ -101,7 +102,7 @@ class Crowding(Suite):
         claimed = [child.answer() for child in crowd]
 
         claimed = [
-            job_id or eventually(lambda child=child: child.call("claim"))
+            job_id or eventually(partial(child.call, "claim"))
             for child, job_id in zip(crowd, claimed, strict=True)
         ]
         assert sorted(claimed) == ids_of(made)

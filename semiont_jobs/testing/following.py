@@ -53,7 +53,7 @@ class Following(Suite):
 
         last = next(each for each in states if isinstance(each, RunningJob) and each.progress)
         while last.progress != {"page": 4}:
-            last = next(states)  # type: ignore[assignment]
+            last = next(each for each in states if isinstance(each, RunningJob))
         assert last.status == "running"
 
     @pytest.mark.parametrize("who", WHO)

@@ -5,7 +5,9 @@ It must not know how jobs are claimed or what becomes of them.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import timedelta
+from functools import partial
 from typing import Any, Final
 
 from semiont_jobs import (
@@ -125,7 +127,7 @@ class Keeping(Suite):
     )
     def test_what_cannot_be_an_id_is_refused_at_every_door(self, bad: Any) -> None:
         queue = self.queue()
-        doors = [
+        doors: list[Callable[[Any], object]] = [
             queue.get_job,
             queue.cancel_job,
             queue.retry_job,
@@ -225,10 +227,7 @@ class Keeping(Suite):
                 return None
 
         answers = at_once(
-            [
-                lambda job=job, queue=(queue, other)[n % 2]: create(queue, job)
-                for n, job in enumerate(jobs)
-            ]
+            [partial(create, (queue, other)[n % 2], job) for n, job in enumerate(jobs)]
         )
 
         winners = [job for job in answers if job is not None]

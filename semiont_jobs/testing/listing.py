@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import threading
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Any, Final
 
 from semiont_jobs import (
@@ -123,7 +124,7 @@ class Listing(Suite):
     def test_stats_equal_what_a_list_shows(self) -> None:
         queue = self.queue()
         for status in (*STATUSES, "failed", "running"):
-            self.bring(queue, status)  # type: ignore[arg-type]
+            self.bring(queue, status)
 
         listed = [len(queue.query_jobs(status=status, limit=None)) for status in STATUSES]
 
@@ -133,7 +134,7 @@ class Listing(Suite):
 
     def test_finished_jobs_older_than_the_cutoff_are_removed(self) -> None:
         queue = self.queue()
-        old = [self.bring(queue, status) for status in ("complete", "failed")]  # type: ignore[arg-type]
+        old = [self.bring(queue, status) for status in ("complete", "failed")]
         self.later(100)
         new = self.bring(queue, "complete")
         self.later(100)
@@ -218,7 +219,7 @@ class Listing(Suite):
         cutoff = self.clock()
 
         removed = at_once(
-            [lambda each=each: each.cleanup_completed_jobs(cutoff) for each in (queue, other) * 2]
+            [partial(each.cleanup_completed_jobs, cutoff) for each in (queue, other) * 2]
         )
 
         assert sum(removed) == 20

@@ -70,7 +70,7 @@ class PuttingBack(Suite):
             "instant": self.ago(-2.5),
         }[form]
 
-        snoozed = self.held(queue).snooze(until)  # type: ignore[arg-type]
+        snoozed = self.held(queue).snooze(until)
 
         assert snoozed.metadata.run_after == self.ago(-2.5)
 

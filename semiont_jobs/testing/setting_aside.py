@@ -6,10 +6,11 @@ It must not know where a store puts such entries, before or after.
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from typing import Any, Final
 
 from semiont_jobs import Event, JobQueue
-from semiont_jobs.testing.suite import Suite, eventually, pytest
+from semiont_jobs.testing.suite import AnyClaim, Suite, eventually, pytest
 
 DOCUMENT: Final[dict[str, Any]] = {
     "status": "pending",
@@ -136,7 +137,7 @@ class SettingAside(Suite):
         failed = self.bring(queue, "failed")
         self.later(1)
 
-        counts = {
+        counts: dict[str, Callable[[], int]] = {
             "retry": lambda: queue.retry_job(failed.metadata.id).metadata.retry_count,
             "rescue": queue.rescue_orphans,
             "clean": lambda: queue.cleanup_completed_jobs(self.clock()) - 1,
@@ -145,9 +146,9 @@ class SettingAside(Suite):
 
         assert counts[verb]() == 0
 
-    def offer(self, queue: JobQueue) -> None:
+    def offer(self, queue: JobQueue) -> AnyClaim | None:
         """Look for work that there is not: whoever does comes upon bad entries."""
-        queue.claim_next_job(types=["nothing"])
+        return queue.claim_next_job(types=["nothing"])
 
 
 def told(events: list[Event]) -> dict[str, str]:

@@ -5,6 +5,7 @@ It must not know what becomes of a job whose work ends by itself.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, Final
 
 from semiont_jobs import (
@@ -241,7 +242,8 @@ class Stopping(Suite):
             def cancel(job_id: str = job_id) -> Any:
                 return queue.cancel_job(job_id)
 
-            asked, claim = at_once([cancel, other.claim_next_job])
+            both: list[Callable[[], Any]] = [cancel, other.claim_next_job]
+            asked, claim = at_once(both)
 
             assert asked is True
             if claim is None:

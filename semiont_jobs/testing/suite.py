@@ -10,7 +10,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
-from typing import Any, Final, TypeVar
+from typing import Any, Final, TypeVar, overload
 
 import tenacity
 
@@ -36,6 +36,24 @@ except ImportError as error:
         "the conformance suite runs under pytest, which is not installed: "
         "pip install 'semiont-jobs[testing]'"
     ) from error
+
+__all__ = [
+    "BACK_OFF",
+    "KIND",
+    "PATIENCE",
+    "STEADY",
+    "AnyClaim",
+    "StoreHooks",
+    "Suite",
+    "at_once",
+    "eventually",
+    "ids_of",
+    "kept",
+    "names_of",
+    "numbers",
+    "pytest",
+    "some",
+]
 
 T = TypeVar("T")
 AnyClaim = Claim[Any, Any, Any]
@@ -200,7 +218,12 @@ def numbers(stats: JobStats) -> tuple[int, int, int, int, int]:
     return (stats.pending, stats.running, stats.complete, stats.failed, stats.cancelled)
 
 
-def some(value: T | None) -> T:
+# mypy would join the five states to `object`.
+@overload
+def some(value: AnyJob | None) -> AnyJob: ...
+@overload
+def some(value: T | None) -> T: ...
+def some(value: Any) -> Any:
     """The value, which must not be None."""
     assert value is not None
     return value

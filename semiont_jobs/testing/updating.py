@@ -5,6 +5,7 @@ It must not know claims, but that a job may be held elsewhere.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
 
@@ -248,12 +249,13 @@ class Updating(Suite):
     def test_a_job_held_elsewhere_is_refused(self, status: JobStatus) -> None:
         queue, other = self.queue(), self.another()
         claim = self.held(queue)
-        given = {
+        ways: dict[str, Callable[[Any], AnyJob]] = {
             "pending": self.as_pending,
             "running": self.as_running,
             "complete": lambda job: self.as_complete(job, {}),
             "cancelled": self.as_cancelled,
-        }[status](claim.job)
+        }
+        given = ways[status](claim.job)
 
         with pytest.raises(JobHeld):
             other.update_job(given, "running")
@@ -276,14 +278,14 @@ class Updating(Suite):
     ) -> None:
         queue = self.queue()
         job = self.bring(queue, source)
-        given = {
+        given: dict[str, AnyJob] = {
             "running": self.as_running(job),
             "complete": self.as_complete(job, {"other": True}),
             "cancelled": self.as_cancelled(job),
-        }[target]
+        }
 
         with pytest.raises(InvalidTransition):
-            queue.update_job(given, source)
+            queue.update_job(given[target], source)
 
         assert queue.get_job(job.metadata.id) == job
 
