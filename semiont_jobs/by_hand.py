@@ -163,7 +163,7 @@ class ByHand(Reading):
             left = self._run(self._store.get, checked)
             is_gone = left is None or left.metadata.life != job.metadata.life
             asked = is_gone or isinstance(left, CancelledJob)
-        claim = self._claims.on(checked)
+        claim = self._claims.get(checked)
         if claim is not None:
             claim.watch()
         return asked
