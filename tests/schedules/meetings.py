@@ -36,24 +36,24 @@ CUT = {
 """Who comes upon two copies that a dead mover left."""
 DEAR = {
     "none": {
-        "create many/claim": 1147,
-        "create/claim": 1147,
+        "create many/claim": 1273,
+        "create/claim": 1273,
     },
     "pending": {
         "cancel/retry": 1302,
         "claim/claim": 2537,
-        "claim/cancel": 2618,
+        "claim/cancel": 2654,
         "cancel/cancel": 2914,
     },
     "orphan": {
-        "rescue/claim": 1168,
+        "rescue/claim": 1294,
         "rescue/retry": 1387,
         "cancel/retry": 1671,
         "rescue/cancel": 10_449,
         "cancel/cancel": 14_911,
     },
     "failed": {
-        "retry/claim": 1161,
+        "retry/claim": 1287,
         "retry/cancel": 1961,
         "retry/retry": 4246,
     },
@@ -63,20 +63,20 @@ DEAR = {
     },
     "claim cut": {
         "cancel/get": 567,
-        "rescue/claim": 7239,
+        "rescue/claim": 10_132,
         "rescue/cancel": 27_832,
-        "cancel/cancel": 43_774,
+        "cancel/cancel": 138_686,
     },
     "cancel cut": {
         "retry/clean": 601,
         "cancel/retry": 4445,
-        "claim/retry": 5343,
+        "claim/retry": 9853,
         "retry/retry": 10_858,
     },
     "fail cut": {
         "cancel/get": 567,
         "claim/claim": 2669,
-        "claim/cancel": 3207,
+        "claim/cancel": 3243,
         "cancel/cancel": 6613,
     },
     "give up cut": {
@@ -90,7 +90,7 @@ DEAR = {
         "cancel/clean": 1649,
         "cancel/retry": 2315,
         "claim/claim": 2691,
-        "claim/cancel": 4125,
+        "claim/cancel": 4161,
         "cancel/cancel": 6613,
     },
     "running": {
@@ -101,8 +101,8 @@ DEAR = {
         "release/retry": 1631,
         "complete/cancel": 2477,
         "give up/cancel": 2477,
-        "fail/claim": 3046,
-        "release/claim": 3046,
+        "fail/claim": 3457,
+        "release/claim": 3457,
         "fail/cancel": 3525,
         "release/cancel": 3525,
     },
