@@ -6,6 +6,7 @@ It must not know what they do: each asks for its share of the seconds there are.
 from __future__ import annotations
 
 import os
+import time
 from typing import Final
 
 VARIABLE: Final = "SEMIONT_JOBS_SOAK"
@@ -17,6 +18,12 @@ DEFAULT: Final = 600.0
 def seconds(share: float) -> float:
     """The seconds of a test that takes this share (0 to 1) of them all."""
     return float(os.environ.get(VARIABLE, DEFAULT)) * share
+
+
+def new_seed() -> int:
+    """One that no soak began with before: the same again would see little that is new. A failure
+    must tell with which it was."""
+    return time.time_ns() // 1_000_000 % 1_000_000_000
 
 
 def factor() -> float:
