@@ -1,4 +1,4 @@
-"""How long the long forms of the tests run.
+"""How long those long forms of the tests run that have no end of their own.
 
 It must not know what they do: each asks for its share of the seconds there are.
 """
@@ -12,7 +12,8 @@ from typing import Final
 VARIABLE: Final = "SEMIONT_JOBS_SOAK"
 
 DEFAULT: Final = 600.0
-"""Seconds in all, as in ``tox -e soak``, where a test is run by hand with ``-m soak``."""
+"""Seconds in all, as in ``tox -e soak``, where a test is run by hand with ``-m soak``; beside the
+forms that have an end."""
 
 
 def seconds(share: float) -> float:
