@@ -158,6 +158,18 @@ BAD: dict[str, list[Operation]] = {
     "an obeyed request is denied when the job was retried by hand": [
         *OBEYED_AND_RETRIED, *denied(31, 70)
     ],
+    "an obeyed request is denied when a later life has failed": [
+        *OBEYED_AND_RETRIED, *denied(31, 100), *REFUSED_BESIDE_A_FAILURE[:-1]
+    ],
+    "an obeyed request is denied when the job was made anew, and is complete": [
+        *OBEYED_AND_RETRIED[:-1], *denied(31, 100), op("remove", 40, 45, ["a"]),
+        op("create", 50, 55, facts("pending", 0), maker="m"),
+        Operation("w", "claim", 60, 65, {"holder": "w2"}, facts("running", 1, holder="w2")),
+        Operation(
+            "w", "complete", 70, 75, {"holder": "w2", "result": "r"},
+            facts("complete", 2, attempts=1, result="r"),
+        ),
+    ],
     "an obeyed request is denied when the job was removed": [
         *OBEYED_AND_RETRIED[:-1], *denied(31, 70), op("remove", 40, 45, ["a"])
     ],

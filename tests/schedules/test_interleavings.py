@@ -13,134 +13,15 @@ import time
 from collections.abc import Callable, Iterator
 
 import pytest
-from proofs.soak import seconds
+from proofs.soak import new_seed, seconds
 from schedules import laws
 from schedules.doors import timeless
 from schedules.explorer import Report, explore, played, replay, walk
+from schedules.meetings import ACTS, DEAR, LONGER, MORTAL_PAIRS, PAIRS, READERS, TRIPLES
 from schedules.scheduler import World
 from schedules.stories import STARTS, Stage, Story, a_stage
 
 pytestmark = pytest.mark.proof
-
-ACTS = {
-    "none": ("create", "create many", "cancel", "claim", "get"),
-    "pending": (
-        "claim", "cancel", "create", "retry", "rescue", "clean", "get", "list", "count",
-    ),
-    "orphan": (
-        "rescue", "cancel", "claim", "create", "retry", "clean", "get", "list", "count",
-    ),
-    "complete": ("clean", "cancel", "create", "retry", "get", "list"),
-    "failed": (
-        "retry", "clean", "cancel", "claim", "create", "rescue", "get", "list", "count",
-    ),
-    "cancelled": ("retry", "clean", "cancel", "create", "get"),
-}  # fmt: skip
-"""Who meets whom: everything that may be done to a job that stands so."""
-HELD = ("complete", "fail", "give up", "release", "checkpoint", "report")
-BESIDE = ("cancel", "rescue", "create", "retry", "claim", "clean", "get", "list", "count")
-"""What the holder of a running job does, and others meanwhile."""
-CUT = {
-    "claim cut": ("rescue", "claim", "cancel", "get"),
-    "cancel cut": ("claim", "cancel", "retry", "clean", "get"),
-    "complete cut": ("rescue", "cancel", "clean", "retry", "create", "get"),
-    "fail cut": ("rescue", "claim", "cancel", "get", "list"),
-    "give up cut": ("rescue", "retry", "clean", "get"),
-    "retry cut": ("claim", "cancel", "retry", "clean", "get"),
-}
-"""Who comes upon two copies that a dead mover left."""
-DEAR = {
-    "none": {
-        "create many/claim": 1147,
-        "create/claim": 1147,
-    },
-    "pending": {
-        "cancel/retry": 1302,
-        "claim/claim": 2537,
-        "claim/cancel": 2618,
-        "cancel/cancel": 2914,
-    },
-    "orphan": {
-        "rescue/claim": 1168,
-        "rescue/retry": 1387,
-        "cancel/retry": 1671,
-        "rescue/cancel": 10_449,
-        "cancel/cancel": 14_911,
-    },
-    "failed": {
-        "retry/claim": 1161,
-        "retry/cancel": 1961,
-        "retry/retry": 4246,
-    },
-    "cancelled": {
-        "retry/cancel": 1969,
-        "retry/retry": 4246,
-    },
-    "claim cut": {
-        "cancel/get": 567,
-        "rescue/claim": 7239,
-        "rescue/cancel": 27_832,
-        "cancel/cancel": 43_774,
-    },
-    "cancel cut": {
-        "retry/clean": 601,
-        "cancel/retry": 4445,
-        "claim/retry": 5343,
-        "retry/retry": 10_858,
-    },
-    "fail cut": {
-        "cancel/get": 567,
-        "claim/claim": 2669,
-        "claim/cancel": 3207,
-        "cancel/cancel": 6613,
-    },
-    "give up cut": {
-        "retry/get": 567,
-        "retry/retry": 19_644,
-    },
-    "retry cut": {
-        "cancel/get": 567,
-        "claim/get": 567,
-        "claim/retry": 722,
-        "cancel/clean": 1649,
-        "cancel/retry": 2315,
-        "claim/claim": 2691,
-        "claim/cancel": 4125,
-        "cancel/cancel": 6613,
-    },
-    "running": {
-        "report/cancel": 529,
-        "complete/retry": 592,
-        "give up/retry": 1614,
-        "fail/retry": 1631,
-        "release/retry": 1631,
-        "complete/cancel": 2477,
-        "give up/cancel": 2477,
-        "fail/claim": 3046,
-        "release/claim": 3046,
-        "fail/cancel": 3525,
-        "release/cancel": 3525,
-    },
-}
-"""Pairs of which more than 400 schedules differ: how many it took to see every state once. Their
-actors come back for another look, and in the suite switch at most twice. Each was explored to the
-end, without a limit, and broke no law."""
-READERS = ("get", "list", "count")
-
-
-def pairs() -> list[tuple[str, str, str]]:
-    met = [
-        (start, *pair)
-        for start, acts in (*ACTS.items(), *CUT.items())
-        for pair in itertools.combinations_with_replacement(acts, 2)
-    ]
-    met += [("running", *pair) for pair in itertools.product(HELD, BESIDE)]
-    return [each for each in met if not (each[1] in READERS and each[2] in READERS)]
-
-
-PAIRS = pairs()
-MORTAL_PAIRS = [each for each in PAIRS if not {"list", "count"} & set(each)]
-"""A list tells of a dead mover's copies what `get` tells."""
 
 
 def story_of(stage: Stage, start: str, *verbs: str) -> Story:
@@ -182,22 +63,6 @@ def test_no_order_of_two_actors_of_which_one_dies_breaks_a_law(
 
     assert report.violations == []
     assert report.judged >= 2
-
-
-TRIPLES = [
-    (start, one, *others)
-    for start, ones, beside in (
-        ("none", ("create",), ("create", "claim", "cancel", "get")),
-        ("pending", ("claim",), ("claim", "cancel", "create", "get")),
-        ("running", ("fail", "give up", "release"), ("cancel", "retry", "claim", "clean")),
-        ("orphan", ("rescue",), ("rescue", "cancel", "claim", "retry")),
-        ("failed", ("retry",), ("retry", "cancel", "claim", "clean")),
-        ("fail cut", ("claim",), ("claim", "rescue", "cancel", "get")),
-    )
-    for one in ones
-    for others in itertools.combinations(beside, 2)
-]
-"""Who moves a job, and what two others do meanwhile of which each is at odds with it."""
 
 
 @pytest.mark.parametrize(("start", "one", "other", "third"), TRIPLES)
@@ -289,18 +154,6 @@ class Patient(Story):
 
 # -- longer stories ----------------------------------------------------------------------
 
-LONGER: list[tuple[str, tuple[tuple[str, ...], ...]]] = [
-    ("none", (("create", "claim", "fail", "claim", "complete"), ("create", "get", "cancel"), ("claim", "fail", "rescue"))),
-    ("none", (("create", "cancel", "retry", "claim"), ("create many", "clean"), ("get", "get", "get"))),
-    ("pending", (("claim", "checkpoint", "release", "claim", "complete"), ("claim", "give up", "retry"), ("cancel", "get", "list"))),
-    ("running", (("checkpoint", "fail", "claim", "complete"), ("rescue", "claim", "fail"), ("cancel", "retry", "cancel"))),
-    ("running", (("report", "give up", "retry", "claim"), ("cancel", "retry", "clean"), ("create", "get", "get"))),
-    ("orphan", (("rescue", "claim", "complete"), ("rescue", "claim", "fail"), ("cancel", "retry"))),
-    ("failed", (("retry", "claim", "complete"), ("retry", "claim", "give up"), ("clean", "create"))),
-    ("fail cut", (("claim", "complete"), ("rescue", "claim", "fail"), ("cancel", "retry"))),
-    ("complete cut", (("rescue", "claim"), ("clean", "create", "claim"), ("cancel", "get"))),
-    ("retry cut", (("claim", "give up", "retry"), ("clean", "create"), ("cancel", "rescue"))),
-]  # fmt: skip
 WALKS = 80
 
 
@@ -340,7 +193,7 @@ def test_no_law_is_broken_however_long_one_looks(stage: Stage) -> None:
     deeper += [(each, *limits) for limits in DEEPER for each in PAIRS]
     longer = itertools.cycle(LONGER)
     # The explorations are the same in every soak. The walks that come with them are not.
-    seeds = itertools.count(time.time_ns() % 10**9)
+    seeds = itertools.count(new_seed())
     violations: list[tuple[object, ...]] = []
     report = Report()
     while not is_over(report):
