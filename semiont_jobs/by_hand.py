@@ -38,7 +38,8 @@ class ByHand(Reading):
     def cancel_job(self, id: str) -> bool:  # noqa: A002
         """Cancel a job: at once if it waits; if it runs, its work is asked to stop.
 
-        True: cancelled, or asked. False: it is finished already, or there is none. Work that
+        True: cancelled, or asked. False: it is finished already, or there is none; or it was
+        retried by hand during this call, which was about the life before. Work that
         ends with a result in spite of being asked is complete.
 
         :raises InvalidJobId: `id` cannot be a job's.

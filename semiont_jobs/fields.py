@@ -124,6 +124,15 @@ def checked_units(units: Iterable[str]) -> tuple[str, ...]:
     raise InvalidValue("units are a list or tuple of texts", field="units", value=units)
 
 
+def checked_cursors(cursors: Mapping[str, Any] | None) -> dict[str, Any]:
+    """Cursors by unit; None: none. Raises `InvalidValue` for what is no dict."""
+    if cursors is None:
+        return {}
+    if not isinstance(cursors, Mapping):
+        raise InvalidValue("cursors are a dict by unit", field="cursors", value=cursors)
+    return dict(cursors)
+
+
 def within(low: float, high: float) -> Any:
     """An attrs validator: a number from `low` to `high`, checked when made, never when read."""
 

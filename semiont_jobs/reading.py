@@ -84,7 +84,7 @@ class Reading(QueueDesk):
         self.initialize()
         at = self.clock()
         stored, unreadable = self._run(self._survey.taken, at)
-        held = [claim.job for claim in list(self._claims.values())]
+        held = [claim.job for claim in self._claims.all()]
         return QueueMetrics(
             at=at, stored=stored, unreadable=unreadable, process=self._meter.taken(held)
         )

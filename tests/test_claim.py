@@ -27,7 +27,8 @@ from semiont_jobs import (
     RunningJob,
     Snooze,
 )
-from semiont_jobs.claim import REPORT_INTERVAL, AnyClaim
+from semiont_jobs.claim import AnyClaim
+from semiont_jobs.in_hand import REPORT_INTERVAL
 from semiont_jobs.testing import FakeClock
 from semiont_jobs.testing.suite import at_once, eventually, names_of, some
 
@@ -303,7 +304,7 @@ def test_a_result_that_json_cannot_hold_is_refused_and_the_claim_goes_on(
 @pytest.fixture
 def long_window(monkeypatch: pytest.MonkeyPatch) -> None:
     """Progress is written once an hour, so that no machine is too slow for these tests."""
-    monkeypatch.setattr("semiont_jobs.claim.REPORT_INTERVAL", 3600.0)
+    monkeypatch.setattr("semiont_jobs.in_hand.REPORT_INTERVAL", 3600.0)
 
 
 def test_progress_is_written_every_half_second() -> None:
@@ -333,7 +334,7 @@ def test_a_report_held_back_is_written_when_the_window_ends(
     queue.keep_house()
     assert stored(queue, claim).progress == {"page": 1}
 
-    monkeypatch.setattr("semiont_jobs.claim.REPORT_INTERVAL", 0.0)
+    monkeypatch.setattr("semiont_jobs.in_hand.REPORT_INTERVAL", 0.0)
     queue.keep_house()
 
     assert stored(queue, claim).progress == {"page": 2}
@@ -480,6 +481,17 @@ def test_units_that_are_no_list_of_texts_are_refused(queue: JobQueue, bad: Any) 
 
     assert told.value.field == "units"
     assert stored(queue, claim).metadata.completed_units == ()
+
+
+@pytest.mark.parametrize("bad", [5, "p1", ["p1"], [("p1", 1)], True])
+def test_cursors_that_are_no_dict_are_refused(queue: JobQueue, bad: Any) -> None:
+    claim = held(queue)
+
+    with pytest.raises(InvalidValue) as told:
+        claim.checkpoint(cursors=bad)
+
+    assert (told.value.field, told.value.value) == ("cursors", bad)
+    assert stored(queue, claim).metadata.unit_cursors == {}
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,7 @@ It must not know the store: it sees verbs and paths, as strace would.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 
@@ -172,6 +172,10 @@ class WatchedDisk(Disk):
     def names(self, folder: str) -> list[str]:
         self._note("names", folder)
         return super().names(folder)
+
+    def entries(self, folder: str) -> Iterator[tuple[str, int]]:
+        self._note("names", folder)
+        return super().entries(folder)
 
     def link(self, source: str, target: str) -> None:
         self._note("link", target)

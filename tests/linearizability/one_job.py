@@ -39,6 +39,9 @@ class State:
     """Who asks for this life to be cancelled and will have to take it back: it comes too late."""
     obeyed: frozenset[str] = frozenset()
     """Whose request the job was cancelled for: they must not be told that it came too late."""
+    outlived: frozenset[str] = frozenset()
+    """Whose request was obeyed in a life that a retry by hand has ended since: they find a job that
+    nobody asked to stop, and may be told so."""
 
     @property
     def is_asked(self) -> bool:
@@ -54,7 +57,7 @@ def facts(state: State) -> dict[str, Any] | None:
     if state.status is None:
         return None
     shown = asdict(state)
-    for name in ("asked", "orphaned", "requests", "obeyed"):
+    for name in ("asked", "orphaned", "requests", "obeyed", "outlived"):
         del shown[name]
     return shown | {"units": sorted(state.units)}
 
@@ -163,8 +166,9 @@ def _stop(state: State, _operation: Operation, given: Any) -> Iterable[State]:
 def _cancel(state: State, operation: Operation, _given: Any) -> Iterable[State]:
     acknowledged = NEVER - 1 if operation.returned is None else operation.returned
     is_over = state.status is None or state.status in FINISHED
-    if operation.answer is not True and is_over and operation.who not in state.obeyed:
-        yield state
+    is_late = is_over and operation.who not in state.obeyed
+    if operation.answer is not True and (is_late or operation.who in state.outlived):
+        yield replace(state, outlived=state.outlived - {operation.who})
     if operation.answer is False:
         return
     if state.status == "pending":
@@ -182,7 +186,9 @@ def _request(state: State, operation: Operation, _given: Any) -> Iterable[State]
 
 def _retry(state: State, _operation: Operation, _given: Any) -> Iterable[State]:
     if state.status in ("failed", "cancelled"):
-        yield _ended(state, "pending", retries=0, crashes=0, obeyed=frozenset())
+        outlived = state.outlived | state.obeyed
+        changes = {"obeyed": frozenset(), "outlived": outlived}
+        yield _ended(state, "pending", retries=0, crashes=0, **changes)
 
 
 def _update(state: State, _operation: Operation, given: Any) -> Iterable[State]:

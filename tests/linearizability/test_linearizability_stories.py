@@ -80,6 +80,13 @@ GOOD: dict[str, list[Operation]] = {
         op("get", 41, 45, facts("running", 1, holder="w1")),
         op("get", 46, 50, facts("complete", 2, attempts=1, result="r")),
     ],
+    "a request is obeyed, the job is retried, and its asker finds one that nobody asked to stop": [
+        CREATED, CLAIMED,
+        op("cancel", 31, 70, False), Operation("o", "request", 31, None, gone=70),
+        Operation("w", "snooze", 32, 35, {"holder": "w1"}, facts("pending", 2)),
+        Operation("g", "get", 36, 38, {}, facts("cancelled", 3)),
+        Operation("r", "retry", 40, 45, {}, facts("pending", 4)),
+    ],
 }  # fmt: skip
 
 BAD: dict[str, list[Operation]] = {
@@ -115,6 +122,14 @@ BAD: dict[str, list[Operation]] = {
         op("cancel", 31, 60, False), Operation("o", "request", 31, None, gone=60),
         op("look", 32, 34, "cancelled", holder="w1"),
         op("stop", 40, 45, facts("cancelled", 2, attempts=1), holder="w1"),
+    ],
+    "a request is denied in the life in which it was made": [
+        CREATED, CLAIMED,
+        op("cancel", 31, 70, False), Operation("o", "request", 31, None, gone=70),
+        Operation("w", "snooze", 32, 35, {"holder": "w1"}, facts("pending", 2)),
+        Operation("g", "get", 36, 38, {}, facts("cancelled", 3)),
+        Operation("r", "retry", 40, 45, {}, facts("pending", 4)),
+        op("cancel", 71, 75, False), Operation("g", "get", 80, 85, {}, facts("pending", 4)),
     ],
     "held, although nobody else was there": [CREATED, op("retry", 20, 30, {"refused": "JobHeld"})],
     "an update of a stale job": [

@@ -11,7 +11,7 @@ import stat
 import time
 import zlib
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 from files.disks import Call, WatchedDisk
 
@@ -65,6 +65,9 @@ class SteadyDisk(WatchedDisk):
 
     def names(self, folder: str) -> list[str]:
         return sorted(super().names(folder))
+
+    def entries(self, folder: str) -> Iterator[tuple[str, int]]:
+        return iter(sorted(super().entries(folder)))
 
     def stat(self, path: str) -> os.stat_result:
         found = super().stat(path)

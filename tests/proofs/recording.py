@@ -7,6 +7,7 @@ Several disks may record into one trace: the processes of one machine, of which 
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -101,6 +102,9 @@ class RecordingDisk(WatchedDisk):
     def names(self, folder: str) -> list[str]:
         # In order, so that one script makes one trace.
         return sorted(super().names(folder))
+
+    def entries(self, folder: str) -> Iterator[tuple[str, int]]:
+        return iter(sorted(super().entries(folder)))
 
     # -- contents ------------------------------------------------------------------------
 

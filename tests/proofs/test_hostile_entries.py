@@ -8,6 +8,7 @@ import logging
 import os
 import threading
 import time
+import tracemalloc
 from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
@@ -29,6 +30,7 @@ from proofs.hostile import (
 )
 
 from semiont_jobs import Event, JobDecodeError, JobExists, JobHeld, SemiontJobsError
+from semiont_jobs.codec import MAX_JOB_BYTES
 from semiont_jobs.testing.suite import eventually
 
 SOON = timedelta(minutes=-1)
@@ -277,7 +279,7 @@ def test_a_job_in_whose_way_something_immovable_stands_waits_and_those_behind_it
 
 def store_knows(queue: Unattended) -> bool:
     """Whether the store has seen for long enough that something is no job."""
-    return bool(queue._store._upkeep._quarantine._refused)  # type: ignore[attr-defined]
+    return bool(queue._store._upkeep._quarantine._told)  # type: ignore[attr-defined]
 
 
 @pytest.mark.parametrize("folder", [".tmp", ".cancel", ".quarantine"])
@@ -315,3 +317,22 @@ def test_the_reason_told_of_a_bad_entry_is_short_whatever_is_in_it(
     assert all(0 < len(event.reason) < 400 for event in events)
     assert all(event.reason.isprintable() for event in events)
     assert max(path.stat().st_size for path in (place.jobs / ".quarantine").glob("*.why")) < 600
+
+
+@pytest.mark.parametrize(
+    "kind", ["17 MiB", "200 000 levels deep", "an integer of 5000 digits", "NaN"]
+)
+def test_what_is_too_much_for_a_job_takes_no_more_memory_than_the_largest_job(
+    actor: Actors, place: Place, tmp_path: Path, kind: str
+) -> None:
+    queue = actor()
+    plant(place, "pending", kind, tmp_path)
+
+    tracemalloc.start()
+    try:
+        queue.claim_next_job()
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+
+    assert peak < 2 * MAX_JOB_BYTES

@@ -160,6 +160,45 @@ def test_no_reader_of_the_other_side_meets_half_a_job_or_a_name_that_is_none(
     assert package.torn == 0
 
 
+@pytest.mark.proof
+def test_a_reader_of_the_other_side_beside_twenty_thousand_transitions_meets_only_whole_jobs(
+    tmp_path: Path,
+) -> None:
+    data = tmp_path / "data"
+    transitions = Counter[str]()
+    with JobQueue(data, fsync=False) as queue:
+        other = subprocess.Popen(
+            [sys.executable, typescript.__file__, str(data), "read"],
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        queue.subscribe(lambda event: transitions.update([event.name]))
+        number = 0
+        while transitions.total() < 20_000:
+            number += 1
+            queue.enqueue({"text": "é" * 500}, type="task", id=f"j{number}")
+            claim = claimed(queue)
+            claim.checkpoint([f"unit-{number}"])
+            claim.release()
+            claim = claimed(queue)
+            if number % 2:
+                claim.complete({"n": number})
+            else:
+                claim.cancel()
+                queue.retry_job(claim.job.metadata.id)
+            if number % 10 == 0:
+                while (waiting := queue.claim_next_job()) is not None:
+                    waiting.complete()
+                queue.cleanup_completed_jobs(timedelta(0))
+        (data / "stop").touch()
+        said, _ = other.communicate(timeout=PATIENCE)
+
+    assert other.returncode == 0
+    looks, torn = map(int, said.split())
+    assert torn == 0
+    assert looks > 10
+
+
 # -- a TypeScript worker beside Python producers -----------------------------------------
 
 

@@ -167,12 +167,20 @@ class TypeScript:
 
 
 def main(data_dir: str, role: str, *arguments: str) -> None:
-    """``produce PREFIX COUNT``; or ``work``, which runs jobs until the file ``stop`` is made."""
+    """``produce PREFIX COUNT``; or, until the file ``stop`` is made, ``work``, which runs
+    jobs, or ``read``, which looks around again and again.
+    """
     package = TypeScript(Path(data_dir))
     if role == "produce":
         prefix, count = arguments
         for number in range(int(count)):
             package.create_job(new_job(f"{prefix}-{number}", text="é" * 200))
+    elif role == "read":
+        looks = 0
+        while not (Path(data_dir) / "stop").exists():
+            package.look_around()
+            looks += 1
+        print(looks, package.torn)
     else:
         while not (Path(data_dir) / "stop").exists():
             job = package.poll_next_pending_job()

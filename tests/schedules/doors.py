@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from semiont_jobs import by_hand, claim, desk, reading, retry
+from semiont_jobs import by_hand, desk, in_hand, reading, retry
 from semiont_jobs.errors import SemiontJobsError
 from semiont_jobs.stores.files import (
     batch,
@@ -222,6 +222,13 @@ class SteppedDisk(Disk):
         self._tell("names", place, tuple(found))
         return found
 
+    def entries(self, folder: str) -> Iterator[tuple[str, int]]:
+        place = folder[self._skip :]
+        self._step("names", place, place)
+        found = sorted(super().entries(folder))
+        self._tell("names", place, tuple(name for name, _inode in found))
+        return iter(found)
+
     def link(self, source: str, target: str) -> None:
         place = target[self._skip :]
         folder = place.partition("/")[0]
@@ -366,7 +373,7 @@ def timeless(world: World) -> Iterator[None]:
     held = Descriptors()
     held._lock = Unlocked()  # type: ignore[assignment]
     with pytest.MonkeyPatch.context() as patch:
-        for module in (copies, pending, reader, retry, claim, desk):
+        for module in (copies, pending, reader, retry, in_hand, desk):
             patch.setattr(module, "time", clock)
         for module in (moves, retry, by_hand, reading):
             patch.setattr(module, "threading", types.SimpleNamespace(Event=Pause))

@@ -5,6 +5,7 @@ It must not know what the jobs are.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 
 from semiont_jobs.errors import JobExists
@@ -13,8 +14,8 @@ from semiont_jobs.stores.files.descriptors import HELD, Descriptor
 from semiont_jobs.stores.files.moves import Moves
 
 
-def create_batch(moves: Moves, texts: Mapping[str, bytes]) -> None:
-    """Publish new jobs, given as id and text, in order.
+def create_batch(moves: Moves, texts: Mapping[str, bytes]) -> dict[str, os.stat_result]:
+    """Publish new jobs, given as id and text, in order; returns what the file of each is.
 
     All files are written and made durable before the first is published: a full disk is met
     while nothing is seen yet. One ``syncfs`` serves all of them, one fsync of the folder all
@@ -28,7 +29,7 @@ def create_batch(moves: Moves, texts: Mapping[str, bytes]) -> None:
     for job_id in texts:
         moves.check_absent(job_id)
     written: list[tuple[str, str]] = []
-    published: list[str] = []
+    published: dict[str, os.stat_result] = {}
     try:
         for job_id, data in texts.items():
             written.append((job_id, _write(moves, data)))
@@ -37,8 +38,7 @@ def create_batch(moves: Moves, texts: Mapping[str, bytes]) -> None:
             # Locked again for its publication: see `Moves.create`. Not all at once, for a
             # process may have no more than a thousand files open.
             descriptor = _lock(moves, job_id, path)
-            moves.publish_new(job_id, path, descriptor, durably=False)
-            published.append(job_id)
+            published[job_id] = moves.publish_new(job_id, path, descriptor, durably=False)
         moves.secure_folder("pending")
     except BaseException:
         for _job_id, path in written[len(published) :]:
@@ -46,6 +46,7 @@ def create_batch(moves: Moves, texts: Mapping[str, bytes]) -> None:
         for job_id in published:
             _take_back(moves, job_id)
         raise
+    return published
 
 
 def _take_back(moves: Moves, job_id: str) -> None:

@@ -76,13 +76,18 @@ class Claiming:
         held = self._copies.hold_at("pending", entry.id)
         if held is None:
             index.forget(entry.id)
+            # One that was cancelled is lost to nobody who claims.
+            if not self._copies.disk.exists(self._copies.layout.path("cancelled", entry.id)):
+                index.tried(lost=True)
             return None
         if isinstance(held, Bad):
-            self._pending.unreadable(entry)
+            self._pending.unopenable(entry, held)
             return None
         if held == BUSY:
             self._pending.postpone(entry, now.timestamp())
+            index.tried(lost=True)
             return None
+        index.tried(lost=False)
         hold = None
         try:
             copy = self._copies.read_held(held, "pending", entry.id)

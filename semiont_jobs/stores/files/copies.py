@@ -57,6 +57,9 @@ class Bad:
 
     reason: str
     found: os.stat_result | None
+    is_closed: bool = False
+    """A regular file that this user may not open. It may well be a job, and somebody may be
+    running it: its lock cannot be tried, so it is not ours to move."""
 
 
 ODD_NAME: Final = Bad("its name is not that of a job, ID.json", None)
@@ -153,9 +156,11 @@ class Copies:
         if error.errno not in OF_THE_FILE:
             raise error
         try:
-            return Bad(OF_THE_FILE[error.errno], self.disk.stat(path))
+            found = self.disk.stat(path)
         except FileNotFoundError:
             return None
+        is_closed = error.errno in _FORBIDDEN and is_regular(found)
+        return Bad(OF_THE_FILE[error.errno], found, is_closed=is_closed)
 
     def is_settled_bad(self, path: str, bad: Bad) -> bool:
         """Whether something bad has stood unchanged for the grace time: then it is bad for
@@ -218,17 +223,16 @@ class Copies:
             return HELD.open(self.disk.open_to_read, path)
 
     def hold_at(self, status: JobStatus, job_id: str) -> Descriptor | Busy | Bad | None:
-        """`hold` what stands under a job's name; `Bad` if it is of a kind that has no lock."""
+        """`hold` what stands under a job's name; `Bad` if its lock cannot be tried."""
         return self.hold_or_bad(self.layout.path(status, job_id))
 
     def hold_or_bad(self, path: str) -> Descriptor | Busy | Bad | None:
-        """`hold` what stands under a path; `Bad` if it is of a kind that has no lock."""
+        """`hold` what stands under a path; `Bad` if its lock cannot be tried: it is of a kind
+        that has none, or this user may not open it."""
         try:
             return self.hold(path)
         except OSError as error:
-            if error.errno not in OF_THE_FILE:
-                raise
-            return Bad(OF_THE_FILE[error.errno], None)
+            return self._unopenable(path, error)
 
     def _names(self, path: str, found: os.stat_result) -> bool:
         # Not the link count: publishing by link makes it two for a moment.
@@ -264,6 +268,7 @@ OF_THE_FILE: Final = {
     errno.EPERM: "it cannot be opened: not permitted",
 }
 """Errors of opening that are the entry's fault, not the disk's."""
+_FORBIDDEN: Final = (errno.EACCES, errno.EPERM)
 
 
 def tie_loser(one: AnyJob, other: AnyJob) -> Literal["one", "other"]:

@@ -13,7 +13,7 @@ import ctypes
 import os
 import stat
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Final
 
 from filelock import lock_descriptor
@@ -113,10 +113,12 @@ class Disk:
     names = staticmethod(os.listdir)
     """The names in a folder, in no order."""
 
-    def entries(self, path: str) -> list[tuple[str, int]]:
-        """The names in a folder with the inode of each, in no order."""
-        with os.scandir(path) as found:
-            return [(entry.name, entry.inode()) for entry in found]
+    def entries(self, folder: str) -> Iterator[tuple[str, int]]:
+        """The names in a folder and the inode number of each, in no order, one at a time: a
+        hundred thousand of them need not be held."""
+        with os.scandir(folder) as found:
+            for entry in found:
+                yield entry.name, entry.inode()
 
     link = staticmethod(os.link)
     """Give a file a second name; `FileExistsError` if it is taken: nothing is replaced."""

@@ -25,8 +25,8 @@ class Holders(Protocol):
         """A hold began."""
         ...
 
-    def stored(self, job: AnyJob) -> None:
-        """A hold stored a job."""
+    def stored(self, hold: FileHold) -> None:
+        """A hold stored its job."""
         ...
 
     def ended(self, hold: FileHold) -> None:
@@ -75,7 +75,7 @@ class FileHold:
                 self._adopt(self._moves.move(was, job, data), job)
                 if self._is_doubtful:
                     self._clear_refused(job)
-            self._holders.stored(job)
+            self._holders.stored(self)
         except ClaimLost:
             self.let_go()
             raise

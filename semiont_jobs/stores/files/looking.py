@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import errno
 import os
+from collections.abc import Iterator
 from contextlib import suppress
 from typing import Any, Final, NoReturn
 
@@ -49,11 +50,10 @@ class LookingDisk(Disk):
             return os.listdir(path)
         return []
 
-    def entries(self, path: str) -> list[tuple[str, int]]:
-        """The same with inodes."""
+    def entries(self, folder: str) -> Iterator[tuple[str, int]]:
+        """The names in a folder and their inode numbers; none where it was not made yet."""
         with suppress(FileNotFoundError):
-            return super().entries(path)
-        return []
+            yield from super().entries(folder)
 
     def stat(self, path: str) -> os.stat_result:  # type: ignore[override]
         """What stands under a name. For ``pending``, as long as it was not made, the folder

@@ -65,8 +65,8 @@ class Moves(Settling):
         except OSError:
             return
 
-    def create(self, job_id: str, data: bytes) -> None:
-        """Publish a new job.
+    def create(self, job_id: str, data: bytes) -> os.stat_result:
+        """Publish a new job; returns what its file is.
 
         Looks, publishes its locked file in ``pending``, looks in the other folders while it
         holds the lock: of two creators of one id one wins, and a worker cannot take a job
@@ -74,7 +74,7 @@ class Moves(Settling):
         """
         self.check_absent(job_id)
         temporary, descriptor = self.write_temporary(data)
-        self.publish_new(job_id, temporary, descriptor, durably=self.fsync)
+        return self.publish_new(job_id, temporary, descriptor, durably=self.fsync)
 
     def check_absent(self, job_id: str) -> None:
         """Raise `JobExists` if a job of this id stands anywhere."""
@@ -84,7 +84,7 @@ class Moves(Settling):
 
     def publish_new(
         self, job_id: str, temporary: str, descriptor: Descriptor, *, durably: bool
-    ) -> None:
+    ) -> os.stat_result:
         """The second half of `create`, from a locked temporary file; closes it."""
         path = self.layout.path("pending", job_id)
         published = False
@@ -101,6 +101,7 @@ class Moves(Settling):
             if durably:
                 self.disk.fsync(descriptor.fd)
                 self.disk.fsync_folder(self.layout.folders["pending"])
+            return self.disk.stat_of(descriptor.fd)
         except BaseException:
             # Still ours: nobody else could lock it.
             self.discard(path if published else temporary)

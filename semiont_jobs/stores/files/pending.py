@@ -2,9 +2,9 @@
 
 It must not know claims: it finds jobs, others take them.
 
-When the folder's mtime moved, a listing is due; it only compares names, and reads those not
-seen before. Listings take a small part of the time, so that a large folder that changes all
-the time does not become the work.
+When the folder's mtime moved, a listing is due; it only compares names and inode numbers, and
+reads what was not seen before. Listings take a small part of the time, so that a large folder
+that changes all the time does not become the work.
 """
 
 from __future__ import annotations
@@ -12,13 +12,13 @@ from __future__ import annotations
 import os
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any, Final
 
 from semiont_jobs.model import JobMetadata, JobStatus, PendingJob
 from semiont_jobs.store import Wanted
 from semiont_jobs.stores.files.copies import ODD_NAME, Bad, Copies
-from semiont_jobs.stores.files.index import Entry, PendingIndex
+from semiont_jobs.stores.files.index import Entry, Known, PendingIndex, signature_of
 from semiont_jobs.stores.files.layout import SUFFIX, check_folder, id_of
 
 BUSY_SHARE: Final = 100
@@ -37,6 +37,12 @@ BUSY_DELAY: Final = 0.05
 """Seconds after which a job that somebody else held is tried again."""
 BAD_DELAY: Final = 0.25
 """Seconds between two looks at an entry that cannot be read (yet)."""
+READ_AT_ONCE: Final = 3.0
+"""Seconds of reading what a listing found, before something is offered although it may not be the
+most urgent: a hundred thousand jobs are read in two, and nobody should wait for a million."""
+CLOSED_DELAY: Final = 10.0
+"""Seconds between two looks at files that this user may not open. Somebody has to change their
+mode, which takes as long, and of which the folder's mtime tells nothing."""
 
 
 class Pending:
@@ -61,16 +67,21 @@ class Pending:
         self._listing_took = 0.0
         self._is_unsettled = False
         self._has_bad = False
-        self._signatures: dict[str, tuple[int, int]] = {}
+        self._has_closed = False
+        # What a listing found and was not read yet, last made first.
+        self._unread: list[str] = []
+        # Some file systems of programs, and layered ones, list other numbers than `stat` tells.
+        self._inodes_tell = True
 
     # -- what the store tells ------------------------------------------------------------
 
-    def put(self, job: PendingJob[Any]) -> None:
-        """This process put a job into ``pending``: offer it, and wake whoever waits."""
+    def put(self, job: PendingJob[Any], found: os.stat_result) -> None:
+        """This process put a job into ``pending``, as the file that `found` describes: offer it,
+        and wake whoever waits."""
         # One that is due later is found by the next listing, like those of other processes;
         # a process that only creates jobs remembers none.
         if self._in_use and job.metadata.run_after is None:
-            self.index.put(job.metadata)
+            self.index.put(job.metadata, signature=signature_of(found.st_ino, found.st_mtime_ns))
         self.wake()
 
     def wake(self) -> None:
@@ -86,8 +97,9 @@ class Pending:
         self._in_use = True
         self._seen.version = self._version
         entry = self.index.take(wanted, now)
+        share = IDLE_SHARE if entry is None or self.index.is_worn else BUSY_SHARE
         try:
-            if not self._is_listing_due(IDLE_SHARE if entry is None else BUSY_SHARE):
+            if not self._is_listing_due(share):
                 return entry
         except BaseException:
             if entry is not None:
@@ -99,7 +111,7 @@ class Pending:
         try:
             if entry is not None:
                 self.index.give_back(entry, wanted)
-            if self._is_listing_due(IDLE_SHARE if entry is None else BUSY_SHARE):
+            if self._is_listing_due(share):
                 self._list(now)
         finally:
             self._listing.release()
@@ -110,6 +122,11 @@ class Pending:
         be rewriting it, which the folder's mtime does not tell."""
         self.index.forget(entry.id)
         self._has_bad = True
+
+    def unopenable(self, entry: Entry, bad: Bad) -> None:
+        """What stands under the name of the job in hand has no lock, or not for this user."""
+        self.index.forget(entry.id)
+        self._note_bad(f"{entry.id}{SUFFIX}", bad)
 
     def postpone(self, entry: Entry, now: float) -> None:
         """Somebody else holds the job in hand: try it again a little later."""
@@ -143,61 +160,87 @@ class Pending:
     # -- listing -------------------------------------------------------------------------
 
     def _is_listing_due(self, share: int) -> bool:
+        if self._unread:
+            return True
         age = time.monotonic() - self._listed_at
         if age < share * self._listing_took:
             return False
         if self._disk.stat(self._folder).st_mtime_ns != self._listed_mtime:
             return True
-        return (self._is_unsettled and age >= MTIME_GRAIN) or (self._has_bad and age >= BAD_DELAY)
+        return (
+            (self._is_unsettled and age >= MTIME_GRAIN)
+            or (self._has_bad and age >= BAD_DELAY)
+            or (self._has_closed and age >= CLOSED_DELAY)
+        )
 
     def _list(self, now: float) -> None:
+        if not self._unread:
+            self._compare()
+        try:
+            self._read_on(now)
+        except BaseException:
+            self._listed_mtime = -1  # what could not be read must be found again
+            raise
+
+    def _compare(self) -> None:
         begun = time.monotonic()
         # The mtime before the names: a change in between makes the next listing due.
         mtime = self._disk.stat(self._folder).st_mtime_ns
         self._is_unsettled = abs(time.time_ns() - mtime) < MTIME_GRAIN * 1e9
         check_folder(self._copies.layout, self._disk, self._folder)
-        names = self._disk.names(self._folder)
-        end = -len(SUFFIX)
-        fresh = self.index.unknown({name[:end] for name in names if name.endswith(SUFFIX)})
-        fresh.extend(self._replaced())
-        odd = [name for name in names if not name.endswith(SUFFIX)]
+        odd: list[str] = []
+        self._unread, changed = self.index.compare(self._standing(odd))
+        self._unread.extend(self._other_files(changed))
         self._listed_mtime = mtime
         self._listed_at = time.monotonic()
         self._listing_took = self._listed_at - begun
-        self._has_bad = False
-        try:
-            for key in fresh:
-                self._read(key, now)
-            for name in odd:
-                self._note_bad(name, ODD_NAME)
-        except BaseException:
-            self._listed_mtime = -1  # what could not be read must be found again
-            raise
+        self._has_bad = self._has_closed = False
+        for name in odd:
+            self._note_bad(name, ODD_NAME)
 
-    def _replaced(self) -> list[str]:
-        """Jobs that wait for their time under a name that another file has taken since: a job
-        may have left and come back, due at another time, between two listings."""
-        replaced = []
-        signatures, self._signatures = self._signatures, {}
-        for job_id in self.index.waiting():
-            known = signatures.get(job_id)
-            if known is None:
-                continue
-            try:
-                found = self._disk.stat(self._copies.layout.path("pending", job_id))
-            except FileNotFoundError:
-                continue
-            if known == (found.st_ino, found.st_mtime_ns):
-                self._signatures[job_id] = known
+    def _standing(self, odd: list[str]) -> Iterator[tuple[str, int]]:
+        """The ids that stand in the folder, each with its inode number; other names go to `odd`."""
+        end = -len(SUFFIX)
+        for name, inode in self._disk.entries(self._folder):
+            if name.endswith(SUFFIX):
+                yield name[:end], inode
             else:
-                replaced.append(job_id)
-        return replaced
+                odd.append(name)
+
+    def _other_files(self, suspects: list[Known]) -> Iterator[str]:
+        """The jobs known that are another file by now."""
+        # Many file systems give a new file the number that came free last: a job that left and
+        # came back, due sooner, may have its old one. One that is offered is seen in time
+        # without this, when it is tried.
+        for waiting in self.index.waiting():
+            if self._is_changed(waiting):
+                yield waiting.id
+        for known in suspects if self._inodes_tell else ():
+            if self._is_changed(known):
+                yield known.id
+            elif known.signature:
+                self._inodes_tell = False
+                return
+
+    def _is_changed(self, known: Known) -> bool:
+        """Whether a job was read from another file than the one that stands there."""
+        try:
+            found = self._disk.stat(self._copies.layout.path("pending", known.id))
+        except FileNotFoundError:
+            return False
+        return signature_of(found.st_ino, found.st_mtime_ns) != known.signature
+
+    def _read_on(self, now: float) -> None:
+        until = time.monotonic() + READ_AT_ONCE
+        while self._unread:
+            self._read(self._unread.pop(), now)
+            if time.monotonic() >= until:
+                break
 
     def _read(self, key: str, now: float) -> None:
         job_id = id_of(f"{key}{SUFFIX}")
         if job_id is None:
-            name = f"{key}{SUFFIX}"
-            self._note_bad(name, ODD_NAME)
+            self._note_bad(f"{key}{SUFFIX}", ODD_NAME)
             return
         seen = self._copies.glimpse(job_id)
         if isinstance(seen, Bad):
@@ -208,12 +251,14 @@ class Pending:
     def learn(self, metadata: JobMetadata, found: os.stat_result, now: float) -> None:
         """Know a job as it was read from the file that `found` describes."""
         run_after = metadata.run_after
+        not_before = 0.0
         if run_after is not None and run_after.timestamp() > now:
-            self._signatures[metadata.id] = (found.st_ino, found.st_mtime_ns)
-            self.index.put(metadata, not_before=run_after.timestamp())
-        else:
-            self.index.put(metadata)
+            not_before = run_after.timestamp()
+        signature = signature_of(found.st_ino, found.st_mtime_ns)
+        self.index.put(metadata, signature=signature, not_before=not_before)
 
     def _note_bad(self, name: str, bad: Bad) -> None:
         if not self._set_aside_bad("pending", name, bad):
             self._has_bad = True
+        elif bad.is_closed:
+            self._has_closed = True

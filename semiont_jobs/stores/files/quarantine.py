@@ -21,8 +21,8 @@ from semiont_jobs.stores.files.layout import check_folder, id_of
 
 _LONGEST_NAME: Final = 150
 """Characters kept of a bad entry's name: with what is added, any file system takes it."""
-_MOST_REFUSED: Final = 1000
-"""Entries remembered that could not be moved, so that each is logged once."""
+_MOST_TOLD: Final = 1000
+"""Entries remembered that stay where they are, so that each is logged once."""
 _UNPLAIN: Final = re.compile(r"[^A-Za-z0-9._-]")
 
 
@@ -35,7 +35,7 @@ class Quarantine:
         self._layout = copies.layout
         self._notify = notify
         self._file_mode = file_mode
-        self._refused: set[tuple[JobStatus, str]] = set()
+        self._told: set[tuple[JobStatus, str]] = set()
 
     def put(self, path: str, reason: str) -> None:
         """Move what stands under `path`, whatever it is, beside a ``.why`` file that tells
@@ -65,7 +65,11 @@ class Quarantine:
 
     def put_if_bad(self, status: JobStatus, name: str, bad: Bad) -> bool:
         """Put an entry that is no job into quarantine, once it has stood unchanged for the
-        grace time; whether there is nothing more to do about it."""
+        grace time; whether there is nothing more to do about it.
+
+        What this user may not open is told of and left: to rename it would take a job from
+        whoever may.
+        """
         path = os.path.join(self._layout.folders[status], name)
         try:
             found = bad.found or self._disk.stat(path)
@@ -76,6 +80,9 @@ class Quarantine:
         held = self._copies.hold_or_bad(path) if is_regular(found) else bad
         if held is None or held == BUSY:
             return held is None
+        if isinstance(held, Bad) and held.is_closed:
+            self._tell(status, name, held, "it is left alone: it may be somebody's job")
+            return True
         try:
             job_id = id_of(name)
             if isinstance(held, Descriptor) and job_id is not None:
@@ -91,7 +98,7 @@ class Quarantine:
         except OSError as error:
             # As of a folder that is another user's. It stays: one entry must not keep whoever
             # comes upon it from the jobs beside it.
-            self._tell_refusal(status, name, bad, error)
+            self._tell(status, name, bad, f"it cannot be set aside: {error.strerror}")
         finally:
             if isinstance(held, Descriptor):
                 self._copies.close(held)
@@ -106,16 +113,13 @@ class Quarantine:
             if other != status
         )
 
-    def _tell_refusal(self, status: JobStatus, name: str, bad: Bad, error: OSError) -> None:
+    def _tell(self, status: JobStatus, name: str, bad: Bad, outcome: str) -> None:
+        """Log, once, that something stays which nobody here can use."""
         entry = (status, name)
-        if entry in self._refused:
+        if entry in self._told:
             return
-        if len(self._refused) < _MOST_REFUSED:
-            self._refused.add(entry)
+        if len(self._told) < _MOST_TOLD:
+            self._told.add(entry)
         logger.error(
-            "%s/%s is no job (%s) and cannot be set aside: %s",
-            status,
-            abridged(name),
-            abridged(bad.reason),
-            error.strerror,
+            "%s/%s is no job for us (%s); %s", status, abridged(name), abridged(bad.reason), outcome
         )

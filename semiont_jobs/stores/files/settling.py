@@ -112,10 +112,9 @@ class Settling:
         path = self.layout.path(other_status, job_id)
         if not self.copies.is_settled_bad(path, bad):
             return "busy"
-        try:
-            other = self.copies.hold(path)
-        except OSError:
-            return self._clear_odd(path, bad)
+        other = self.copies.hold_or_bad(path)
+        if isinstance(other, Bad):
+            return "busy" if other.is_closed else self._clear_odd(path, bad)
         if other is None:
             return "stays"
         if other == BUSY:
@@ -150,10 +149,10 @@ class Settling:
     ) -> Settled:
         """Remove another copy that is lower than the held one, under its own lock (C3)."""
         path = self.layout.path(other_status, job_id)
-        other = self.copies.hold(path)
+        other = self.copies.hold_or_bad(path)
         if other is None:
             return "stays"
-        if other == BUSY:
+        if other == BUSY or isinstance(other, Bad):
             return "busy"
         try:
             again = self.copies.read_held(other, other_status, job_id)

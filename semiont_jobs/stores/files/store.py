@@ -137,8 +137,8 @@ class FileStore:
         """See `JobStore.create`."""
         data = self._copies.codec.encode(job, is_new=True)
         with told(job.metadata.id):
-            self._moves.create(job.metadata.id, data)
-        self._pending.put(job)
+            found = self._moves.create(job.metadata.id, data)
+        self._pending.put(job, found)
 
     def create_many(self, jobs: Iterable[PendingJob[Any]]) -> None:
         """See `JobStore.create_many`."""
@@ -151,9 +151,9 @@ class FileStore:
             batch[job_id] = job
             texts[job_id] = self._copies.codec.encode(job, is_new=True)
         with told():
-            create_batch(self._moves, texts)
-        for job in batch.values():
-            self._pending.put(job)
+            found = create_batch(self._moves, texts)
+        for job_id, job in batch.items():
+            self._pending.put(job, found[job_id])
 
     def get(self, job_id: str) -> AnyJob | None:
         """See `JobStore.get`."""

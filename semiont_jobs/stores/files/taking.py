@@ -5,6 +5,8 @@ It must not know why a job is wanted.
 
 from __future__ import annotations
 
+from contextlib import suppress
+
 from semiont_jobs.errors import JobDecodeError, JobHeld
 from semiont_jobs.model import AnyJob, JobStatus, PendingJob
 from semiont_jobs.stores.files.copies import BUSY, Bad, Copies
@@ -67,10 +69,12 @@ class Taking:
         """A hold began (called by it)."""
         self.holds[hold.job.metadata.id] = hold
 
-    def stored(self, job: AnyJob) -> None:
-        """A hold stored a job (called by it)."""
-        if isinstance(job, PendingJob):
-            self._pending.put(job)
+    def stored(self, hold: FileHold) -> None:
+        """A hold stored its job (called by it)."""
+        if isinstance(hold.job, PendingJob):
+            with suppress(OSError):  # it is stored; the next listing finds it
+                found = self._moves.disk.stat_of(hold.descriptor.fd)
+                self._pending.put(hold.job, found)
 
     def ended(self, hold: FileHold) -> None:
         """A hold is over (called by it)."""

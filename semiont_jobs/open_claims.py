@@ -1,0 +1,135 @@
+"""The open claims of a queue: who has them, who dropped them, and giving them back.
+
+It must not know how a claim is come by, or what else it may become.
+"""
+
+from __future__ import annotations
+
+import atexit
+import os
+import weakref
+from collections import deque
+from collections.abc import Iterable
+from typing import Final, cast
+
+from semiont_jobs.claim import AnyClaim
+from semiont_jobs.errors import ClaimLost, StoreError
+from semiont_jobs.events import logger
+from semiont_jobs.in_hand import AnyInHand
+
+
+class OpenClaims:
+    """Looks after claims without keeping them alive, but for those it is told to keep."""
+
+    def __init__(self) -> None:
+        self._pid = os.getpid()
+        # Weakly: who drops a claim without an outcome has given up its job.
+        self._known: weakref.WeakValueDictionary[str, AnyClaim] = weakref.WeakValueDictionary()
+        self._kept: dict[str, AnyClaim] = {}
+        self._dropped: deque[AnyClaim] = deque()
+        _MADE.add(self)
+
+    def add(self, claim: AnyClaim) -> None:
+        """Look after a new claim."""
+        self._known[claim.job.metadata.id] = claim
+
+    def keep(self, claim: AnyClaim) -> None:
+        """Hold on to a claim until it has ended, though nobody else may."""
+        self._kept[claim.job.metadata.id] = claim
+
+    def get(self, job_id: str) -> AnyClaim | None:
+        """The claim on that job, if there is one here."""
+        return self._known.get(job_id)
+
+    def all(self) -> list[AnyClaim]:
+        """Every one that somebody has."""
+        # Not of values(): claims of other threads come and go while that is gone through.
+        found = [reference() for reference in self._known.valuerefs()]
+        return [claim for claim in found if claim is not None]
+
+    def forget(self, claim: AnyInHand) -> None:
+        """A claim ended: it needs no more looking after."""
+        job_id = claim.job.metadata.id
+        # A superseded claim may end after another one of the same job began here.
+        for table in (self._known, self._kept):
+            if table.get(job_id) is claim:
+                table.pop(job_id, None)
+
+    def drop(self, claim: AnyInHand) -> None:
+        """Nobody has that claim any more. A finalizer calls this, in whatever thread, perhaps
+        one that is just holding a lock of ours: it may take none, and gives nothing back."""
+        self._dropped.append(cast("AnyClaim", claim))
+        _OWING.add(self)
+
+    def give_back_dropped(self) -> None:
+        """Give the dropped ones back without using an attempt, and warn of each.
+
+        :raises StoreError: the disk refused one, which is tried again at the next call.
+        """
+        _OWING.discard(self)  # first: whatever is dropped from now on is noted again
+        while self._dropped:
+            claim = self._dropped.popleft()
+            if not self._is_lost(claim):
+                continue
+            job_id = claim.job.metadata.id
+            try:
+                give_back([claim])
+            except BaseException:
+                self.drop(claim)
+                raise
+            logger.warning(
+                "the claim on job %s was dropped without an outcome; the job was given back",
+                job_id,
+                extra={"job_id": job_id},
+            )
+
+    def _is_lost(self, claim: AnyClaim) -> bool:
+        """Whether nobody will end it: it may have been dropped with its outcome on the way, or
+        taken up again by `keep`."""
+        metadata = claim.job.metadata
+        # A forked child has copies of its parent's claims, which are not its to give back.
+        is_ours = metadata.claim is not None and metadata.claim.pid == self._pid
+        return is_ours and claim.is_open and self._kept.get(metadata.id) is not claim
+
+    def give_back_all(self) -> None:
+        """Give every one back without using an attempt.
+
+        :raises StoreError: the disk refused one; the others were given back.
+        """
+        give_back(dict.fromkeys((*self._dropped, *self.all())))
+
+
+def give_back(claims: Iterable[AnyClaim]) -> None:
+    """Release claims; whichever the disk refuses keeps none of the others."""
+    refused: StoreError | None = None
+    for claim in claims:
+        try:
+            claim.release()
+        except ClaimLost:
+            continue
+        except StoreError as error:
+            refused = refused or error
+    if refused is not None:
+        raise refused
+
+
+_MADE: Final[weakref.WeakSet[OpenClaims]] = weakref.WeakSet()
+_OWING: Final[set[OpenClaims]] = set()
+"""Those with dropped claims, kept for the exit: one whose queue was dropped with its claim has
+no keeper left."""
+
+
+def _give_back_at_exit() -> None:
+    """A process that ends in order leaves no job to look as if its worker had crashed."""
+    for claims in {*_MADE, *_OWING}:
+        if claims._pid != os.getpid():  # noqa: SLF001 - of the parent of a fork
+            continue
+        try:
+            claims.give_back_all()
+        except Exception:  # noqa: BLE001 - whatever refuses, the others are given back too
+            logger.exception("a job in hand could not be given back")
+
+
+# Here, before any worker is started: what is registered first is called last, when the workers
+# have been waited for.
+atexit.register(_give_back_at_exit)

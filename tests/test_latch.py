@@ -1,0 +1,90 @@
+"""A latch lets everyone go, whoever came first, and survives Ctrl-C at any moment."""
+
+from __future__ import annotations
+
+import sys
+import threading
+from collections.abc import Callable
+from types import FrameType
+from typing import Any
+
+from semiont_jobs.latch import Latch
+
+TIMEOUT = 60.0
+
+
+def test_all_who_wait_are_let_go_and_nobody_waits_any_more() -> None:
+    latch = Latch()
+    waited: list[bool] = []
+    threads = [
+        threading.Thread(target=lambda: waited.append(latch.wait(TIMEOUT))) for _ in range(5)
+    ]
+    for thread in threads:
+        thread.start()
+
+    latch.set()
+
+    for thread in threads:
+        thread.join(TIMEOUT)
+    assert [True] * 5 == waited
+    assert latch.wait(0)
+
+
+def test_a_latch_that_is_not_set_says_so_when_time_is_up() -> None:
+    assert not Latch().wait(0.001)
+
+
+def interrupted_at(step: int, latch: Any) -> bool:
+    """Wait, and be interrupted as by Ctrl-C before that bytecode of it; False: it has fewer."""
+    left = step
+
+    def trace(frame: FrameType, event: str, _argument: object) -> Any:
+        nonlocal left
+        frame.f_trace_opcodes = True
+        if event == "opcode":
+            left -= 1
+            if left < 0:
+                sys.settrace(None)
+                raise KeyboardInterrupt
+        return trace
+
+    before = sys.gettrace()  # of whoever measures coverage
+    sys.settrace(trace)
+    try:
+        latch.wait(0.001)
+    except (KeyboardInterrupt, RuntimeError):  # the latter of an event that lets go of no lock
+        return True
+    finally:
+        sys.settrace(before)
+    return False
+
+
+def usable_after_an_interruption(
+    make: Callable[[], Any], *, patience: float = TIMEOUT
+) -> tuple[int, int]:
+    """How many bytecodes a wait has, and after an interruption at how many of them the next who
+    sets and waits returns."""
+    steps = usable = 0
+    while True:
+        latch = make()
+        if not interrupted_at(steps, latch):
+            return steps, usable
+        steps += 1
+        # A daemon: a latch that is locked for ever must not keep this program.
+        done = threading.Event()
+        thread = threading.Thread(target=lambda each=latch, end=done: (each.set(), end.set()))
+        thread.daemon = True
+        thread.start()
+        usable += done.wait(patience) and latch.wait(patience)
+
+
+def test_ctrl_c_at_any_step_of_a_wait_leaves_it_usable() -> None:
+    steps, usable = usable_after_an_interruption(Latch)
+
+    assert steps == usable > 10
+
+
+def test_which_is_more_than_an_event_promises() -> None:
+    steps, usable = usable_after_an_interruption(threading.Event, patience=0.1)
+
+    assert usable < steps
