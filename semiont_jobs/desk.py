@@ -198,12 +198,14 @@ class QueueDesk:
 
     def emit(self, name: EventName, job: AnyJob) -> None:
         """Tell every hook what just happened to a job, and who waits for it."""
-        self._lookout.tell(job.metadata.id)
         self._meter.note(name, job)
         self._hooks.tell_noted()
         if self._hooks.hear(name):
             event = Event(name=name, at=self.clock(), job_id=job.metadata.id, job=job)
             self._hooks.tell(event)
+        # Afterwards: who waits finds what hooks did. A hook that hangs keeps nobody from the
+        # lookout's own notice.
+        self._lookout.tell(job.metadata.id)
 
     def tell_noted(self) -> None:
         """Tell every hook what the store did by itself meanwhile."""
