@@ -203,24 +203,27 @@ class QueueDesk:
         """Tell who waits for a job, and every hook, what just happened to it, or to what `about`
         names."""
         if job is not None:
-            self._lookout.tell(job.metadata.id)
             self._meter.note(name, job)
         self._hooks.tell_noted()
         if self._hooks.hear(name):
             id_ = about if job is None else job.metadata.id
             at = self.clock()
             self._hooks.tell(Event(name=name, at=at, job_id=id_, job=job, reason=reason))
-
-    def _hear(self, event: Event) -> None:
-        """What the store does by itself, perhaps under a lock of its own."""
-        self._lookout.tell(event.job_id)
-        if event.job is not None:
-            self._meter.note(event.name, event.job)
-        self._hooks.note(event)
+        if job is not None:
+            # Afterwards: who waits finds what hooks did. A hook that hangs keeps nobody from the
+            # lookout's own notice.
+            self._lookout.tell(job.metadata.id)
 
     def tell_noted(self) -> None:
         """Tell every hook what the store did by itself meanwhile."""
         self._hooks.tell_noted()
+
+    def _hear(self, event: Event) -> None:
+        """What the store does by itself, in the midst of it: hooks are told afterwards."""
+        self._lookout.tell(event.job_id)
+        if event.job is not None:
+            self._meter.note(event.name, event.job)
+        self._hooks.note(event)
 
     # -- claims --------------------------------------------------------------------------
 

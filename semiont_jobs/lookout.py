@@ -14,6 +14,7 @@ from typing import Final
 from attrs import define
 
 from semiont_jobs.events import logger
+from semiont_jobs.keeper import begin
 from semiont_jobs.retry import error_pace
 from semiont_jobs.store import JobStore, Marking
 
@@ -54,6 +55,8 @@ class Lookout:
         """An event that is set whenever the job may have changed since it was last cleared.
 
         Clear it, then look at the job, then wait: so no change is missed.
+
+        :raises ThreadRefused: the system gives no thread to look with.
         """
         changed = threading.Event()
         # Before the caller's first look: what happens after that look has another mark.
@@ -61,18 +64,23 @@ class Lookout:
         with self._lock:
             watched = self._watched.setdefault(job_id, _Watched(mark, ()))
             watched.waiters = (*watched.waiters, changed)
-            if self._thread is None:
-                self._thread = threading.Thread(
-                    target=self._keep_looking, name="semiont-jobs-lookout", daemon=True
-                )
-                self._thread.start()
         try:
+            self._start()
             yield changed
         finally:
             with self._lock:
                 watched.waiters = tuple(each for each in watched.waiters if each is not changed)
                 if not watched.waiters:
                     del self._watched[job_id]
+
+    def _start(self) -> None:
+        with self._lock:
+            if self._thread is None:
+                thread = threading.Thread(
+                    target=self._keep_looking, name="semiont-jobs-lookout", daemon=True
+                )
+                begin(thread)
+                self._thread = thread
 
     def tell(self, job_id: str) -> None:
         """Something happened to that job: wake who waits for it. Next to free where nobody does,

@@ -76,6 +76,21 @@ def test_a_histogram_is_whole(queue: JobQueue, name: str, total: float) -> None:
     assert (1, total) == (value(family, "_count", type="t"), value(family, "_sum", type="t"))
 
 
+def test_what_lasts_longer_than_all_bounds_is_in_the_last_bucket_only(tmp_path: Path) -> None:
+    clock = FakeClock()
+    queue = JobQueue(tmp_path, fsync=False, clock=clock)
+    queue.enqueue({}, type="t")
+    clock.advance(2 * BOUNDS[-1])
+    eventually(queue.claim_next_job).complete()
+
+    waits = families(prometheus_text(queue.metrics()))["semiont_jobs_stored_wait_seconds"]
+
+    assert (0, 1) == (
+        value(waits, "_bucket", le=str(BOUNDS[-1])),
+        value(waits, "_bucket", le="+Inf"),
+    )
+
+
 def test_counters_are_totals_of_this_process_and_gauges_are_not(queue: JobQueue) -> None:
     found = families(prometheus_text(queue.metrics()))
 

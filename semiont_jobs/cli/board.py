@@ -136,10 +136,13 @@ class Board:
         )
 
     def _give_places(self, places: int) -> None:
-        kept = [each if each in self._running else None for each in self._places[:places]]
+        before = self._places[:places]
+        kept = [each if each in self._running else None for each in before]
         shown = set(kept)
         waiting = iter([each for each in self._running if each not in shown])
         kept = [next(waiting, None) if each is None else each for each in kept]
+        # A place that nobody took for two looks is closed up: a burst leaves no holes for ever.
+        kept = [each for each, was in zip(kept, before, strict=True) if each or was]
         kept += list(waiting)[: places - len(kept)]
         while kept and kept[-1] is None:
             kept.pop()

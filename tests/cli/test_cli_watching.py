@@ -74,6 +74,19 @@ def test_a_running_job_keeps_its_place_until_it_ends(queue: JobQueue, clock: Fak
     assert [] == shown()
 
 
+def test_a_place_that_nobody_takes_is_closed_up(queue: JobQueue, clock: FakeClock) -> None:
+    board = Board(queue, clock=clock)
+    for name in "abc":
+        queue.enqueue({}, type="t", id=name)
+    claims = [claimed(queue) for _ in range(3)]
+    board.look(3)
+    claims[1].complete()
+
+    looks = [[one and one.id for one in board.look(3).at_work] for _ in range(2)]
+
+    assert [["a", None, "c"], ["a", "c"]] == looks
+
+
 def test_rates_are_of_the_last_minute(queue: JobQueue, clock: FakeClock) -> None:
     for type_name, ends in (
         ("old", "complete"),
