@@ -52,6 +52,7 @@ class Watch:
         self._on_end = on_end
         self._leaves_when_stuck = leaves_when_stuck
         self._ended = Latch()
+        self._is_started = False
         self._is_over = False
         self._nudge = threading.Event()
         self._lock = threading.Lock()
@@ -66,10 +67,12 @@ class Watch:
 
     def start(self) -> None:
         """Start the crew, then the watch over it."""
+        self._is_started = True  # first: a job may begin, and stop us, before the watch does
         try:
             self.crew.hire()
             begin(self._thread)
         except BaseException:
+            self._is_started = False
             self.crew.stop_claiming()  # without a watch nobody may begin on a job
             raise
 
@@ -98,7 +101,7 @@ class Watch:
 
     def wait(self, timeout: float | None = None) -> bool:
         """Wait until the crew has left, if it was started; whether it has."""
-        return self._thread.ident is None or self._ended.wait(timeout)
+        return not self._is_started or self._ended.wait(timeout)
 
     # -- private -------------------------------------------------------------------------
 

@@ -541,3 +541,32 @@ def test_what_is_no_queue_is_refused() -> None:
 def test_a_pool_without_workers_cannot_be_run(memory: JobQueue) -> None:
     with pytest.raises(InvalidValue, match="at least one worker is needed"):
         WorkerPool(memory).run()
+
+
+def test_a_stop_by_a_job_that_is_quicker_than_the_watch_is_waited_for(
+    memory: JobQueue, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    let_go = threading.Event()
+    watch_may_begin = threading.Event()
+    Waits.at_work.clear()
+
+    def begin_late(thread: threading.Thread) -> None:
+        assert watch_may_begin.wait(TIMEOUT)
+        thread.start()
+
+    monkeypatch.setattr("semiont_jobs.pool.watch.begin", begin_late)
+    watch = Watch(
+        Crew(memory, roster([lambda: Waits(memory, let_go)], memory), Orders(threads=1, grace=0))
+    )
+    starter = threading.Thread(target=watch.start)
+    memory.enqueue({}, type="waits")
+
+    starter.start()
+    assert Waits.at_work.wait(TIMEOUT)
+    watch.leave("stopped")
+
+    assert not watch.wait(0.01)
+    let_go.set()
+    watch_may_begin.set()
+    assert watch.wait(TIMEOUT)
+    starter.join(TIMEOUT)
