@@ -16,6 +16,7 @@ from semiont_jobs import (
     JobWorker,
     RetryPolicy,
     RunningJob,
+    ThreadRefused,
     WorkerPool,
     WorkerStopping,
     job_handler,
@@ -406,6 +407,58 @@ def test_a_thread_that_dies_while_idle_is_replaced(memory: JobQueue) -> None:
 
         assert (1, False) == (raised, thread.is_alive())
         assert 3 == results(memory, [job.metadata.id])[0][0]
+
+
+def test_a_thread_that_the_system_refuses_is_asked_for_again(
+    memory: JobQueue, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("semiont_jobs.pool.watch.AGAIN", 0.01)
+    refusals: list[threading.Thread] = []
+
+    def refuses(thread: threading.Thread) -> None:
+        if len(refusals) < 3:
+            refusals.append(thread)
+            raise ThreadRefused("no thread")
+        thread.start()
+
+    at_work = threading.Event()
+
+    class Dies(JobWorker):
+        job_types = ("dies",)
+
+        def work_on(self, claim: Any) -> None:
+            monkeypatch.setattr("semiont_jobs.pool.crew.begin", refuses)
+            at_work.set()
+            raise SystemExit
+
+        def execute_job(self, job: RunningJob[Any, Any]) -> object:
+            return None
+
+    memory.enqueue({}, type="dies", max_retries=0)
+    with WorkerPool(memory, [Dies, Echo], threads=1):
+        assert at_work.wait(TIMEOUT)
+        job = memory.enqueue({"n": 8}, type="echo")
+
+        assert 8 == results(memory, [job.metadata.id])[0][0]
+    assert 3 == len(refusals)
+
+
+def test_a_pool_that_gets_no_thread_says_so_and_leaves_none_behind(
+    memory: JobQueue, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuses(thread: threading.Thread) -> None:
+        if thread.name.endswith("2"):
+            raise ThreadRefused("no thread")
+        thread.start()
+
+    monkeypatch.setattr("semiont_jobs.pool.crew.begin", refuses)
+    pool = WorkerPool(memory, [Echo], threads=2)
+
+    with pytest.raises(ThreadRefused):
+        pool.start()
+
+    eventually(lambda: not threads_named("semiont-jobs-1"))
+    assert pool.stop()
 
 
 def test_a_hook_that_interrupts_a_claim_strands_no_job(queue: JobQueue) -> None:
