@@ -64,7 +64,7 @@ class Supervisor:
         """Jobs run in other processes."""
         return False
 
-    def leave(self, _reason: Reason, grace: float = float("inf")) -> None:
+    def leave(self, _reason: Reason, /, grace: float = float("inf")) -> None:
         """Let every process finish its jobs in hand within `grace` seconds; a later call can only
         shorten that. Returns at once."""
         with self._lock:

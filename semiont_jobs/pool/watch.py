@@ -90,7 +90,7 @@ class Watch:
         me = threading.current_thread()
         return any(hand.thread is me for hand in self.crew.hands)
 
-    def leave(self, reason: Reason, grace: float = float("inf")) -> None:
+    def leave(self, reason: Reason, /, grace: float = float("inf")) -> None:
         """Claim no more; jobs in hand have `grace` seconds to finish. A later call can only
         shorten that. Returns at once."""
         with self._lock:
