@@ -102,10 +102,8 @@ class Handler(Generic[A, T]):
     def do(self, worker: JobWorker, job: RunningJob[Any, Any]) -> object:
         """Call the function with a job in a worker's hands; what the job's result is."""
         given: Mapping[str, Any] = {"job": job, "claim": worker.claim}
-        returned = self.function(
-            job.params,
-            **{name: given[name] for name in self._extras},
-        )
+        function: Any = self.function
+        returned = function(job.params, **{name: given[name] for name in self._extras})
         kind = worker.queue.job_types.get(self.type)
         return returned if kind is not None and kind.result else {"value": returned}
 

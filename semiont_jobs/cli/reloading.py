@@ -30,10 +30,10 @@ class Reloader:
         # What was mended while the error was told counts as well.
         self._began = time.time()
         self._seen: dict[str, float | None] = {}
-        self._look(_files_of(list(sys.modules.values())))
 
     def watch(self, on_change: Callable[[], object]) -> None:
         """Look in the background, and call `on_change` once."""
+        self._look(_files_of(list(sys.modules.values())))  # those imported since, as they are
 
         def keep_looking() -> None:
             self.wait()
@@ -44,6 +44,8 @@ class Reloader:
     def wait(self, error: BaseException | None = None) -> None:
         """Return when a file has changed: one of a module, or of those that `error` came from."""
         pause = threading.Event()
+        # First as they are, then whether that is new already: no change falls between the two.
+        self._look(_files_in(error))
         is_mended = any(self._began < (_mtime(path) or 0.0) for path in _files_in(error))
         while not is_mended:
             pause.wait(PERIOD)

@@ -114,8 +114,8 @@ def worker(targets: tuple[str, ...], reload: bool, **options: Any) -> None:
     if not reload:
         click.get_current_context().exit(_run(targets, options))
     log_to_stderr()
+    reloader, code = Reloader(), 1
     try:
-        reloader = Reloader()
         code = _run(targets, options, reloader=reloader)
     except click.ClickException as error:
         click.echo(f"semiont-jobs: error: {plain(error.format_message())}", err=True)

@@ -12,7 +12,7 @@ from functools import partial
 from typing import Any, Final, Literal, TypeAlias
 
 from semiont_jobs.claim import AnyClaim
-from semiont_jobs.errors import QueueClosed, SemiontJobsError
+from semiont_jobs.errors import QueueClosed, SemiontJobsError, ThreadRefused
 from semiont_jobs.events import logger
 from semiont_jobs.keeper import begin
 from semiont_jobs.model import PendingJob
@@ -77,7 +77,8 @@ class Crew:
         # Within this opening: when the queue is closed, no thread must open it again.
         self._opening = self.queue.open_for_work(self._stop)
         for number in range(self.orders.threads):
-            self.hands.append(self._hired(number))
+            self.hands.append(self._new_hand(number))
+            self._begin(self.hands[-1])
 
     @property
     def is_closed(self) -> bool:
@@ -85,9 +86,14 @@ class Crew:
         return self._opening.is_over
 
     def replace(self, hand: Hand) -> None:
-        """Put a new thread in the place of one that is stuck or dead."""
+        """Put a new thread in the place of one that is stuck or dead.
+
+        :raises ThreadRefused: the system gives none; the new one counts as dead.
+        """
         self.dismiss(hand)
-        self.hands[self.hands.index(hand)] = self._hired(hand.number)
+        new = self._new_hand(hand.number)
+        self.hands[self.hands.index(hand)] = new
+        self._begin(new)
 
     def dismiss(self, hand: Hand) -> None:
         """Have a thread claim no more."""
@@ -104,14 +110,21 @@ class Crew:
                 worker.stop(0)  # never started, so this only tells: a generator gives the rest back
         self.queue.wake()
 
-    def _hired(self, number: int) -> Hand:
+    def _new_hand(self, number: int) -> Hand:
         hand = Hand(number, [post.make(self.queue) for post in self._posts])
         hand.thread = threading.Thread(
             target=self._live, args=(hand,), name=f"semiont-jobs-{number + 1}", daemon=True
         )
-        self._limit(hand)
-        begin(hand.thread)
         return hand
+
+    def _begin(self, hand: Hand) -> None:
+        # It stands among the hands already: its first job may ask whose thread it is.
+        self._limit(hand)
+        try:
+            begin(hand.thread)
+        except ThreadRefused as error:
+            hand.has_ended, hand.error = True, error
+            raise
 
     # -- what each thread does -----------------------------------------------------------
 

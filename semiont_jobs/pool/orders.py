@@ -12,6 +12,7 @@ from typing import Any, Final
 from attrs import Attribute, field, frozen
 
 from semiont_jobs.errors import InvalidValue
+from semiont_jobs.fields import is_limit
 
 GRACE: Final = 30.0
 """Seconds for jobs in hand after the signal to stop: what Kubernetes and others give a process
@@ -39,7 +40,7 @@ def _check_seconds(_owner: Any, attribute: Attribute[Any], value: Any) -> None:
 def _check_time(_owner: Any, attribute: Attribute[Any], value: Any) -> None:
     if value is None and attribute.default is None:
         return
-    if not _is_number(value) or not value > 0:
+    if not is_limit(value):
         _refuse(attribute, value, "a positive number of seconds is needed")
 
 

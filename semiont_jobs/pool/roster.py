@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Iterable, Sequence
-from typing import TypeAlias
+from typing import TypeAlias, cast
 
 from attrs import frozen
 
@@ -87,7 +87,7 @@ def checked_post(given: object, queue: JobQueue, *, label: str = "", place: str 
     if not callable(given):
         rule = "a JobWorker class, a function that makes one, or a handler is needed"
         raise InvalidValue(rule, field=place, value=given)
-    post = Post(given, name, place)
+    post = Post(cast("Given", given), name, place)
     post.make(queue)
     return post
 

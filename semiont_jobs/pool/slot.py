@@ -53,7 +53,7 @@ class Slot:
         """Why its process leaves, once it has told so."""
         self.left_at: float | None = None
         self.process: BaseProcess | None = None
-        self.pipe: Connection | None = None
+        self.pipe: Connection[Any, Any] | None = None
         self._assignment = assignment
         self._pace = error_pace(LONGEST_PAUSE, first=FIRST_PAUSE)
         self._limits: MutableSequence[float] = []
@@ -74,7 +74,8 @@ class Slot:
         self.left, self.left_at, self.is_ready = None, None, False
         self._started_at = time.monotonic()
         self._limits = _CONTEXT.RawArray("d", self._assignment.orders.threads)
-        ours, theirs = _CONTEXT.Pipe()
+        ends: Any = _CONTEXT.Pipe()  # on Windows, which no store is for, of another class
+        ours, theirs = ends
         # Not a daemon: its jobs may start processes of their own.
         process = _CONTEXT.Process(
             target=serve,

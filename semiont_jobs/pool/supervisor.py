@@ -45,6 +45,7 @@ class Supervisor:
         self._on_outcome = on_outcome
         self._was_ready = False
         self._ended = Latch()
+        self._is_started = False
         self._is_over = False
         self._lock = threading.Lock()
         self._leave_at: float | None = None
@@ -57,12 +58,13 @@ class Supervisor:
     def start(self) -> None:
         """Begin, and return."""
         begin(self._thread)
+        self._is_started = True
 
     def is_member(self) -> bool:
         """Jobs run in other processes."""
         return False
 
-    def leave(self, _reason: Reason, grace: float = float("inf")) -> None:
+    def leave(self, _reason: Reason, /, grace: float = float("inf")) -> None:
         """Let every process finish its jobs in hand within `grace` seconds; a later call can only
         shorten that. Returns at once."""
         with self._lock:
@@ -76,7 +78,7 @@ class Supervisor:
 
     def wait(self, timeout: float | None = None) -> bool:
         """Wait until all processes have ended, if any was started; whether they have."""
-        return self._thread.ident is None or self._ended.wait(timeout)
+        return not self._is_started or self._ended.wait(timeout)
 
     # -- private -------------------------------------------------------------------------
 

@@ -11,7 +11,14 @@ from collections.abc import Callable
 from typing import Final
 
 from semiont_jobs.claim import AnyClaim
-from semiont_jobs.errors import ClaimLost, JobFailed, JobTimeout, SemiontJobsError, WorkerStopping
+from semiont_jobs.errors import (
+    ClaimLost,
+    JobFailed,
+    JobTimeout,
+    SemiontJobsError,
+    ThreadRefused,
+    WorkerStopping,
+)
 from semiont_jobs.events import logger
 from semiont_jobs.keeper import begin
 from semiont_jobs.latch import Latch
@@ -25,7 +32,8 @@ LAST_WORDS: Final = 2.0
 """Seconds between asking work to stop and giving its job back: work that looks at all looks about
 once a second, and the grace time is over already."""
 AGAIN: Final = 1.0
-"""Seconds between tries to store the end of a job whose thread is gone, while the disk refuses."""
+"""Seconds between tries to store the end of a job whose thread is gone, while the disk refuses, or
+to start a thread, while the system does."""
 
 
 class Watch:
@@ -52,6 +60,7 @@ class Watch:
         self._on_end = on_end
         self._leaves_when_stuck = leaves_when_stuck
         self._ended = Latch()
+        self._is_started = False
         self._is_over = False
         self._nudge = threading.Event()
         self._lock = threading.Lock()
@@ -60,16 +69,19 @@ class Watch:
         self._asked: dict[str, AnyClaim] = {}
         self._unsettled: list[tuple[AnyClaim, BaseException]] = []
         self._try_again_at = 0.0
+        self._hire_again_at = 0.0
         self._thread = threading.Thread(target=self._keep, name="semiont-jobs-watch", daemon=True)
         crew.on_finished = self.leave
         crew.on_ended = self._nudge.set
 
     def start(self) -> None:
         """Start the crew, then the watch over it."""
+        self._is_started = True  # first: a job may begin, and stop us, before the watch does
         try:
             self.crew.hire()
             begin(self._thread)
         except BaseException:
+            self._is_started = False
             self.crew.stop_claiming()  # without a watch nobody may begin on a job
             raise
 
@@ -78,7 +90,7 @@ class Watch:
         me = threading.current_thread()
         return any(hand.thread is me for hand in self.crew.hands)
 
-    def leave(self, reason: Reason, grace: float = float("inf")) -> None:
+    def leave(self, reason: Reason, /, grace: float = float("inf")) -> None:
         """Claim no more; jobs in hand have `grace` seconds to finish. A later call can only
         shorten that. Returns at once."""
         with self._lock:
@@ -98,7 +110,7 @@ class Watch:
 
     def wait(self, timeout: float | None = None) -> bool:
         """Wait until the crew has left, if it was started; whether it has."""
-        return self._thread.ident is None or self._ended.wait(timeout)
+        return not self._is_started or self._ended.wait(timeout)
 
     # -- private -------------------------------------------------------------------------
 
@@ -121,12 +133,16 @@ class Watch:
             task = hand.stuck_task(now)
             if task is not None:
                 self._give_up(hand, task.claim)
-            elif hand.has_ended and (hand.error is not None or self._leave_at is None):
+            elif self._has_died(hand) and now >= self._hire_again_at:
                 self._bury(hand)
         if now >= self._try_again_at:
             self._unsettled = [each for each in self._unsettled if not self._failed(*each)]
         if self._leave_at is not None:
             self._lead_out(now)
+
+    def _has_died(self, hand: Hand) -> bool:
+        # Threads end by themselves only once they are told to.
+        return hand.has_ended and (hand.error is not None or self._leave_at is None)
 
     def _give_up(self, hand: Hand, claim: AnyClaim) -> None:
         """Take the job from a thread that ignores its time limit, and let it do what it wants."""
@@ -157,7 +173,11 @@ class Watch:
 
     def _replace(self, hand: Hand) -> None:
         if self._leave_at is None:
-            self.crew.replace(hand)
+            try:
+                self.crew.replace(hand)
+            except ThreadRefused as refused:
+                self._hire_again_at = time.monotonic() + AGAIN
+                logger.error("a thread less: %s", refused)
         else:
             self.crew.dismiss(hand)
             self.crew.hands.remove(hand)

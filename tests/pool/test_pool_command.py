@@ -137,6 +137,7 @@ def awaited(process: subprocess.Popen[str], word: str) -> None:
         if word in line:
             patience.cancel()
             return
+    process.communicate()
     raise AssertionError(f"it never told {word!r}: {told}")
 
 

@@ -16,6 +16,7 @@ from semiont_jobs import (
     JobWorker,
     RetryPolicy,
     RunningJob,
+    ThreadRefused,
     WorkerPool,
     WorkerStopping,
     job_handler,
@@ -408,6 +409,58 @@ def test_a_thread_that_dies_while_idle_is_replaced(memory: JobQueue) -> None:
         assert 3 == results(memory, [job.metadata.id])[0][0]
 
 
+def test_a_thread_that_the_system_refuses_is_asked_for_again(
+    memory: JobQueue, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("semiont_jobs.pool.watch.AGAIN", 0.01)
+    refusals: list[threading.Thread] = []
+
+    def refuses(thread: threading.Thread) -> None:
+        if len(refusals) < 3:
+            refusals.append(thread)
+            raise ThreadRefused("no thread")
+        thread.start()
+
+    at_work = threading.Event()
+
+    class Dies(JobWorker):
+        job_types = ("dies",)
+
+        def work_on(self, claim: Any) -> None:
+            monkeypatch.setattr("semiont_jobs.pool.crew.begin", refuses)
+            at_work.set()
+            raise SystemExit
+
+        def execute_job(self, job: RunningJob[Any, Any]) -> object:
+            return None
+
+    memory.enqueue({}, type="dies", max_retries=0)
+    with WorkerPool(memory, [Dies, Echo], threads=1):
+        assert at_work.wait(TIMEOUT)
+        job = memory.enqueue({"n": 8}, type="echo")
+
+        assert 8 == results(memory, [job.metadata.id])[0][0]
+    assert 3 == len(refusals)
+
+
+def test_a_pool_that_gets_no_thread_says_so_and_leaves_none_behind(
+    memory: JobQueue, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuses(thread: threading.Thread) -> None:
+        if thread.name.endswith("2"):
+            raise ThreadRefused("no thread")
+        thread.start()
+
+    monkeypatch.setattr("semiont_jobs.pool.crew.begin", refuses)
+    pool = WorkerPool(memory, [Echo], threads=2)
+
+    with pytest.raises(ThreadRefused):
+        pool.start()
+
+    eventually(lambda: not threads_named("semiont-jobs-1"))
+    assert pool.stop()
+
+
 def test_a_hook_that_interrupts_a_claim_strands_no_job(queue: JobQueue) -> None:
     interrupted: list[str] = []
 
@@ -541,3 +594,32 @@ def test_what_is_no_queue_is_refused() -> None:
 def test_a_pool_without_workers_cannot_be_run(memory: JobQueue) -> None:
     with pytest.raises(InvalidValue, match="at least one worker is needed"):
         WorkerPool(memory).run()
+
+
+def test_a_stop_by_a_job_that_is_quicker_than_the_watch_is_waited_for(
+    memory: JobQueue, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    let_go = threading.Event()
+    watch_may_begin = threading.Event()
+    Waits.at_work.clear()
+
+    def begin_late(thread: threading.Thread) -> None:
+        assert watch_may_begin.wait(TIMEOUT)
+        thread.start()
+
+    monkeypatch.setattr("semiont_jobs.pool.watch.begin", begin_late)
+    watch = Watch(
+        Crew(memory, roster([lambda: Waits(memory, let_go)], memory), Orders(threads=1, grace=0))
+    )
+    starter = threading.Thread(target=watch.start)
+    memory.enqueue({}, type="waits")
+
+    starter.start()
+    assert Waits.at_work.wait(TIMEOUT)
+    watch.leave("stopped")
+
+    assert not watch.wait(0.01)
+    let_go.set()
+    watch_may_begin.set()
+    assert watch.wait(TIMEOUT)
+    starter.join(TIMEOUT)

@@ -18,8 +18,10 @@ from semiont_jobs import (
     JobWorker,
     PendingJob,
     RunningJob,
+    WorkerPool,
     entity_type,
     is_running_job,
+    job_handler,
     resource_id,
 )
 
@@ -80,3 +82,19 @@ def use(queue: JobQueue) -> None:
     found = queue.get_job(job.metadata.id)
     if found is not None and is_running_job(found):
         print(found.started_at)
+
+
+@job_handler("thumbnail", timeout=60)
+def thumbnail(params: Params, claim: Claim[Params, Progress, Result]) -> Result:
+    claim.report(Progress(percentage=50))
+    return Result(path=params.path + ".png")
+
+
+def run(queue: JobQueue) -> int:
+    assert_type(thumbnail.type, str)
+    with WorkerPool(queue, [Thumbnailer, thumbnail, lambda: Thumbnailer(queue)]) as pool:
+        for length in pool.map(len, ["a", "bc"], name="lengths", key=str):
+            assert_type(length, int)
+        for outcome in pool.as_completed(len, ["a"]):
+            print(outcome.index, outcome.result())
+    return WorkerPool(queue, [thumbnail], threads=2, processes=2).run()
