@@ -159,7 +159,7 @@ class ByHand(Reading):
             # Whoever held it may have obeyed before the store could look once more.
             left = self._run(self._store.get, checked)
             asked = isinstance(left, CancelledJob) and left.metadata.life == job.metadata.life
-        claim = self._claims.on(checked)
+        claim = self._claims.get(checked)
         if claim is not None:
             claim.watch()
         return asked

@@ -5,20 +5,18 @@ It must not know the verbs (`queue`), nor how a store keeps jobs.
 
 from __future__ import annotations
 
-import errno
 import itertools
 import os
 import socket
 import threading
 import time
-import weakref
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from datetime import datetime, timedelta
 from functools import partial
-from typing import Any, Final, ParamSpec, Protocol, Self, TypeVar
+from typing import Any, Final, ParamSpec, Self, TypeVar
 
 from semiont_jobs import fields, lifecycle
-from semiont_jobs.arguments import checked_hook, checked_list, checked_name, store_at
 from semiont_jobs.builtin import BUILTIN_JOB_TYPES
 from semiont_jobs.claim import AnyClaim, Claim
 from semiont_jobs.codec import Codec
@@ -29,15 +27,20 @@ from semiont_jobs.errors import (
     JobDecodeError,
     JobEncodeError,
     JobHeld,
+    QueueClosed,
     StoreError,
 )
-from semiont_jobs.events import Event, EventName, Hook, is_logged, log_event, logger
+from semiont_jobs.events import Event, EventName, Hook, logger
 from semiont_jobs.forks import reset_in_child
+from semiont_jobs.hooks import Hooks
+from semiont_jobs.in_hand import AnyInHand
 from semiont_jobs.job_types import JobType, JobTypes
 from semiont_jobs.keeper import Keeper
 from semiont_jobs.model import AnyJob, ClaimStamp, PendingJob, made_of
 from semiont_jobs.open_claims import OpenClaims
+from semiont_jobs.opening import Opening
 from semiont_jobs.retry import RetryPolicy, is_transient, retry_transient
+from semiont_jobs.settings import checked_hook, checked_list, checked_name, checked_policy, store_at
 from semiont_jobs.store import Hold, JobStore
 
 T = TypeVar("T")
@@ -51,17 +54,6 @@ age is all there is to go by, and half an hour is longer than its jobs run."""
 RESCUE_INTERVAL: Final = 1.0
 """Seconds between two looks for dead workers' jobs; a look with nothing running costs a few
 system calls."""
-STOP_TIMEOUT: Final = 60.0
-"""Seconds that stopping waits for the job in a worker's hand."""
-_LOG_ONLY: Final[tuple[Hook, ...]] = (log_event,)
-
-
-class Stoppable(Protocol):
-    """What works on a queue's jobs."""
-
-    def stop(self, timeout: float) -> bool:
-        """Claim no more, and wait for the job in hand; whether that has ended."""
-        ...
 
 
 class QueueDesk:
@@ -82,8 +74,7 @@ class QueueDesk:
     ) -> None:
         if not isinstance(max_crashes, int) or isinstance(max_crashes, bool) or max_crashes < 0:
             raise InvalidValue("a whole number from 0", field="max_crashes", value=max_crashes)
-        if retry_policy is not None and not isinstance(retry_policy, RetryPolicy):
-            raise InvalidValue("a RetryPolicy is needed", field="retry_policy", value=retry_policy)
+        checked_policy("retry_policy", retry_policy)
         if not isinstance(foreign_stale_after, timedelta):
             raise InvalidValue(
                 "a timedelta is needed", field="foreign_stale_after", value=foreign_stale_after
@@ -99,8 +90,7 @@ class QueueDesk:
         self.clock = clock
         self._max_crashes = max_crashes
         self._foreign_stale_after = foreign_stale_after
-        self._hooks: tuple[Hook, ...] = (*_LOG_ONLY, *hooks)
-        self._broken_hooks: list[Hook] = []
+        self._hooks = Hooks(hooks)
         self._host = socket.gethostname()
         self.reset_after_fork()
         reset_in_child(self)
@@ -111,14 +101,15 @@ class QueueDesk:
         self._rescuing = threading.Lock()
         self._rescued_at = float("-inf")
         self._is_open = False
-        self._claims = OpenClaims(self.emit)
-        self._workers: weakref.WeakSet[Stoppable] = weakref.WeakSet()
+        self._opening = Opening()
+        self._claims = OpenClaims()
         self._not_rescued: set[str] = set()
         self._pid = os.getpid()
         # Tokens of claims: unlike those of any other queue object, and of each other.
         self._token = os.urandom(8).hex()
         self._serial = itertools.count(1)
         self._keeper = Keeper(self)
+        self._hooks.reset_after_fork()
 
     @property
     def store(self) -> JobStore:
@@ -138,36 +129,49 @@ class QueueDesk:
         if not self._is_open:
             with self._lock:
                 if not self._is_open:
-                    self._store.open(self.codec, self._send)
+                    self._store.open(self.codec, self._hooks.note)
                     self._is_open = True
+            self._hooks.tell_noted()
         return self
 
-    def close(self, timeout: float = STOP_TIMEOUT) -> None:
+    def close(self) -> None:
         """Stop this queue's workers, give open claims back without using an attempt, and end
         the queue's thread.
 
-        The queue can be used again afterwards.
+        Its workers claim no more and end, as if asked by `JobWorker.stop`, but nobody waits for
+        the jobs in hand: they are given back, and their works' next stopping points raise
+        `ClaimLost`. Stop the workers first to let those jobs finish.
 
-        :param timeout: seconds to wait for the jobs in the workers' hands. A work that goes on
-            for longer has lost its job: whatever it returns changes nothing, and it is told at
-            its next stopping point.
-        :raises StoreError: the disk refused to take a claim back. It is still held, the
+        The queue can be used again afterwards: `initialize`, ``with``, any verb and the start of
+        a new worker open it. Workers that were stopped so stay stopped.
+
+        :raises StoreError: the disk refused to take one of them back. It is still held, the
             queue still open: call again.
         """
-        deadline = time.monotonic() + timeout
-        for worker in list(self._workers):
-            worker.stop(max(0.0, deadline - time.monotonic()))
-        self._workers.clear()
+        with self._lock:
+            over, self._opening = self._opening, Opening()
+        # Before the claims are given back: else a worker would take them up again.
+        over.end()
         self._keeper.stop()
-        self._claims.release_all()
+        self._claims.give_back_all()
         with self._lock:
             if self._is_open:
                 self._store.close()
             self._is_open = False
+            late, self._opening = self._opening, Opening()
+        late.end()  # of whoever began while this went on
+        self._hooks.finish()
 
-    def attach(self, worker: Stoppable) -> None:
-        """From now on `close` stops that worker first."""
-        self._workers.add(worker)
+    def open_for_work(self, stop: threading.Event) -> Opening:
+        """Open the queue for a loop that claims, as a worker's, and look after it in the
+        background. The loop claims within the opening that is returned; `stop` is set when that
+        is over, because somebody closed the queue."""
+        while True:
+            self.start_keeper()
+            with self._lock:
+                if self._is_open:  # else somebody closed it at once
+                    self._opening.stops(stop)
+                    return self._opening
 
     def __enter__(self) -> Self:
         return self.initialize()
@@ -180,38 +184,24 @@ class QueueDesk:
     def subscribe(self, hook: Hook) -> Callable[[], None]:
         """Call `hook` with every event of this queue object; returns what ends that.
 
-        A hook that raises harms no job: its first failure is logged.
+        It is called in the thread that acted; for what the queue's own thread did, in one more,
+        which hears of it in order but perhaps later. A hook that raises harms no job: its first
+        failure is logged. One that blocks holds up only the thread that it is called in.
 
         :raises InvalidValue: `hook` cannot be called.
         """
-        checked_hook(hook)
-        with self._lock:
-            self._hooks = (*self._hooks, hook)
-
-        def unsubscribe() -> None:
-            with self._lock:
-                self._hooks = tuple(each for each in self._hooks if each is not hook)
-
-        return unsubscribe
+        return self._hooks.add(checked_hook(hook))
 
     def emit(self, name: EventName, job: AnyJob) -> None:
         """Tell every hook what just happened to a job."""
-        if self._hooks == _LOG_ONLY and not is_logged(name):
-            return
-        self._send(Event(name=name, at=self.clock(), job_id=job.metadata.id, job=job))
+        self._hooks.tell_noted()
+        if self._hooks.hear(name):
+            event = Event(name=name, at=self.clock(), job_id=job.metadata.id, job=job)
+            self._hooks.tell(event)
 
-    def _send(self, event: Event) -> None:
-        for hook in self._hooks:
-            try:
-                hook(event)
-            except (Exception, SystemExit):  # noqa: BLE001 - user code; the job is stored
-                self._report_broken(hook)
-
-    def _report_broken(self, hook: Hook) -> None:
-        # By identity: a hook may be an object without a hash.
-        if not any(each is hook for each in self._broken_hooks):
-            self._broken_hooks.append(hook)
-            logger.exception("hook %r failed; its later failures are not logged", hook)
+    def tell_noted(self) -> None:
+        """Tell every hook what the store did by itself meanwhile."""
+        self._hooks.tell_noted()
 
     # -- claims --------------------------------------------------------------------------
 
@@ -224,19 +214,34 @@ class QueueDesk:
         """Why a job of a registered type has plain data for params; None if they fit."""
         return self.codec.params_fault(job)
 
-    def forget(self, claim: AnyClaim) -> None:
+    def forget(self, claim: AnyInHand) -> None:
         """A claim ended: it needs no more looking after."""
         self._claims.forget(claim)
 
-    def dropped(self, hold: Hold) -> None:
-        """Nobody has the claim on that hold any more: see `OpenClaims.drop`."""
-        self._claims.drop(hold)
+    def dropped(self, claim: AnyInHand) -> None:
+        """An open claim that nobody has any more; a finalizer calls this."""
+        self._claims.drop(claim)
 
-    def _claimed(
-        self, hold: Hold, policy: RetryPolicy | None = None, *, keep: bool = False
-    ) -> AnyClaim:
+    def _within(self, opening: Opening | None) -> Opening:
+        """The opening to claim in. Only a user opens a closed queue (None), no worker's loop.
+
+        :raises QueueClosed: the given one is over.
+        """
+        if opening is None:
+            self.initialize()
+            return self._opening
+        if opening.is_over:
+            raise QueueClosed("the queue was closed")
+        return opening
+
+    def _claimed(self, hold: Hold, policy: RetryPolicy | None, opening: Opening) -> AnyClaim:
         claim: AnyClaim = Claim(self, hold, policy=policy)
-        self._claims.add(claim, keep=keep)
+        self._claims.add(claim)
+        if opening.is_over:
+            # Closed in the meantime, perhaps before this claim stood in the table.
+            with suppress(ClaimLost):
+                claim.release()
+            raise QueueClosed("the queue was closed meanwhile; the job was given back")
         self.emit("claimed", hold.job)
         return claim
 
@@ -256,7 +261,13 @@ class QueueDesk:
 
     def keep_house(self) -> None:
         """One round of the keeper: open claims, held-back progress, dead workers' jobs."""
+        if not self._is_open:
+            return
         refused: StoreError | None = None
+        try:
+            self._claims.give_back_dropped()
+        except StoreError as error:
+            refused = error
         for claim in self._claims.all():
             try:
                 claim.watch()
@@ -265,7 +276,6 @@ class QueueDesk:
                 # One job's file that the disk will not show must not keep the other claims
                 # from being looked after, nor dead workers' jobs from rescue.
                 refused = refused or error
-        self._claims.give_back_dropped()
         self._rescue_if_due()
         if refused is not None:
             raise refused
@@ -273,13 +283,10 @@ class QueueDesk:
     def start_keeper(self) -> None:
         """Rescue and watch in the background from now on; claiming does this by itself.
 
-        :raises StoreError: the system gives no more threads.
+        :raises ThreadRefused: the system gives no thread.
         """
         self.initialize()
-        try:
-            self._keeper.start()
-        except RuntimeError as error:
-            raise StoreError(errno.EAGAIN, "no thread for the queue's housekeeping") from error
+        self._keeper.start()
 
     def rescue_orphans(self) -> int:
         """Give running jobs whose worker died back to pending; how many there were.
@@ -287,20 +294,31 @@ class QueueDesk:
         Workers and claims do this by themselves about once a second. A live worker, however
         slow or stopped, keeps its job.
         """
-        rescued = 0
-        with self._rescuing:
-            self._rescued_at = time.monotonic()
-            orphans = self._run(self._store.orphans, self.clock(), self._foreign_stale_after)
-            for hold in orphans:
-                rescued += self._rescue(hold)
-        return rescued
+        self.initialize()
+        return self._rescue_orphans()
+
+    def _rescue_orphans(self) -> int:
+        told: list[tuple[EventName, AnyJob]] = []
+        try:
+            with self._rescuing:
+                self._rescued_at = time.monotonic()
+                orphans = self._act(self._store.orphans, self.clock(), self._foreign_stale_after)
+                for hold in orphans:
+                    told += self._rescue(hold)
+        finally:
+            # Not before: while a hook takes its time, others are to rescue.
+            for name, job in told:
+                self.emit(name, job)
+            self._hooks.tell_noted()
+        return len(told)
 
     def _rescue_if_due(self) -> None:
         overdue = time.monotonic() - self._rescued_at >= RESCUE_INTERVAL
         if overdue and not self._rescuing.locked():
-            self.rescue_orphans()
+            self._rescue_orphans()
 
-    def _rescue(self, hold: Hold) -> bool:
+    def _rescue(self, hold: Hold) -> list[tuple[EventName, AnyJob]]:
+        """What happened to an orphan, if anything did."""
         job = hold.job
         assert job.status == "running"
         now = self.clock()
@@ -314,30 +332,35 @@ class QueueDesk:
                 left = lifecycle.rescue(job, now, max_crashes=self._max_crashes)
             hold.move(left)
         except (ClaimLost, JobHeld):
-            return False  # another rescuer, or a person, was first
+            return []  # another rescuer, or a person, was first
         except (InvalidJob, JobEncodeError) as error:
             # With one attempt more its text is too large. It must not keep others from rescue.
             if job.metadata.id not in self._not_rescued:
                 self._not_rescued.add(job.metadata.id)
                 logger.error("cannot be rescued: %s", error)
-            return False
+            return []
         finally:
             hold.let_go()
-        self.emit(name, left)
-        return True
+        return [(name, left)]
 
     # -- what verbs share ----------------------------------------------------------------
 
     def _run(self, action: Callable[A, T], *args: A.args, **kwargs: A.kwargs) -> T:
-        """Do something with the store, again if its file system met a passing error."""
+        """Do something with the store, which is opened for it."""
         if not self._is_open:
             self.initialize()
+        return self._act(action, *args, **kwargs)
+
+    def _act(self, action: Callable[A, T], *args: A.args, **kwargs: A.kwargs) -> T:
+        """Do something with the store, again if its file system met a passing error."""
         try:
             return action(*args, **kwargs)
         except OSError as error:
             if not is_transient(error):
                 raise
-        return retry_transient(partial(action, *args, **kwargs))
+            return retry_transient(partial(action, *args, **kwargs))
+        finally:
+            self._hooks.tell_noted()
 
     def _check_new(self, job: PendingJob[Any]) -> None:
         if not isinstance(job, PendingJob):

@@ -19,6 +19,8 @@ It must not know jobs, stores or queues: only their names and coordinates.
     |-- JobHeld (RuntimeError)              somebody else is working on it
     |-- ClaimLost (RuntimeError)            this claim no longer owns its job
     |-- QueueNotInitialized (RuntimeError)
+    |-- QueueClosed (RuntimeError)          its user closed it under whoever claims in a loop
+    |-- ThreadRefused (RuntimeError)        the system gave no thread to a queue or worker
     |-- StoreError (OSError)                the disk or its file system refused
     |   |-- UnsafeStore                     a place where jobs would not be safe
     |   `-- UnsupportedFormat               written by a newer version
@@ -170,6 +172,14 @@ class QueueNotInitialized(SemiontJobsError, RuntimeError):
     """``get_job_queue()`` was called before ``initialize_job_queue()``."""
 
 
+class QueueClosed(SemiontJobsError, RuntimeError):
+    """The queue was closed, and a worker's loop must not open it again."""
+
+
+class ThreadRefused(SemiontJobsError, RuntimeError):
+    """The system gave no thread to a queue or a worker that needs one. Nothing was claimed."""
+
+
 class StoreError(SemiontJobsError, OSError):
     """The disk refused; ``errno``, ``filename`` and, where one is concerned, ``job_id``."""
 
@@ -178,6 +188,9 @@ class StoreError(SemiontJobsError, OSError):
     ) -> None:
         OSError.__init__(self, code, reason, filename)
         self.job_id = job_id
+        self.refused_claim: str | None = None
+        """Token of the claim whose work met this error at a checkpoint or a look for a request to
+        stop: an attempt that it ends is not the work's failure."""
 
     def __str__(self) -> str:
         owner = f"job {self.job_id}: " if self.job_id else ""

@@ -125,12 +125,12 @@ def checked_units(units: Iterable[str]) -> tuple[str, ...]:
 
 
 def checked_cursors(cursors: Mapping[str, Any] | None) -> dict[str, Any]:
-    """Cursors by unit, as a dict of its own. Raises `InvalidValue` for anything else."""
+    """Cursors by unit; None: none. Raises `InvalidValue` for what is no dict."""
     if cursors is None:
         return {}
-    if isinstance(cursors, Mapping):
-        return dict(cursors)
-    raise InvalidValue("cursors are a dict", field="cursors", value=cursors)
+    if not isinstance(cursors, Mapping):
+        raise InvalidValue("cursors are a dict by unit", field="cursors", value=cursors)
+    return dict(cursors)
 
 
 def within(low: float, high: float) -> Any:

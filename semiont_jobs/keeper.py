@@ -9,6 +9,7 @@ import threading
 import weakref
 from typing import Final, Protocol
 
+from semiont_jobs.errors import ThreadRefused
 from semiont_jobs.events import logger
 from semiont_jobs.retry import error_pace
 
@@ -35,7 +36,10 @@ class Keeper:
         self._thread: threading.Thread | None = None
 
     def start(self) -> None:
-        """Begin, unless it has begun. Cheap, so every claim may call it."""
+        """Begin, unless it has begun. Cheap, so every claim may call it.
+
+        :raises ThreadRefused: the system gives no thread; the next call tries again.
+        """
         if self._thread is not None:
             return
         with self._lock:
@@ -46,7 +50,7 @@ class Keeper:
                     name="semiont-jobs-keeper",
                     daemon=True,
                 )
-                thread.start()  # RuntimeError: the system gives no more threads
+                begin(thread)
                 self._thread = thread
 
     def stop(self) -> None:
@@ -59,7 +63,31 @@ class Keeper:
         self._stop = threading.Event()
 
 
+class _Here(threading.local):
+    is_keeper = False
+
+
+_here: Final = _Here()
+
+
+def is_keeper() -> bool:
+    """Whether this thread is a keeper's, which must not be held up by anybody's code."""
+    return _here.is_keeper
+
+
+def begin(thread: threading.Thread) -> None:
+    """Start a thread.
+
+    :raises ThreadRefused: the system gives none.
+    """
+    try:
+        thread.start()
+    except RuntimeError as error:
+        raise ThreadRefused(f"no thread for {thread.name}: {error}") from error
+
+
 def _keep(kept: weakref.ref[Kept], stop: threading.Event) -> None:
+    _here.is_keeper = True
     pace = error_pace(30.0)
     errors = 0
     pause = PERIOD

@@ -39,8 +39,9 @@ KEPT_TRACEBACKS: Final = 10
 TEXT_LIMIT: Final = 8 * 1024
 """Characters of a traceback or message: the innermost frames of any sane stack fit."""
 NAME_LIMIT: Final = 255
-"""Characters of an error's class, or its module: no name that a person wrote is longer, and one
-that a program made must not keep a job from being stored."""
+"""Characters of an error's class name, or its module's, which every attempt on record repeats: as
+many as a worker's name may have, and more than anybody writes; made at run time, it may have
+any length."""
 OLD_TEXT_LIMIT: Final = 1000
 """Characters of a message older than the last tracebacks: it tells what it was, and a job with
 all its attempts has a size that a new job can leave room for (`codec.MAX_NEW_JOB_BYTES`)."""
@@ -113,9 +114,9 @@ class Failure:
         """The record of an exception, its texts cut and made writable."""
         stack = "".join(tracebacks.format_exception(error)) if error.__traceback__ else None
         return cls(
-            error_type=_writable(type(error).__qualname__[:NAME_LIMIT]),
-            message=_writable(_message(error)[:TEXT_LIMIT]),
-            traceback=_writable(stack[-TEXT_LIMIT:]) if stack else None,
+            error_type=_writable(type(error).__qualname__[:NAME_LIMIT])[:NAME_LIMIT],
+            message=_writable(_message(error)[:TEXT_LIMIT])[:TEXT_LIMIT],
+            traceback=_writable(stack[-TEXT_LIMIT:])[-TEXT_LIMIT:] if stack else None,
             outcome=_outcome(error),
             error_module=_module(type(error)),
         )
@@ -142,7 +143,7 @@ def _module(kind: type[BaseException]) -> str | None:
     module = kind.__module__
     if not isinstance(module, str) or module == "builtins":
         return None
-    return _writable(module[:NAME_LIMIT])
+    return _writable(module[:NAME_LIMIT])[:NAME_LIMIT]
 
 
 def _message(error: BaseException) -> str:
@@ -153,7 +154,8 @@ def _message(error: BaseException) -> str:
 
 
 def _writable(text: str) -> str:
-    # Lone surrogates (from undecodable file names, say) have no UTF-8 form.
+    # Lone surrogates (from undecodable file names, say) have no UTF-8 form. Their escapes are
+    # longer than themselves: who cuts the text, cuts it again.
     return text.encode("utf-8", "backslashreplace").decode("utf-8")
 
 

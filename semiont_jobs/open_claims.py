@@ -1,129 +1,135 @@
-"""The claims of one queue that have no outcome yet, and what becomes of those nobody ends.
+"""The open claims of a queue: who has them, who dropped them, and giving them back.
 
-It must not know how jobs are claimed, nor what else a queue looks after.
+It must not know how a claim is come by, or what else it may become.
 """
 
 from __future__ import annotations
 
 import atexit
+import os
 import weakref
 from collections import deque
-from typing import Final, Protocol
+from collections.abc import Iterable
+from typing import Final, cast
 
-from semiont_jobs import lifecycle
 from semiont_jobs.claim import AnyClaim
-from semiont_jobs.errors import ClaimLost, InvalidJob, JobEncodeError, StoreError
-from semiont_jobs.events import EventName, logger
-from semiont_jobs.model import AnyJob
-from semiont_jobs.store import Hold
-
-
-class Emit(Protocol):
-    """Tells what happened to a job."""
-
-    def __call__(self, name: EventName, job: AnyJob) -> None: ...
+from semiont_jobs.errors import ClaimLost, StoreError
+from semiont_jobs.events import logger
+from semiont_jobs.in_hand import AnyInHand
 
 
 class OpenClaims:
-    """Knows claims as long as their callers have them.
+    """Looks after claims without keeping them alive, but for those it is told to keep."""
 
-    A claim is ownership: dropped without an outcome (a function returned early, say) it must not
-    hold its job for as long as the process lives.
-    """
-
-    def __init__(self, emit: Emit) -> None:
-        self._emit = emit
-        self._known: dict[str, weakref.ref[AnyClaim]] = {}
+    def __init__(self) -> None:
+        self._pid = os.getpid()
+        # Weakly: who drops a claim without an outcome has given up its job.
+        self._known: weakref.WeakValueDictionary[str, AnyClaim] = weakref.WeakValueDictionary()
         self._kept: dict[str, AnyClaim] = {}
-        self._dropped: deque[Hold] = deque()
-        _ALL.add(self)
+        self._dropped: deque[AnyClaim] = deque()
+        _MADE.add(self)
 
-    def add(self, claim: AnyClaim, *, keep: bool) -> None:
-        """A claim began; with `keep` it is held here, since its caller has only the job."""
-        job_id = claim.job.metadata.id
-        self._known[job_id] = weakref.ref(claim)
-        if keep:
-            self._kept[job_id] = claim
+    def add(self, claim: AnyClaim) -> None:
+        """Look after a new claim."""
+        self._known[claim.job.metadata.id] = claim
 
-    def on(self, job_id: str) -> AnyClaim | None:
-        """The claim on that job."""
-        reference = self._known.get(job_id)
-        return None if reference is None else reference()
+    def keep(self, claim: AnyClaim) -> None:
+        """Hold on to a claim until it has ended, though nobody else may."""
+        self._kept[claim.job.metadata.id] = claim
+
+    def get(self, job_id: str) -> AnyClaim | None:
+        """The claim on that job, if there is one here."""
+        return self._known.get(job_id)
 
     def all(self) -> list[AnyClaim]:
-        """Every one."""
-        found = (reference() for reference in list(self._known.values()))
+        """Every one that somebody has."""
+        # Not of values(): claims of other threads come and go while that is gone through.
+        found = [reference() for reference in self._known.valuerefs()]
         return [claim for claim in found if claim is not None]
 
-    def forget(self, claim: AnyClaim) -> None:
-        """A claim ended."""
+    def forget(self, claim: AnyInHand) -> None:
+        """A claim ended: it needs no more looking after."""
         job_id = claim.job.metadata.id
         # A superseded claim may end after another one of the same job began here.
-        if self.on(job_id) is claim:
-            self._known.pop(job_id, None)
-            self._kept.pop(job_id, None)
+        for table in (self._known, self._kept):
+            if table.get(job_id) is claim:
+                table.pop(job_id, None)
 
-    def drop(self, hold: Hold) -> None:
-        """A claim is garbage and has no outcome. Called in whatever thread, whatever it is doing:
-        no lock may be taken here, so `give_back_dropped` does the rest."""
-        self._dropped.append(hold)
+    def drop(self, claim: AnyInHand) -> None:
+        """Nobody has that claim any more. A finalizer calls this, in whatever thread, perhaps
+        one that is just holding a lock of ours: it may take none, and gives nothing back."""
+        self._dropped.append(cast("AnyClaim", claim))
+        _OWING.add(self)
 
     def give_back_dropped(self) -> None:
-        """Give the jobs back whose claims were dropped. Raises `StoreError`: call again."""
-        while self._dropped:
-            hold = self._dropped.popleft()
-            job = hold.job
-            if job.status != "running":
-                continue
-            job_id = job.metadata.id
-            reference = self._known.get(job_id)
-            if reference is not None and reference() is None:
-                del self._known[job_id]
-            if not hold.is_standing():  # taken away; or it is the parent's, and this a child
-                hold.let_go()
-                continue
-            logger.warning("job %s is given back: its claim was dropped with no outcome", job_id)
-            waiting = lifecycle.release(job)
-            try:
-                hold.move(waiting)
-            except (ClaimLost, InvalidJob, JobEncodeError):
-                hold.let_go()  # gone already, or too large: then it is rescued, and fails there
-            except StoreError:
-                self._dropped.append(hold)
-                raise
-            else:
-                self._emit("released", waiting)
+        """Give the dropped ones back without using an attempt, and warn of each.
 
-    def release_all(self) -> None:
-        """Give every job back, without using an attempt.
-
-        :raises StoreError: the disk refused one of them; the others are given back all the same.
+        :raises StoreError: the disk refused one, which is tried again at the next call.
         """
-        self.give_back_dropped()
-        refused: StoreError | None = None
-        for claim in self.all():
-            try:
-                claim.release()
-            except ClaimLost:
+        _OWING.discard(self)  # first: whatever is dropped from now on is noted again
+        while self._dropped:
+            claim = self._dropped.popleft()
+            if not self._is_lost(claim):
                 continue
-            except StoreError as error:
-                refused = refused or error
-        if refused is not None:
-            raise refused
+            job_id = claim.job.metadata.id
+            try:
+                give_back([claim])
+            except BaseException:
+                self.drop(claim)
+                raise
+            logger.warning(
+                "the claim on job %s was dropped without an outcome; the job was given back",
+                job_id,
+                extra={"job_id": job_id},
+            )
+
+    def _is_lost(self, claim: AnyClaim) -> bool:
+        """Whether nobody will end it: it may have been dropped with its outcome on the way, or
+        taken up again by `keep`."""
+        metadata = claim.job.metadata
+        # A forked child has copies of its parent's claims, which are not its to give back.
+        is_ours = metadata.claim is not None and metadata.claim.pid == self._pid
+        return is_ours and claim.is_open and self._kept.get(metadata.id) is not claim
+
+    def give_back_all(self) -> None:
+        """Give every one back without using an attempt.
+
+        :raises StoreError: the disk refused one; the others were given back.
+        """
+        give_back(dict.fromkeys((*self._dropped, *self.all())))
 
 
-_ALL: Final[weakref.WeakSet[OpenClaims]] = weakref.WeakSet()
-
-
-@atexit.register
-def _leave_tidy() -> None:
-    """The process ends: what it holds is given back, so that this does not look like a crash.
-
-    Workers have stopped by now: they register at their start, and what registers last runs
-    first.
-    """
-    for claims in list(_ALL):
+def give_back(claims: Iterable[AnyClaim]) -> None:
+    """Release claims; whichever the disk refuses keeps none of the others."""
+    refused: StoreError | None = None
+    for claim in claims:
         try:
-            claims.release_all()
-        except StoreError as error:  # then it looks like a crash after all, and is rescued
-            logger.warning("a claim could not be given back at exit: %s", error)
+            claim.release()
+        except ClaimLost:
+            continue
+        except StoreError as error:
+            refused = refused or error
+    if refused is not None:
+        raise refused
+
+
+_MADE: Final[weakref.WeakSet[OpenClaims]] = weakref.WeakSet()
+_OWING: Final[set[OpenClaims]] = set()
+"""Those with dropped claims, kept for the exit: one whose queue was dropped with its claim has
+no keeper left."""
+
+
+def _give_back_at_exit() -> None:
+    """A process that ends in order leaves no job to look as if its worker had crashed."""
+    for claims in {*_MADE, *_OWING}:
+        if claims._pid != os.getpid():  # noqa: SLF001 - of the parent of a fork
+            continue
+        try:
+            claims.give_back_all()
+        except Exception:  # noqa: BLE001 - whatever refuses, the others are given back too
+            logger.exception("a job in hand could not be given back")
+
+
+# Here, before any worker is started: what is registered first is called last, when the workers
+# have been waited for.
+atexit.register(_give_back_at_exit)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterable
+from contextlib import suppress
 from datetime import datetime, timedelta
 from typing import Any, Final
 
@@ -19,6 +20,7 @@ from semiont_jobs.errors import (
     InvalidJob,
     InvalidTransition,
     InvalidValue,
+    QueueClosed,
 )
 from semiont_jobs.fields import instant_after
 from semiont_jobs.ids import UserId, job_id, new_job_id
@@ -32,8 +34,10 @@ from semiont_jobs.model import (
     P,
     PendingJob,
 )
+from semiont_jobs.opening import Opening
 from semiont_jobs.reading import checked_filter, checked_status
 from semiont_jobs.retry import RetryPolicy
+from semiont_jobs.settings import checked_policy, checked_types
 from semiont_jobs.store import Accept, Wanted
 
 DEFAULT_MAX_RETRIES: Final = 3
@@ -147,10 +151,13 @@ class JobQueue(ByHand):
         *,
         worker: str | None = None,
         retry_policy: RetryPolicy | None = None,
+        opening: Opening | None = None,
     ) -> AnyClaim | None:
         """Take the next due job and hold it, or return None.
 
-        First: higher priority, then due time, creation, id.
+        First: higher priority, then due time, creation, id. The claim holds the job for as long
+        as you keep it: one that is dropped without an outcome is given back within a second, and
+        so are those still open when the process ends in order. Neither uses an attempt.
 
         :param types: only jobs of these types; None: any.
         :param queue: only jobs of this named queue; None: any.
@@ -158,23 +165,29 @@ class JobQueue(ByHand):
             once per revision of a job, so pass the same function every time.
         :param worker: the name to record; default: this process's id.
         :param retry_policy: goes before the job type's and the queue's.
+        :param opening: claim only while that opening of the queue lasts (see `open_for_work`);
+            None: a closed queue is opened.
         :raises InvalidValue: one of these is something else; nothing was claimed.
+        :raises ThreadRefused: the queue needs a thread to look after claims, and the system gives
+            none; nothing was claimed.
+        :raises QueueClosed: the queue was closed, and `opening` is over with it.
         """
-        if retry_policy is not None and not isinstance(retry_policy, RetryPolicy):
-            raise InvalidValue("a RetryPolicy is needed", field="retry_policy", value=retry_policy)
-        wanted = wanted_of(types, queue, accept)
-        self.start_keeper()
+        checked_policy("retry_policy", retry_policy)
+        wanted = _wanted(types, queue, accept)
+        opening = self._within(opening)
+        # First: nobody would look after a claim that was made without it.
+        self._keeper.start()
         self._rescue_if_due()
-        hold = self._run(self._store.claim, wanted, self._stamp(worker), self.clock())
-        return None if hold is None else self._claimed(hold, retry_policy)
+        hold = self._act(self._store.claim, wanted, self._stamp(worker), self.clock())
+        return None if hold is None else self._claimed(hold, retry_policy, opening)
 
     def update_job(self, job: AnyJob, old_status: JobStatus | None = None) -> AnyJob:
         """Store a changed job, and return it as stored: the seed's generic verb, made safe.
 
         A job claimed through this queue is changed through its claim, whatever revision the
         given object has. ``update_job(running, "pending")`` claims; the queue then holds the
-        job until it is moved on, or the process ends. For a job nobody holds, `old_status`
-        and the revision must be those it has.
+        job until it is moved on, or until the process ends, which gives it back. For a job
+        nobody holds, `old_status` and the revision must be those it has.
 
         :raises InvalidJob: `job` is no job, or has what no job may have; nothing changed.
         :raises InvalidTransition: the lifecycle has no such step, or `old_status` is wrong.
@@ -191,16 +204,20 @@ class JobQueue(ByHand):
         if claim is not None and old_status not in (None, "running"):
             raise InvalidTransition(id_, f"expected to be {old_status}, it is running")
         if claim is not None:
+            self._claims.keep(claim)  # also one that was just dropped: its job is in use
             return claim.update(job)
-        self.start_keeper()
-        hold = self._run(self._store.hold, id_)
+        opening = self._within(None)
+        hold = self._act(self._store.hold, id_)
         try:
             updates.check_expected(hold.job, job, old_status)
             if hold.job.status == "running":
                 raise ClaimLost(id_, "its worker is gone; rescue_orphans() gives it back")
             if hold.job.status == "pending" and job.status == "running":
+                self._keeper.start()
                 hold.move(lifecycle.claim(hold.job, self._stamp(None), self.clock()))
-                return self._claimed(hold, keep=True).job
+                claim = self._claimed(hold, None, opening)
+                self._claims.keep(claim)
+                return claim.job
             self.codec.check_update(job)
             update = updates.decide(hold.job, job, self.clock(), run=new_run())
             if job.params != hold.job.params:
@@ -208,7 +225,7 @@ class JobQueue(ByHand):
                 self.codec.check(job.params, "params", job_id=id_)
             hold.move(update.job)
         finally:
-            if self._claims.on(id_) is None:
+            if self._claims.get(id_) is None:
                 hold.let_go()
         if update.event is not None:
             self.emit(update.event, update.job)
@@ -221,13 +238,17 @@ class JobQueue(ByHand):
         accept: Accept | None = None,
     ) -> PendingJob[Any] | None:
         """The job that `claim_next_job` would take next; claims nothing, changes nothing."""
-        wanted = wanted_of(types, queue, accept)
+        wanted = _wanted(types, queue, accept)
         return self._run(self._store.peek, wanted, self.clock())
 
-    def wait_for_work(self, stop: threading.Event, timeout: float) -> None:
+    def wait_for_work(
+        self, stop: threading.Event, timeout: float, *, opening: Opening | None = None
+    ) -> None:
         """Return when there may be something to claim, after `timeout` seconds at the latest;
-        at once when `stop` is set and `wake` called."""
-        self._run(self._store.wait, stop, timeout, self.clock())
+        at once when `stop` is set and `wake` called, or `opening` is over."""
+        with suppress(QueueClosed):
+            self._within(opening)
+            self._act(self._store.wait, stop, timeout, self.clock())
 
     def wake(self) -> None:
         """Make every `wait_for_work` of this queue object return."""
@@ -238,7 +259,7 @@ class JobQueue(ByHand):
 
     def _open_claim(self, id_: str) -> AnyClaim | None:
         """This queue's claim on a job, unless the job was taken from it."""
-        claim = self._claims.on(id_)
+        claim = self._claims.get(id_)
         if claim is not None:
             claim.watch()
         return claim if claim is not None and claim.is_open else None
@@ -248,23 +269,14 @@ _ANYTHING: Final = Wanted()
 _ANY_STATE: Final = tuple(JOB_CLASSES.values())
 
 
-def wanted_of(types: Iterable[str] | None, queue: str | None, accept: Accept | None) -> Wanted:
-    """What a claimer asks for. Raises `InvalidValue` for what is not that."""
+def _wanted(types: Iterable[str] | None, queue: str | None, accept: Accept | None) -> Wanted:
     if types is None and queue is None and accept is None:
         return _ANYTHING
     return Wanted(
-        types=None if types is None else _type_names(types),
+        types=checked_types("types", types),
         queue=checked_filter("queue", queue),
         accept=None if accept is None else _checked_accept(accept),
     )
-
-
-def _type_names(types: Iterable[str]) -> frozenset[str]:
-    if isinstance(types, Iterable) and not isinstance(types, str):
-        names = list(types)
-        if all(isinstance(name, str) for name in names):
-            return frozenset(names)
-    raise InvalidValue("a list of type names is needed", field="types", value=types)
 
 
 def _checked_accept(accept: Accept) -> Accept:

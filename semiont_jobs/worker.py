@@ -13,15 +13,17 @@ from datetime import datetime
 from functools import partial
 from typing import Any, ClassVar, Final, Self
 
-from semiont_jobs.arguments import checked_list, checked_name
 from semiont_jobs.claim import AnyClaim
-from semiont_jobs.desk import STOP_TIMEOUT
-from semiont_jobs.errors import ClaimLost, InvalidValue, StoreError
+from semiont_jobs.errors import ClaimLost, InvalidValue, QueueClosed, StoreError, ThreadRefused
 from semiont_jobs.events import logger
+from semiont_jobs.keeper import begin
 from semiont_jobs.latch import Latch
 from semiont_jobs.model import AnyJob, PendingJob, RunningJob
-from semiont_jobs.queue import JobQueue, wanted_of
+from semiont_jobs.opening import Opening
+from semiont_jobs.queue import JobQueue
+from semiont_jobs.reading import checked_filter
 from semiont_jobs.retry import RetryPolicy, error_pace
+from semiont_jobs.settings import checked_job_types, checked_name, checked_policy
 from semiont_jobs.singleton import get_job_queue
 
 POLL_INTERVAL: Final = 1.0
@@ -29,6 +31,15 @@ POLL_INTERVAL: Final = 1.0
 only bounds what no signal tells of."""
 ERROR_BACKOFF: Final = 5.0
 """Seconds between tries, at most, while the store refuses: a full disk is not a hot loop."""
+STOP_TIMEOUT: Final = 60.0
+"""Seconds that `stop` waits for the job in hand."""
+
+_CHECKS: Final[Mapping[str, Callable[[str, Any], object]]] = {
+    "job_types": checked_job_types,
+    "queue_name": checked_filter,
+    "retry_policy": checked_policy,
+}
+"""What is asked of these, on the class and when a worker starts; None is right for each."""
 
 
 class JobWorker(ABC):
@@ -50,6 +61,15 @@ class JobWorker(ABC):
     retry_policy: ClassVar[RetryPolicy | None] = None
     """Goes before the job type's and the queue's policy."""
 
+    def __init_subclass__(cls, **options: Any) -> None:
+        super().__init_subclass__(**options)
+        # What the class says by itself is refused where it is written. A property, or what an
+        # object sets, is known when the worker starts.
+        for name, check in _CHECKS.items():
+            value = cls.__dict__.get(name)
+            if not hasattr(value, "__get__"):
+                check(f"{cls.__name__}.{name}", value)
+
     def __init__(
         self,
         queue: JobQueue | None = None,
@@ -59,6 +79,8 @@ class JobWorker(ABC):
         for name, value in (("poll_interval", poll_interval), ("error_backoff", error_backoff)):
             if isinstance(value, bool) or not isinstance(value, int | float) or not value > 0:
                 raise InvalidValue("a positive number of seconds", field=name, value=value)
+        if queue is not None and not isinstance(queue, JobQueue):
+            raise InvalidValue("a JobQueue is needed", field="queue", value=queue)
         self._queue = queue
         self.poll_interval = poll_interval
         self.error_backoff = error_backoff
@@ -104,25 +126,32 @@ class JobWorker(ABC):
     def start(self) -> None:
         """Begin in a thread of its own, and return.
 
-        At the exit of the process, and when its queue is closed, the worker is stopped as by
-        `stop`.
+        At the exit of the process the worker is stopped as by `stop`. `JobQueue.close` stops
+        it too, and gives the job in hand back.
 
         :raises RuntimeError: it was started, or stopped, before.
-        :raises InvalidValue: its name, `job_types`, `queue_name` or `retry_policy` is not what
-            it must be.
+        :raises ThreadRefused: the system gives no thread; it may be started again.
+        :raises InvalidValue: its types, queue, policy or name are none. Nothing has begun.
         """
-        claim_next = self._claimer()
+        for name, check in _CHECKS.items():
+            check(f"{type(self).__name__}.{name}", getattr(self, name))
+        checked_name(self.get_worker_name())
         with self._lock:
             if self._thread is not None:
                 raise RuntimeError(f"{self.get_worker_name()} was started already")
             if self._stop.is_set():
                 raise RuntimeError(f"{self.get_worker_name()} was stopped; make a new one")
-            self.queue.start_keeper()
-            self._thread = threading.Thread(
-                target=self._live, args=(claim_next,), name=self.get_worker_name(), daemon=True
+            # Within this opening: when the queue is closed, the loop must not open it again.
+            opening = self.queue.open_for_work(self._stop)
+            thread = threading.Thread(
+                target=self._live, args=(opening,), name=self.get_worker_name(), daemon=True
             )
-            self._thread.start()
-            self.queue.attach(self)
+            self._thread = thread  # before it begins: its work may call `stop`
+            try:
+                begin(thread)
+            except ThreadRefused:
+                self._thread = None
+                raise
         atexit.register(self._at_exit)
 
     def stop(self, timeout: float = STOP_TIMEOUT) -> bool:
@@ -145,7 +174,8 @@ class JobWorker(ABC):
         return True
 
     def run(self) -> None:
-        """Start, and block until Ctrl-C or `stop`; then wait for the job in hand."""
+        """Start, and block until Ctrl-C, `stop` or the queue's `JobQueue.close`; then wait for
+        the job in hand."""
         try:
             self.start()
             self._ended.wait()
@@ -164,13 +194,10 @@ class JobWorker(ABC):
         if not self.stop(timeout=0 if self._waited_out else STOP_TIMEOUT):
             claim = self._claim
             if claim is not None:
-                self._give_back(claim)
-
-    def _give_back(self, claim: AnyClaim) -> None:
-        try:
-            claim.release()
-        except (ClaimLost, StoreError):
-            logger.warning("job %s could not be given back", claim.job.metadata.id)
+                try:
+                    claim.release()
+                except (ClaimLost, StoreError):
+                    logger.warning("job %s could not be given back", claim.job.metadata.id)
 
     # -- inside execute_job --------------------------------------------------------------
 
@@ -214,20 +241,23 @@ class JobWorker(ABC):
 
     # -- the loop ------------------------------------------------------------------------
 
-    def _live(self, claim_next: Callable[[], AnyClaim | None]) -> None:
+    def _live(self, opening: Opening) -> None:
         try:
-            self._loop(claim_next)
+            self._loop(opening)
         finally:
             self._ended.set()
 
-    def _loop(self, claim_next: Callable[[], AnyClaim | None]) -> None:
+    def _loop(self, opening: Opening) -> None:
         pace = error_pace(self.error_backoff)
         errors = 0
+        claim_next = self._claimer(opening)
         while not self._stop.is_set():
             try:
                 claim = claim_next()
                 if claim is None:
-                    self.queue.wait_for_work(self._stop, self.poll_interval)
+                    self.queue.wait_for_work(self._stop, self.poll_interval, opening=opening)
+            except QueueClosed:
+                return
             except Exception as error:  # noqa: BLE001
                 # A worker outlives whatever its store does; the pause grows, so that a full
                 # disk is one line of log per pause and no hot loop.
@@ -236,28 +266,20 @@ class JobWorker(ABC):
                 self._stop.wait(pace(errors))
                 continue
             errors = 0
-            if claim is None:
-                continue
-            if self._stop.is_set():
-                self._give_back(claim)  # claimed while somebody stopped us: not begun
-            else:
+            if claim is not None:
                 self._work(claim)
 
-    def _claimer(self) -> Callable[[], AnyClaim | None]:
-        types = None if self.job_types is None else checked_list(self.job_types, "job_types")
-        wanted_of(types, self.queue_name, None)
-        checked_name(self.get_worker_name())
-        policy = self.retry_policy
-        if policy is not None and not isinstance(policy, RetryPolicy):
-            raise InvalidValue("a RetryPolicy is needed", field="retry_policy", value=policy)
+    def _claimer(self, opening: Opening) -> Callable[[], AnyClaim | None]:
+        types = self.job_types
         asks = type(self).can_process_job is not JobWorker.can_process_job
         return partial(
             self.queue.claim_next_job,
-            types=types,
+            types=None if types is None else tuple(types),
             queue=self.queue_name,
             accept=self._accepts if asks else None,
             worker=self.get_worker_name(),
             retry_policy=self.retry_policy,
+            opening=opening,
         )
 
     def _accepts(self, job: PendingJob[Any]) -> bool:

@@ -11,6 +11,7 @@ from hypothesis import settings
 
 from semiont_jobs import JobQueue
 from semiont_jobs.testing import FakeClock
+from semiont_jobs.testing.suite import kept
 
 # A busy machine is slow now and then; that is no failure. What failed is printed, so nothing
 # need be remembered in the directory of whoever ran the tests.
@@ -34,7 +35,7 @@ def make_queue(
     made: list[JobQueue] = []
 
     def make(**options: Any) -> JobQueue:
-        made.append(JobQueue(**{**place, "clock": clock, **options}))
+        made.append(kept(JobQueue(**{**place, "clock": clock, **options})))
         return made[-1]
 
     yield make
@@ -52,4 +53,4 @@ def queue(make_queue: Callable[..., JobQueue]) -> JobQueue:
 def memory(clock: FakeClock) -> Iterator[JobQueue]:
     """A queue in memory, on a clock that stands still."""
     with JobQueue("memory:", clock=clock) as queue:
-        yield queue
+        yield kept(queue)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import gc
-import threading
 from collections.abc import Callable
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
@@ -28,11 +26,9 @@ from semiont_jobs import (
     RetryPolicy,
     RunningJob,
     Snooze,
-    StoreError,
-    evolve,
 )
-from semiont_jobs.claim import REPORT_INTERVAL, AnyClaim
-from semiont_jobs.lifecycle import NAME_LIMIT
+from semiont_jobs.claim import AnyClaim
+from semiont_jobs.in_hand import REPORT_INTERVAL
 from semiont_jobs.testing import FakeClock
 from semiont_jobs.testing.suite import at_once, eventually, names_of, some
 
@@ -308,7 +304,7 @@ def test_a_result_that_json_cannot_hold_is_refused_and_the_claim_goes_on(
 @pytest.fixture
 def long_window(monkeypatch: pytest.MonkeyPatch) -> None:
     """Progress is written once an hour, so that no machine is too slow for these tests."""
-    monkeypatch.setattr("semiont_jobs.claim.REPORT_INTERVAL", 3600.0)
+    monkeypatch.setattr("semiont_jobs.in_hand.REPORT_INTERVAL", 3600.0)
 
 
 def test_progress_is_written_every_half_second() -> None:
@@ -338,7 +334,7 @@ def test_a_report_held_back_is_written_when_the_window_ends(
     queue.keep_house()
     assert stored(queue, claim).progress == {"page": 1}
 
-    monkeypatch.setattr("semiont_jobs.claim.REPORT_INTERVAL", 0.0)
+    monkeypatch.setattr("semiont_jobs.in_hand.REPORT_INTERVAL", 0.0)
     queue.keep_house()
 
     assert stored(queue, claim).progress == {"page": 2}
@@ -485,6 +481,17 @@ def test_units_that_are_no_list_of_texts_are_refused(queue: JobQueue, bad: Any) 
 
     assert told.value.field == "units"
     assert stored(queue, claim).metadata.completed_units == ()
+
+
+@pytest.mark.parametrize("bad", [5, "p1", ["p1"], [("p1", 1)], True])
+def test_cursors_that_are_no_dict_are_refused(queue: JobQueue, bad: Any) -> None:
+    claim = held(queue)
+
+    with pytest.raises(InvalidValue) as told:
+        claim.checkpoint(cursors=bad)
+
+    assert (told.value.field, told.value.value) == ("cursors", bad)
+    assert stored(queue, claim).metadata.unit_cursors == {}
 
 
 @pytest.mark.parametrize(
@@ -656,91 +663,3 @@ def test_what_the_work_does_to_the_params_in_its_hands_is_not_stored(
         stored = queue.get_job("j")
         assert stored is not None
         assert {"url": "x"} == stored.params
-
-
-@pytest.mark.parametrize("bad", [5, ["unit"], "unit", {("unit", 1)}])
-def test_cursors_that_are_no_dict_are_refused(queue: JobQueue, bad: Any) -> None:
-    claim = held(queue)
-
-    with pytest.raises(InvalidValue, match="cursors"):
-        claim.checkpoint(cursors=bad)
-
-    assert stored(queue, claim) == claim.job
-
-
-# -- claims that nobody ends ---------------------------------------------------------------
-
-
-def test_a_claim_that_is_dropped_gives_its_job_back_and_says_so(
-    queue: JobQueue, caplog: pytest.LogCaptureFixture
-) -> None:
-    job_id = held(queue).job.metadata.id
-    gc.collect()
-
-    eventually(lambda: some(queue.get_job(job_id)).status == "pending")
-
-    after = some(queue.get_job(job_id)).metadata
-    assert (after.attempt_count, after.crash_count, after.claim) == (0, 0, None)
-    assert f"job {job_id} is given back: its claim was dropped" in caplog.text
-
-
-def test_a_claim_made_by_an_update_is_the_queues_until_the_job_is_moved_on(
-    queue: JobQueue,
-) -> None:
-    job = queue.enqueue({"page": 1}, type="task")
-    running = queue.update_job(
-        RunningJob(metadata=job.metadata, params=job.params, started_at=LATER), "pending"
-    )
-    gc.collect()
-
-    queue.keep_house()
-
-    assert some(queue.get_job(job.metadata.id)).status == "running"
-    assert queue._claims.on(job.metadata.id) is not None
-    queue.update_job(evolve(running, progress={"at": 1}))
-    assert queue.cancel_job(job.metadata.id)
-
-
-def test_a_superseded_claim_that_is_dropped_takes_nothing_from_the_next(
-    clock: FakeClock,
-) -> None:
-    store = MemoryStore()
-    queue = JobQueue(store, clock=clock)
-    first = held(queue)
-    job_id = first.job.metadata.id
-    store.kill_holder(job_id)
-    assert queue.rescue_orphans() == 1
-    second = some(queue.claim_next_job())
-
-    del first
-    gc.collect()
-    queue.keep_house()
-
-    assert stored(queue, second).status == "running"
-    assert queue._claims.on(job_id) is second
-    second.complete()
-
-
-def test_the_name_of_an_error_is_cut_where_no_name_is_longer(queue: JobQueue) -> None:
-    monster = type("E" * 1_000_000, (Exception,), {})
-
-    tried = held(queue).fail(monster("no"))
-
-    assert tried.metadata.attempts[-1].error_type == "E" * NAME_LIMIT
-
-
-def test_nothing_is_claimed_where_the_system_gives_no_thread_to_watch_it(
-    queue: JobQueue, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    job = queue.enqueue({"page": 1}, type="task")
-
-    def refuse(_thread: threading.Thread) -> None:
-        raise RuntimeError("can't start new thread")
-
-    with monkeypatch.context() as patched:
-        patched.setattr(threading.Thread, "start", refuse)
-        with pytest.raises(StoreError, match="no thread"):
-            queue.claim_next_job()
-
-    assert some(queue.get_job(job.metadata.id)).status == "pending"
-    some(queue.claim_next_job()).complete()

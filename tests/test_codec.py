@@ -53,7 +53,7 @@ from semiont_jobs.codec.jsontext import part
 from semiont_jobs.codec.quick import metadata_text, plain_metadata
 from semiont_jobs.codec.strict import structure_telling
 from semiont_jobs.fields import reading
-from semiont_jobs.lifecycle import KEPT_ATTEMPTS, TEXT_LIMIT, Failure
+from semiont_jobs.lifecycle import KEPT_ATTEMPTS, NAME_LIMIT, TEXT_LIMIT, Failure
 
 CODEC = Codec(JobTypes(BUILTIN_JOB_TYPES))
 T0 = datetime(2026, 1, 1, 12, 0, tzinfo=UTC)
@@ -929,7 +929,9 @@ def test_a_job_of_more_than_16_mib_is_refused_when_written() -> None:
 def test_a_new_job_leaves_room_for_all_attempts_that_are_kept_however_they_are_escaped() -> None:
     job, worst = (
         BARE["pending"],
-        Failure(error_type="E" * 1000, message="\1" * TEXT_LIMIT, traceback="\1" * TEXT_LIMIT),
+        Failure(
+            error_type="\1" * NAME_LIMIT, message="\1" * TEXT_LIMIT, traceback="\1" * TEXT_LIMIT
+        ),
     )
     for _ in range(KEPT_ATTEMPTS + 10):
         job = lifecycle.fail(lifecycle.claim(job, STAMP, T0), worst, T0, retry_at=T0)

@@ -24,7 +24,7 @@ from semiont_jobs import (
 )
 from semiont_jobs.claim import AnyClaim
 from semiont_jobs.testing import FakeClock
-from semiont_jobs.testing.suite import names_of, some
+from semiont_jobs.testing.suite import kept, names_of, some
 
 AT_ONCE = RetryPolicy(wait=tenacity.wait_none())
 
@@ -38,7 +38,7 @@ def store() -> MemoryStore:
 def watched(store: MemoryStore, clock: FakeClock) -> tuple[JobQueue, list[Event]]:
     """A queue, and every event it sends."""
     events: list[Event] = []
-    queue = JobQueue(store, clock=clock, retry_policy=AT_ONCE, hooks=[events.append])
+    queue = kept(JobQueue(store, clock=clock, retry_policy=AT_ONCE, hooks=[events.append]))
     return queue, events
 
 
@@ -292,7 +292,7 @@ def test_rescue_and_quarantine_are_logged_with_their_reasons(
     store: MemoryStore, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.WARNING, "semiont_jobs")
-    queue = JobQueue(store)
+    queue = kept(JobQueue(store))
     rescued(queue, store)
     store.plant("bad\n\x1b[31m.json", b"{")
     queue.claim_next_job(types=["other"])

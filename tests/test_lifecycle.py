@@ -450,7 +450,7 @@ def test_a_failure_says_in_which_module_its_class_is() -> None:
     assert Failure.of(JobTimeout("late")).error_module == "semiont_jobs.errors"
     assert Failure.of(ValueError("bad")).error_module is None
     assert Failure.of(Handmade()).error_module is None
-    assert Failure.of(Endless()).error_module == "\\udc80" + "m" * 254
+    assert Failure.of(Endless()).error_module == "\\udc80" + "m" * 249
 
 
 def test_the_last_hundred_attempts_are_kept_and_all_are_counted() -> None:
@@ -556,6 +556,23 @@ def test_texts_of_a_failure_are_cut_to_8_kib_a_stack_at_its_far_end() -> None:
     assert failure.traceback is not None
     assert len(failure.traceback) == 8192
     assert failure.traceback.endswith("END\n")
+
+
+def test_an_errors_class_name_of_any_length_is_cut_to_255_characters() -> None:
+    name = "E\ud800" * 1_000_000
+    error = type("E", (Exception,), {"__qualname__": name})("no")
+
+    failure = Failure.of(caught(error))
+
+    assert failure.error_type == ("E\\ud800" * 100)[:255]
+
+
+def test_texts_of_a_failure_are_no_longer_for_being_made_writable() -> None:
+    failure = Failure.of(caught(ValueError("\ud800" * 10_000)))
+
+    assert len(failure.message) == 8192
+    assert failure.traceback is not None
+    assert len(failure.traceback) == 8192
 
 
 def test_a_lone_surrogate_in_a_message_is_made_writable() -> None:

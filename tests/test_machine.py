@@ -11,7 +11,7 @@ from hypothesis import HealthCheck, settings
 
 from semiont_jobs import FileStore, JobQueue, MemoryStore
 from semiont_jobs.testing import JobQueueMachine
-from semiont_jobs.testing.machine import AnyClaim
+from semiont_jobs.testing.ground import AnyClaim
 
 
 class MemoryMachine(JobQueueMachine):

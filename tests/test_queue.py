@@ -19,13 +19,16 @@ from semiont_jobs import (
     JobNotFound,
     JobQueue,
     JobTimeout,
+    JobWorker,
     MemoryStore,
     PendingJob,
+    RunningJob,
+    ThreadRefused,
     by_hand,
     evolve,
 )
 from semiont_jobs.testing import FakeClock
-from semiont_jobs.testing.suite import eventually, ids_of, names_of, some
+from semiont_jobs.testing.suite import eventually, ids_of, kept, names_of, some
 
 
 def put(queue: JobQueue, /, id: str, **options: Any) -> PendingJob[Any]:
@@ -414,7 +417,7 @@ def test_the_queue_rescues_by_itself_once_it_is_in_use(clock: FakeClock) -> None
     store = MemoryStore()
     with JobQueue(store, clock=clock) as queue, JobQueue(store, clock=clock) as other:
         put(other, "a")
-        some(other.claim_next_job())
+        kept(other).claim_next_job()
         queue.start_keeper()
         store.kill_holder("a")
 
@@ -424,7 +427,7 @@ def test_the_queue_rescues_by_itself_once_it_is_in_use(clock: FakeClock) -> None
 def test_a_request_to_cancel_outlives_the_holder(clock: FakeClock) -> None:
     store = MemoryStore()
     events: list[Event] = []
-    queue = JobQueue(store, clock=clock, hooks=[events.append])
+    queue = kept(JobQueue(store, clock=clock, hooks=[events.append]))
     put(queue, "a")
     some(queue.claim_next_job())
     queue.cancel_job("a")
@@ -434,6 +437,52 @@ def test_a_request_to_cancel_outlives_the_holder(clock: FakeClock) -> None:
 
     assert some(queue.get_job("a")).status == "cancelled"
     assert names_of(events)[-1] == "cancelled"
+
+
+@pytest.fixture
+def no_threads(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
+    """The system gives no thread."""
+
+    def refuse(_thread: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    monkeypatch.setattr(threading.Thread, "start", refuse)
+    return monkeypatch
+
+
+def test_without_a_thread_to_look_after_claims_nothing_is_claimed(
+    queue: JobQueue, no_threads: pytest.MonkeyPatch
+) -> None:
+    job = put(queue, "a")
+    running: RunningJob[Any, Any] = RunningJob(
+        metadata=job.metadata, params=job.params, started_at=queue.clock()
+    )
+
+    for claim in (queue.claim_next_job, lambda: queue.update_job(running, "pending")):
+        with pytest.raises(ThreadRefused, match="can't start new thread"):
+            claim()
+        assert queue.get_job("a") == job
+
+    no_threads.undo()
+    assert some(queue.claim_next_job()).complete().status == "complete"
+
+
+def test_a_worker_that_got_no_thread_may_be_started_again(
+    queue: JobQueue, no_threads: pytest.MonkeyPatch
+) -> None:
+    class Idle(JobWorker):
+        def execute_job(self, job: RunningJob[Any, Any]) -> object:
+            return None
+
+    queue._keeper.start = lambda: None  # type: ignore[method-assign]
+    worker = Idle(queue)
+    with pytest.raises(ThreadRefused):
+        worker.start()
+    no_threads.undo()
+
+    worker.start()
+
+    assert worker.stop(60)
 
 
 def test_a_child_of_a_fork_starts_afresh(queue: JobQueue) -> None:

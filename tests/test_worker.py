@@ -21,8 +21,10 @@ from semiont_jobs import (
     JobTimeout,
     JobType,
     JobWorker,
+    MemoryStore,
     PendingJob,
     PermanentError,
+    QueueClosed,
     QueueNotInitialized,
     RetryPolicy,
     RunningJob,
@@ -30,7 +32,6 @@ from semiont_jobs import (
     StoreError,
     is_failed_job,
 )
-from semiont_jobs.testing.suite import some
 from semiont_jobs.testing.waiting import eventually
 
 TIMEOUT = 60.0
@@ -57,10 +58,6 @@ def outcome(queue: JobQueue, work: Callable[[Worker, Any], object], **options: A
     job = queue.enqueue({"page": 1}, **{"type": "task", "max_retries": 0, **options})
     with Worker(queue, work):
         return queue.wait_for(job.metadata.id, TIMEOUT)
-
-
-def status_of(queue: JobQueue, job: Any) -> str:
-    return some(queue.get_job(job.metadata.id)).status
 
 
 def raising(error: BaseException) -> Callable[[Worker, Any], object]:
@@ -295,92 +292,6 @@ def test_a_work_may_ask_its_own_worker_to_stop(queue: JobQueue) -> None:
     assert worker.stop()
 
 
-def test_closing_its_queue_stops_it_after_the_job_in_hand(queue: JobQueue) -> None:
-    begun, end = threading.Event(), threading.Event()
-
-    def work(_worker: Worker, _job: Any) -> object:
-        begun.set()
-        return end.wait(TIMEOUT)
-
-    jobs = [queue.enqueue({}, type="task") for _ in range(2)]
-    worker = Worker(queue, work)
-    worker.start()
-    assert begun.wait(TIMEOUT)
-    threading.Timer(0.05, end.set).start()
-
-    queue.close()
-
-    assert worker.stop(0)
-    statuses = [queue.wait_for(jobs[0].metadata.id, 0).status, status_of(queue, jobs[1])]
-    assert ["complete", "pending"] == statuses
-
-
-def test_a_work_that_outlasts_the_closing_of_its_queue_has_lost_its_job(queue: JobQueue) -> None:
-    begun, end, runs = threading.Event(), threading.Event(), []
-
-    def work(one: Worker, _job: Any) -> object:
-        runs.append(one)
-        begun.set()
-        assert end.wait(TIMEOUT)
-        try:
-            one.raise_if_cancelled()
-        except ClaimLost as error:
-            runs.append(error)
-        return "too late"
-
-    job = queue.enqueue({}, type="task")
-    worker = Worker(queue, work)
-    worker.start()
-    assert begun.wait(TIMEOUT)
-
-    queue.close(timeout=0.01)
-    end.set()
-
-    assert worker.stop(TIMEOUT)
-    left = queue.get_job(job.metadata.id)
-    assert isinstance(left, PendingJob)
-    assert (0, 0) == (left.metadata.attempt_count, left.metadata.crash_count)
-    assert [worker, ClaimLost] == [runs[0], type(runs[1])]
-
-
-def test_a_closed_queue_can_be_used_again_with_a_new_worker(queue: JobQueue) -> None:
-    Worker(queue, lambda _worker, _job: 1).start()
-    queue.close()
-
-    done = outcome(queue, lambda _worker, _job: 2)
-
-    assert 2 == done.result
-
-
-@pytest.mark.parametrize(
-    ("name", "value"),
-    [
-        ("job_types", "greet"),
-        ("job_types", 5),
-        ("job_types", ("greet", 5)),
-        ("queue_name", 5),
-        ("retry_policy", "often"),
-        ("get_worker_name", lambda: ""),
-        ("get_worker_name", lambda: None),
-        ("get_worker_name", lambda: "w" * 256),
-    ],
-)
-def test_a_worker_that_could_claim_nothing_is_refused_at_its_start(
-    queue: JobQueue, name: str, value: Any
-) -> None:
-    worker = Worker(queue, lambda _worker, _job: None)
-    setattr(worker, name, value)
-
-    with pytest.raises(InvalidValue) as told:
-        worker.start()
-
-    assert {"get_worker_name": "worker", "queue_name": "queue"}.get(name, name) in (
-        told.value.field,
-        told.value.field.replace("types", "job_types"),
-    )
-    assert worker.stop(0)
-
-
 def test_outside_a_job_there_is_no_claim(queue: JobQueue) -> None:
     worker = Worker(queue, lambda _worker, _job: None)
 
@@ -404,6 +315,82 @@ def test_an_interval_that_is_no_time_is_refused(queue: JobQueue, seconds: Any) -
                 return None
 
         Any_(queue, poll_interval=seconds)
+
+
+NOTHING_TO_DO = {"execute_job": lambda _self, _job: None}
+WRONG: list[tuple[str, Any]] = [
+    ("job_types", "greet"),
+    ("job_types", ("greet", 5)),
+    ("job_types", 5),
+    ("job_types", iter(["greet"])),
+    ("queue_name", 5),
+    ("queue_name", ["night"]),
+    ("retry_policy", 3),
+    ("retry_policy", RetryPolicy),
+]
+
+
+@pytest.mark.parametrize(("name", "value"), WRONG)
+def test_what_a_workers_class_says_wrongly_is_refused_where_it_is_written(
+    name: str, value: Any
+) -> None:
+    with pytest.raises(InvalidValue) as told:
+        type("Wrong", (JobWorker,), {**NOTHING_TO_DO, name: value})
+
+    assert (f"Wrong.{name}", value) == (told.value.field, told.value.value)
+
+
+@pytest.mark.parametrize(("name", "value"), WRONG)
+@pytest.mark.parametrize("how", ["on the object", "by a property"])
+def test_what_a_worker_says_wrongly_is_refused_before_anything_starts(
+    queue: JobQueue, name: str, value: Any, how: str
+) -> None:
+    is_property = how == "by a property"
+    own = {name: property(lambda _self: value)} if is_property else {}
+    worker = type("Wrong", (JobWorker,), {**NOTHING_TO_DO, **own})(queue)
+    if not is_property:
+        setattr(worker, name, value)
+
+    with pytest.raises(InvalidValue) as told:
+        worker.start()
+
+    assert f"Wrong.{name}" == told.value.field
+    assert worker._thread is None
+    assert not queue._is_open
+    assert worker.stop()
+
+
+@pytest.mark.parametrize("worker_name", [None, 5, "", "x" * 256, "\ud800"])
+def test_a_worker_whose_name_is_none_is_refused_before_anything_starts(
+    queue: JobQueue, worker_name: Any
+) -> None:
+    own = {"get_worker_name": lambda _self: worker_name}
+    worker = type("Wrong", (JobWorker,), {**NOTHING_TO_DO, **own})(queue)
+
+    with pytest.raises(InvalidValue) as told:
+        worker.start()
+
+    assert "worker" == told.value.field
+    assert not queue._is_open
+
+
+@pytest.mark.parametrize("place", ["./data", 5, JobQueue])
+def test_a_queue_that_is_none_is_refused(place: Any) -> None:
+    with pytest.raises(InvalidValue) as told:
+        Worker(place, lambda _worker, _job: None)
+
+    assert ("queue", place) == (told.value.field, told.value.value)
+
+
+@pytest.mark.parametrize("types", [("a",), ["a"], {"a"}, frozenset({"a"}), {"a": 1}])
+def test_job_types_may_be_any_collection_of_names(queue: JobQueue, types: Any) -> None:
+    worker = type("Right", (Worker,), {"job_types": types})(queue, lambda _worker, _job: "done")
+    job = queue.enqueue({}, type="a")
+
+    with worker:
+        done = queue.wait_for(job.metadata.id, TIMEOUT)
+
+    assert "complete" == done.status
 
 
 PROGRAM = """
@@ -435,39 +422,6 @@ def test_a_job_in_hand_is_given_back_when_the_process_exits(tmp_path: Path) -> N
     given_back = queue.get_job(job.metadata.id)
     assert isinstance(given_back, PendingJob)
     assert (0, 0) == (given_back.metadata.attempt_count, given_back.metadata.crash_count)
-
-
-@pytest.mark.parametrize(
-    "held_by",
-    [
-        "claim = queue.claim_next_job()",
-        "claim = queue.claim_next_job(); claim.report({'at': 1})",
-        "job = queue.poll_next_pending_job(); queue.update_job(RunningJob("
-        "metadata=job.metadata, params=job.params, started_at=job.metadata.created), 'pending')",
-    ],
-    ids=["claimed", "reported", "updated"],
-)
-@pytest.mark.parametrize("ending", ["", "raise ValueError('no')", "sys.exit(3)"])
-def test_a_process_that_exits_with_a_claim_open_gives_the_job_back(
-    tmp_path: Path, held_by: str, ending: str
-) -> None:
-    queue = JobQueue(tmp_path / "data")
-    job = queue.enqueue({}, type="task")
-    program = (
-        "import sys\nfrom semiont_jobs import JobQueue, RunningJob\n"
-        f"queue = JobQueue(sys.argv[1])\n{held_by}\n{ending}\n"
-    )
-
-    subprocess.run(
-        [sys.executable, "-c", program, str(tmp_path / "data")],
-        timeout=TIMEOUT,
-        check=False,
-        stderr=subprocess.DEVNULL,
-    )
-
-    left = queue.get_job(job.metadata.id)
-    assert isinstance(left, PendingJob)
-    assert (0, 0) == (left.metadata.attempt_count, left.metadata.crash_count)
 
 
 def test_a_running_worker_ends_on_ctrl_c(tmp_path: Path) -> None:
@@ -554,3 +508,171 @@ def test_a_worker_outlives_code_of_its_own_that_leaves_the_program(tmp_path: Pat
             ended = queue.wait_for("b", timeout=TIMEOUT)
 
     assert "failed" == ended.status
+
+
+# -- when its queue is closed --------------------------------------------------------------
+
+
+class Story:
+    """A work that is held up until the test lets it go on, and how often it ran."""
+
+    def __init__(self) -> None:
+        self.begun, self.go_on, self.over = (threading.Event() for _ in range(3))
+        self.runs: list[str] = []
+        self.told: list[BaseException] = []
+
+    def __call__(self, worker: Worker, job: Any) -> object:
+        self.runs.append(job.metadata.id)
+        self.begun.set()
+        assert self.go_on.wait(TIMEOUT)
+        try:
+            worker.raise_if_cancelled()
+        except BaseException as error:
+            self.told.append(error)
+            raise
+        finally:
+            self.over.set()
+        return "too late"
+
+
+def test_a_worker_whose_queue_is_closed_does_not_open_it_again(tmp_path: Path) -> None:
+    queue, story = JobQueue(tmp_path, fsync=False), Story()
+    queue.enqueue({}, type="task", id="j")
+    worker = Worker(queue, story)
+    worker.start()
+    assert story.begun.wait(TIMEOUT)
+
+    queue.close()
+    story.go_on.set()
+
+    assert worker._ended.wait(TIMEOUT)
+    assert not queue._is_open
+    assert ["j"] == story.runs
+    assert [ClaimLost] == [type(error) for error in story.told]
+    with JobQueue(tmp_path, fsync=False) as other:
+        left = other.get_job("j")
+    assert isinstance(left, PendingJob)
+    assert 0 == left.metadata.attempt_count
+
+
+def test_a_worker_that_was_stopped_by_a_close_stays_stopped_when_its_user_looks(
+    queue: JobQueue,
+) -> None:
+    story = Story()
+    queue.enqueue({}, type="task", id="j")
+    worker = Worker(queue, story)
+    worker.start()
+    assert story.begun.wait(TIMEOUT)
+
+    queue.close()
+    assert 1 == queue.get_stats().pending  # which opens it
+    story.go_on.set()
+
+    assert worker.stop(TIMEOUT)
+    assert ["j"] == story.runs
+    assert "complete" == outcome(queue, lambda _worker, _job: None, id="k").status
+
+
+def test_a_close_wakes_an_idle_worker_and_ends_it(queue: JobQueue) -> None:
+    class Idle(JobWorker):
+        def execute_job(self, job: RunningJob[Any, Any]) -> object:
+            return None
+
+    worker = Idle(queue, poll_interval=3600)
+    ended = threading.Thread(target=worker.run)
+    ended.start()
+    eventually(lambda: worker._thread is not None)
+
+    queue.close()
+    ended.join(TIMEOUT)
+
+    assert not ended.is_alive()
+    assert not queue._is_open
+
+
+def test_a_work_that_waits_to_be_stopped_is_told_of_a_close(queue: JobQueue) -> None:
+    begun, told = threading.Event(), threading.Event()
+
+    def work(worker: Worker, _job: Any) -> object:
+        cancelled = worker.cancelled
+        begun.set()
+        if cancelled.wait(TIMEOUT):
+            told.set()
+        return None
+
+    queue.enqueue({}, type="task")
+    worker = Worker(queue, work)
+    worker.start()
+    assert begun.wait(TIMEOUT)
+
+    queue.close()
+
+    assert told.wait(TIMEOUT)
+    assert worker.stop(TIMEOUT)
+
+
+class ClosedMeanwhile(MemoryStore):
+    """Its queue is closed at the worst moment: when a job was claimed and nobody knows it yet,
+    or when a waiter has looked for the last time and does not wait yet."""
+
+    queue: JobQueue
+
+    def claim(self, *arguments: Any) -> Any:
+        hold = super().claim(*arguments)
+        self.queue.close()
+        return hold
+
+    def wait(self, *arguments: Any) -> None:
+        self.queue.close()
+        super().wait(*arguments)
+
+
+@pytest.fixture
+def closing() -> JobQueue:
+    """A queue that is closed whenever somebody claims or waits."""
+    store = ClosedMeanwhile()
+    store.queue = JobQueue(store)
+    return store.queue
+
+
+def test_a_job_claimed_while_the_queue_is_closed_is_given_back(closing: JobQueue) -> None:
+    closing.enqueue({}, type="task", id="j")
+    opening = closing.open_for_work(threading.Event())
+
+    with pytest.raises(QueueClosed, match="given back"):
+        closing.claim_next_job(opening=opening)
+    with pytest.raises(QueueClosed):
+        closing.claim_next_job(opening=opening)
+
+    assert not closing._is_open
+    [left] = closing.query_jobs()
+    assert ("pending", None) == (left.status, left.metadata.claim)
+
+
+def test_a_close_reaches_a_waiter_that_has_looked_and_does_not_wait_yet(closing: JobQueue) -> None:
+    stop = threading.Event()
+    opening = closing.open_for_work(stop)
+    waiter = threading.Thread(
+        target=closing.wait_for_work, args=(stop, 3600), kwargs={"opening": opening}, daemon=True
+    )
+    waiter.start()
+    waiter.join(TIMEOUT)
+
+    assert not waiter.is_alive()
+    assert not closing._is_open
+
+
+def test_a_loop_that_has_not_heard_of_the_close_yet_does_not_open_the_queue(
+    queue: JobQueue,
+) -> None:
+    queue.enqueue({}, type="task")
+    worker = Worker(queue, lambda _worker, _job: None)
+    opening = queue.open_for_work(threading.Event())
+    queue.close()
+
+    loop = threading.Thread(target=worker._loop, args=(opening,), daemon=True)
+    loop.start()
+    loop.join(TIMEOUT)
+
+    assert not loop.is_alive()
+    assert not queue._is_open

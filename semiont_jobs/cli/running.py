@@ -82,7 +82,7 @@ def worker(targets: tuple[str, ...], threads: int, grace: float) -> None:
     stopped = [_stop(one, deadline, signals) for one in workers]
     if not all(stopped):
         click.echo(f"given back: {stopped.count(False)}", err=True)
-    queue.close(timeout=0)
+    queue.close()
     click.get_current_context().exit(0 if all(stopped) else GIVEN_BACK)
 
 

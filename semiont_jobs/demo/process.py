@@ -50,7 +50,7 @@ def main(data_dir: Path, threads: int) -> None:
     stop.get()
     for worker in workers:
         worker.stop()
-    queue.close(timeout=0)
+    queue.close()
 
 
 def _wait_for_the_end_of_input(stop: SimpleQueue[None]) -> None:

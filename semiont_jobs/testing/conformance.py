@@ -12,16 +12,30 @@ It must not know any store. The rows are those of the conformance page of the do
 from __future__ import annotations
 
 from semiont_jobs.testing.claiming import Claiming
+from semiont_jobs.testing.coming_back import ComingBack
 from semiont_jobs.testing.crowding import Crowding
 from semiont_jobs.testing.ending import Ending
 from semiont_jobs.testing.keeping import Keeping
+from semiont_jobs.testing.listing import Listing
+from semiont_jobs.testing.putting_back import PuttingBack
 from semiont_jobs.testing.reporting import Reporting
 from semiont_jobs.testing.setting_aside import SettingAside
 from semiont_jobs.testing.stopping import Stopping
 from semiont_jobs.testing.updating import Updating
 
 
-class StoreConformance(Keeping, Claiming, Ending, Reporting, Stopping, Updating, SettingAside):
+class StoreConformance(
+    Keeping,
+    Listing,
+    Claiming,
+    PuttingBack,
+    Ending,
+    Reporting,
+    Stopping,
+    ComingBack,
+    Updating,
+    SettingAside,
+):
     """Rows 1 to 18, for any store. The hooks are those of `StoreHooks`."""
 
 

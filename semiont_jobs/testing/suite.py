@@ -85,14 +85,14 @@ class Suite(StoreHooks):
 
     def queue(self, **settings: Any) -> JobQueue:
         """This test's queue, on a clock that stands still, with a known back-off."""
-        queue = self.make_queue(**{"clock": self.clock, "retry_policy": STEADY, **settings})
+        queue = kept(self.make_queue(**{"clock": self.clock, "retry_policy": STEADY, **settings}))
         self._queues.append(queue)
         return queue
 
     def another(self) -> JobQueue:
         """A second queue object on the same place. It knows nothing yet, so its first claim
         considers everything that stands there."""
-        queue = self.reopen()
+        queue = kept(self.reopen())
         self._queues.append(queue)
         return queue
 
@@ -168,6 +168,21 @@ class Suite(StoreHooks):
     def ago(self, seconds: float) -> Any:
         """The instant so many seconds before now."""
         return self.clock() - timedelta(seconds=seconds)
+
+
+def kept(queue: JobQueue) -> JobQueue:
+    """That queue, its claims kept for as long as itself: many a test has no use for a claim but
+    that the job is held, and one that is dropped is given back."""
+    claim_next_job = queue.claim_next_job
+    claims: list[AnyClaim | None] = []
+
+    def keep(*args: Any, **options: Any) -> AnyClaim | None:
+        claim = claim_next_job(*args, **options)
+        claims.append(claim)
+        return claim
+
+    queue.claim_next_job = keep  # type: ignore[method-assign]
+    return queue
 
 
 def names_of(events: list[Event]) -> list[str]:

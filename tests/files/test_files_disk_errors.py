@@ -14,6 +14,7 @@ from files.places import Actors, Place, Unattended, claimed, job, seen
 
 from semiont_jobs import (
     AnyJob,
+    Event,
     FileStore,
     JobQueue,
     JobWorker,
@@ -21,7 +22,9 @@ from semiont_jobs import (
     RunningJob,
     StoreError,
 )
+from semiont_jobs import claim as claim_module
 from semiont_jobs.stores.files import pending
+from semiont_jobs.testing import FakeClock
 from semiont_jobs.testing.suite import eventually
 
 ERRNOS = (errno.ENOSPC, errno.EIO, errno.EACCES, errno.EMFILE)
@@ -209,72 +212,68 @@ def test_a_checkpoint_that_the_disk_refuses_leaves_the_last_one(
 
 
 @pytest.mark.parametrize("step", [*WRITING, "fsync *", "rename running/*"])
-def test_progress_that_the_disk_refuses_does_not_stop_the_work_and_is_stored_later(
-    actor: Actors, place: Place, step: str, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("code", ERRNOS)
+def test_a_report_that_the_disk_refuses_is_kept_and_written_later(
+    actor: Actors, place: Place, step: str, code: int
 ) -> None:
     queue = actor(fsync=True)
     queue.create_job(job())
     claim = claimed(queue)
     before = place.document("running")
-    refuse(queue, errno.ENOSPC, step)
+    refuse(queue, code, step)
 
-    claim.report({"at": 1})
+    claim.report({"page": 1})
 
     assert place.document("running") == before
-    assert place.everything() == {"running": ["j.json"]}
-    assert claim.job.progress == {"at": 1}
-    monkeypatch.setattr("semiont_jobs.claim.REPORT_INTERVAL", 0.0)
+    assert claim.job.progress == {"page": 1}
+    claim._written_at = None  # as if half a second were over
     claim.flush_if_due()
-    assert place.document("running")["progress"] == {"at": 1}
+    assert seen(actor().get_job("j")).progress == {"page": 1}
+    assert place.everything() == {"running": ["j.json"]}
 
 
-def test_while_the_disk_refuses_progress_it_is_not_asked_at_every_report(actor: Actors) -> None:
-    queue = actor(fsync=True)
-    queue.create_job(job())
-    claim = claimed(queue)
-    refuse(queue, errno.ENOSPC, "write .tmp/*", times=1000)
-    queue.disk.calls.clear()
-
-    for at in range(50):
-        claim.report({"at": at})
-
-    assert queue.disk.count("create", ".tmp/*") == 1
-
-
-@pytest.mark.parametrize("in_a_block", [True, False], ids=["block", "settle"])
-def test_a_work_that_ends_because_the_disk_refused_its_checkpoint_has_used_no_attempt(
-    actor: Actors, place: Place, in_a_block: bool
+def test_reports_that_the_disk_refuses_are_told_of_once_and_tried_once_an_interval(
+    actor: Actors, caplog: pytest.LogCaptureFixture
 ) -> None:
-    queue = actor(fsync=True)
+    queue = actor()
     queue.create_job(job())
     claim = claimed(queue)
-    refuse(queue, errno.ENOSPC, "write .tmp/*")
+    tries: list[None] = []
 
-    def work() -> None:
-        claim.checkpoint(["a"])
+    def no_space() -> None:
+        tries.append(None)
+        raise OSError(errno.ENOSPC, "refused")
 
-    if in_a_block:
-        with pytest.raises(StoreError), claim:
-            work()
-    else:
-        claim.settle(refused(work))
+    queue.disk.before("write", ".tmp/*", no_space, times=1_000_000)
+    for page in range(100):
+        claim.report({"page": page})
+    for _ in range(3):
+        claim._written_at = None
+        claim.flush_if_due()
 
-    metadata = place.document("pending")["metadata"]
-    assert metadata["retryCount"] == 0
-    assert "attempts" not in metadata
-    assert "runAfter" in metadata  # no hot loop while the disk is full
+    assert 4 == len(tries)
+    [record] = caplog.records
+    assert "progress is not stored yet: job j:" in record.getMessage()
+    queue.disk.relent()
+    assert claim.complete().status == "complete"
 
 
-def test_an_error_of_another_store_in_the_work_is_a_failure_like_any(
-    actor: Actors, place: Place
+def test_a_report_that_was_refused_with_the_outcome_goes_with_the_next_one(
+    actor: Actors,
 ) -> None:
-    queue = actor(fsync=True)
+    queue = actor()
+    events: list[Event] = []
     queue.create_job(job())
     claim = claimed(queue)
+    queue.subscribe(events.append)
+    queue.disk.refuse(errno.ENOSPC, "write", ".tmp/*", times=3)
+    claim.report({"page": 1})
 
-    claim.settle(StoreError(errno.ENOSPC, "No space left on device"))
+    refused(claim.complete)
+    claim.complete()
 
-    assert place.document("pending")["metadata"]["retryCount"] == 1
+    assert ["reported", "completed"] == [event.name for event in events]
+    assert {"page": 1} == seen(events[0].job).progress
 
 
 @pytest.mark.parametrize("verb", ["checkpoint", "report"])
@@ -505,6 +504,99 @@ def test_one_file_that_the_disk_refuses_does_not_keep_the_others_from_rescue(
     assert 1 == rescuer.rescue_orphans()
 
 
+class Careful(JobWorker):
+    """Stores or asks something in the middle of its work, and counts how often that ran."""
+
+    def __init__(self, queue: JobQueue, step: Callable[[JobWorker], object]) -> None:
+        super().__init__(queue, poll_interval=0.05, error_backoff=0.05)
+        self.step = step
+        self.runs = 0
+
+    def execute_job(self, job: RunningJob[object, object]) -> object:
+        self.runs += 1
+        self.step(self)
+        return "done"
+
+
+STEPS: dict[str, Callable[[JobWorker], object]] = {
+    "checkpoint": lambda worker: worker.checkpoint(["a"]),
+    "raise_if_cancelled": lambda worker: worker.raise_if_cancelled(),
+}
+REFUSALS = {"checkpoint": "write .tmp/*", "raise_if_cancelled": "stat running/*"}
+
+
+@pytest.mark.parametrize("code", ERRNOS)
+@pytest.mark.parametrize("step", STEPS)
+def test_an_attempt_that_the_disk_cut_short_is_none_of_the_works(
+    actor: Actors, monkeypatch: pytest.MonkeyPatch, code: int, step: str
+) -> None:
+    monkeypatch.setattr(claim_module, "REFUSED_PAUSE", 0.01)
+    queue = actor()
+    queue.create_job(job(max_retries=0))
+
+    def cut_short(worker: JobWorker) -> None:
+        if worker.runs == 1:
+            refuse(queue, code, REFUSALS[step])
+        STEPS[step](worker)
+
+    worker = Careful(queue, cut_short)
+    with worker:
+        done = actor().wait_for("j", timeout=60)
+
+    assert ("complete", 2) == (done.status, worker.runs)
+    assert (1, 0) == (done.metadata.attempt_count, done.metadata.retry_count)
+
+
+def test_a_job_that_the_disk_cut_short_is_not_offered_again_at_once(actor: Actors) -> None:
+    clock = FakeClock()
+    queue = actor(clock=clock)
+    queue.create_job(job(max_retries=0, created=clock()))
+    claim = claimed(queue)
+    refuse(queue, errno.ENOSPC, "write .tmp/*")
+
+    with pytest.raises(StoreError), claim:
+        claim.checkpoint(["a"])
+
+    assert queue.claim_next_job() is None
+    clock.advance(claim_module.REFUSED_PAUSE)
+    assert claimed(queue).complete().metadata.attempt_count == 1
+
+
+def test_a_report_never_fails_the_work(actor: Actors) -> None:
+    queue = actor()
+    queue.create_job(job(max_retries=0))
+
+    def report(worker: JobWorker) -> None:
+        refuse(queue, errno.EMFILE, "create .tmp/*")
+        worker.update_job_progress({"page": 1})
+
+    worker = Careful(queue, report)
+    with worker:
+        done = actor().wait_for("j", timeout=60)
+
+    assert ("complete", 1) == (done.status, worker.runs)
+
+
+@pytest.mark.parametrize("claims", [True, False])
+def test_an_error_of_another_queue_is_the_works(actor: Actors, claims: bool) -> None:
+    queue, other = actor(), JobQueue("memory:")
+    queue.create_job(job(max_retries=0))
+    other.create_job(job())
+    theirs = claimed(other)
+
+    def meet_another(_worker: JobWorker) -> None:
+        error = StoreError(errno.ENOSPC, "refused")
+        if claims:
+            theirs._note_refusal(error)
+        raise error
+
+    with Careful(queue, meet_another):
+        failed = actor().wait_for("j", timeout=60)
+
+    assert "failed" == failed.status
+    theirs.release()
+
+
 # -- what a fault at every step found ----------------------------------------------------
 
 
@@ -546,7 +638,7 @@ def test_an_outcome_that_stands_is_acknowledged_although_closing_the_old_file_fa
     assert place.copies() == {"complete": done.metadata.revision}
 
 
-@pytest.mark.parametrize("verb", ["report", "raise_if_cancelled", "update"])
+@pytest.mark.parametrize("verb", ["raise_if_cancelled", "update"])
 @pytest.mark.parametrize("step", ["exists .cancel/*", "stat_of running/*", "stat running/*"])
 def test_a_look_at_a_claim_that_the_disk_refuses_is_told_as_any_other_error(
     actor: Actors, step: str, verb: str
@@ -555,7 +647,6 @@ def test_a_look_at_a_claim_that_the_disk_refuses_is_told_as_any_other_error(
     queue.create_job(job())
     claim = claimed(queue)
     look: Callable[[], object] = {
-        "report": lambda: claim.report({"at": 1}),
         "raise_if_cancelled": claim.raise_if_cancelled,
         "update": lambda: queue.update_job(claim.job),
     }[verb]
@@ -568,6 +659,20 @@ def test_a_look_at_a_claim_that_the_disk_refuses_is_told_as_any_other_error(
     assert claim.complete().status == "complete"
 
 
+@pytest.mark.parametrize("step", ["exists .cancel/*", "stat_of running/*", "stat running/*"])
+def test_a_report_is_made_although_the_disk_refuses_a_look_at_the_claim(
+    actor: Actors, step: str
+) -> None:
+    queue = actor()
+    queue.create_job(job())
+    claim = claimed(queue)
+    refuse(queue, errno.EIO, step)
+
+    claim.report({"at": 1})
+
+    assert claim.job.progress == {"at": 1}
+
+
 @pytest.mark.parametrize("first", ["complete", "fail", "give up", "cancel"])
 @pytest.mark.parametrize("then", ["complete", "fail", "cancel"])
 def test_an_outcome_that_was_refused_and_could_not_be_taken_back_gives_way_to_the_next(
@@ -575,7 +680,7 @@ def test_an_outcome_that_was_refused_and_could_not_be_taken_back_gives_way_to_th
 ) -> None:
     queue = actor(fsync=True)
     store, status = outcome(queue, first)
-    claim = seen(queue._claims.on("j"))
+    claim = seen(queue._claims.get("j"))
     refuse(queue, errno.EIO, "fsync *")
     refuse(queue, errno.EIO, f"unlink {status}/*")
     refused(store)

@@ -8,6 +8,7 @@ With `at_once` and a `SteadyDisk` it makes the same calls every time.
 
 from __future__ import annotations
 
+import errno
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
@@ -15,7 +16,8 @@ from files.places import Place
 from proofs.session import Session, at_once
 from proofs.states import possible
 
-from semiont_jobs import CompleteJob, PermanentError, RunningJob, evolve
+from semiont_jobs import CompleteJob, PermanentError, RunningJob, StoreError, evolve
+from semiont_jobs.claim import AnyClaim
 
 __all__ = ["BAD", "CHAPTERS", "History", "at_once"]
 
@@ -38,7 +40,7 @@ class History(Session):
         self.create("done")
         self.create_again(["done"])
         self.claim("done")
-        self.end("report", "done", lambda c: c.report({"page": 1}), progress={"page": 1})
+        self.end("report", "done", self._report, progress={"page": 1})
         self.end(
             "checkpoint",
             "done",
@@ -142,6 +144,13 @@ class History(Session):
     def _found(self, job_id: str) -> Any:
         return self.queue.get_job(job_id)
 
+    def _report(self, claim: AnyClaim) -> None:
+        """A report that the disk refuses is kept, and raises nothing: here that is a refusal."""
+        claim.report({"page": 1})
+        if claim._unwritten is not None:
+            code = getattr(self.disk, "code", errno.EIO)
+            raise StoreError(code, "not stored yet", "done.json", job_id="done")
+
     def _edit(self) -> object:
         edited = evolve(self._found("manual"), params={"of": "its editor"})
         return self.queue.update_job(edited, "pending")
@@ -152,7 +161,7 @@ class History(Session):
             metadata=job.metadata, params=job.params, started_at=self.clock()
         )
         self.queue.update_job(running, "pending")
-        self.claims["manual"] = self.queue._claims.on("manual")
+        self.claims["manual"] = self.queue._claims.get("manual")
         return self.claims["manual"]
 
     def _progress(self) -> object:

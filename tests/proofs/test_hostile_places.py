@@ -480,7 +480,7 @@ def test_a_worker_whose_failure_has_no_room_in_its_job_does_not_spin(
             worker.stop(timeout=0.5)
 
         assert caplog.text.count("outcome not stored yet") < 5
-        seen(queue._claims.on("j")).release()
+        seen(queue._claims.get("j")).release()
         assert worker.stop()
 
 

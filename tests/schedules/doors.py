@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from semiont_jobs import by_hand, claim, desk, reading, retry
+from semiont_jobs import by_hand, desk, in_hand, reading, retry
 from semiont_jobs.errors import SemiontJobsError
 from semiont_jobs.stores.files import (
     batch,
@@ -373,7 +373,7 @@ def timeless(world: World) -> Iterator[None]:
     held = Descriptors()
     held._lock = Unlocked()  # type: ignore[assignment]
     with pytest.MonkeyPatch.context() as patch:
-        for module in (copies, pending, reader, retry, claim, desk):
+        for module in (copies, pending, reader, retry, in_hand, desk):
             patch.setattr(module, "time", clock)
         for module in (moves, retry, by_hand, reading):
             patch.setattr(module, "threading", types.SimpleNamespace(Event=Pause))

@@ -1,16 +1,17 @@
-"""What a queue is made with, and what a worker is called: checked before anything starts.
+"""What a queue and its workers may be given: a place, hooks, types, policies, names.
 
-It must not know what becomes of it.
+It must not know what they do with them.
 """
 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import Any, Final, TypeVar
 
 from semiont_jobs.errors import InvalidValue
 from semiont_jobs.events import Hook
+from semiont_jobs.retry import RetryPolicy
 from semiont_jobs.store import JobStore
 from semiont_jobs.stores import open_store
 
@@ -37,30 +38,22 @@ def store_at(
     return data_dir
 
 
-def _is_store(given: object) -> bool:
-    """Whether it has every method of a `JobStore`."""
-    methods = [name for name in vars(JobStore) if not name.startswith("_")]
-    return not isinstance(given, type) and all(
-        callable(getattr(given, name, None)) for name in methods
-    )
-
-
 def checked_list(given: Iterable[T], field: str) -> tuple[T, ...]:
-    """What is to be a list, as a tuple. Raises `InvalidValue` for a text or no iterable."""
+    """A list or tuple, as a tuple."""
     if isinstance(given, str) or not isinstance(given, Iterable):
         raise InvalidValue("a list or tuple is needed", field=field, value=given)
     return tuple(given)
 
 
 def checked_hook(hook: Hook) -> Hook:
-    """A function of an event. Raises `InvalidValue` for anything that cannot be called."""
+    """A function of an event."""
     if not callable(hook):
         raise InvalidValue("a function of an event is needed", field="hook", value=hook)
     return hook
 
 
 def checked_name(worker: str) -> str:
-    """A worker's name, which goes into the job's file as it is. Raises `InvalidValue`."""
+    """A worker's name, which goes into the job's file as it is."""
     if not isinstance(worker, str) or not 0 < len(worker) <= LONGEST_NAME:
         rule = f"a text of 1 to {LONGEST_NAME} characters is needed"
         raise InvalidValue(rule, field="worker", value=worker)
@@ -69,3 +62,37 @@ def checked_name(worker: str) -> str:
     except UnicodeEncodeError as error:
         raise InvalidValue("a lone surrogate is not text", field="worker", value=worker) from error
     return worker
+
+
+def checked_types(field: str, types: Iterable[str] | None) -> frozenset[str] | None:
+    """Names of job types, or None for any."""
+    if types is None:
+        return None
+    if isinstance(types, Iterable) and not isinstance(types, str):
+        names = list(types)
+        if all(isinstance(name, str) for name in names):
+            return frozenset(names)
+    raise InvalidValue("a list of type names is needed", field=field, value=types)
+
+
+def checked_job_types(field: str, types: Iterable[str] | None) -> frozenset[str] | None:
+    """Names of job types that are asked for again and again, or None for any."""
+    if isinstance(types, Iterator):
+        rule = "a list of type names is needed: an iterator is empty at the second look"
+        raise InvalidValue(rule, field=field, value=types)
+    return checked_types(field, types)
+
+
+def checked_policy(field: str, policy: RetryPolicy | None) -> RetryPolicy | None:
+    """A retry policy, or None for the next one's."""
+    if policy is not None and not isinstance(policy, RetryPolicy):
+        raise InvalidValue("a RetryPolicy is needed", field=field, value=policy)
+    return policy
+
+
+def _is_store(given: object) -> bool:
+    """Whether it has every method of a `JobStore`."""
+    methods = [name for name in vars(JobStore) if not name.startswith("_")]
+    return not isinstance(given, type) and all(
+        callable(getattr(given, name, None)) for name in methods
+    )

@@ -1,0 +1,137 @@
+"""Who hears of events, in which thread, and when: never under a lock of ours.
+
+It must not know what happened: only whom to tell.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import deque
+from collections.abc import Callable, Iterable
+from typing import Final
+
+from semiont_jobs.errors import ThreadRefused
+from semiont_jobs.events import Event, EventName, Hook, is_logged, log_event, logger
+from semiont_jobs.keeper import begin, is_keeper
+
+MOST_WAITING: Final = 10_000
+"""Events of the keeper that wait for a hook which hangs: hours of progress, a few megabytes."""
+PATIENCE: Final = 5.0
+"""Seconds that a close waits for hooks to hear the keeper's last events; one that hangs is not
+waited for any longer."""
+_LOG_ONLY: Final[tuple[Hook, ...]] = (log_event,)
+
+
+class _Noted(threading.local):
+    """What a store told in this thread, not passed on yet."""
+
+    def __init__(self) -> None:
+        self.events: list[Event] = []
+
+
+class Hooks:
+    """The hooks of one queue.
+
+    They are called in the thread that acted. One that blocks holds up that thread and nobody
+    else: no lock is held meanwhile, and the keeper, which all jobs of the process need, has its
+    events told by a thread that is there for nothing else.
+    """
+
+    def __init__(self, hooks: Iterable[Hook]) -> None:
+        self._hooks: tuple[Hook, ...] = (*_LOG_ONLY, *hooks)
+        self._broken: list[Hook] = []
+        self.reset_after_fork()
+
+    def reset_after_fork(self) -> None:
+        """Start afresh in a forked child: locks, and events that its parent is to tell."""
+        self._lock = threading.Lock()
+        self._noted = _Noted()
+        self._waiting: deque[Event] = deque()
+        self._teller: threading.Thread | None = None
+        self._has_dropped = False
+
+    def add(self, hook: Hook) -> Callable[[], None]:
+        """Call `hook` from now on; returns what ends that."""
+        with self._lock:
+            self._hooks = (*self._hooks, hook)
+
+        def remove() -> None:
+            with self._lock:
+                self._hooks = tuple(each for each in self._hooks if each is not hook)
+
+        return remove
+
+    def hear(self, name: EventName) -> bool:
+        """Whether anybody would do anything with such an event."""
+        return self._hooks != _LOG_ONLY or is_logged(name)
+
+    # -- telling -------------------------------------------------------------------------
+
+    def note(self, event: Event) -> None:
+        """Keep what a store tells, perhaps under a lock of its own, until `tell_noted`."""
+        self._noted.events.append(event)
+
+    def tell_noted(self) -> None:
+        """Tell what stores noted in this thread."""
+        if self._noted.events:
+            events, self._noted.events = self._noted.events, []
+            for event in events:
+                self.tell(event)
+
+    def tell(self, event: Event) -> None:
+        """Call every hook; in the keeper's thread, have another do that."""
+        if is_keeper():
+            self._tell_later(event)
+        else:
+            self._tell_now(event)
+
+    def _tell_now(self, event: Event) -> None:
+        for hook in self._hooks:
+            try:
+                hook(event)
+            except (Exception, SystemExit):  # noqa: BLE001 - user code; the job is stored
+                self._report_broken(hook)
+
+    def _report_broken(self, hook: Hook) -> None:
+        # By identity: a hook may be an object without a hash.
+        if not any(each is hook for each in self._broken):
+            self._broken.append(hook)
+            logger.exception("hook %r failed; its later failures are not logged", hook)
+
+    # -- the keeper's events -------------------------------------------------------------
+
+    def _tell_later(self, event: Event) -> None:
+        with self._lock:
+            is_full = len(self._waiting) >= MOST_WAITING
+            if not is_full:
+                self._waiting.append(event)
+            if is_full or self._teller is not None:
+                teller = None
+            else:
+                # For as long as there is something to tell: nobody need end it.
+                teller = self._teller = threading.Thread(
+                    target=self._tell_waiting, name="semiont-jobs-teller", daemon=True
+                )
+        if is_full and not self._has_dropped:
+            self._has_dropped = True
+            logger.error("a hook hangs: events of housekeeping are dropped from now on")
+        if teller is not None:
+            try:
+                begin(teller)
+            except ThreadRefused:
+                self._tell_waiting()
+
+    def _tell_waiting(self) -> None:
+        while True:
+            with self._lock:
+                if not self._waiting:
+                    self._teller = None
+                    return
+                event = self._waiting.popleft()
+            self._tell_now(event)
+
+    def finish(self) -> None:
+        """Let the hooks hear what is left, for `PATIENCE` seconds at most."""
+        teller = self._teller
+        if teller is not None and teller is not threading.current_thread():
+            teller.join(PATIENCE)

@@ -1,0 +1,253 @@
+"""A job in hand: the hold on it, the lock of whoever acts on it, and what is not written yet.
+
+It must not know what outcomes a job may have (`claim`), nor where jobs are stored.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from contextlib import suppress
+from datetime import datetime, timedelta
+from typing import Any, Final, Generic, Protocol
+
+from semiont_jobs import lifecycle
+from semiont_jobs.codec import Codec
+from semiont_jobs.errors import ClaimLost, SemiontJobsError, StoreError
+from semiont_jobs.events import EventName, logger
+from semiont_jobs.lifecycle import evolve_metadata
+from semiont_jobs.model import PG, AnyJob, P, RunningJob, evolve
+from semiont_jobs.retry import RetryPolicy
+from semiont_jobs.store import Hold
+
+REPORT_INTERVAL: Final = 0.5
+"""Seconds between two written progress reports: faster than anyone reads, and rare enough
+that a work reporting in a tight loop is not bound by the disk."""
+
+
+class Desk(Protocol):
+    """What a claim needs of the queue that made it."""
+
+    @property
+    def codec(self) -> Codec: ...
+
+    def clock(self) -> datetime: ...
+
+    def emit(self, name: EventName, job: AnyJob) -> None: ...
+
+    def tell_noted(self) -> None: ...
+
+    def policy_of(self, job: AnyJob) -> RetryPolicy: ...
+
+    def forget(self, claim: AnyInHand) -> None: ...
+
+    def dropped(self, claim: AnyInHand) -> None: ...
+
+
+class Turn:
+    """The lock of whoever acts on a job. What happened meanwhile is told when it is let go: a
+    hook may take its time, or never return, and the job is still to be looked after."""
+
+    def __init__(self, desk: Desk) -> None:
+        self._desk = desk
+        # Reentrant: one verb calls another. Only its holder touches what follows.
+        self._lock = threading.RLock()
+        self._depth = 0
+        self._told: list[tuple[EventName, AnyJob]] = []
+
+    def take(self, *, blocking: bool = True) -> bool:
+        """Wait for the lock, or try to have it; whether it was had."""
+        is_mine = self._lock.acquire(blocking=blocking)
+        self._depth += is_mine
+        return is_mine
+
+    def tell(self, name: EventName, job: AnyJob) -> None:
+        """Tell that at the end of this turn."""
+        self._told.append((name, job))
+
+    def end(self) -> None:
+        """Let go of the lock, and tell."""
+        self._depth -= 1
+        if self._depth:
+            self._lock.release()
+            return
+        told, self._told = self._told, []
+        self._lock.release()
+        for name, job in told:
+            self._desk.emit(name, job)
+        self._desk.tell_noted()
+
+    def __enter__(self) -> None:
+        self.take()
+
+    def __exit__(self, *_exc: object) -> None:
+        self.end()
+
+
+class InHand(Generic[P, PG]):
+    """What a claim is, whatever it may become: ownership of a running job."""
+
+    _ended_by: str | None = "not begun"
+
+    def __init__(self, desk: Desk, hold: Hold, *, policy: RetryPolicy | None = None) -> None:
+        job = hold.job
+        assert job.status == "running"
+        self._desk = desk
+        self._hold = hold
+        self._policy = policy
+        self._turn = Turn(desk)
+        self._job: RunningJob[P, PG] = job
+        self._ended_by = None
+        self._unwritten: RunningJob[P, PG] | None = None
+        self._written_at: float | None = None
+        self._is_refused = False
+        self._is_cancelled = False
+        self._cancelled: threading.Event | None = None
+
+    def __del__(self) -> None:
+        # In whatever thread, at whatever point, also within our own locks: nothing that is
+        # called here may take one. The claim lives on until its desk has given it back.
+        if self._ended_by is None:
+            self._desk.dropped(self)
+
+    @property
+    def job(self) -> RunningJob[P, PG]:
+        """The job as it stands, with the last progress reported."""
+        return self._unwritten or self._job
+
+    @property
+    def cancelled(self) -> threading.Event:
+        """Set within a second when somebody asks for the job to stop or takes it away; at once
+        when this claim ends, by whatever hand."""
+        if self._cancelled is None:
+            with self._turn:
+                # Made when first asked for: most works never look, and it is not cheap.
+                self._cancelled = self._cancelled or threading.Event()
+                if self._is_cancelled:
+                    self._cancelled.set()
+        return self._cancelled
+
+    @property
+    def is_open(self) -> bool:
+        """Whether the job has no outcome yet and is still ours."""
+        return self._ended_by is None
+
+    @property
+    def deadline(self) -> datetime | None:
+        """When this attempt's time is up (``metadata.timeout``); None: never."""
+        seconds = self._job.metadata.timeout
+        return None if seconds is None else self._job.started_at + timedelta(seconds=seconds)
+
+    # -- what the queue's housekeeping calls ---------------------------------------------
+
+    def watch(self) -> None:
+        """Look whether somebody wants the job to stop, or took it away."""
+        if self._ended_by is not None or self._is_cancelled:
+            return
+        if self._hold.cancel_requested():
+            self._stop_work()
+        elif not self._hold.is_standing():
+            with self._turn:
+                # Again under the lock: our own outcome may have moved the job meanwhile.
+                if self._ended_by is None and not self._hold.is_standing():
+                    self._lose()
+
+    def flush_if_due(self) -> None:
+        """Write a progress report that was held back, once its half second is over."""
+        if self._unwritten is None or not self._turn.take(blocking=False):
+            return
+        try:
+            self._write_progress_if_due()
+        finally:
+            self._turn.end()
+
+    # -- private -------------------------------------------------------------------------
+
+    def _write_progress_if_due(self) -> None:
+        at = self._written_at
+        if at is not None and time.monotonic() - at < REPORT_INTERVAL:
+            return
+        try:
+            self._write_progress()
+        except StoreError as error:
+            # Progress may be lost, so a full disk is no matter of the work's: it is kept, and
+            # tried again after the next interval, in the background if nothing else comes.
+            self._written_at = time.monotonic()
+            if not self._is_refused:
+                self._is_refused = True
+                logger.warning("progress is not stored yet: %s", error)
+
+    def _write_progress(self) -> None:
+        if self._unwritten is not None and self._ended_by is None:
+            self._store(lifecycle.report(self._job, self._unwritten.progress))
+            self._unwritten = None
+            self._turn.tell("reported", self._job)
+
+    def _flush(self) -> None:
+        """Write what was held back before the outcome; a full disk must not prevent that."""
+        with suppress(StoreError):
+            self._write_progress()
+
+    def _store(self, job: RunningJob[P, PG]) -> None:
+        try:
+            self._hold.move(job)
+        except ClaimLost:
+            self._lose()
+            raise
+        except StoreError as error:
+            self._note_refusal(error)
+            # What was not acknowledged may stand all the same: the next revision follows it.
+            stored = self._hold.job
+            if stored.status == "running":
+                self._job = stored
+            raise
+        self._job = job
+        self._written_at = time.monotonic()
+        self._is_refused = False
+
+    def _note_refusal(self, error: StoreError) -> None:
+        stamp = self._job.metadata.claim
+        error.refused_claim = stamp.token if stamp else None
+
+    def _end(self, verb: str, job: AnyJob) -> None:
+        try:
+            self._hold.move(job)
+        except ClaimLost:
+            self._lose()
+            raise
+        except StoreError:
+            # As above. The next outcome may be another one, in another status: were both of one
+            # revision, nobody could tell which of them is true.
+            metadata = self._job.metadata
+            self._job = evolve(
+                self._job, metadata=evolve_metadata(metadata, revision=metadata.revision + 1)
+            )
+            raise
+        self._ended_by = verb
+        self._desk.forget(self)
+        # Perhaps by another hand than the work's (a queue that is closed): it is to notice.
+        self._stop_work()
+
+    def _lose(self) -> None:
+        self._ended_by = "lost"
+        self._hold.let_go()
+        self._desk.forget(self)
+        self._stop_work()
+
+    def _stop_work(self) -> None:
+        # First the flag: whoever makes the event at this moment looks at it afterwards.
+        self._is_cancelled = True
+        if self._cancelled is not None:
+            self._cancelled.set()
+
+    def _require_open(self) -> None:
+        if self._ended_by is not None:
+            raise self._lost()
+
+    def _lost(self) -> SemiontJobsError:
+        if self._ended_by == "lost":
+            return ClaimLost(self._job.metadata.id, "somebody else moved or removed the job")
+        return ClaimLost(self._job.metadata.id, f"this claim ended already ({self._ended_by})")
+
+
+AnyInHand = InHand[Any, Any]

@@ -1,0 +1,223 @@
+"""Rows 11 to 13: jobs are listed, counted, removed when told, and only then.
+
+It must not know how jobs are claimed or what becomes of them.
+"""
+
+from __future__ import annotations
+
+import threading
+from datetime import datetime, timedelta
+from typing import Any, Final
+
+from semiont_jobs import (
+    CancelledJob,
+    InvalidValue,
+    JobStats,
+    JobStatus,
+)
+from semiont_jobs.testing.suite import Suite, at_once, ids_of, numbers, pytest
+
+STATUSES: Final[tuple[JobStatus, ...]] = ("pending", "running", "complete", "failed", "cancelled")
+
+
+class Listing(Suite):
+    """What stands there is what is told, and nothing goes that nobody asked to remove."""
+
+    # -- row 11: list --------------------------------------------------------------------
+
+    @pytest.mark.parametrize("status", STATUSES)
+    def test_a_list_is_filtered_by_status(self, status: JobStatus) -> None:
+        queue = self.queue()
+        jobs = {each: self.bring(queue, each) for each in STATUSES}
+
+        assert queue.query_jobs(status=status) == [jobs[status]]
+
+    def test_a_list_is_filtered_by_type_user_and_queue_together(self) -> None:
+        queue = self.queue()
+        wanted = self.put(queue, "a", user_id="ann", queue="q")
+        self.put(queue, "b", user_id="ann", queue="q")
+        self.put(queue, "a", user_id="bob", queue="q")
+        self.put(queue, "a", user_id="ann", queue="p")
+
+        assert len(queue.query_jobs(type="a")) == 3
+        assert len(queue.query_jobs(user_id="ann")) == 3
+        assert len(queue.query_jobs(queue="q")) == 3
+        assert queue.query_jobs(type="a", user_id="ann", queue="q") == [wanted]
+        assert queue.query_jobs(status="complete", type="a") == []
+
+    def test_a_list_is_newest_first_and_ties_by_id(self) -> None:
+        queue = self.queue()
+        for name, age in [("c", 5), ("b", 5), ("z", 9), ("a", 1), ("d", 5)]:
+            self.put(queue, id=name, created=self.ago(age))
+        queue.cancel_job("c")
+
+        assert ids_of(queue.query_jobs()) == ["a", "b", "c", "d", "z"]
+
+    def test_a_list_has_a_hundred_jobs_unless_told_otherwise(self) -> None:
+        queue = self.queue()
+        made = queue.create_jobs([self.job(id=f"job-{n:03}") for n in range(130)])
+
+        assert ids_of(queue.query_jobs()) == ids_of(made[:100])
+        assert ids_of(queue.query_jobs(limit=None)) == ids_of(made)
+        assert ids_of(queue.query_jobs(limit=7, offset=120)) == ids_of(made[120:127])
+        assert ids_of(queue.query_jobs(limit=None, offset=128)) == ids_of(made[128:])
+        assert queue.query_jobs(limit=0) == []
+
+    @pytest.mark.parametrize(
+        "page", [{"limit": -1}, {"offset": -1}, {"limit": 2.0}, {"limit": True}, {"offset": None}]
+    )
+    def test_a_page_that_cannot_be_is_refused(self, page: dict[str, Any]) -> None:
+        queue = self.queue()
+
+        with pytest.raises(InvalidValue):
+            queue.query_jobs(**page)
+
+    def test_a_status_that_there_is_not_is_refused(self) -> None:
+        queue = self.queue()
+
+        with pytest.raises(InvalidValue):
+            queue.query_jobs(status="completed")  # type: ignore[arg-type]
+
+    def test_a_list_has_every_job_once_while_jobs_move(self) -> None:
+        queue, mover = self.queue(), self.another()
+        made = sorted(ids_of(queue.create_jobs([self.job(max_retries=10**6) for _ in range(12)])))
+        stop = threading.Event()
+
+        def move() -> None:
+            while not stop.is_set():
+                self.later(10)
+                claim = mover.claim_next_job()
+                if claim is None:
+                    continue
+                job_id = claim.job.metadata.id
+                claim.fail("again")
+                if mover.cancel_job(job_id):
+                    mover.retry_job(job_id)
+
+        def look() -> list[list[str]]:
+            try:
+                return [sorted(ids_of(queue.query_jobs(limit=None))) for _ in range(60)]
+            finally:
+                stop.set()
+
+        seen = at_once([look, lambda: move() or []])[0]  # type: ignore[func-returns-value]
+
+        assert seen == [made] * 60
+
+    # -- row 12: stats -------------------------------------------------------------------
+
+    def test_an_empty_queue_counts_nothing(self) -> None:
+        assert self.queue().get_stats() == JobStats()
+
+    def test_stats_count_each_status(self) -> None:
+        queue = self.queue()
+        for count, status in enumerate(STATUSES, start=1):
+            for _ in range(count):
+                self.bring(queue, status)
+
+        stats = queue.get_stats()
+
+        assert numbers(stats) == (1, 2, 3, 4, 5)
+        assert stats.total == 15
+
+    def test_stats_equal_what_a_list_shows(self) -> None:
+        queue = self.queue()
+        for status in (*STATUSES, "failed", "running"):
+            self.bring(queue, status)  # type: ignore[arg-type]
+
+        listed = [len(queue.query_jobs(status=status, limit=None)) for status in STATUSES]
+
+        assert list(numbers(queue.get_stats())) == listed
+
+    # -- row 13: retention ---------------------------------------------------------------
+
+    def test_finished_jobs_older_than_the_cutoff_are_removed(self) -> None:
+        queue = self.queue()
+        old = [self.bring(queue, status) for status in ("complete", "failed")]  # type: ignore[arg-type]
+        self.later(100)
+        new = self.bring(queue, "complete")
+        self.later(100)
+
+        removed = queue.cleanup_completed_jobs(timedelta(seconds=150))
+
+        assert removed == 2
+        assert [queue.get_job(job.metadata.id) for job in old] == [None, None]
+        assert queue.query_jobs() == [new]
+
+    @pytest.mark.parametrize("status", ["pending", "running"])
+    def test_an_unfinished_job_is_never_removed(self, status: JobStatus) -> None:
+        queue = self.queue()
+        job = self.bring(queue, status, created=datetime.fromisoformat("2001-01-01T00:00:00Z"))
+        self.later(10**6)
+
+        removed = queue.cleanup_completed_jobs(self.clock(), cancelled=True)
+
+        assert removed == 0
+        assert queue.get_job(job.metadata.id) == job
+
+    def test_a_job_waiting_for_its_next_attempt_is_not_removed(self) -> None:
+        queue = self.queue()
+        waiting = self.held(queue).fail("again")
+        self.later(10**6)
+
+        assert queue.cleanup_completed_jobs(timedelta()) == 0
+        assert queue.get_job(waiting.metadata.id) == waiting
+
+    def test_a_job_that_ended_at_the_cutoff_stays(self) -> None:
+        queue = self.queue()
+        job = self.bring(queue, "complete")
+
+        assert queue.cleanup_completed_jobs(self.clock()) == 0
+        assert queue.get_job(job.metadata.id) == job
+
+    def test_a_job_old_by_its_creation_but_just_ended_stays(self) -> None:
+        queue = self.queue()
+        job = self.bring(queue, "complete", created=self.ago(10**6))
+
+        assert queue.cleanup_completed_jobs(timedelta(seconds=5)) == 0
+        assert queue.get_job(job.metadata.id) == job
+
+    def test_cancelled_jobs_are_removed_only_when_asked_for(self) -> None:
+        queue = self.queue()
+        job = self.bring(queue, "cancelled")
+        self.later(1)
+
+        assert queue.cleanup_completed_jobs(self.clock()) == 0
+        assert self.stored(queue, job, CancelledJob) == job
+        assert queue.cleanup_completed_jobs(self.clock(), cancelled=True) == 1
+        assert queue.get_job(job.metadata.id) is None
+
+    @pytest.mark.parametrize("bad", [datetime(2026, 1, 1), 5, "yesterday", None])
+    def test_a_cutoff_that_is_no_instant_is_refused(self, bad: Any) -> None:
+        queue = self.queue()
+        self.bring(queue, "complete")
+
+        with pytest.raises(InvalidValue):
+            queue.cleanup_completed_jobs(bad)
+
+        assert queue.get_stats().complete == 1
+
+    def test_two_cleaners_remove_each_job_once(self) -> None:
+        queue, other = self.queue(), self.another()
+        for _ in range(20):
+            self.bring(queue, "complete")
+        kept = self.bring(queue, "pending")
+        self.later(1)
+        cutoff = self.clock()
+
+        removed = at_once(
+            [lambda each=each: each.cleanup_completed_jobs(cutoff) for each in (queue, other) * 2]
+        )
+
+        assert sum(removed) == 20
+        assert queue.query_jobs() == [kept]
+
+    def test_the_id_of_a_removed_job_is_free(self) -> None:
+        queue = self.queue()
+        job = self.bring(queue, "complete")
+        self.later(1)
+        queue.cleanup_completed_jobs(self.clock())
+
+        again = self.put(queue, id=job.metadata.id, params={"second": True})
+
+        assert queue.query_jobs() == [again]
