@@ -34,6 +34,7 @@ from semiont_jobs.errors import (
     InvalidJobId,
     InvalidTransition,
     InvalidValue,
+    ItemFailed,
     JobCancelled,
     JobDecodeError,
     JobEncodeError,
@@ -55,9 +56,11 @@ from semiont_jobs.errors import (
     UnsafeStore,
     UnsupportedFormat,
     WorkerCrashed,
+    WorkerStopping,
 )
 from semiont_jobs.events import Event, EventName, Hook
 from semiont_jobs.fields import now
+from semiont_jobs.handlers import Handler, job_handler
 from semiont_jobs.ids import (
     AnnotationId,
     EntityType,
@@ -92,6 +95,7 @@ from semiont_jobs.model import (
     is_pending_job,
     is_running_job,
 )
+from semiont_jobs.pool import Outcome, WorkerPool
 from semiont_jobs.queue import JobQueue
 from semiont_jobs.retry import RetryPolicy
 from semiont_jobs.singleton import get_job_queue, initialize_job_queue
@@ -127,6 +131,7 @@ __all__ = [
     "GenerationParams",
     "GenerationProgress",
     "GenerationResult",
+    "Handler",
     "HighlightDetectionParams",
     "HighlightDetectionProgress",
     "HighlightDetectionResult",
@@ -135,6 +140,7 @@ __all__ = [
     "InvalidJobId",
     "InvalidTransition",
     "InvalidValue",
+    "ItemFailed",
     "Job",
     "JobCancelled",
     "JobDecodeError",
@@ -155,6 +161,7 @@ __all__ = [
     "JobTypes",
     "JobWorker",
     "MemoryStore",
+    "Outcome",
     "PendingJob",
     "PermanentError",
     "QueueClosed",
@@ -176,6 +183,8 @@ __all__ = [
     "UnsupportedFormat",
     "UserId",
     "WorkerCrashed",
+    "WorkerPool",
+    "WorkerStopping",
     "__version__",
     "annotation_id",
     "entity_type",
@@ -187,6 +196,7 @@ __all__ = [
     "is_failed_job",
     "is_pending_job",
     "is_running_job",
+    "job_handler",
     "job_id",
     "new_job_id",
     "now",

@@ -21,7 +21,7 @@ from semiont_jobs.model import (
     PendingJob,
     RunningJob,
 )
-from semiont_jobs.reading import Reading, checked_status
+from semiont_jobs.reading import Reading, checked_filter, checked_status
 from semiont_jobs.retry import poll
 from semiont_jobs.store import Hold
 
@@ -107,11 +107,17 @@ class ByHand(Reading):
         return again
 
     def cleanup_completed_jobs(
-        self, older_than: datetime | timedelta, *, cancelled: bool = False
+        self,
+        older_than: datetime | timedelta,
+        *,
+        cancelled: bool = False,
+        type: str | None = None,  # noqa: A002
     ) -> int:
         """Remove complete and failed jobs that ended before `older_than` (an instant, or a
-        timedelta before now); with `cancelled` also cancelled ones. How many were removed.
+        timedelta before now); with `cancelled` also cancelled ones; with `type` only those of
+        that type. How many were removed.
         """
+        checked_filter("type", type)
         before = older_than
         if isinstance(older_than, timedelta):
             before = _instant_before(self.clock(), older_than)
@@ -120,7 +126,7 @@ class ByHand(Reading):
                 "an aware datetime or a timedelta is needed", field="older_than", value=older_than
             )
         statuses: tuple[JobStatus, ...] = FINISHED if cancelled else ("complete", "failed")
-        removed = self._run(self._store.remove, statuses, before)
+        removed = self._run(self._store.remove, statuses, before, type)
         for job in removed:
             self.emit("removed", job)
         return len(removed)

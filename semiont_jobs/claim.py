@@ -8,7 +8,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from datetime import datetime, timedelta
-from functools import partial
 from types import TracebackType
 from typing import Any, Final, Generic
 
@@ -17,9 +16,9 @@ from semiont_jobs.errors import (
     InvalidValue,
     JobCancelled,
     JobFailed,
-    JobTimeout,
     Snooze,
     StoreError,
+    WorkerStopping,
 )
 from semiont_jobs.events import logger
 from semiont_jobs.fields import checked_cursors, checked_units, instant_after
@@ -34,7 +33,7 @@ from semiont_jobs.model import (
     PendingJob,
     R,
 )
-from semiont_jobs.retry import Retry, RetryPolicy, next_attempt
+from semiont_jobs.retry import Retry
 
 REFUSED_PAUSE: Final = 5.0
 """Seconds until a job whose attempt the store cut short is offered again: a disk that is full for
@@ -106,8 +105,9 @@ class Claim(InHand[P, PG], Generic[P, PG, R]):
 
     def raise_if_cancelled(self) -> None:
         """Raise `JobCancelled` if somebody asked for the job to stop, `ClaimLost` if it was
-        taken away, `JobTimeout` if its time is up. Cheap enough for the inner loop of a work:
-        one look at the store. A `StoreError` is treated as that of a `checkpoint`."""
+        taken away, `JobTimeout` if its time is up, `WorkerStopping` if its worker can wait no
+        longer. Cheap enough for the inner loop of a work: one look at the store. A `StoreError` is
+        treated as that of a `checkpoint`."""
         try:
             self.watch()
         except StoreError as error:
@@ -118,11 +118,8 @@ class Claim(InHand[P, PG], Generic[P, PG, R]):
     def _raise_if_stopped(self) -> None:
         if self._ended_by is not None:
             raise self._lost()
-        if self._is_cancelled:
-            raise JobCancelled(f"job {self._job.metadata.id} was cancelled")
-        deadline = self.deadline
-        if deadline is not None and self._desk.clock() >= deadline:
-            raise JobTimeout(f"it took more than its {self._job.metadata.timeout} seconds")
+        self._stop_if_overdue()
+        self._asked.raise_if_any(self._job.metadata.id)
 
     # -- outcomes ------------------------------------------------------------------------
 
@@ -152,20 +149,7 @@ class Claim(InHand[P, PG], Generic[P, PG, R]):
             self._require_open()
             self._flush()
             now = self._desk.clock()
-            metadata = self._job.metadata
-            decide = partial(
-                next_attempt,
-                error=error,
-                retry_count=metadata.retry_count,
-                max_retries=metadata.max_retries,
-                started_at=self._job.started_at,
-                now=now,
-            )
-            try:
-                decision = decide(self._policy or self._desk.policy_of(self._job))
-            except BaseException:  # noqa: BLE001 - a policy's strategies are user code
-                logger.exception("the retry policy failed; the default one decides")
-                decision = decide(RetryPolicy())
+            decision = self.terms.next_attempt(self._job, error, now)
             retry_at = decision.at if isinstance(decision, Retry) else None
             tried = lifecycle.fail(self._job, Failure.of(error), now, retry_at=retry_at)
             self._end("fail", tried)
@@ -232,6 +216,9 @@ class Claim(InHand[P, PG], Generic[P, PG, R]):
                 return self.snooze(error.until)
             except InvalidValue as invalid:
                 return self.fail(invalid)
+        error = self._asked.meant_by(error)
+        if isinstance(error, WorkerStopping):
+            return self.release()
         if isinstance(error, JobCancelled):
             return self.cancel()
         stamp = self._job.metadata.claim
@@ -257,8 +244,8 @@ class Claim(InHand[P, PG], Generic[P, PG, R]):
         self.settle(error)
         # The signals are obeyed and go no further; one that could not be (a snooze until no
         # time) is an error like any other.
-        is_signal = isinstance(error, Snooze | JobCancelled)
-        return is_signal and self._ended_by in ("snooze", "cancel")
+        is_signal = isinstance(error, Snooze | JobCancelled | WorkerStopping)
+        return is_signal and self._ended_by in ("snooze", "cancel", "release")
 
 
 AnyClaim = Claim[Any, Any, Any]

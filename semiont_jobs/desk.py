@@ -90,6 +90,7 @@ class QueueDesk:
         self.clock = clock
         self._max_crashes = max_crashes
         self._foreign_stale_after = foreign_stale_after
+        self._given_hooks = hooks
         self._hooks = Hooks(hooks)
         self._host = socket.gethostname()
         self.reset_after_fork()
@@ -192,12 +193,15 @@ class QueueDesk:
         """
         return self._hooks.add(checked_hook(hook))
 
-    def emit(self, name: EventName, job: AnyJob) -> None:
-        """Tell every hook what just happened to a job."""
+    def emit(
+        self, name: EventName, job: AnyJob | None, reason: str = "", *, about: str = ""
+    ) -> None:
+        """Tell every hook what just happened to a job, or to what `about` names."""
         self._hooks.tell_noted()
         if self._hooks.hear(name):
-            event = Event(name=name, at=self.clock(), job_id=job.metadata.id, job=job)
-            self._hooks.tell(event)
+            id_ = about if job is None else job.metadata.id
+            at = self.clock()
+            self._hooks.tell(Event(name=name, at=at, job_id=id_, job=job, reason=reason))
 
     def tell_noted(self) -> None:
         """Tell every hook what the store did by itself meanwhile."""
@@ -209,6 +213,11 @@ class QueueDesk:
         """The retry policy of a job's type, else the queue's."""
         kind = self.job_types.get(job.metadata.type)
         return (kind.retry_policy if kind else None) or self.retry_policy
+
+    def timeout_of(self, job: AnyJob) -> float | None:
+        """The seconds that an attempt at a job of this type may take, if its type says."""
+        kind = self.job_types.get(job.metadata.type)
+        return kind.timeout if kind else None
 
     def params_fault(self, job: AnyJob) -> JobDecodeError | None:
         """Why a job of a registered type has plain data for params; None if they fit."""
@@ -242,7 +251,13 @@ class QueueDesk:
             with suppress(ClaimLost):
                 claim.release()
             raise QueueClosed("the queue was closed meanwhile; the job was given back")
-        self.emit("claimed", hold.job)
+        try:
+            self.emit("claimed", hold.job)
+        except BaseException:
+            # An interrupt, in a hook. Nobody gets this claim, and whoever keeps the traceback
+            # would keep the job with it.
+            claim.release()
+            raise
         return claim
 
     def _stamp(self, worker: str | None) -> ClaimStamp:

@@ -25,11 +25,13 @@ It must not know jobs, stores or queues: only their names and coordinates.
     |   |-- UnsafeStore                     a place where jobs would not be safe
     |   `-- UnsupportedFormat               written by a newer version
     |-- JobFailed                           an attempt failed, told as text
+    |   `-- ItemFailed                      an item of `WorkerPool.map` has no result
     |-- JobTimeout (TimeoutError)           an attempt, or a wait, ran out of time
     |-- PermanentError                      raised by work: do not try again
     `-- WorkerCrashed                       recorded for an attempt whose worker died
 
-``Snooze`` and ``JobCancelled`` are signals, not errors: work raises them to leave early.
+``Snooze``, ``JobCancelled`` and ``WorkerStopping`` are signals, not errors: work raises them to
+leave early.
 """
 
 from __future__ import annotations
@@ -222,6 +224,34 @@ class JobFailed(SemiontJobsError):
     """An attempt failed, and this text is all that is known of why."""
 
 
+class ItemFailed(JobFailed):
+    """The function failed for an item of `WorkerPool.map`, or its job was cancelled.
+
+    ``error_type`` is the name of the exception's class, ``error_traceback`` where it was raised,
+    as text: the exception itself may have been raised in another process, or yesterday.
+    """
+
+    def __init__(
+        self,
+        reason: str,
+        *,
+        index: int,
+        item: object,
+        job_id: str,
+        error_type: str | None = None,
+        error_traceback: str | None = None,
+    ) -> None:
+        self.reason = reason
+        self.index = index
+        self.item = item
+        self.job_id = job_id
+        self.error_type = error_type
+        self.error_traceback = error_traceback
+        super().__init__(f"item {index} ({abridged(item)}): {reason}")
+        if error_traceback:
+            self.add_note(error_traceback.rstrip())
+
+
 class JobTimeout(SemiontJobsError, TimeoutError):
     """An attempt exceeded its time limit, or a wait for a job its time-out."""
 
@@ -244,6 +274,11 @@ class Snooze(Exception):
 
 class JobCancelled(Exception):
     """Raised by ``raise_if_cancelled()`` when somebody asked for the job to stop."""
+
+
+class WorkerStopping(Exception):
+    """Raised by ``raise_if_cancelled()`` when the worker is being stopped and the job's time to
+    finish is over: the job is given back without using an attempt, and nobody cancelled it."""
 
 
 def abridged(value: object, limit: int = 120) -> str:

@@ -30,6 +30,8 @@ EventName: TypeAlias = Literal[
     "rescued",
     "quarantined",
     "removed",
+    "stuck",
+    "crash_loop",
 ]
 
 
@@ -39,16 +41,20 @@ class Event:
 
     ``retrying`` is a failed attempt with retries left, ``retried`` a retry by hand; a
     ``rescued`` job whose workers died too often is ``failed`` already (see ``job.status``).
+    Two are no transitions but troubles of a pool: ``stuck``, a job whose work ignores its time
+    limit (the attempt has failed, the job here is as it was before), and ``crash_loop``, a
+    process that dies again and again.
     """
 
     name: EventName
     at: datetime
     job_id: str
-    """The job's id; of an entry that was no job (``quarantined``), its file name."""
+    """The job's id; of an entry that was no job (``quarantined``), its file name; of a
+    ``crash_loop``, the process's."""
     job: AnyJob | None
-    """The job as stored after the transition; None for ``quarantined``."""
+    """The job as stored after the transition; None for ``quarantined`` and ``crash_loop``."""
     reason: str = ""
-    """Why an entry was quarantined."""
+    """Why an entry was quarantined, work is stuck or a process counts as looping."""
 
 
 Hook: TypeAlias = Callable[[Event], object]
@@ -66,6 +72,8 @@ _LEVELS: Final[Mapping[EventName, int]] = {
     "retrying": logging.WARNING,
     "rescued": logging.WARNING,
     "quarantined": logging.ERROR,
+    "stuck": logging.ERROR,
+    "crash_loop": logging.ERROR,
 }
 
 
@@ -104,7 +112,7 @@ def log_event(event: Event) -> None:
 
 
 # While an attempt goes on it is not counted among those that ended.
-_DURING: Final = frozenset({"claimed", "reported", "checkpointed"})
+_DURING: Final = frozenset({"claimed", "reported", "checkpointed", "stuck"})
 
 
 def _last_error(event: Event) -> str:

@@ -228,6 +228,13 @@ def check_seconds(owner: Any, attribute: Attribute[Any], value: Any) -> None:
         _refuse(owner, attribute, value, "is a positive number of seconds")
 
 
+def is_limit(seconds: object) -> bool:
+    """Whether that can be a time limit: a positive number of seconds, and an end to it."""
+    if isinstance(seconds, bool) or not isinstance(seconds, int | float):
+        return False
+    return 0 < seconds < float("inf")
+
+
 def _refuse(owner: Any, attribute: Attribute[Any], value: Any, rule: str) -> None:
     name = _field_name(owner, attribute)
     raise InvalidJob(f"{attribute.name} {rule}", field=name, value=value, job_id=_id_of(owner))

@@ -8,24 +8,26 @@ from __future__ import annotations
 import threading
 import time
 from contextlib import suppress
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any, Final, Generic, Protocol
 
 from semiont_jobs import lifecycle
+from semiont_jobs.asking import StopRequest
 from semiont_jobs.codec import Codec
-from semiont_jobs.errors import ClaimLost, SemiontJobsError, StoreError
+from semiont_jobs.errors import ClaimLost, JobTimeout, SemiontJobsError, StoreError, WorkerStopping
 from semiont_jobs.events import EventName, logger
 from semiont_jobs.lifecycle import evolve_metadata
 from semiont_jobs.model import PG, AnyJob, P, RunningJob, evolve
 from semiont_jobs.retry import RetryPolicy
 from semiont_jobs.store import Hold
+from semiont_jobs.terms import Rules, Terms
 
 REPORT_INTERVAL: Final = 0.5
 """Seconds between two written progress reports: faster than anyone reads, and rare enough
 that a work reporting in a tight loop is not bound by the disk."""
 
 
-class Desk(Protocol):
+class Desk(Rules, Protocol):
     """What a claim needs of the queue that made it."""
 
     @property
@@ -36,8 +38,6 @@ class Desk(Protocol):
     def emit(self, name: EventName, job: AnyJob) -> None: ...
 
     def tell_noted(self) -> None: ...
-
-    def policy_of(self, job: AnyJob) -> RetryPolicy: ...
 
     def forget(self, claim: AnyInHand) -> None: ...
 
@@ -94,15 +94,14 @@ class InHand(Generic[P, PG]):
         assert job.status == "running"
         self._desk = desk
         self._hold = hold
-        self._policy = policy
+        self.terms = Terms(desk, policy)
         self._turn = Turn(desk)
         self._job: RunningJob[P, PG] = job
         self._ended_by = None
         self._unwritten: RunningJob[P, PG] | None = None
         self._written_at: float | None = None
         self._is_refused = False
-        self._is_cancelled = False
-        self._cancelled: threading.Event | None = None
+        self._asked = StopRequest()
 
     def __del__(self) -> None:
         # In whatever thread, at whatever point, also within our own locks: nothing that is
@@ -117,15 +116,10 @@ class InHand(Generic[P, PG]):
 
     @property
     def cancelled(self) -> threading.Event:
-        """Set within a second when somebody asks for the job to stop or takes it away; at once
-        when this claim ends, by whatever hand."""
-        if self._cancelled is None:
-            with self._turn:
-                # Made when first asked for: most works never look, and it is not cheap.
-                self._cancelled = self._cancelled or threading.Event()
-                if self._is_cancelled:
-                    self._cancelled.set()
-        return self._cancelled
+        """Set within a second when the work is to stop: somebody asks for it, takes the job away,
+        its time is up, or its worker stops; at once when this claim ends, by whatever hand.
+        `Claim.raise_if_cancelled` says which."""
+        return self._asked.event
 
     @property
     def is_open(self) -> bool:
@@ -133,19 +127,35 @@ class InHand(Generic[P, PG]):
         return self._ended_by is None
 
     @property
+    def was_released(self) -> bool:
+        """Whether the job was given back, by its work or by whoever stopped that."""
+        return self._ended_by == "release"
+
+    @property
+    def timeout(self) -> float | None:
+        """Seconds this attempt may take; None: any time. The job's own limit goes before its
+        type's, and that before the worker's (see `Terms.set`)."""
+        return self.terms.timeout(self._job)
+
+    @property
     def deadline(self) -> datetime | None:
-        """When this attempt's time is up (``metadata.timeout``); None: never."""
-        seconds = self._job.metadata.timeout
-        return None if seconds is None else self._job.started_at + timedelta(seconds=seconds)
+        """When this attempt's time is up; None: never."""
+        return self.terms.deadline(self._job)
+
+    def ask_to_stop(self, why: WorkerStopping | JobTimeout) -> None:
+        """Have `Claim.raise_if_cancelled` raise that, unless somebody cancels the job. The first
+        reason given stays."""
+        self._asked.stop(why)
 
     # -- what the queue's housekeeping calls ---------------------------------------------
 
     def watch(self) -> None:
         """Look whether somebody wants the job to stop, or took it away."""
-        if self._ended_by is not None or self._is_cancelled:
+        if self._ended_by is not None or self._asked.is_cancelled:
             return
+        self._stop_if_overdue()
         if self._hold.cancel_requested():
-            self._stop_work()
+            self._asked.cancel()
         elif not self._hold.is_standing():
             with self._turn:
                 # Again under the lock: our own outcome may have moved the job meanwhile.
@@ -162,6 +172,12 @@ class InHand(Generic[P, PG]):
             self._turn.end()
 
     # -- private -------------------------------------------------------------------------
+
+    def _stop_if_overdue(self) -> None:
+        if self._asked.reason is None:
+            overdue = self.terms.overdue(self._job, self._desk.clock())
+            if overdue is not None:
+                self.ask_to_stop(overdue)
 
     def _write_progress_if_due(self) -> None:
         at = self._written_at
@@ -226,19 +242,13 @@ class InHand(Generic[P, PG]):
         self._ended_by = verb
         self._desk.forget(self)
         # Perhaps by another hand than the work's (a queue that is closed): it is to notice.
-        self._stop_work()
+        self._asked.tell()
 
     def _lose(self) -> None:
         self._ended_by = "lost"
         self._hold.let_go()
         self._desk.forget(self)
-        self._stop_work()
-
-    def _stop_work(self) -> None:
-        # First the flag: whoever makes the event at this moment looks at it afterwards.
-        self._is_cancelled = True
-        if self._cancelled is not None:
-            self._cancelled.set()
+        self._asked.tell()
 
     def _require_open(self) -> None:
         if self._ended_by is not None:

@@ -10,9 +10,11 @@ import threading
 from collections.abc import Iterable
 from contextlib import suppress
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Any, Final
 
 from semiont_jobs import lifecycle, updates
+from semiont_jobs.builtin import BUILTIN_JOB_TYPES
 from semiont_jobs.by_hand import ByHand, new_run
 from semiont_jobs.claim import AnyClaim
 from semiont_jobs.errors import (
@@ -64,6 +66,20 @@ class JobQueue(ByHand):
     :param store_options: ``dir_mode``, ``file_mode``, ``allow_network_fs``, ``read_only`` of
         `FileStore`.
     """
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Pickled, a queue is where its jobs live and what it was made with: read in another
+        process, it is that one's queue. What `subscribe` added stays here."""
+        made_with = partial(
+            type(self),
+            retry_policy=self.retry_policy,
+            job_types=tuple(each for each in self.job_types if each not in BUILTIN_JOB_TYPES),
+            max_crashes=self._max_crashes,
+            foreign_stale_after=self._foreign_stale_after,
+            hooks=self._given_hooks,
+            clock=self.clock,
+        )
+        return (made_with, (self._store,))
 
     # -- creating ------------------------------------------------------------------------
 

@@ -223,10 +223,10 @@ class Pace(Protocol):
     def __call__(self, errors: int) -> float: ...
 
 
-def error_pace(backoff: float) -> Pace:
-    """Pauses of a loop that meets errors: from an eighth of `backoff` seconds, doubling up
-    to `backoff`, so that one hiccup costs little and a full disk is not a hot loop."""
-    strategy = tenacity.wait_exponential(multiplier=backoff / 8, max=backoff)
+def error_pace(backoff: float, *, first: float | None = None) -> Pace:
+    """Pauses of a loop that meets errors: from `first` seconds (an eighth of `backoff`), doubling
+    up to `backoff`, so that one hiccup costs little and a full disk is not a hot loop."""
+    strategy = tenacity.wait_exponential(multiplier=first or backoff / 8, max=backoff)
 
     def pause(errors: int) -> float:
         return float(strategy(_call_state(RuntimeError(), errors, 0.0)))

@@ -11,6 +11,7 @@ from typing import Any, Final, TypeVar
 
 from semiont_jobs.errors import InvalidValue
 from semiont_jobs.events import Hook
+from semiont_jobs.fields import is_limit
 from semiont_jobs.retry import RetryPolicy
 from semiont_jobs.store import JobStore
 from semiont_jobs.stores import open_store
@@ -88,6 +89,13 @@ def checked_policy(field: str, policy: RetryPolicy | None) -> RetryPolicy | None
     if policy is not None and not isinstance(policy, RetryPolicy):
         raise InvalidValue("a RetryPolicy is needed", field=field, value=policy)
     return policy
+
+
+def checked_timeout(field: str, seconds: float | None) -> float | None:
+    """Seconds that an attempt may take, or None for any time."""
+    if seconds is not None and not is_limit(seconds):
+        raise InvalidValue("a positive number of seconds is needed", field=field, value=seconds)
+    return seconds
 
 
 def _is_store(given: object) -> bool:

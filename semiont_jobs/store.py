@@ -130,8 +130,11 @@ class JobStore(Protocol):
         """Hold, one after the other, the running jobs whose holder is gone."""
         ...
 
-    def remove(self, statuses: Iterable[JobStatus], before: datetime) -> list[AnyJob]:
-        """Remove the finished jobs of these statuses that ended before that instant."""
+    def remove(
+        self, statuses: Iterable[JobStatus], before: datetime, type_name: str | None = None
+    ) -> list[AnyJob]:
+        """Remove the finished jobs of these statuses (and that type) that ended before that
+        instant."""
         ...
 
     def wait(self, stop: threading.Event, timeout: float, now: datetime) -> None:

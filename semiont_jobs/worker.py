@@ -23,7 +23,7 @@ from semiont_jobs.opening import Opening
 from semiont_jobs.queue import JobQueue
 from semiont_jobs.reading import checked_filter
 from semiont_jobs.retry import RetryPolicy, error_pace
-from semiont_jobs.settings import checked_job_types, checked_name, checked_policy
+from semiont_jobs.settings import checked_job_types, checked_name, checked_policy, checked_timeout
 from semiont_jobs.singleton import get_job_queue
 
 POLL_INTERVAL: Final = 1.0
@@ -38,6 +38,7 @@ _CHECKS: Final[Mapping[str, Callable[[str, Any], object]]] = {
     "job_types": checked_job_types,
     "queue_name": checked_filter,
     "retry_policy": checked_policy,
+    "timeout": checked_timeout,
 }
 """What is asked of these, on the class and when a worker starts; None is right for each."""
 
@@ -60,6 +61,8 @@ class JobWorker(ABC):
     """The only named queue to take jobs from; None: any."""
     retry_policy: ClassVar[RetryPolicy | None] = None
     """Goes before the job type's and the queue's policy."""
+    timeout: ClassVar[float | None] = None
+    """Seconds an attempt may take where neither the job nor its type says; None: no limit."""
 
     def __init_subclass__(cls, **options: Any) -> None:
         super().__init_subclass__(**options)
@@ -123,6 +126,22 @@ class JobWorker(ABC):
             self._queue = get_job_queue()
         return self._queue
 
+    def take_from(self, queue: JobQueue) -> None:
+        """Take jobs from that queue, unless it was given one: what a pool tells its workers.
+
+        :raises InvalidValue: it was given another one.
+        """
+        if self._queue is not None and self._queue is not queue:
+            rule = "this worker was made for another queue"
+            raise InvalidValue(rule, field="queue", value=self._queue)
+        self._queue = queue
+
+    def check(self) -> None:
+        """Raise `InvalidValue` for what the worker says of itself and cannot be."""
+        for name, check in _CHECKS.items():
+            check(f"{type(self).__name__}.{name}", getattr(self, name))
+        checked_name(self.get_worker_name())
+
     def start(self) -> None:
         """Begin in a thread of its own, and return.
 
@@ -133,9 +152,7 @@ class JobWorker(ABC):
         :raises ThreadRefused: the system gives no thread; it may be started again.
         :raises InvalidValue: its types, queue, policy or name are none. Nothing has begun.
         """
-        for name, check in _CHECKS.items():
-            check(f"{type(self).__name__}.{name}", getattr(self, name))
-        checked_name(self.get_worker_name())
+        self.check()
         with self._lock:
             if self._thread is not None:
                 raise RuntimeError(f"{self.get_worker_name()} was started already")
@@ -267,30 +284,39 @@ class JobWorker(ABC):
                 continue
             errors = 0
             if claim is not None:
-                self._work(claim)
+                self.work_on(claim)
 
     def _claimer(self, opening: Opening) -> Callable[[], AnyClaim | None]:
         types = self.job_types
-        asks = type(self).can_process_job is not JobWorker.can_process_job
         return partial(
             self.queue.claim_next_job,
             types=None if types is None else tuple(types),
             queue=self.queue_name,
-            accept=self._accepts if asks else None,
+            accept=self.accepts if self.is_choosy else None,
             worker=self.get_worker_name(),
             retry_policy=self.retry_policy,
             opening=opening,
         )
 
-    def _accepts(self, job: PendingJob[Any]) -> bool:
+    @property
+    def is_choosy(self) -> bool:
+        """Whether it says of each job whether it takes it."""
+        return type(self).can_process_job is not JobWorker.can_process_job
+
+    def accepts(self, job: PendingJob[Any]) -> bool:
+        """What `can_process_job` answers; no if it fails."""
         try:
             return self.can_process_job(job)
         except BaseException:  # noqa: BLE001 - the work's own code; also sys.exit() in it
             logger.exception("%s.can_process_job failed", self.get_worker_name())
             return False
 
-    def _work(self, claim: AnyClaim) -> None:
+    def work_on(self, claim: AnyClaim) -> None:
+        """Run the work on a claimed job and record the outcome: for whoever claims instead of
+        this worker's own loop, as a pool does. Raises nothing that the work raised."""
         self._claim = claim
+        if self.timeout is not None:
+            claim.terms.set(timeout=self.timeout)
         outcome: Callable[[], object]
         try:
             fault = self.queue.params_fault(claim.job)

@@ -7,155 +7,184 @@ from __future__ import annotations
 
 import importlib
 import os
+import re
 import signal
 import sys
-import time
-from collections.abc import Iterable
-from queue import SimpleQueue
-from typing import Any, Final
+from typing import Any
 
 import click
 
 from semiont_jobs.cli.app import as_json, data_dir, location
 from semiont_jobs.cli.logs import log_to_stderr
+from semiont_jobs.cli.reloading import Reloader, start_again
 from semiont_jobs.cli.text import plain
+from semiont_jobs.errors import InvalidValue
+from semiont_jobs.handlers import Handler
 from semiont_jobs.job_types import JobType
+from semiont_jobs.pool import GRACE, STUCK_AFTER, WorkerPool, checked_post
 from semiont_jobs.queue import JobQueue
 from semiont_jobs.worker import JobWorker
 
-GIVEN_BACK: Final = 3
-"""Exit code: a job in hand was given back because it did not end within the grace time."""
+
+class Size(click.ParamType[int]):
+    """A number of bytes such as 500000, 800M or 2G."""
+
+    name = "size"
+
+    def convert(self, value: Any, param: Any, ctx: Any) -> int:
+        """Bytes."""
+        if isinstance(value, int):
+            return value
+        found = re.fullmatch(r"(\d{1,15})([KMG]?)", value)
+        if found is None or not int(found[1]):
+            self.fail(f"{value!r} is no number of bytes: 500000, 800M or 2G", param, ctx)
+        return int(found[1]) << 10 * " KMG".index(found[2] or " ")
+
+
+class Names(click.ParamType[list[str]]):
+    """Names, with commas between them."""
+
+    name = "names"
+
+    def convert(self, value: Any, param: Any, ctx: Any) -> list[str]:
+        """Each of them."""
+        if isinstance(value, list):
+            return value
+        names = [name.strip() for name in value.split(",")]
+        if not all(names):
+            self.fail(f"{value!r} has an empty name in it", param, ctx)
+        return names
 
 
 @click.command()
-@click.argument("targets", metavar="MODULE:CLASS...", nargs=-1, required=True)
+@click.argument("targets", metavar="MODULE:NAME...", nargs=-1, required=True)
 @click.option(
     "--threads",
     type=click.IntRange(min=1),
     default=1,
     show_default=True,
-    help="Workers of each class, one thread each.",
+    help="Jobs at a time in each process.",
 )
+@click.option("--processes", type=click.IntRange(min=1), default=1, show_default=True)
 @click.option(
     "--grace",
-    type=click.FloatRange(min=0),
-    default=60.0,
+    type=click.FloatRange(min=0, max=1e9),
+    default=GRACE,
     show_default=True,
-    help="Seconds that a job in hand has after the signal to stop.",
+    help="Seconds that jobs in hand have after the signal to stop.",
 )
+@click.option(
+    "--timeout",
+    type=click.FloatRange(min=0, max=1e9, min_open=True),
+    help="Seconds an attempt may take where neither job, type nor worker says.",
+)
+@click.option(
+    "--stuck-after",
+    type=click.FloatRange(min=0, max=1e9),
+    default=STUCK_AFTER,
+    show_default=True,
+    help="Seconds beyond its time limit after which work that ignores it is given up.",
+)
+@click.option(
+    "--max-jobs", type=click.IntRange(min=1), help="Replace a process after so many jobs."
+)
+@click.option(
+    "--max-rss", type=Size(), metavar="BYTES", help="Replace a process that is larger: 800M, 2G."
+)
+@click.option("--burst", is_flag=True, help="Leave when there is nothing to do.")
+@click.option("--types", type=Names(), metavar="TYPE,...", help="Only these of the workers' types.")
+@click.option("--queues", type=Names(), metavar="QUEUE,...", help="Only these named queues.")
+@click.option("--reload", is_flag=True, help="Start again when a module changes: for development.")
 @data_dir
-def worker(targets: tuple[str, ...], threads: int, grace: float) -> None:
+def worker(targets: tuple[str, ...], reload: bool, **options: Any) -> None:
     """Run workers until SIGTERM or Ctrl-C.
 
-    Each MODULE:CLASS is a JobWorker class; a MODULE:NAME that is a JobType is registered, so
-    that its jobs have typed params. Modules are looked for in the current directory too.
+    Each MODULE:NAME is a JobWorker class, a handler, a function that makes a worker, or a list of
+    such; each thread takes the next job that any of them wants. One that is a JobType is
+    registered, so that its jobs have typed params. Modules are looked for in the current directory
+    too.
 
-    On the first signal no more jobs are claimed and those in hand may finish; a second signal,
-    or the end of the grace time, gives them back without using an attempt. Exit codes: 0
-    stopped, 3 a job was given back.
+    On the first signal no more jobs are claimed, and those in hand may finish. At the end of the
+    grace time, or on a second signal, they are given back without using an attempt. Exit codes: 0
+    stopped, 3 a job was given back, 4 processes died again and again.
 
     The outcome of every job is a line on standard error, unless a module sets logging up itself.
     """
     sys.path.insert(0, os.getcwd())
-    found = [(target, _load(target)) for target in targets]
+    if not reload:
+        click.get_current_context().exit(_run(targets, options))
+    log_to_stderr()
+    try:
+        reloader = Reloader()
+        code = _run(targets, options, reloader=reloader)
+    except click.ClickException as error:
+        click.echo(f"semiont-jobs: error: {plain(error.format_message())}", err=True)
+        click.echo("waiting for a change", err=True)
+        reloader.wait(error)
+    if reloader.has_changed:
+        click.echo("a module has changed: starting again", err=True)
+        start_again()
+    click.get_current_context().exit(code)
+
+
+def _run(
+    targets: tuple[str, ...], options: dict[str, Any], *, reloader: Reloader | None = None
+) -> int:
+    found = [(target, each) for target in targets for each in _load(target)]
     types = [each for _, each in found if isinstance(each, JobType)]
     if len(types) == len(found):
         raise click.UsageError("no worker class among these, only job types")
     log_to_stderr()
     queue = JobQueue(location(), job_types=types)
-    workers = [
-        _made(target, each, queue)
-        for target, each in found
-        if not isinstance(each, JobType)
-        for _ in range(threads)
-    ]
-    names = plain(", ".join(sorted({one.get_worker_name() for one in workers})))
-    count = "1 worker" if len(workers) == 1 else f"{len(workers)} workers"
+    workers = [(target, each) for target, each in found if not isinstance(each, JobType)]
+    try:
+        made = [checked_post(each, queue, label=target).make(queue) for target, each in workers]
+        pool = WorkerPool(
+            queue, [each for _, each in workers], initializer=log_to_stderr, **options
+        )
+    except InvalidValue as error:
+        if error.field in options:
+            hint = f"--{error.field.replace('_', '-')}"
+            raise click.BadParameter(error.reason, param_hint=hint) from error
+        raise click.ClickException(error.reason) from error
     queue.initialize()
-    signals = _Signals()
-    click.echo(f"{count} at work on {plain(location())}: {names}", err=True)
-    for one in workers:
-        one.start()
-    signals.wait()
-    click.echo("stopping: waiting for the jobs in hand", err=True)
-    deadline = time.monotonic() + grace
-    stopped = [_stop(one, deadline, signals) for one in workers]
-    if not all(stopped):
-        click.echo(f"given back: {stopped.count(False)}", err=True)
+    if reloader is not None:
+        reloader.watch(pool.stop)
+    count = options["threads"] * options["processes"]
+    names = plain(", ".join(sorted({one.get_worker_name() for one in made})))
+    at_work = "1 worker" if count == 1 else f"{count} workers"
+    code = pool.run(
+        on_start=lambda: click.echo(f"{at_work} at work on {plain(location())}: {names}", err=True)
+    )
+    if pool.given_back:
+        click.echo(f"given back: {pool.given_back}", err=True)
     queue.close()
-    click.get_current_context().exit(0 if all(stopped) else GIVEN_BACK)
+    return code
 
 
-class _Signals:
-    """SIGTERM and SIGINT, counted.
-
-    Not an event: a handler runs in the midst of whatever the main thread does, and an event that
-    is set while its own lock is held, by a wait or by another signal's handler, waits for ever.
-    This kind of queue may be put into at any time.
-    """
-
-    def __init__(self) -> None:
-        self._caught: SimpleQueue[int] = SimpleQueue()
-        self._count = 0
-        for number in (signal.SIGTERM, signal.SIGINT):
-            signal.signal(number, self._note)
-
-    def _note(self, number: int, _frame: object) -> None:
-        self._count += 1
-        self._caught.put(number)
-
-    def wait(self) -> None:
-        """Return once the first has come."""
-        self._caught.get()
-
-    def is_hurried(self) -> bool:
-        """Whether a second one has come."""
-        return self._count > 1
-
-
-def _stop(one: JobWorker, deadline: float, signals: _Signals) -> bool:
-    """Wait for a worker's job in hand in short slices, so that a second signal is obeyed."""
-    while not one.stop(timeout=0.1):
-        if signals.is_hurried() or time.monotonic() >= deadline:
-            return False
-    return True
-
-
-def _load(target: str) -> Any:
+def _load(target: str) -> list[Any]:
+    """What a target names; each of them, if it is a list."""
     module_name, colon, name = target.partition(":")
     if not colon or not module_name or not name:
-        raise click.UsageError(f"{target!r} is not of the form MODULE:CLASS")
+        raise click.UsageError(f"{target!r} is not of the form MODULE:NAME")
     try:
         module = importlib.import_module(module_name)
     except (Exception, SystemExit) as error:  # an application's module may fail with anything
-        raise click.ClickException(f"cannot import {module_name}: {_told(error)}") from error
+        told = f"{type(error).__name__}: {error}"
+        raise click.ClickException(f"cannot import {module_name}: {told}") from error
     try:
         found = getattr(module, name)
     except AttributeError as error:
         raise click.ClickException(f"module {module_name} has no {name}") from error
-    is_worker = isinstance(found, type) and issubclass(found, JobWorker)
-    if not is_worker and not isinstance(found, JobType):
-        raise click.ClickException(f"{target} is neither a JobWorker class nor a JobType")
-    return found
-
-
-def _made(target: str, kind: type[JobWorker], queue: JobQueue) -> JobWorker:
-    """A worker, checked for what would otherwise end its thread, where nobody looks."""
-    try:
-        one = kind(queue)
-        name: object = one.get_worker_name()
-        types: object = one.job_types
-    except (Exception, SystemExit) as error:  # an application's class may fail with anything
-        raise click.ClickException(f"cannot make a worker of {target}: {_told(error)}") from error
-    if not isinstance(name, str) or not name:
-        raise click.ClickException(f"{target}: get_worker_name() returns {name!r}, not a name")
-    if isinstance(types, str) or not (types is None or isinstance(types, Iterable)):
-        raise click.ClickException(f"{target}: job_types is {types!r}, not a list of type names")
-    return one
-
-
-def _told(error: BaseException) -> str:
-    return f"{type(error).__name__}: {error}"
+    several = list(found) if isinstance(found, list | tuple) else [found]
+    for each in several:
+        is_worker = isinstance(each, type) and issubclass(each, JobWorker)
+        is_factory = callable(each) and not isinstance(each, type)
+        if not (is_worker or is_factory or isinstance(each, Handler | JobType)):
+            raise click.ClickException(
+                f"{target} is neither a JobWorker class nor a JobType, a handler, or a list of such"
+            )
+    return several
 
 
 @click.command()

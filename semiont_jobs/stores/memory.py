@@ -14,7 +14,14 @@ from attrs import define
 
 from semiont_jobs import lifecycle
 from semiont_jobs.codec import Codec, Written
-from semiont_jobs.errors import ClaimLost, JobDecodeError, JobExists, JobHeld, JobNotFound
+from semiont_jobs.errors import (
+    ClaimLost,
+    InvalidValue,
+    JobDecodeError,
+    JobExists,
+    JobHeld,
+    JobNotFound,
+)
 from semiont_jobs.events import Event, Hook
 from semiont_jobs.fields import now as clock
 from semiont_jobs.model import (
@@ -52,6 +59,10 @@ class MemoryStore:
         self._notify: Hook
         self.quarantine: dict[str, tuple[bytes, str]] = {}
         """What could not be read, by name, and why."""
+
+    def __reduce__(self) -> Any:
+        rule = "jobs in memory are in this process only: use a directory"
+        raise InvalidValue(rule, field="store", value=self)
 
     def open(self, codec: Codec, notify: Hook) -> None:
         with self._lock:
@@ -203,7 +214,9 @@ class MemoryStore:
             if hold is not None:
                 yield hold
 
-    def remove(self, statuses: Iterable[JobStatus], before: datetime) -> list[AnyJob]:
+    def remove(
+        self, statuses: Iterable[JobStatus], before: datetime, type_name: str | None = None
+    ) -> list[AnyJob]:
         wanted = frozenset(statuses) & frozenset(FINISHED)
         with self._lock:
             removed = [
@@ -212,6 +225,7 @@ class MemoryStore:
                 if record.job.status in wanted
                 and record.holder is None
                 and _ended_before(record.job, before)
+                and type_name in (None, record.job.metadata.type)
             ]
             for job in removed:
                 del self._records[job.metadata.id]

@@ -155,6 +155,18 @@ class Listing(Suite):
         assert removed == 0
         assert queue.get_job(job.metadata.id) == job
 
+    def test_only_jobs_of_the_type_that_is_asked_for_are_removed(self) -> None:
+        queue = self.queue()
+        for type_name in ("task", "other"):
+            self.put(queue, type_name, id=type_name)
+            queue.cancel_job(type_name)
+        self.later(1)
+
+        removed = queue.cleanup_completed_jobs(self.clock(), cancelled=True, type="task")
+
+        assert removed == 1
+        assert ids_of(queue.query_jobs()) == ["other"]
+
     def test_a_job_waiting_for_its_next_attempt_is_not_removed(self) -> None:
         queue = self.queue()
         waiting = self.held(queue).fail("again")

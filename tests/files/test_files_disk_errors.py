@@ -23,6 +23,7 @@ from semiont_jobs import (
     StoreError,
 )
 from semiont_jobs import claim as claim_module
+from semiont_jobs.asking import StopRequest
 from semiont_jobs.stores.files import pending
 from semiont_jobs.testing import FakeClock
 from semiont_jobs.testing.suite import eventually
@@ -707,7 +708,7 @@ def test_a_claim_that_the_disk_will_not_show_keeps_no_other_from_cancel_or_rescu
     claimed(dead)
     dead.store.kill_holder("orphan")
     queue.cancel_job("b")
-    second._is_cancelled = False  # as if another process had asked
+    second._asked = StopRequest()  # as if another process had asked
     queue.disk.refuse(errno.EIO, "exists", ".cancel/a.*")
     queue._rescued_at = float("-inf")
 

@@ -10,6 +10,7 @@ import os
 import threading
 from collections.abc import Iterable, Iterator, Mapping
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Any
 
 from semiont_jobs.codec import Codec
@@ -75,6 +76,17 @@ class FileStore:
         self._file_mode = file_mode
         self._allow_network_fs = allow_network_fs
         self._holds: dict[str, FileHold] = {}
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Pickled, a store is its directory and its options; read, it is another one there."""
+        options: dict[str, Any] = {
+            "fsync": self._fsync,
+            "dir_mode": self._dir_mode,
+            "file_mode": self._file_mode,
+            "allow_network_fs": self._allow_network_fs,
+            "read_only": self._read_only,
+        }
+        return (partial(type(self), **options), (os.path.dirname(self.layout.root),))
 
     # -- life ----------------------------------------------------------------------------
 
@@ -222,10 +234,12 @@ class FileStore:
                 self._upkeep.note_odd_names()
             self._upkeep.set_aside_suspects()
 
-    def remove(self, statuses: Iterable[JobStatus], before: datetime) -> list[AnyJob]:
+    def remove(
+        self, statuses: Iterable[JobStatus], before: datetime, type_name: str | None = None
+    ) -> list[AnyJob]:
         """See `JobStore.remove`."""
         with told():
-            return self._upkeep.remove(statuses, before)
+            return self._upkeep.remove(statuses, before, type_name)
 
     def inspect(self) -> Inspection:
         """Look over the directory without changing anything: for the doctor."""

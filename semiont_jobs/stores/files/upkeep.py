@@ -10,6 +10,8 @@ from datetime import datetime, timedelta
 from itertools import islice
 from typing import Final
 
+from attrs import frozen
+
 from semiont_jobs.errors import ClaimLost, JobDecodeError, JobHeld
 from semiont_jobs.model import FINISHED, AnyJob, JobStatus, PendingJob, RunningJob
 from semiont_jobs.stores.files.copies import BUSY, ODD_NAME, Bad, Copies, Copy
@@ -22,6 +24,20 @@ from semiont_jobs.stores.files.taking import Taking
 REMOVED_AT_ONCE: Final = 64
 """Jobs whose files are held together while finished ones are removed: far below the limit of
 256 open files that some systems start a process with."""
+
+
+@frozen
+class Spent:
+    """Which finished jobs are removed."""
+
+    before: datetime
+    type_name: str | None
+
+    def covers(self, job: AnyJob) -> bool:
+        """Whether a job is one of them."""
+        if isinstance(job, PendingJob | RunningJob) or job.completed_at >= self.before:
+            return False
+        return self.type_name is None or job.metadata.type == self.type_name
 
 
 class Upkeep:
@@ -105,20 +121,22 @@ class Upkeep:
             self._quarantine.put_if_bad("running", f"{job_id}{SUFFIX}", copy)
         return hold
 
-    def remove(self, statuses: Iterable[JobStatus], before: datetime) -> list[AnyJob]:
+    def remove(
+        self, statuses: Iterable[JobStatus], before: datetime, type_name: str | None = None
+    ) -> list[AnyJob]:
         """See `JobStore.remove`."""
         removed: list[AnyJob] = []
         for status in statuses:
             names = iter(self._names(status))
             while some := list(islice(names, REMOVED_AT_ONCE)):
-                removed += self._remove_some(status, some, before)
+                removed += self._remove_some(status, some, Spent(before, type_name))
         return removed
 
-    def _remove_some(self, status: JobStatus, names: list[str], before: datetime) -> list[AnyJob]:
+    def _remove_some(self, status: JobStatus, names: list[str], spent: Spent) -> list[AnyJob]:
         holds: list[FileHold] = []
         try:
             for name in names:
-                hold = self._hold_ended(status, name, before)
+                hold = self._hold_spent(status, name, spent)
                 if hold is not None:
                     holds.append(hold)
             if holds and self._moves.fsync:
@@ -136,8 +154,8 @@ class Upkeep:
             for hold in holds:
                 hold.let_go()
 
-    def _hold_ended(self, status: JobStatus, name: str, before: datetime) -> FileHold | None:
-        """Hold a finished job if it ended before that instant; look before locking it."""
+    def _hold_spent(self, status: JobStatus, name: str, spent: Spent) -> FileHold | None:
+        """Hold a finished job if it is to be removed; look before locking it."""
         job_id = id_of(name)
         if job_id is None:
             self._quarantine.put_if_bad(status, name, ODD_NAME)
@@ -146,13 +164,13 @@ class Upkeep:
         if isinstance(copy, Bad):
             self._quarantine.put_if_bad(status, name, copy)
             return None
-        if copy is None or not _ended_before(copy.job, before):
+        if copy is None or not spent.covers(copy.job):
             return None
         try:
             hold = self._taking.settled(status, job_id)
         except (JobHeld, JobDecodeError):
             return None
-        if hold is None or _ended_before(hold.job, before):
+        if hold is None or spent.covers(hold.job):
             return hold
         hold.let_go()
         return None
@@ -171,7 +189,3 @@ def _is_foreign(copy: Copy, now: datetime, stale_after: timedelta) -> bool:
     if copy.job.metadata.claim is not None:
         return False
     return now.timestamp() - copy.found.st_mtime < stale_after.total_seconds()
-
-
-def _ended_before(job: AnyJob, before: datetime) -> bool:
-    return not isinstance(job, PendingJob | RunningJob) and job.completed_at < before

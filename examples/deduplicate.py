@@ -1,0 +1,80 @@
+"""Check a directory tree and replace files of the same content by hard links, durably.
+
+``deduplicate.py TREE JOBS``: kill it whenever you like, and run it again to go on. Files that were
+read are not read again, unless they have changed. Without arguments it shows that on a small tree.
+"""
+
+import hashlib
+import os
+import sys
+import tempfile
+from collections import defaultdict
+from pathlib import Path
+
+from semiont_jobs import ItemFailed, JobQueue, WorkerPool
+
+
+def seen(path: Path) -> list:
+    """A file as it is now: another size or time makes another item of it."""
+    found = path.stat()
+    return [str(path), found.st_size, found.st_mtime_ns]
+
+
+def checksum(file: list) -> str:
+    """The digest of a file's content. Raises OSError where the disk cannot read it."""
+    with open(file[0], "rb") as opened:
+        return hashlib.file_digest(opened, "sha256").hexdigest()
+
+
+def link_together(paths: list) -> int:
+    """Make all of these one file; how many were others before. Done twice, it does nothing."""
+    first, *others = map(Path, paths)
+    linked = 0
+    for other in others:
+        if other.samefile(first) or other.read_bytes() != first.read_bytes():
+            continue
+        new = other.with_name(f".{other.name}.link")
+        new.unlink(missing_ok=True)  # of an earlier time, killed just here
+        new.hardlink_to(first)
+        new.rename(other)  # at every moment there is a file of this name
+        linked += 1
+    return linked
+
+
+def deduplicate(tree: Path, jobs: Path) -> None:
+    files = [seen(path) for path in sorted(tree.rglob("*")) if path.is_file()]
+    # fsync=False: what is done survives any kill; a power cut may cost some of it again.
+    with JobQueue(jobs, fsync=False) as queue, WorkerPool(queue, threads=4) as pool:
+        same = defaultdict(list)
+        checked = pool.as_completed(checksum, files, name="checksum", key=str, progress=True)
+        for outcome in checked:
+            try:
+                same[outcome.result()].append(outcome.item[0])
+            except ItemFailed as error:
+                print(f"not readable: {error}")
+        groups = sorted(sorted(paths) for paths in same.values() if len(paths) > 1)
+        linked = sum(pool.map(link_together, groups, name="link", key=str, progress=True))
+        print(f"{len(files)} files, {len(same)} different, {linked} replaced by links")
+
+
+def main() -> None:
+    with tempfile.TemporaryDirectory() as place:
+        tree, jobs = Path(place, "tree"), Path(place, "jobs")
+        tree.mkdir()
+        for number in range(60):
+            (tree / f"{number:02}.txt").write_text(f"this is text {number % 20}\n")
+        deduplicate(tree, jobs)
+        deduplicate(tree, jobs)
+        print(f"{len({os.stat(path).st_ino for path in tree.iterdir()})} files on the disk")
+
+
+if __name__ == "__main__":
+    if len(sys.argv) == 3:
+        deduplicate(Path(sys.argv[1]), Path(sys.argv[2]))
+    else:
+        main()
+
+# Output:
+# 60 files, 20 different, 40 replaced by links
+# 60 files, 20 different, 40 replaced by links
+# 20 files on the disk

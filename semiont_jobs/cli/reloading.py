@@ -1,0 +1,96 @@
+"""Starting a command again when the code it runs has changed: for development.
+
+It must not know what the command does.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import threading
+import time
+import traceback
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from types import ModuleType
+from typing import Final, NoReturn
+
+from semiont_jobs.events import logger
+
+PERIOD: Final = 0.5
+"""Seconds between two looks at the modules' files: a second or two after saving, the new code
+runs; and a look at a thousand files takes a millisecond or two."""
+
+
+class Reloader:
+    """Looks at the files of every module that is imported, and says when one changes."""
+
+    def __init__(self) -> None:
+        self.has_changed = False
+        # What was mended while the error was told counts as well.
+        self._began = time.time()
+        self._seen: dict[str, float | None] = {}
+
+    def watch(self, on_change: Callable[[], object]) -> None:
+        """Look in the background, and call `on_change` once."""
+        self._look(_files_of(list(sys.modules.values())))  # those imported since, as they are
+
+        def keep_looking() -> None:
+            self.wait()
+            on_change()
+
+        threading.Thread(target=keep_looking, name="semiont-jobs-reload", daemon=True).start()
+
+    def wait(self, error: BaseException | None = None) -> None:
+        """Return when a file has changed: one of a module, or of those that `error` came from."""
+        pause = threading.Event()
+        # First as they are, then whether that is new already: no change falls between the two.
+        self._look(_files_in(error))
+        is_mended = any(self._began < (_mtime(path) or 0.0) for path in _files_in(error))
+        while not is_mended:
+            pause.wait(PERIOD)
+            files = _files_of(list(sys.modules.values()))
+            is_mended = self._look(files | _files_in(error)) is not None
+        self.has_changed = True
+
+    def _look(self, files: Iterable[str]) -> str | None:
+        """The first file that is not as it was, among those known and new ones."""
+        changed = None
+        for path in {*self._seen, *files}:
+            found = _mtime(path)
+            if self._seen.setdefault(path, found) != found:
+                changed = path
+                logger.info("%s has changed", path)
+        return changed
+
+
+def start_again() -> NoReturn:
+    """Replace this process by one that runs the same command anew."""
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os.execv(sys.executable, [sys.executable, *sys.orig_argv[1:]])
+
+
+def _files_of(modules: Iterable[ModuleType]) -> set[str]:
+    return {file for each in modules if isinstance(file := getattr(each, "__file__", None), str)}
+
+
+def _files_in(error: BaseException | None) -> set[str]:
+    """The files that an error of an import came through; also the one that it was in, if it was
+    not written in Python, and those beside it, where the missing module may appear."""
+    if error is None:
+        return set()
+    files = {str(path) for path in (Path.cwd(), *Path.cwd().glob("*.py"))}
+    while error is not None:
+        files |= {frame.filename for frame in traceback.extract_tb(error.__traceback__)}
+        if isinstance(error, SyntaxError) and error.filename:
+            files.add(error.filename)
+        error = error.__cause__
+    return files
+
+
+def _mtime(path: str) -> float | None:
+    try:
+        return os.stat(path).st_mtime
+    except OSError:
+        return None

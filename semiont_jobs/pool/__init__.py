@@ -1,0 +1,25 @@
+"""Many workers at once: threads, processes, signals, time limits.
+
+From the bottom: ``orders`` (the options), ``roster`` and ``routing`` (whose job is it), ``hand`` (a
+thread), ``crew`` (the threads of a process), ``watch`` (what is stuck or dead, and the way out).
+Then ``child`` (what a process runs), ``slot`` (a place for one), ``supervisor`` (all of them), and
+``travel`` (what they can be given); ``staff`` is either of the two. For scripts, ``runs`` (items as
+jobs), ``mapping`` (their outcomes), ``bars`` and ``scripts``. Beside them ``signals`` and
+``memory``. ``pool`` puts them together.
+"""
+
+from semiont_jobs.pool.orders import GRACE, STUCK_AFTER
+from semiont_jobs.pool.pool import CLEAN, CRASH_LOOP, GIVEN_BACK, WorkerPool
+from semiont_jobs.pool.roster import checked_post
+from semiont_jobs.pool.runs import Outcome
+
+__all__ = [
+    "CLEAN",
+    "CRASH_LOOP",
+    "GIVEN_BACK",
+    "GRACE",
+    "STUCK_AFTER",
+    "Outcome",
+    "WorkerPool",
+    "checked_post",
+]

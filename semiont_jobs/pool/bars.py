@@ -1,0 +1,30 @@
+"""A progress bar for whoever waits at a terminal, by rich where that is installed.
+
+It must not know what makes progress.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+
+@contextmanager
+def bar(label: str, total: int | None, *, is_wanted: bool) -> Iterator[Callable[[], object]]:
+    """What is called for each step that is done. Nothing is shown unless standard error is a
+    terminal and rich is installed."""
+    if not is_wanted or not sys.stderr.isatty():
+        yield bool
+        return
+    try:
+        from rich.console import Console
+        from rich.progress import MofNCompleteColumn, Progress, TimeRemainingColumn
+        from rich.text import Text
+    except ModuleNotFoundError:
+        yield bool
+        return
+    columns = (*Progress.get_default_columns()[:3], MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=Console(stderr=True)) as progress:
+        task = progress.add_task(Text(label).markup, total=total)
+        yield lambda: progress.advance(task)

@@ -1,0 +1,115 @@
+"""What a child process of a pool runs: a crew, until its supervisor says so or is gone.
+
+It must not know how many other processes there are, or when one is replaced.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import signal
+import threading
+from collections.abc import Callable, MutableSequence
+from multiprocessing.connection import Connection
+from queue import SimpleQueue
+from typing import Any, Final, Literal, TypeAlias
+
+from attrs import frozen
+
+from semiont_jobs.events import Event, logger
+from semiont_jobs.pool.crew import Crew, Reason
+from semiont_jobs.pool.orders import Orders
+from semiont_jobs.pool.roster import Post
+from semiont_jobs.pool.watch import Watch
+from semiont_jobs.queue import JobQueue
+
+Told: TypeAlias = tuple[Literal["stop"], float] | tuple[Literal["hurry"]]
+"""What a supervisor tells: finish within so many seconds; give back now."""
+Tells: TypeAlias = (
+    tuple[Literal["ready"]] | tuple[Literal["left"], Reason, int] | tuple[Literal["ended"], str]
+)
+"""What a child tells: it has begun; it leaves, why, and how many jobs it gave back; a job of a
+type that was asked after has an outcome."""
+
+LOOK_AROUND: Final = 1.0
+"""Seconds between two looks whether the supervisor lives. Its end of the pipe is closed when it
+dies, which is seen at once; unless a program that it started holds a copy."""
+_OUTCOMES: Final = frozenset({"completed", "failed", "cancelled", "rescued"})
+
+
+@frozen(kw_only=True)
+class Assignment:
+    """What every child of a pool gets. It is pickled on the way."""
+
+    queue: JobQueue
+    posts: tuple[Post, ...]
+    orders: Orders
+    initializer: Callable[[], object] | None = None
+    """Called in every child before anything else: to set up logging, say."""
+    told_of: frozenset[str] = frozenset()
+    """Types whose jobs' ends the supervisor wants to hear of."""
+
+
+def serve(assignment: Assignment, pipe: Connection, limits: MutableSequence[float]) -> None:
+    """Work until told to leave, or left alone."""
+    mailbox: SimpleQueue[tuple[Any, ...]] = SimpleQueue()
+    orders = assignment.orders
+    # Ctrl-C in a terminal reaches every process: it is the supervisor that tells what to do. Not
+    # ignored, since programs that jobs start would inherit that.
+    signal.signal(signal.SIGINT, lambda _number, _frame: None)
+    signal.signal(signal.SIGTERM, lambda _number, _frame: mailbox.put(("stop", orders.grace)))
+    if assignment.initializer is not None:
+        assignment.initializer()
+    line = Line(pipe, mailbox, grace=orders.grace)
+    queue = assignment.queue
+    if assignment.told_of:
+        queue.subscribe(lambda event: line.tell_of(event, assignment.told_of))
+    crew = Crew(queue, assignment.posts, orders, limits=limits)
+    watch = Watch(crew, on_end=lambda: mailbox.put(("over",)), leaves_when_stuck=True)
+    watch.start()
+    line.tell(("ready",))
+    while (message := mailbox.get())[0] != "over":
+        if message[0] == "stop":
+            watch.leave("stopped", message[1])
+        else:
+            watch.hurry()
+    line.tell(("left", watch.reason, watch.given_back))
+    queue.close()
+
+
+class Line:
+    """The child's end of the pipe: what comes goes into its mailbox."""
+
+    def __init__(
+        self, pipe: Connection, mailbox: SimpleQueue[tuple[Any, ...]], *, grace: float
+    ) -> None:
+        self._pipe = pipe
+        self._mailbox = mailbox
+        self._grace = grace
+        self._lock = threading.Lock()
+        parent = multiprocessing.parent_process()
+        self._supervisor = None if parent is None else parent.pid
+        threading.Thread(target=self._listen, name="semiont-jobs-line", daemon=True).start()
+
+    def tell(self, message: Tells) -> None:
+        """Say something; nobody may be there to hear it."""
+        try:
+            with self._lock:
+                self._pipe.send(message)
+        except OSError:
+            logger.debug("the supervisor is gone: %s is not told", message)
+
+    def tell_of(self, event: Event, types: frozenset[str]) -> None:
+        """Tell of the end of a job of one of these types."""
+        if event.job is not None and event.name in _OUTCOMES and event.job.metadata.type in types:
+            self.tell(("ended", event.job_id))
+
+    def _listen(self) -> None:
+        try:
+            while self._supervisor in (None, os.getppid()):
+                if self._pipe.poll(LOOK_AROUND):
+                    self._mailbox.put(self._pipe.recv())
+        except (EOFError, OSError):
+            pass  # closed: so it is gone as well
+        # Nobody would replace this process, or tell it to leave: as after a SIGTERM.
+        self._mailbox.put(("stop", self._grace))

@@ -1,0 +1,254 @@
+"""A crew: the threads of a pool in one process, each claiming whatever its workers do.
+
+It must not know signals or other processes. How a crew is watched over, and how it leaves, is
+in `watch`.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, MutableSequence, Sequence
+from functools import partial
+from typing import Any, Final, Literal, TypeAlias
+
+from semiont_jobs.claim import AnyClaim
+from semiont_jobs.errors import QueueClosed, SemiontJobsError
+from semiont_jobs.events import logger
+from semiont_jobs.keeper import begin
+from semiont_jobs.model import PendingJob
+from semiont_jobs.opening import Opening
+from semiont_jobs.pool.hand import Hand
+from semiont_jobs.pool.memory import resident_bytes
+from semiont_jobs.pool.orders import Orders
+from semiont_jobs.pool.roster import Post
+from semiont_jobs.pool.routing import Routing
+from semiont_jobs.queue import JobQueue
+from semiont_jobs.retry import error_pace
+from semiont_jobs.worker import ERROR_BACKOFF, JobWorker
+
+HARD_MARGIN: Final = 5.0
+"""Seconds after which a process is taken for dead that has not even noticed, by itself, that its
+work is stuck: its threads do not run at all. Ten times what a busy machine keeps one waiting."""
+
+Reason: TypeAlias = Literal["stopped", "drained", "replaced"]
+"""Why a crew leaves: it was told to; there is nothing to do (`burst`); its process is to be
+replaced (`max_jobs`, `max_rss`, a thread that is stuck)."""
+
+
+class Crew:
+    """Claims jobs and runs them until told to leave.
+
+    :param limits: shared with the supervisor: when each hand's process is to be killed, by the
+        monotonic clock; 0 for never.
+    """
+
+    def __init__(
+        self,
+        queue: JobQueue,
+        posts: Sequence[Post],
+        orders: Orders,
+        *,
+        limits: MutableSequence[float] | None = None,
+    ) -> None:
+        self.queue = queue
+        self.orders = orders
+        self.hands: list[Hand] = []
+        """Those at work. Only the watch changes this once the crew has started."""
+        self.on_finished: Callable[[Reason], None] = _nobody
+        """Called by a thread that finds that the crew is to leave: why."""
+        self.on_ended: Callable[[], object] = bool
+        """Called by a thread that comes to its end."""
+        self._posts = posts
+        self._limits = limits
+        self._stop = threading.Event()
+        self._opening: Opening
+        self._declines = False
+        self._lock = threading.Lock()
+        self._idle: set[Hand] = set()
+        self._tickets = orders.max_jobs
+        self._claimed = 0
+        self._here = threading.local()
+        self._routing = Routing([post.make(queue) for post in posts], orders)
+
+    # -- what the watch does -------------------------------------------------------------
+
+    def hire(self) -> None:
+        """Start every thread."""
+        # Within this opening: when the queue is closed, no thread must open it again.
+        self._opening = self.queue.open_for_work(self._stop)
+        for number in range(self.orders.threads):
+            self.hands.append(self._hired(number))
+
+    @property
+    def is_closed(self) -> bool:
+        """Whether somebody closed the queue, which gave the jobs in hand back."""
+        return self._opening.is_over
+
+    def replace(self, hand: Hand) -> None:
+        """Put a new thread in the place of one that is stuck or dead."""
+        self.dismiss(hand)
+        self.hands[self.hands.index(hand)] = self._hired(hand.number)
+
+    def dismiss(self, hand: Hand) -> None:
+        """Have a thread claim no more."""
+        with self._lock:
+            hand.is_dismissed = True
+            self._idle.discard(hand)
+
+    def stop_claiming(self, *, at_once: bool = True) -> None:
+        """Let the jobs in hand be the last; `at_once`, those that are not begun are given back."""
+        self._declines = self._declines or at_once
+        self._stop.set()
+        self.queue.wake()
+
+    def _hired(self, number: int) -> Hand:
+        hand = Hand(number, [post.make(self.queue) for post in self._posts])
+        hand.thread = threading.Thread(
+            target=self._live, args=(hand,), name=f"semiont-jobs-{number + 1}", daemon=True
+        )
+        self._limit(hand)
+        begin(hand.thread)
+        return hand
+
+    # -- what each thread does -----------------------------------------------------------
+
+    def _live(self, hand: Hand) -> None:
+        self._here.hand = hand
+        try:
+            self._claim_and_work(hand)
+        except BaseException as error:  # noqa: BLE001 - the watch buries the thread and hires anew
+            hand.error = error
+        finally:
+            hand.has_ended = True
+            self.on_ended()
+
+    def _claim_and_work(self, hand: Hand) -> None:
+        pace = error_pace(ERROR_BACKOFF)
+        errors = 0
+        claim_next = self._claimer(hand.workers)
+        while not self._stop.is_set() and not hand.is_dismissed:
+            if not self._take_ticket():
+                self._stop.wait(self.orders.poll_interval)
+                continue
+            claim = None
+            try:
+                try:
+                    claim = claim_next()
+                finally:
+                    self._settle_ticket(used=claim is not None)
+                if claim is None and not self._is_drained(hand):
+                    self.queue.wait_for_work(
+                        self._stop, self.orders.poll_interval, opening=self._opening
+                    )
+            except QueueClosed:
+                return
+            except Exception as error:  # noqa: BLE001
+                # As a worker, a crew outlives whatever its store does.
+                errors += 1
+                logger.exception("cannot claim: %s", error)
+                self._stop.wait(pace(errors))
+            else:
+                errors = 0
+            finally:
+                self._no_longer_idle(hand)
+            if claim is None:
+                continue
+            if self._declines:
+                self._decline(claim)
+            else:
+                self._work(hand, claim)
+
+    def _decline(self, claim: AnyClaim) -> None:
+        """Give back what was claimed while the crew was told to leave: it has not begun."""
+        try:
+            claim.release()
+        except SemiontJobsError as error:
+            logger.warning("not given back before the end: %s", error)
+
+    def _claimer(self, workers: Sequence[JobWorker]) -> Callable[[], AnyClaim | None]:
+        only = workers[0] if len(workers) == 1 else None
+        return partial(
+            self.queue.claim_next_job,
+            types=self._routing.types,
+            queue=self._routing.queue,
+            # The same for all threads, so that they share one view of what is pending: the
+            # workers of a class are alike, and what one refuses all of them refuse.
+            accept=self._accepts if self._routing.has_to_ask else None,
+            worker=only.get_worker_name() if only else None,
+            opening=self._opening,
+        )
+
+    def _accepts(self, job: PendingJob[Any]) -> bool:
+        hand: Hand = self._here.hand
+        hand.chosen = self._routing.accepts(hand.workers, job)
+        return hand.chosen is not None
+
+    def _work(self, hand: Hand, claim: AnyClaim) -> None:
+        if self._routing.has_to_ask:
+            worker, hand.chosen = hand.chosen, None
+            assert worker is not None
+        else:
+            worker = self._routing.worker_for(hand.workers, claim.job)
+        limit = self.orders.timeout if worker.timeout is None else worker.timeout
+        claim.terms.set(timeout=limit, retry_policy=worker.retry_policy)
+        hand.take_up(claim, self.orders.stuck_after)
+        self._limit(hand)
+        worker.work_on(claim)
+        hand.task = None
+        self._limit(hand)
+        if self.orders.max_rss is not None and resident_bytes() > self.orders.max_rss:
+            self.on_finished("replaced")
+
+    def _limit(self, hand: Hand) -> None:
+        if self._limits is None:
+            return
+        with self._lock:
+            if not hand.is_dismissed:  # else the place, and its limit, are another's
+                stuck_at = hand.task.stuck_at if hand.task else None
+                self._limits[hand.number] = 0.0 if stuck_at is None else stuck_at + HARD_MARGIN
+
+    # -- when to leave -------------------------------------------------------------------
+
+    def _take_ticket(self) -> bool:
+        """Whether one more job may be claimed; exactly `max_jobs` are, however many threads."""
+        if self._tickets is None:
+            return True
+        with self._lock:
+            if self._tickets == 0:
+                return False  # another thread looks for the last one
+            self._tickets -= 1
+            return True
+
+    def _settle_ticket(self, *, used: bool) -> None:
+        if self._tickets is None:
+            return
+        with self._lock:
+            self._tickets += not used
+            self._claimed += used
+            is_last = self._claimed == self.orders.max_jobs
+        if is_last:
+            self.on_finished("replaced")
+
+    def _is_drained(self, hand: Hand) -> bool:
+        """Whether there is nothing to claim, and nobody at work who could make more.
+
+        Every thread has looked after it finished its last job: so the one that is the last to
+        be idle knows it for all.
+        """
+        if not self.orders.burst:
+            return False
+        with self._lock:
+            self._idle.add(hand)
+            is_last = len(self._idle) == self.orders.threads
+        if is_last:
+            self.on_finished("drained")
+        return is_last
+
+    def _no_longer_idle(self, hand: Hand) -> None:
+        if self.orders.burst:
+            with self._lock:
+                self._idle.discard(hand)
+
+
+def _nobody(_why: Reason) -> None:
+    """Nobody is told."""

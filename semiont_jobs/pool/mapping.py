@@ -1,0 +1,146 @@
+"""Mapping: a function called with every item of an iterable, durably, by threads or processes.
+
+It must not know how threads or processes are run: it is given those who do the work.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Iterator
+from queue import Empty, SimpleQueue
+from typing import Any, Final
+
+from semiont_jobs.errors import InvalidValue
+from semiont_jobs.events import Event
+from semiont_jobs.model import RunningJob
+from semiont_jobs.pool.runs import BATCH, Item, Outcome, Run
+from semiont_jobs.pool.staff import Staff
+from semiont_jobs.queue import JobQueue
+from semiont_jobs.worker import JobWorker
+
+AHEAD: Final = 10 * BATCH
+"""Items in the queue, or finished and not asked for yet: enough that no thread waits for the next
+one, and few enough that an iterable without an end fills no disk."""
+LOOK_AGAIN: Final = 1.0
+"""Seconds without news after which the jobs themselves are looked at: news of what another process
+did may be lost with it."""
+_OUTCOMES: Final = frozenset({"completed", "failed", "cancelled", "rescued"})
+
+
+class Caller(JobWorker):
+    """Calls a function with the items of a run."""
+
+    def __init__(self, function: Callable[[Any], object], type_name: str) -> None:
+        super().__init__()
+        self._function = function
+        setattr(self, "job_types", (type_name,))  # noqa: B010 - of the class, for type checkers
+
+    def get_worker_name(self) -> str:
+        return name_of(self._function)[:255]
+
+    def execute_job(self, job: RunningJob[Any, Any]) -> object:
+        return {"value": self._function(job.params["item"])}
+
+
+class Mapping:
+    """The outcomes of one run, in order or as they come, while its staff is at work."""
+
+    def __init__(self, queue: JobQueue, run: Run, *, on_finished: Callable[[], object]) -> None:
+        self._queue = queue
+        self._run = run
+        self._news: SimpleQueue[str] = SimpleQueue()
+        self._on_finished = on_finished
+        self._open: dict[str, Item] = {}
+        """Items without an outcome that was handed on, in order."""
+        self._finished: dict[str, Outcome] = {}
+        self._is_exhausted = False
+
+    def hear(self, job_id: str) -> None:
+        """A job of the run has an outcome, it is said; from any thread."""
+        self._news.put(job_id)
+
+    def hear_event(self, event: Event) -> None:
+        """The same of this process's own jobs: a hook."""
+        job = event.job
+        if job is not None and event.name in _OUTCOMES and job.metadata.type == self._run.type:
+            self._news.put(event.job_id)
+
+    def outcomes(self, staff: Staff, *, in_order: bool) -> Iterator[Outcome]:
+        """Every item's outcome. The first items' jobs are made before anybody begins.
+
+        :raises RuntimeError: those who do the work have left.
+        """
+        unsubscribe = self._queue.subscribe(self.hear_event)
+        try:
+            self._fill()
+            staff.start()
+            while self._open:
+                first = next(iter(self._open)) if in_order else next(iter(self._finished), None)
+                outcome = None if first is None else self._finished.pop(first, None)
+                if outcome is not None:
+                    del self._open[first]  # type: ignore[arg-type]
+                    yield outcome
+                self._fill()
+                if self._open:
+                    self._listen(staff, wait=outcome is None, in_order=in_order)
+        finally:
+            unsubscribe()
+
+    # -- private -------------------------------------------------------------------------
+
+    def _fill(self) -> None:
+        """Have one batch more of jobs in the queue, if there is room."""
+        if self._is_exhausted or len(self._open) > AHEAD - BATCH:
+            return
+        taken = self._run.take()
+        self._is_exhausted = len(taken) < BATCH
+        self._open.update({item.id: item for item in taken})
+        if self._run.is_continued:
+            for item in taken:
+                self._look_at(item.id)
+
+    def _listen(self, staff: Staff, *, wait: bool, in_order: bool) -> None:
+        """Take in what has come to an end; with `wait`, until something has."""
+        is_full = self._is_exhausted or len(self._open) > AHEAD - BATCH
+        try:
+            news: str | None = self._news.get(timeout=LOOK_AGAIN if wait and is_full else 0.0)
+        except Empty:
+            if wait and is_full:
+                self._look_over(staff, in_order=in_order)
+            return
+        while news is not None:
+            self._look_at(news)
+            news = None if self._news.empty() else self._news.get()
+
+    def _look_over(self, staff: Staff, *, in_order: bool) -> None:
+        """Look at the jobs themselves, since nobody told of any for a while."""
+        is_over = staff.wait(0)
+        unsure = list(self._open)
+        for job_id in unsure[:1] if in_order else unsure:
+            self._look_at(job_id)
+        if is_over and not (unsure[0] in self._finished if in_order else self._finished):
+            raise RuntimeError(
+                "nobody works on the run any more: the pool was stopped, or its processes cannot"
+                " begin (see the log)"
+            )
+
+    def _look_at(self, job_id: str) -> None:
+        item = self._open.get(job_id)
+        if item is None or job_id in self._finished:
+            return
+        outcome = self._run.outcome(item)
+        if outcome is not None:
+            self._finished[job_id] = outcome
+            self._on_finished()
+
+
+def checked_function(function: Any) -> Callable[[Any], object]:
+    """A function of an item. Raises `InvalidValue` for anything else."""
+    if not callable(function) or inspect.iscoroutinefunction(function):
+        raise InvalidValue("a function of an item is needed", field="fn", value=function)
+    return function  # type: ignore[no-any-return]
+
+
+def name_of(function: Any) -> str:
+    """What a function is called."""
+    return getattr(function, "__qualname__", None) or type(function).__qualname__

@@ -1,0 +1,128 @@
+"""Who works in a pool: classes, factories and handlers, checked before anything starts.
+
+It must not know threads or processes: each thread makes its own workers of the roster.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Iterable, Sequence
+from typing import TypeAlias
+
+from attrs import frozen
+
+from semiont_jobs.errors import InvalidValue
+from semiont_jobs.handlers import Handler
+from semiont_jobs.queue import JobQueue
+from semiont_jobs.worker import JobWorker
+
+Given: TypeAlias = type[JobWorker] | Callable[[], JobWorker] | Handler[..., object]
+"""What a pool takes for a worker: a class, something that makes one, or a handler."""
+
+
+@frozen
+class Post:
+    """One worker for every thread is made of it. It pickles if what was given does."""
+
+    given: Given
+    label: str
+    """What it is called in errors."""
+    place: str
+    """The argument it came from."""
+
+    def make(self, queue: JobQueue) -> JobWorker:
+        """A worker that takes jobs from `queue`.
+
+        :raises InvalidValue: there is none to be had, or it says of itself what cannot be.
+        """
+        try:
+            made = self._made(queue)
+            if not isinstance(made, JobWorker):
+                raise self._refused(f"{self.label} makes {type(made).__qualname__}, not a worker")
+            made.take_from(queue)
+            name: object = made.get_worker_name()
+            types: object = made.job_types
+        except InvalidValue:
+            raise
+        except (Exception, SystemExit) as error:
+            told = f"{type(error).__name__}: {error}"
+            raise self._refused(f"cannot make a worker of {self.label}: {told}") from error
+        if not isinstance(name, str) or not name:
+            rule = f"{self.label}: get_worker_name() returns {name!r}, not a name"
+            raise self._refused(rule)
+        if not _are_names(types):
+            rule = f"{self.label}: job_types is {types!r}, not a list of type names"
+            raise self._refused(rule)
+        try:
+            made.check()
+        except InvalidValue as error:
+            raise self._refused(f"{self.label}: {error}") from error
+        return made
+
+    def _made(self, queue: JobQueue) -> object:
+        if isinstance(self.given, Handler):
+            return self.given.make_worker(queue)
+        if isinstance(self.given, type) and issubclass(self.given, JobWorker):
+            # A class may have an __init__ of its own that takes nothing.
+            takes_any = inspect.signature(self.given).parameters
+            return self.given(queue) if takes_any else self.given()
+        return self.given()
+
+    def _refused(self, rule: str) -> InvalidValue:
+        return InvalidValue(rule, field=self.place, value=self.given)
+
+
+def checked_post(given: object, queue: JobQueue, *, label: str = "", place: str = "worker") -> Post:
+    """The post of a worker, once it has made one to try.
+
+    :raises InvalidValue: it is no worker, or makes none.
+    """
+    name = label or getattr(given, "__qualname__", None) or repr(given)
+    if isinstance(given, JobWorker):
+        rule = "every thread makes a worker of its own: give the class, or a function that makes it"
+        raise InvalidValue(rule, field=place, value=given)
+    if inspect.isfunction(given) and inspect.signature(given).parameters:
+        rule = "a function of a job is made a handler with @job_handler(type)"
+        raise InvalidValue(rule, field=place, value=given)
+    if not callable(given):
+        rule = "a JobWorker class, a function that makes one, or a handler is needed"
+        raise InvalidValue(rule, field=place, value=given)
+    post = Post(given, name, place)
+    post.make(queue)
+    return post
+
+
+def roster(workers: Iterable[object], queue: JobQueue) -> tuple[Post, ...]:
+    """The posts of a pool.
+
+    :raises InvalidValue: one of them is no worker, or two would do the same type of jobs.
+    """
+    if isinstance(workers, str | type | JobWorker | Handler) or not isinstance(workers, Iterable):
+        raise InvalidValue("a list of workers is needed", field="workers", value=workers)
+    posts = [
+        checked_post(given, queue, place=f"workers[{number}]")
+        for number, given in enumerate(workers)
+    ]
+    _check_overlaps([(post, post.make(queue)) for post in posts])
+    return tuple(posts)
+
+
+def _check_overlaps(made: Sequence[tuple[Post, JobWorker]]) -> None:
+    """Two that take the same jobs without looking at them: the second would never get one."""
+    first: dict[tuple[str, str | None], Post] = {}
+    for post, worker in made:
+        if worker.is_choosy or worker.job_types is None:
+            continue
+        for type_name in worker.job_types:
+            for queue_name in {worker.queue_name, None}:
+                other = first.get((type_name, queue_name))
+                if other is not None:
+                    rule = f"{other.label} does {type_name!r} jobs already"
+                    raise InvalidValue(rule, field=post.place, value=post.given)
+            first[type_name, worker.queue_name] = post
+
+
+def _are_names(types: object) -> bool:
+    if types is None:
+        return True
+    return not isinstance(types, str) and isinstance(types, Iterable)

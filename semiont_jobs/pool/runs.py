@@ -1,0 +1,194 @@
+"""A run: the jobs that items of an iterable become, under a name that a script can use again.
+
+It must not know who does them.
+
+An item's job has an id made of the run's name and the item's index or key. So the same script,
+run again, comes upon the same jobs, and what is finished is not done again.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
+from itertools import islice
+from typing import Any, Final
+
+from attrs import frozen
+
+from semiont_jobs.errors import (
+    InvalidTransition,
+    InvalidValue,
+    ItemFailed,
+    JobExists,
+    JobHeld,
+    JobNotFound,
+)
+from semiont_jobs.ids import JobId
+from semiont_jobs.model import AnyJob, CompleteJob, JobMetadata, PendingJob
+from semiont_jobs.queue import JobQueue
+
+BATCH: Final = 100
+"""Items whose jobs are created together: made durable at once they cost a tenth, and an iterable
+that is slow keeps the results waiting for no more than so many items."""
+_NAME: Final = re.compile(r"[A-Za-z0-9_-]{1,64}")
+
+
+@frozen
+class Item:
+    """One thing that the function is called with."""
+
+    index: int
+    value: Any
+    id: JobId
+
+
+@frozen
+class Outcome:
+    """What became of an item."""
+
+    index: int
+    """The item's place in the iterable, from 0."""
+    item: Any
+    """As the iterable gave it."""
+    job: AnyJob
+    """Its job, finished."""
+
+    def result(self) -> Any:
+        """What the function returned, as JSON has it.
+
+        :raises ItemFailed: it raised, or its job was cancelled.
+        """
+        job = self.job
+        if isinstance(job, CompleteJob):
+            stored: Any = job.result
+            return stored["value"]
+        attempts = job.metadata.attempts
+        last = attempts[-1] if attempts and job.status == "failed" else None
+        raise ItemFailed(
+            getattr(job, "error", "it was cancelled"),
+            index=self.index,
+            item=self.item,
+            job_id=job.metadata.id,
+            error_type=last.error_type if last else None,
+            error_traceback=last.traceback if last else None,
+        )
+
+
+class Run:
+    """Makes jobs of items, or finds those of an earlier time."""
+
+    def __init__(
+        self,
+        queue: JobQueue,
+        name: str,
+        items: Iterable[Any],
+        *,
+        key: Callable[[Any], object] | None,
+        retries: int,
+        timeout: float | None,
+    ) -> None:
+        self.name = name
+        self.type: Final[str] = type_of(name)
+        self._queue = queue
+        self._key = key
+        self._retries = retries
+        self._timeout = timeout
+        self._items = self._numbered(items)
+        self._keys: set[bytes] = set()
+        self.is_continued = False
+        """Whether jobs of an earlier time were found, which may be finished."""
+
+    def take(self) -> list[Item]:
+        """The next items, fewer than a batch at the end; their jobs stand in the queue.
+
+        :raises InvalidValue: an item of this name was another one before, or a key comes twice.
+        :raises JobEncodeError: JSON cannot hold an item.
+        """
+        batch = list(islice(self._items, BATCH))
+        if batch:
+            self._put({item.id: self._job(item) for item in batch})
+        return batch
+
+    def outcome(self, item: Item) -> Outcome | None:
+        """What became of it, or None while nothing has.
+
+        :raises JobNotFound: somebody removed its job.
+        """
+        job = self._queue.get_job(item.id)
+        if job is None:
+            raise JobNotFound(item.id)
+        if job.status in ("pending", "running"):
+            return None
+        return Outcome(item.index, item.value, job)
+
+    # -- private -------------------------------------------------------------------------
+
+    def _numbered(self, items: Iterable[Any]) -> Iterator[Item]:
+        for index, value in enumerate(items):
+            yield Item(index, value, JobId(f"map-{self.name}-{self._mark(index, value)}"))
+
+    def _mark(self, index: int, value: Any) -> str:
+        if self._key is None:
+            return f"{index:08d}"
+        key = self._key(value)
+        if isinstance(key, bool) or not isinstance(key, str | int):
+            rule = "an item's key is a text or a whole number"
+            raise InvalidValue(rule, field=f"key of item {index}", value=key)
+        text = f"{type(key).__name__} {key}".encode("utf-8", "surrogatepass")
+        digest = hashlib.sha256(text).digest()[:12]
+        if digest in self._keys:
+            rule = "another item of this run has the same key"
+            raise InvalidValue(rule, field=f"key of item {index}", value=key)
+        self._keys.add(digest)
+        return f"k{digest.hex()}"
+
+    def _job(self, item: Item) -> PendingJob[Any]:
+        metadata = JobMetadata(
+            id=item.id, type=self.type, max_retries=self._retries, timeout=self._timeout
+        )
+        return PendingJob(metadata=metadata, params={"item": item.value})
+
+    def _put(self, jobs: dict[JobId, PendingJob[Any]]) -> None:
+        if not self.is_continued:
+            try:
+                self._queue.create_jobs(jobs.values())
+                return
+            except JobExists:
+                self.is_continued = True
+        missing = [job for job in jobs.values() if not self._is_found(job)]
+        while missing:
+            try:
+                self._queue.create_jobs(missing)
+                return
+            except JobExists:  # the same script runs a second time beside this one
+                missing = [job for job in missing if not self._is_found(job)]
+
+    def _is_found(self, job: PendingJob[Any]) -> bool:
+        """Whether an earlier run made that job; what failed or was cancelled gets another try."""
+        found = self._queue.get_job(job.metadata.id)
+        if found is None:
+            return False
+        codec = self._queue.codec
+        if found.params != codec.decode(codec.encode(job)).params:
+            rule = (
+                f"run {self.name!r} had {found.params.get('item')!r} here before: give the items"
+                " keys, the run another name, or forget it"
+            )
+            raise InvalidValue(rule, field=f"item {job.metadata.id}", value=job.params["item"])
+        if found.status in ("failed", "cancelled"):
+            with suppress(InvalidTransition, JobHeld):  # somebody else has just done that
+                self._queue.retry_job(found.metadata.id)
+        return True
+
+
+def type_of(name: str) -> str:
+    """The type of a run's jobs.
+
+    :raises InvalidValue: that is no name of a run.
+    """
+    if not isinstance(name, str) or not _NAME.fullmatch(name):
+        rule = "a run's name is 1 to 64 letters, digits, hyphens and underscores"
+        raise InvalidValue(rule, field="name", value=name)
+    return f"map:{name}"

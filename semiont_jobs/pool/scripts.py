@@ -1,0 +1,187 @@
+"""A pool's verbs for scripts: a function mapped over an iterable, durably.
+
+It must not know the pool's own workers: each run has threads, or processes, of its own.
+"""
+
+from __future__ import annotations
+
+import secrets
+import threading
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Generator, Iterable, Iterator, Sized
+from contextlib import AbstractContextManager, closing
+from datetime import timedelta
+from functools import partial
+from typing import Any, TypeVar
+
+from attrs import evolve
+
+from semiont_jobs.errors import InvalidValue
+from semiont_jobs.model import JobMetadata
+from semiont_jobs.pool.bars import bar
+from semiont_jobs.pool.child import Assignment
+from semiont_jobs.pool.crew import Crew
+from semiont_jobs.pool.mapping import Caller, Mapping, checked_function, name_of
+from semiont_jobs.pool.roster import Post
+from semiont_jobs.pool.runs import Outcome, Run, type_of
+from semiont_jobs.pool.staff import Staff
+from semiont_jobs.pool.supervisor import Supervisor
+from semiont_jobs.pool.travel import check_importable
+from semiont_jobs.pool.watch import Watch
+
+T = TypeVar("T")
+
+
+class ForScripts(ABC):
+    """The part of a `WorkerPool` that scripts use."""
+
+    def __init__(self, assignment: Assignment) -> None:
+        self.queue = assignment.queue
+        self.orders = assignment.orders
+        self._assignment = assignment
+        self._lock = threading.Lock()
+        self._borrowed: list[Staff] = []
+        self._is_stopped = False
+
+    @abstractmethod
+    def stop(self, timeout: float | None = None) -> bool:
+        """Claim no more, and wait for the jobs in hand."""
+
+    def map(
+        self,
+        fn: Callable[[Any], T],
+        items: Iterable[Any],
+        *,
+        name: str | None = None,
+        key: Callable[[Any], str | int] | None = None,
+        retries: int = 0,
+        timeout: float | None = None,
+        progress: bool = False,
+    ) -> Iterator[T]:
+        """Call `fn` with every item, and yield what it returns in the order of the items.
+
+        Each item is a job of type ``map:NAME``. A script that runs again with the same name goes
+        on where it was: what is finished is not done again, what failed or was cancelled is tried
+        again. The run's jobs stay until `forget`; without a name they go when the iteration ends.
+
+        `fn` is called with the item as JSON has it (a tuple is a list then), and what it returns
+        comes back as JSON has it. Nothing begins before the first result is asked for. Items are
+        taken from the iterable up to a thousand ahead.
+
+        :param fn: any function of one argument; with processes, one that they can import.
+        :param name: 1 to 64 letters, digits, ``-`` and ``_``.
+        :param key: what tells an item from the others of the run, also in a later run where
+            they come in another order; default: the place it comes in.
+        :param retries: attempts at an item after the first, as the queue's retry policy has it.
+        :param timeout: seconds that an attempt may take.
+        :param progress: show a bar on standard error, if that is a terminal and rich is installed.
+        :raises InvalidValue: one of these is something else; or, with the result that it stands
+            before, an item is not the one that the run had before, or has the key of another.
+        :raises ItemFailed: with the result it stands for: `fn` raised, and no retry was left.
+        :raises RuntimeError: the pool was stopped.
+        """
+        outcomes = self._mapped(fn, items, name, key, retries, timeout, progress, in_order=True)
+        return _results(outcomes)
+
+    def as_completed(
+        self,
+        fn: Callable[[Any], object],
+        items: Iterable[Any],
+        *,
+        name: str | None = None,
+        key: Callable[[Any], str | int] | None = None,
+        retries: int = 0,
+        timeout: float | None = None,
+        progress: bool = False,
+    ) -> Iterator[Outcome]:
+        """Like `map`, but yield each item's `Outcome` as soon as there is one; its ``result()``
+        returns or raises."""
+        return self._mapped(fn, items, name, key, retries, timeout, progress, in_order=False)
+
+    def forget(self, name: str) -> int:
+        """Remove the jobs of a run by that name; waiting ones are cancelled first, those at work
+        stay. How many were removed."""
+        type_name = type_of(name)
+        self.queue.cancel_jobs(status="pending", type=type_name)
+        later = self.queue.clock() + timedelta(days=1)  # than any of them ended, by any clock
+        return self.queue.cleanup_completed_jobs(later, cancelled=True, type=type_name)
+
+    def _mapped(
+        self,
+        fn: Any,
+        items: Iterable[Any],
+        name: str | None,
+        key: Any,
+        retries: int,
+        timeout: float | None,
+        progress: bool,
+        *,
+        in_order: bool,
+    ) -> Generator[Outcome, None, None]:
+        """Check everything now; begin when the first outcome is asked for."""
+        checked_function(fn)
+        if key is not None and not callable(key):
+            raise InvalidValue("a function of an item is needed", field="key", value=key)
+        if not isinstance(items, Iterable):
+            raise InvalidValue("an iterable is needed", field="items", value=items)
+        if self.orders.needs_processes:
+            check_importable(fn, field="fn")
+        # One job for nothing: what is wrong with these is told now, not with the first result.
+        JobMetadata(type="map", max_retries=retries, timeout=timeout)
+        run = Run(
+            self.queue,
+            secrets.token_hex(8) if name is None else name,
+            items,
+            key=key,
+            retries=retries,
+            timeout=timeout,
+        )
+        total = len(items) if isinstance(items, Sized) else None
+        shown = bar(name_of(fn), total, is_wanted=progress)
+        return self._iterated(run, fn, shown, in_order=in_order, is_kept=name is not None)
+
+    def _iterated(
+        self,
+        run: Run,
+        fn: Callable[[Any], object],
+        shown: AbstractContextManager[Callable[[], object]],
+        *,
+        in_order: bool,
+        is_kept: bool,
+    ) -> Generator[Outcome, None, None]:
+        with shown as advance:
+            mapping = Mapping(self.queue, run, on_finished=advance)
+            post = Post(partial(Caller, fn, run.type), name_of(fn), "fn")
+            staff = self._staffed((post,), mapping.hear, told_of=frozenset({run.type}))
+            with self._lock:
+                if self._is_stopped:
+                    raise RuntimeError("this pool was stopped; make a new one")
+                self._borrowed.append(staff)
+            try:
+                yield from mapping.outcomes(staff, in_order=in_order)
+            finally:
+                staff.leave("stopped", self.orders.grace)
+                staff.wait()
+                self._borrowed.remove(staff)
+                if not is_kept:
+                    self.forget(run.name)
+
+    def _staffed(
+        self,
+        posts: tuple[Post, ...],
+        hear: Callable[[str], None],
+        *,
+        told_of: frozenset[str],
+    ) -> Staff:
+        """Others than the pool's own, who do the jobs of one run."""
+        orders = evolve(self.orders, burst=False, types=None, queues=None)
+        if not orders.needs_processes:
+            return Watch(Crew(self.queue, posts, orders))
+        assignment = evolve(self._assignment, posts=posts, orders=orders, told_of=told_of)
+        return Supervisor(assignment, orders.processes, on_outcome=hear)
+
+
+def _results(outcomes: Generator[Outcome, None, None]) -> Iterator[Any]:
+    with closing(outcomes):
+        for outcome in outcomes:
+            yield outcome.result()

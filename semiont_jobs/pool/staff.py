@@ -1,0 +1,30 @@
+"""Those who do a pool's work: a crew under its watch, or a supervisor and its processes.
+
+It must not know either.
+"""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from semiont_jobs.pool.crew import Reason
+
+
+class Staff(Protocol):
+    """Those who do the work: a crew under its watch, or a supervisor and its processes."""
+
+    @property
+    def given_back(self) -> int: ...
+
+    @property
+    def is_crash_looping(self) -> bool: ...
+
+    def is_member(self) -> bool: ...
+
+    def start(self) -> None: ...
+
+    def leave(self, reason: Reason, grace: float = ...) -> None: ...
+
+    def hurry(self) -> None: ...
+
+    def wait(self, timeout: float | None = None) -> bool: ...

@@ -1,0 +1,214 @@
+"""The watch over a crew: one thread that replaces what is stuck or dead, and leads the way out.
+
+It must not know why the crew is to leave, nor signals or other processes.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+from typing import Final
+
+from semiont_jobs.claim import AnyClaim
+from semiont_jobs.errors import ClaimLost, JobFailed, JobTimeout, SemiontJobsError, WorkerStopping
+from semiont_jobs.events import logger
+from semiont_jobs.keeper import begin
+from semiont_jobs.latch import Latch
+from semiont_jobs.pool.crew import Crew, Reason
+from semiont_jobs.pool.hand import Hand
+
+TICK: Final = 0.1
+"""Seconds between two rounds, which look at a few variables: stuck work, dead threads and the end
+of a grace time are seen as soon as a person could tell."""
+LAST_WORDS: Final = 2.0
+"""Seconds between asking work to stop and giving its job back: work that looks at all looks about
+once a second, and the grace time is over already."""
+AGAIN: Final = 1.0
+"""Seconds between tries to store the end of a job whose thread is gone, while the disk refuses."""
+
+
+class Watch:
+    """Keeps a crew at its size until it is to leave; then lets it finish, asks, and gives back.
+
+    Nothing here waits for a thread of the crew: what is stuck keeps nobody.
+    """
+
+    def __init__(
+        self,
+        crew: Crew,
+        *,
+        on_end: Callable[[], None] | None = None,
+        leaves_when_stuck: bool = False,
+    ) -> None:
+        self.crew = crew
+        self.reason: Reason = "stopped"
+        self.given_back = 0
+        """Jobs that went back to pending because the crew left."""
+        self.has_stuck = False
+        """Whether a thread was left behind that cannot be ended."""
+        self.is_crash_looping = False
+        """A crew's process is this one."""
+        self._on_end = on_end
+        self._leaves_when_stuck = leaves_when_stuck
+        self._ended = Latch()
+        self._is_started = False
+        self._is_over = False
+        self._nudge = threading.Event()
+        self._lock = threading.Lock()
+        self._leave_at: float | None = None
+        self._give_back_at: float | None = None
+        self._asked: dict[str, AnyClaim] = {}
+        self._unsettled: list[tuple[AnyClaim, BaseException]] = []
+        self._try_again_at = 0.0
+        self._thread = threading.Thread(target=self._keep, name="semiont-jobs-watch", daemon=True)
+        crew.on_finished = self.leave
+        crew.on_ended = self._nudge.set
+
+    def start(self) -> None:
+        """Start the crew, then the watch over it."""
+        self._is_started = True  # first: a job may begin, and stop us, before the watch does
+        try:
+            self.crew.hire()
+            begin(self._thread)
+        except BaseException:
+            self._is_started = False
+            self.crew.stop_claiming()  # without a watch nobody may begin on a job
+            raise
+
+    def is_member(self) -> bool:
+        """Whether it is a thread of the crew that asks."""
+        me = threading.current_thread()
+        return any(hand.thread is me for hand in self.crew.hands)
+
+    def leave(self, reason: Reason, grace: float = float("inf")) -> None:
+        """Claim no more; jobs in hand have `grace` seconds to finish. A later call can only
+        shorten that. Returns at once."""
+        with self._lock:
+            if self._leave_at is None:
+                self.reason = reason
+                self._leave_at = float("inf")
+            self._leave_at = min(self._leave_at, time.monotonic() + grace)
+        self.crew.stop_claiming(at_once=reason == "stopped")
+        self._nudge.set()
+
+    def hurry(self) -> None:
+        """Give the jobs in hand back now."""
+        self.leave("stopped", 0.0)
+        with self._lock:
+            self._give_back_at = time.monotonic()
+        self._nudge.set()
+
+    def wait(self, timeout: float | None = None) -> bool:
+        """Wait until the crew has left, if it was started; whether it has."""
+        return not self._is_started or self._ended.wait(timeout)
+
+    # -- private -------------------------------------------------------------------------
+
+    def _keep(self) -> None:
+        while not self._is_over:
+            try:
+                self._round(time.monotonic())
+            except BaseException:  # noqa: BLE001 - nobody else would notice stuck or dead threads
+                logger.exception("the watch over the workers failed; it goes on")
+            if not self._is_over:
+                self._nudge.wait(TICK)
+                self._nudge.clear()
+        if self._on_end is not None:
+            self._on_end()
+
+    def _round(self, now: float) -> None:
+        if self._leave_at is None and self.crew.is_closed:
+            self.hurry()
+        for hand in list(self.crew.hands):
+            task = hand.stuck_task(now)
+            if task is not None:
+                self._give_up(hand, task.claim)
+            elif hand.has_ended and (hand.error is not None or self._leave_at is None):
+                self._bury(hand)
+        if now >= self._try_again_at:
+            self._unsettled = [each for each in self._unsettled if not self._failed(*each)]
+        if self._leave_at is not None:
+            self._lead_out(now)
+
+    def _give_up(self, hand: Hand, claim: AnyClaim) -> None:
+        """Take the job from a thread that ignores its time limit, and let it do what it wants."""
+        # Before its job is free: the thread may come to its end at this moment, and claim.
+        if self._leaves_when_stuck:
+            # Only the end of its process ends a thread: once the others have finished.
+            self.leave("replaced")
+        self._replace(hand)
+        job = claim.job
+        error = JobTimeout(
+            f"still at work {self.crew.orders.stuck_after:g} seconds after its time limit of"
+            f" {claim.timeout or 0:g} seconds"
+        ).with_traceback(hand.where())
+        if not claim.is_open:
+            return  # its own outcome was quicker
+        self.has_stuck = True
+        self.crew.queue.emit("stuck", job, str(error))
+        logger.error("job %s: its thread stands here", job.metadata.id, exc_info=error)
+        self._fail(claim, error)
+
+    def _bury(self, hand: Hand) -> None:
+        """See to the job of a thread that died, and put another in its place."""
+        error = hand.error or JobFailed("the thread that worked on it ended")
+        logger.error("thread %s died", hand.thread.name, exc_info=error)
+        self._replace(hand)
+        if hand.task is not None:
+            self._fail(hand.task.claim, error)
+
+    def _replace(self, hand: Hand) -> None:
+        if self._leave_at is None:
+            self.crew.replace(hand)
+        else:
+            self.crew.dismiss(hand)
+            self.crew.hands.remove(hand)
+
+    def _fail(self, claim: AnyClaim, error: BaseException) -> None:
+        """End a job in nobody's hands; while the disk refuses, again about once a second."""
+        if not self._failed(claim, error):
+            self._unsettled.append((claim, error))
+
+    def _failed(self, claim: AnyClaim, error: BaseException) -> bool:
+        try:
+            claim.settle(error)
+        except ClaimLost:
+            pass  # its own outcome was quicker, or somebody took the job away
+        except SemiontJobsError as refused:
+            self._try_again_at = time.monotonic() + AGAIN
+            logger.error("outcome not stored yet: %s", refused)
+            return False
+        return True
+
+    def _lead_out(self, now: float) -> None:
+        if all(hand.has_ended for hand in self.crew.hands):
+            self._end()
+        elif self._leave_at is not None and now >= self._leave_at:
+            if self._give_back_at is None:
+                self._give_back_at = now + LAST_WORDS
+            self._ask()
+            if now >= self._give_back_at:
+                self._give_back()
+                self._end()
+
+    def _ask(self) -> None:
+        for hand in self.crew.hands:
+            task = hand.task
+            if task is not None and task.claim.job.metadata.id not in self._asked:
+                self._asked[task.claim.job.metadata.id] = task.claim
+                task.claim.ask_to_stop(WorkerStopping("the worker is being stopped"))
+
+    def _give_back(self) -> None:
+        for id_, claim in self._asked.items():
+            try:
+                claim.release()
+            except ClaimLost:
+                continue  # it has an outcome
+            except SemiontJobsError as error:
+                logger.error("job %s is not given back before the end: %s", id_, error)
+
+    def _end(self) -> None:
+        self.given_back = sum(claim.was_released for claim in self._asked.values())
+        self._is_over = True
+        self._ended.set()

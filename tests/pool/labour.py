@@ -1,0 +1,54 @@
+"""Work for pools of processes, which import it by name."""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+from pathlib import Path
+from typing import Any
+
+from semiont_jobs import JobWorker, RunningJob, job_handler
+
+TIMEOUT = 60.0
+
+
+@job_handler("pid")
+def pid(params: dict[str, Any]) -> int:
+    return os.getpid()
+
+
+class Deaf(JobWorker):
+    """Says that it is at work, and works until a file is there, whatever anybody asks."""
+
+    job_types = ("deaf",)
+
+    def execute_job(self, job: RunningJob[Any, Any]) -> object:
+        place = Path(job.params["place"])
+        (place / f"{job.metadata.id}.pid").write_text(str(os.getpid()))
+        pause = threading.Event()
+        while not (place / "go").exists():
+            pause.wait(0.01)
+        return os.getpid()
+
+
+class Stops(JobWorker):
+    """Suspends its own process, once."""
+
+    job_types = ("stops",)
+
+    def execute_job(self, job: RunningJob[Any, Any]) -> object:
+        if not job.metadata.crash_count:
+            os.kill(os.getpid(), signal.SIGSTOP)
+        return os.getpid()
+
+
+def dies() -> None:
+    """An initializer that ends its process."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), 2)  # the traceback is of no interest
+    raise RuntimeError("no such configuration")
+
+
+def squared_there(number: int) -> list[int]:
+    """A square, and the process that worked it out."""
+    return [number * number, os.getpid()]

@@ -1,0 +1,294 @@
+"""Scripts: a function mapped over an iterable, whose items are not done twice."""
+
+from __future__ import annotations
+
+import itertools
+import os
+import pty
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pool import labour
+
+from semiont_jobs import InvalidValue, ItemFailed, JobEncodeError, JobQueue, WorkerPool
+from semiont_jobs.pool import mapping, runs
+
+TIMEOUT = 60.0
+
+
+@pytest.fixture
+def called() -> list[Any]:
+    """What the function was called with."""
+    return []
+
+
+def types_left(queue: JobQueue) -> list[str]:
+    return [job.metadata.type for job in queue.query_jobs(limit=None)]
+
+
+def test_results_come_in_the_order_of_the_items(queue: JobQueue) -> None:
+    first_may_end = threading.Event()
+
+    def slow_first(item: int) -> int:
+        if item == 0:
+            assert first_may_end.wait(TIMEOUT)
+        elif item == 5:
+            first_may_end.set()
+        return item * item
+
+    with WorkerPool(queue, threads=2) as pool:
+        results = list(pool.map(slow_first, range(250)))
+
+    assert [n * n for n in range(250)] == results
+    assert [] == types_left(queue)  # a run without a name leaves nothing
+
+
+def test_as_completed_gives_each_outcome_once_with_its_item(queue: JobQueue) -> None:
+    def halved(item: int) -> int:
+        return 10 // item
+
+    with WorkerPool(queue) as pool:
+        outcomes = list(pool.as_completed(halved, [5, 0, 2]))
+
+    values = {each.item: each.result() for each in outcomes if each.item}
+    failed = next(each for each in outcomes if each.item == 0)
+    assert ({5: 2, 2: 5}, 3, 1) == (values, len(outcomes), failed.index)
+    with pytest.raises(ItemFailed):
+        failed.result()
+
+
+def test_a_failure_is_raised_where_its_result_is_asked_for(queue: JobQueue) -> None:
+    def the_place_where_it_fails(item: int) -> int:
+        if item == 1:
+            raise LookupError("no such page")
+        return item
+
+    with WorkerPool(queue) as pool:
+        results = pool.map(the_place_where_it_fails, range(3))
+        assert 0 == next(results)
+        with pytest.raises(ItemFailed, match=r"item 1 \(1\): LookupError: no such page") as told:
+            next(results)
+
+    error = told.value
+    assert ("LookupError", 1, 1) == (error.error_type, error.index, error.item)
+    assert "the_place_where_it_fails" in "".join(error.__notes__)
+    assert "the_place_where_it_fails" in (error.error_traceback or "")
+
+
+def test_the_same_run_again_does_only_what_is_missing_and_what_failed(
+    queue: JobQueue, called: list[Any]
+) -> None:
+    broken = True
+
+    def works(item: str) -> str:
+        called.append(item)
+        if item == "c" and broken:
+            raise OSError("away")
+        return item.upper()
+
+    with WorkerPool(queue, threads=1) as pool:
+        first = pool.map(works, "abcd", name="run-1")
+        with pytest.raises(ItemFailed):
+            list(first)
+        broken, before = False, len(called)
+        again = list(pool.map(works, "abcde", name="run-1"))
+        third = list(pool.map(works, "abcde", name="run-1"))
+
+    assert list("ABCDE") == again == third
+    assert {"c", "e"} <= set(called[before:]) <= {"c", "d", "e"}
+    assert len(called) == before + len(set(called[before:]))
+
+
+def test_an_item_that_is_another_than_before_is_noticed(queue: JobQueue) -> None:
+    with WorkerPool(queue) as pool:
+        list(pool.map(len, ["a", "bc"], name="run-1"))
+
+        with pytest.raises(InvalidValue, match="run 'run-1' had 'bc' here before"):
+            list(pool.map(len, ["a", "xyz"], name="run-1"))
+
+
+def test_keys_tell_items_in_another_order(queue: JobQueue, called: list[Any]) -> None:
+    def noted(item: str) -> int:
+        called.append(item)
+        return len(item)
+
+    with WorkerPool(queue) as pool:
+        list(pool.map(noted, ["a", "bc"], name="run-1", key=str))
+        again = list(pool.map(noted, ["bc", "new", "a"], name="run-1", key=str))
+
+        assert ([2, 3, 1], ["a", "bc", "new"]) == (again, sorted(called))
+        with pytest.raises(InvalidValue, match="another item of this run has the same key"):
+            list(pool.map(noted, ["a", "a"], name="run-2", key=str))
+        with pytest.raises(InvalidValue, match="key is a text or a whole number"):
+            list(pool.map(noted, ["a"], name="run-3", key=lambda _: 0.5))  # type: ignore[arg-type,return-value]
+
+
+def test_a_run_is_forgotten_alone(queue: JobQueue) -> None:
+    queue.enqueue({}, type="other")
+    with WorkerPool(queue) as pool:
+        list(pool.map(len, ["a"], name="run-1"))
+        list(pool.map(len, ["a", "b"], name="run-2"))
+
+        assert 1 == pool.forget("run-1")
+        assert 0 == pool.forget("run-1")
+    assert ["map:run-2", "map:run-2", "other"] == sorted(types_left(queue))
+
+
+def test_retries_are_used_up_before_a_failure_is_raised(queue: JobQueue, called: list[Any]) -> None:
+    def fails_once(item: int) -> int:
+        called.append(item)
+        if len(called) == 1:
+            raise ConnectionError
+        return item
+
+    with WorkerPool(queue) as pool:
+        assert [7] == list(pool.map(fails_once, [7], retries=1))
+
+
+def test_an_iterable_without_an_end_is_taken_a_little_ahead(
+    memory: JobQueue, monkeypatch: pytest.MonkeyPatch, called: list[Any]
+) -> None:
+    monkeypatch.setattr(runs, "BATCH", 5)
+    monkeypatch.setattr(mapping, "BATCH", 5)
+    monkeypatch.setattr(mapping, "AHEAD", 20)
+
+    def endless() -> Iterator[int]:
+        for number in itertools.count():
+            called.append(number)
+            yield number
+
+    with WorkerPool(memory) as pool:
+        results = pool.map(abs, endless())
+        first = list(itertools.islice(results, 30))
+        results.close()  # type: ignore[attr-defined]
+
+    assert list(range(30)) == first
+    assert len(called) <= 30 + 20
+    assert [] == types_left(memory)
+
+
+def test_news_that_never_come_are_made_up_for_by_looking(
+    memory: JobQueue, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(mapping, "LOOK_AGAIN", 0.01)
+    monkeypatch.setattr(mapping.Mapping, "hear_event", lambda _self, _event: None)
+
+    with WorkerPool(memory) as pool:
+        assert [1, 2] == list(pool.map(len, ["a", "bb"]))
+        assert {0, 1} == {each.index for each in pool.as_completed(len, ["a", "bb"])}
+
+
+def test_a_pool_that_is_stopped_ends_its_runs(memory: JobQueue, monkeypatch: Any) -> None:
+    monkeypatch.setattr(mapping, "LOOK_AGAIN", 0.01)
+    at_work, let_go = threading.Event(), threading.Event()
+
+    def waits(_item: int) -> None:
+        at_work.set()
+        assert let_go.wait(TIMEOUT)
+
+    pool = WorkerPool(memory, threads=1)
+
+    def stop() -> None:
+        assert at_work.wait(TIMEOUT)
+        pool.stop(timeout=0)
+        let_go.set()
+
+    thread = threading.Thread(target=stop)
+    thread.start()
+
+    with pytest.raises(RuntimeError, match="nobody works on the run any more"):
+        list(pool.map(waits, [1, 2], name="run-1"))
+    thread.join(TIMEOUT)
+    assert ["pending", "pending"] == [job.status for job in memory.query_jobs()]
+    with pytest.raises(RuntimeError, match="was stopped"):
+        list(pool.map(waits, [1]))
+
+
+def test_a_run_has_threads_of_its_own_beside_the_pool_s_workers(queue: JobQueue) -> None:
+    job = queue.enqueue({}, type="pid")
+
+    with WorkerPool(queue, [labour.pid], threads=1) as pool:
+        assert [3] == list(pool.map(len, ["abc"]))
+        assert "complete" == queue.wait_for(job.metadata.id, TIMEOUT).status
+
+
+def test_processes_map_a_function_that_they_can_import(tmp_path: Path) -> None:
+    with (
+        JobQueue(tmp_path, fsync=False) as queue,
+        WorkerPool(queue, threads=1, processes=2) as pool,
+    ):
+        results = list(pool.map(labour.squared_there, [1, 2, 3], name="run-1"))
+        again = list(pool.map(labour.squared_there, [1, 2, 3], name="run-1"))
+        with pytest.raises(InvalidValue, match="another process cannot import it"):
+            pool.map(lambda _: 1, [1])
+
+    assert [1, 4, 9] == [square for square, _ in results]
+    assert os.getpid() not in {process for _, process in results}
+    assert results == again
+
+
+@pytest.mark.parametrize(
+    ("options", "rule"),
+    [
+        ({"fn": 5}, "fn = 5"),
+        ({"items": 5}, "an iterable is needed"),
+        ({"name": ""}, "a run's name is 1 to 64"),
+        ({"name": "a/b"}, "a run's name is 1 to 64"),
+        ({"name": "x" * 65}, "a run's name is 1 to 64"),
+        ({"name": 7}, "a run's name is 1 to 64"),
+        ({"key": "path"}, "key = 'path'"),
+        ({"retries": -1}, "max_retries"),
+        ({"timeout": 0}, "timeout"),
+    ],
+)
+def test_wrong_arguments_are_refused_at_once(
+    memory: JobQueue, options: dict[str, Any], rule: str
+) -> None:
+    with pytest.raises(InvalidValue, match=rule):
+        WorkerPool(memory).map(**{"fn": len, "items": [], **options})
+
+
+def test_an_item_that_json_cannot_hold_is_refused_and_begins_nothing(memory: JobQueue) -> None:
+    with WorkerPool(memory) as pool, pytest.raises(JobEncodeError, match=r"params\.item"):
+        list(pool.map(len, [{1, 2}]))
+
+    assert [] == types_left(memory)
+
+
+BAR = """
+import sys
+from semiont_jobs import JobQueue, WorkerPool
+
+with JobQueue("memory:") as queue, WorkerPool(queue) as pool:
+    print(list(pool.map(len, ["a", "bb", "ccc"], progress=True)))
+"""
+
+
+@pytest.mark.parametrize("is_terminal", [True, False])
+def test_a_bar_is_shown_on_a_terminal_only(is_terminal: bool) -> None:
+    terminal, far = pty.openpty()
+    ran = subprocess.run(
+        [sys.executable, "-c", BAR],
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path), "TERM": "xterm"},
+        stdout=subprocess.PIPE,
+        stderr=far if is_terminal else subprocess.PIPE,
+        text=True,
+        timeout=TIMEOUT,
+        check=False,
+    )
+    os.close(far)
+    shown = os.read(terminal, 100_000).decode() if is_terminal else ran.stderr
+    os.close(terminal)
+
+    assert (0, "[1, 2, 3]\n") == (ran.returncode, ran.stdout)
+    assert ("3/3" in shown, "len" in shown) == (is_terminal, is_terminal)
+
+
+def test_no_items_are_no_results(memory: JobQueue) -> None:
+    with WorkerPool(memory) as pool:
+        assert [] == list(pool.map(len, []))

@@ -1,0 +1,244 @@
+"""Time limits in a pool: work is asked, then given up; nobody is robbed before."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from typing import Any
+
+import pytest
+
+from semiont_jobs import (
+    Event,
+    JobQueue,
+    JobTimeout,
+    JobWorker,
+    RunningJob,
+    StoreError,
+    WorkerPool,
+    job_handler,
+)
+from semiont_jobs.pool.crew import HARD_MARGIN, Crew
+from semiont_jobs.pool.orders import Orders
+from semiont_jobs.pool.roster import roster
+from semiont_jobs.pool.watch import Watch
+from semiont_jobs.testing.waiting import eventually
+
+TIMEOUT = 60.0
+
+
+class Obedient(JobWorker):
+    """Works until it is asked to stop."""
+
+    job_types = ("obedient",)
+    timeout = 0.2
+
+    def execute_job(self, job: RunningJob[Any, Any]) -> object:
+        assert self.cancelled.wait(TIMEOUT)
+        self.raise_if_cancelled()
+        return "not asked"
+
+
+class Deaf(JobWorker):
+    """Works until it is let go, whatever anybody asks."""
+
+    job_types = ("deaf",)
+    let_go: threading.Event
+    at_work: threading.Event
+    left: threading.Event
+
+    def execute_job(self, job: RunningJob[Any, Any]) -> object:
+        self.at_work.set()
+        try:
+            the_place_where_it_hangs(self.let_go)
+        finally:
+            self.left.set()
+        return "too late"
+
+
+def the_place_where_it_hangs(event: threading.Event) -> None:
+    assert event.wait(10 * TIMEOUT)  # longer than any test waits for what must not wait for it
+
+
+class Quick(JobWorker):
+    job_types = ("quick",)
+
+    def execute_job(self, job: RunningJob[Any, Any]) -> object:
+        return "quick"
+
+
+@pytest.fixture(autouse=True)
+def deaf() -> Any:
+    for name in ("let_go", "at_work", "left"):
+        setattr(Deaf, name, threading.Event())
+    yield
+    Deaf.let_go.set()
+
+
+def test_work_that_waits_is_asked_when_its_time_is_up_and_the_attempt_is_a_timeout(
+    queue: JobQueue,
+) -> None:
+    job = queue.enqueue({}, type="obedient", max_retries=0)
+
+    with WorkerPool(queue, [Obedient]):
+        failed = queue.wait_for(job.metadata.id, TIMEOUT)
+
+    attempt = failed.metadata.attempts[0]
+    assert ("failed", "timeout", "JobTimeout") == (
+        failed.status,
+        attempt.outcome,
+        attempt.error_type,
+    )
+    assert "it took more than its 0.2 seconds" == attempt.message
+
+
+def test_work_that_ignores_its_limit_is_given_up_told_and_replaced(
+    queue: JobQueue, caplog: pytest.LogCaptureFixture
+) -> None:
+    events: list[Event] = []
+    queue.subscribe(events.append)
+    job = queue.enqueue({}, type="deaf", max_retries=0, timeout=0.1)
+
+    with WorkerPool(queue, [Deaf, Quick], threads=1, stuck_after=0.1) as pool:
+        failed = queue.wait_for(job.metadata.id, TIMEOUT)
+        after = queue.enqueue({}, type="quick")
+        done = queue.wait_for(after.metadata.id, TIMEOUT)
+        Deaf.let_go.set()
+        assert Deaf.left.wait(TIMEOUT)
+        assert pool.stop()
+
+    attempt = failed.metadata.attempts[0]
+    stuck = next(event for event in events if event.name == "stuck")
+    assert ("failed", "complete", "timeout") == (failed.status, done.status, attempt.outcome)
+    assert "still at work 0.1 seconds after its time limit of 0.1 seconds" == attempt.message
+    assert "the_place_where_it_hangs" in (attempt.traceback or "")
+    assert (job.metadata.id, attempt.message) == (stuck.job_id, stuck.reason)
+    assert "the_place_where_it_hangs" in caplog.text
+    assert failed == queue.get_job(job.metadata.id)
+
+
+def test_what_stuck_work_returns_later_does_not_end_the_next_attempt(queue: JobQueue) -> None:
+    job = queue.enqueue({}, type="deaf", timeout=0.1)
+
+    with WorkerPool(queue, [Deaf], threads=1, stuck_after=0.05):
+        waiting = eventually(lambda: _with_attempt(queue, job.metadata.id))
+        Deaf.let_go.set()
+        assert Deaf.left.wait(TIMEOUT)
+        done = queue.wait_for(job.metadata.id, TIMEOUT)
+
+    assert 1 == waiting.metadata.retry_count
+    assert ["timeout", "completed"] == [each.outcome for each in done.metadata.attempts]
+
+
+def _with_attempt(queue: JobQueue, id_: str) -> Any:
+    job = queue.get_job(id_)
+    return job if job is not None and job.metadata.attempt_count else None
+
+
+def test_no_work_is_robbed_before_its_limit_nor_work_without_one(queue: JobQueue) -> None:
+    limited = queue.enqueue({}, type="deaf", timeout=300)
+    with WorkerPool(queue, [Deaf], threads=2, stuck_after=0.0) as pool:
+        assert Deaf.at_work.wait(TIMEOUT)
+        Deaf.at_work.clear()
+        free = queue.enqueue({}, type="deaf")
+        assert Deaf.at_work.wait(TIMEOUT)
+        thread = threading.Event()
+        assert not thread.wait(0.5)  # five rounds of the watch
+        Deaf.let_go.set()
+
+        ends = [queue.wait_for(each.metadata.id, TIMEOUT) for each in (limited, free)]
+        assert pool.stop()
+    assert ["too late", "too late"] == [getattr(each, "result", None) for each in ends]
+    assert [1, 1] == [each.metadata.attempt_count for each in ends]
+
+
+def test_the_pool_s_limit_is_for_jobs_that_have_none(queue: JobQueue) -> None:
+    own = queue.enqueue({}, type="deaf", timeout=300, id="own", max_retries=0)
+    none = queue.enqueue({}, type="deaf", id="none", max_retries=0)
+
+    with WorkerPool(queue, [Deaf], threads=2, timeout=0.1, stuck_after=0.05):
+        assert "failed" == queue.wait_for(none.metadata.id, TIMEOUT).status
+        assert "running" == getattr(queue.get_job(own.metadata.id), "status", "")
+        Deaf.let_go.set()
+        assert "complete" == queue.wait_for(own.metadata.id, TIMEOUT).status
+
+
+def test_the_end_of_stuck_work_is_stored_once_the_disk_takes_it(
+    memory: JobQueue, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr("semiont_jobs.pool.watch.AGAIN", 0.01)
+    put, refusals = memory.store._put, []  # type: ignore[attr-defined]
+
+    def refuses(hold: Any, job: Any) -> Any:
+        if job.metadata.attempt_count and len(refusals) < 3:
+            refusals.append(job)
+            raise StoreError(28, "No space left on device")
+        return put(hold, job)
+
+    monkeypatch.setattr(memory.store, "_put", refuses)
+    job = memory.enqueue({}, type="deaf", max_retries=0, timeout=0.1)
+
+    with WorkerPool(memory, [Deaf], threads=1, stuck_after=0.05):
+        failed = memory.wait_for(job.metadata.id, TIMEOUT)
+
+    assert (3, "failed") == (len(refusals), failed.status)
+    assert 1 == sum("stuck" in record.getMessage() for record in caplog.records)
+
+
+def test_a_thread_that_is_given_up_while_the_pool_leaves_does_not_keep_it(
+    queue: JobQueue,
+) -> None:
+    job = queue.enqueue({}, type="deaf", max_retries=0, timeout=0.3)
+    pool = WorkerPool(queue, [Deaf], threads=1, stuck_after=0.0)
+    pool.start()
+    assert Deaf.at_work.wait(TIMEOUT)
+
+    assert pool.stop()  # long before the grace time is over
+    assert "failed" == queue.wait_for(job.metadata.id, TIMEOUT).status
+
+
+def test_a_time_out_of_the_work_s_own_is_one_too(queue: JobQueue) -> None:
+    class Own(JobWorker):
+        job_types = ("own",)
+
+        def execute_job(self, job: RunningJob[Any, Any]) -> object:
+            raise JobTimeout("the page did not come")
+
+    job = queue.enqueue({}, type="own", max_retries=0)
+    with WorkerPool(queue, [Own]):
+        failed = queue.wait_for(job.metadata.id, TIMEOUT)
+
+    assert "timeout" == failed.metadata.attempts[0].outcome
+
+
+def test_stuck_is_logged_as_an_error(queue: JobQueue, caplog: pytest.LogCaptureFixture) -> None:
+    queue.enqueue({}, type="deaf", max_retries=0, timeout=0.1, id="hangs")
+
+    with WorkerPool(queue, [Deaf], threads=1, stuck_after=0.0):
+        queue.wait_for("hangs", TIMEOUT)
+
+    told = [(r.levelno, r.getMessage()) for r in caplog.records if "stuck" in r.getMessage()]
+    assert [logging.ERROR] == [level for level, _ in told]
+    assert told[0][1].startswith("stuck hangs: ")
+
+
+def test_the_supervisor_sees_a_limit_only_while_its_job_is_in_hand(memory: JobQueue) -> None:
+    limits = [0.0]
+    seen: list[float] = []
+
+    @job_handler("seen")
+    def noted(params: dict[str, Any]) -> None:
+        seen.append(limits[0] - time.monotonic())
+
+    for timeout in (None, 100):
+        memory.enqueue({}, type="seen", timeout=timeout)
+    orders = Orders(threads=1, stuck_after=10, burst=True)
+    watch = Watch(Crew(memory, roster([noted], memory), orders, limits=limits))
+
+    watch.start()
+
+    assert watch.wait(TIMEOUT)
+    assert seen[0] < 0  # none: 0 lies before any instant
+    assert 110 < seen[1] <= 110 + HARD_MARGIN
+    assert [0.0] == limits
