@@ -16,11 +16,11 @@ from semiont_jobs.worker import JobWorker
 
 def claim_for(worker: JobWorker, job_id: str | None = None) -> AnyClaim | None:
     """What the worker would claim next, claimed as it would; or that job, if it would take it."""
-    accept = worker._accepts
+    accept = worker.accepts
     if job_id is not None:
 
         def accept(job: PendingJob[Any]) -> bool:
-            return job.metadata.id == job_id and worker._accepts(job)
+            return job.metadata.id == job_id and worker.accepts(job)
 
     return worker.queue.claim_next_job(
         types=None if worker.job_types is None else tuple(worker.job_types),
@@ -43,7 +43,7 @@ def work_on(worker: JobWorker, claim: AnyClaim) -> str:
 
     stop_listening = worker.queue.subscribe(listen)
     try:
-        worker._work(claim)
+        worker.work_on(claim)
     finally:
         stop_listening()
     return ended[-1] if ended else "lost"
