@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import signal
 import subprocess
@@ -33,6 +34,7 @@ TASKS = {{"default": {{
 """
 
 MANAGE = """
+import logging
 import os
 import sys
 
@@ -49,6 +51,16 @@ def backend() -> Iterator[JobsBackend]:
     with project(queues=["default", "mail", "slow"], max_retries=0) as backend:
         works.calls.clear()
         yield backend
+
+
+@pytest.fixture(autouse=True)
+def _logs_are_as_before() -> Iterator[None]:
+    loggers = [logging.getLogger(name) for name in (FRAMEWORK, "semiont_jobs")]
+    before = [(logger.level, list(logger.handlers)) for logger in loggers]
+    yield
+    for logger, (level, handlers) in zip(loggers, before, strict=True):
+        logger.setLevel(level)
+        logger.handlers[:] = handlers
 
 
 def work(**options: Any) -> None:
