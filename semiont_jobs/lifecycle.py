@@ -39,8 +39,9 @@ KEPT_TRACEBACKS: Final = 10
 TEXT_LIMIT: Final = 8 * 1024
 """Characters of a traceback or message: the innermost frames of any sane stack fit."""
 NAME_LIMIT: Final = 255
-"""Characters of an error's class or its module, which every attempt on record repeats: as many as a
-worker's name may have, and more than anybody writes; made at run time, it may have any length."""
+"""Characters of an error's class name, or its module's, which every attempt on record repeats: as
+many as a worker's name may have, and more than anybody writes; made at run time, it may have
+any length."""
 OLD_TEXT_LIMIT: Final = 1000
 """Characters of a message older than the last tracebacks: it tells what it was, and a job with
 all its attempts has a size that a new job can leave room for (`codec.MAX_NEW_JOB_BYTES`)."""
@@ -142,7 +143,7 @@ def _module(kind: type[BaseException]) -> str | None:
     module = kind.__module__
     if not isinstance(module, str) or module == "builtins":
         return None
-    return _writable(module[:NAME_LIMIT])
+    return _writable(module[:NAME_LIMIT])[:NAME_LIMIT]
 
 
 def _message(error: BaseException) -> str:

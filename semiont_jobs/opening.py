@@ -18,7 +18,7 @@ class Opening:
         # Weakly: a worker that ended is not kept for as long as its queue is open.
         self._stops: weakref.WeakSet[threading.Event] = weakref.WeakSet()
         self.is_over = False
-        """Whether its queue was closed since."""
+        """Whether the queue was closed since."""
 
     def stops(self, stop: threading.Event) -> None:
         """Set that event when this opening is over; at once if it is."""

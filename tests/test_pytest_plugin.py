@@ -226,6 +226,18 @@ def test_what_a_worker_does_not_take_is_said(jobs: Jobs) -> None:
         jobs.perform(Printer, done)
 
 
+def test_a_job_that_its_worker_refuses_is_not_performed(jobs: Jobs) -> None:
+    class Choosy(Printer):
+        def can_process_job(self, job: Any) -> bool:
+            return bool(job.params.title != "Emma")
+
+    refused = jobs.queue.enqueue(Order("Emma"))
+
+    with pytest.raises(AssertionError, match="Choosy does not take job"):
+        jobs.perform(Choosy, refused)
+    assert jobs.drain(Choosy, delayed=True) == {}
+
+
 def test_a_worker_of_another_queue_is_refused(jobs: Jobs) -> None:
     for wrong in (Printer(JobQueue("memory:")), lambda _queue: "worker"):
         with pytest.raises(TypeError, match="no worker of this queue"):

@@ -1,4 +1,5 @@
-"""The application ``semiont_jobs.django``: in INSTALLED_APPS it brings ``manage.py jobs``, and
+"""The application ``semiont_jobs.django``: in INSTALLED_APPS it brings ``manage.py jobs`` and
+``jobs_worker``, and
 has ``manage.py check`` look at TASKS.
 
 It must not be needed for tasks: a backend works without it.

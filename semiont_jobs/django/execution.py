@@ -26,6 +26,7 @@ from semiont_jobs.django.results import is_task, result_of
 from semiont_jobs.django.tasks import TASK_TYPE, TaskCall, imported_task
 from semiont_jobs.errors import InvalidValue
 from semiont_jobs.model import AnyJob, RunningJob
+from semiont_jobs.queue import JobQueue
 from semiont_jobs.worker import ERROR_BACKOFF, POLL_INTERVAL, JobWorker
 
 LONGEST_ID: Final = 64
@@ -70,12 +71,21 @@ class TaskWorker(JobWorker):
         found = task_backends[backend]
         if not isinstance(found, JobsBackend):
             raise InvalidTaskBackend(f"TASKS[{backend!r}] is no {JobsBackend.__name__}")
-        super().__init__(found.queue, poll_interval, error_backoff)
+        found.queue  # noqa: B018 - wrong options are refused here, before anything starts
+        # The queue is looked up when it is asked for: a pool's process tells its own.
+        super().__init__(None, poll_interval, error_backoff)
         self.backend = backend
         self._names = None if queue_names is None else _names("queue_names", queue_names)
         self._excluded = _names("exclude", exclude)
         self._id = _own_id() if worker_id is None else _checked_id(worker_id)
         self._error: BaseException | None = None
+
+    @property
+    def queue(self) -> JobQueue:
+        """The backend's queue, unless a pool has told another on the same place."""
+        if self._queue is None:
+            self._queue = task_backends[self.backend].queue
+        return self._queue
 
     def get_worker_name(self) -> str:
         """The worker's id."""

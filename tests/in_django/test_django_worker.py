@@ -113,7 +113,7 @@ def test_connections_are_closed_before_and_after_a_task(backend: JobsBackend) ->
 
         task_started.connect(look)
         try:
-            worker._work(claim)
+            worker.work_on(claim)
         finally:
             task_started.disconnect(look)
         assert started.is_set()

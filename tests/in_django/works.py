@@ -6,6 +6,7 @@ import logging
 import threading
 from typing import Any, NoReturn
 
+from django.apps import apps
 from django.db import connection
 
 from semiont_jobs.django.compat import TaskContext, task
@@ -88,3 +89,8 @@ def wait_until_released() -> str:
     entered.set()
     released.wait(30)
     return "released"
+
+
+@task
+def is_django_set_up() -> bool:
+    return apps.ready
