@@ -76,7 +76,7 @@ def test_c2_nobody_gets_hold_of_a_copy_that_its_mover_is_about_to_unlink(
     said: list[object] = []
     acts: dict[str, Callable[[], object]] = {
         "claim": other.claim_next_job,
-        "cancel": lambda: other._try_cancel("j"),
+        "cancel": lambda: other._try_cancel("j", ("pending", "running")),
         "rescue": other.rescue_orphans,
         "create": lambda: is_refused(other),
         "clean": lambda: other.cleanup_completed_jobs(SOON),
