@@ -44,11 +44,12 @@ class Nameless(Quick):
     def get_worker_name(self):
         return None
 
+# What the class itself says is refused where it is written.
 class Texted(Quick):
-    job_types = "thumbnail"
+    job_types = property(lambda self: "thumbnail")
 
 class Numbered(Quick):
-    job_types = 7
+    job_types = property(lambda self: 7)
 
 class Demanding(Quick):
     def __init__(self, queue, more):
