@@ -45,6 +45,7 @@ class Nameless(Quick):
     def get_worker_name(self):
         return None
 
+# What the class itself says is refused where it is written.
 class Texted(Quick):
     job_types = property(lambda self: "thumbnail")
 
