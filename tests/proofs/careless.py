@@ -90,8 +90,8 @@ def settles_without_securing_its_own_copy(patch: Patch) -> None:
 
 
 def cleans_without_forcing_the_folders_first(patch: Patch) -> None:
-    def remove_some(self: Upkeep, status: JobStatus, names: list[str], before: Any) -> list[AnyJob]:
-        holds = [hold for name in names if (hold := self._hold_ended(status, name, before))]
+    def remove_some(self: Upkeep, status: JobStatus, names: list[str], spent: Any) -> list[AnyJob]:
+        holds = [hold for name in names if (hold := self._hold_spent(status, name, spent))]
         for hold in holds:
             hold.remove()
         self._moves.secure_folder(status)

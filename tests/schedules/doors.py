@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from semiont_jobs import by_hand, desk, in_hand, reading, retry
+from semiont_jobs import by_hand, desk, in_hand, retry
 from semiont_jobs.errors import SemiontJobsError
 from semiont_jobs.stores.files import (
     batch,
@@ -293,7 +293,7 @@ FORGETFUL: tuple[tuple[type, str], ...] = (
     (reader.Reader, "counts"),
     (taking.Taking, "settled"),
     (upkeep.Upkeep, "_orphan"),
-    (upkeep.Upkeep, "_hold_ended"),
+    (upkeep.Upkeep, "_hold_spent"),
     (hold.FileHold, "move"),
     (store.FileStore, "hold"),
     (store.FileStore, "request_cancel"),
@@ -375,7 +375,7 @@ def timeless(world: World) -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         for module in (copies, pending, reader, retry, in_hand, desk):
             patch.setattr(module, "time", clock)
-        for module in (moves, retry, by_hand, reading):
+        for module in (moves, retry, by_hand):
             patch.setattr(module, "threading", types.SimpleNamespace(Event=Pause))
         patch.setattr(reader, "threading", types.SimpleNamespace(Event=CountedPause))
         for module in (copies, moves, batch):

@@ -167,7 +167,7 @@ def busy_is_running(patch: Patch) -> None:
     patch.setattr(
         JobQueue,
         "_ask_to_cancel",
-        lambda self, checked: self.store.request_cancel(checked, "any"),
+        lambda self, checked, _statuses: self.store.request_cancel(checked, "any"),
     )
     patch.setattr(FileStore, "request_cancel", asked)
 
@@ -176,9 +176,9 @@ def denies_what_left_no_trace(patch: Patch) -> None:
     """C13: who finds another life than the one asked to stop, or none, answers no."""
     ask = JobQueue._ask_to_cancel
 
-    def asked(self: JobQueue, checked: str) -> bool | None:
+    def asked(self: JobQueue, checked: str, statuses: Any) -> bool | None:
         before = self.get_job(checked)
-        answer = ask(self, checked)
+        answer = ask(self, checked, statuses)
         after = self.get_job(checked)
         is_gone = before and (after is None or after.metadata.life != before.metadata.life)
         return False if answer and is_gone else answer
