@@ -129,6 +129,7 @@ class TestFiles(ProcessConformance):
         return sorted(folder.iterdir()) if folder.is_dir() else []
 
 
+@pytest.mark.proof
 class TestDurableFiles(TestFiles):
     """The same with every change forced to the disk."""
 

@@ -14,6 +14,9 @@ from files.places import Place, Unattended, claimed, job, seen
 from semiont_jobs import FileStore, JobQueue
 from semiont_jobs.testing.suite import eventually
 
+pytestmark = pytest.mark.proof
+
+
 WORK = """
     class Worker(JobWorker):
         def execute_job(self, job):

@@ -43,11 +43,11 @@ def watch_of(queue: Unattended) -> Watch:
     return queue._store._pending._watch  # type: ignore[attr-defined, no-any-return]
 
 
-def wait(queue: Unattended, stop: threading.Event | None = None) -> None:
+def wait(queue: Unattended, stop: threading.Event | None = None, *, interval: float = 60.0) -> None:
     """Wait for work until there is some."""
     stop = stop or threading.Event()
     while not stop.is_set() and queue.poll_next_pending_job() is None:
-        queue.wait_for_work(stop, 60.0)
+        queue.wait_for_work(stop, interval)
 
 
 @pytest.mark.usefixtures("only_events")
@@ -105,7 +105,11 @@ def test_all_threads_of_a_process_share_one_observer(actor: Actors) -> None:
     worker, other = actor(), actor()
     before = threading.active_count()
     stop = threading.Event()
-    threads = [threading.Thread(target=wait, args=(worker, stop)) for _ in range(4)]
+    # As workers wait, who look once a second whatever rings.
+    threads = [
+        threading.Thread(target=wait, args=(worker, stop), kwargs={"interval": 1.0})
+        for _ in range(4)
+    ]
     for thread in threads:
         thread.start()
     eventually(lambda: watch_of(worker).is_armed)

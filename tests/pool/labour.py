@@ -40,6 +40,8 @@ class Stops(JobWorker):
     def execute_job(self, job: RunningJob[Any, Any]) -> object:
         if not job.metadata.crash_count:
             os.kill(os.getpid(), signal.SIGSTOP)
+            # The signal may meet another thread first, and this one go on for a moment.
+            threading.Event().wait()
         return os.getpid()
 
 
