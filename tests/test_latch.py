@@ -48,6 +48,7 @@ def interrupted_at(step: int, latch: Any) -> bool:
                 raise KeyboardInterrupt
         return trace
 
+    sys._getframe().f_trace_opcodes = True  # or Python 3.12 would tell of none
     before = sys.gettrace()  # of whoever measures coverage
     sys.settrace(trace)
     try:
