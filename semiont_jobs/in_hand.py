@@ -77,6 +77,15 @@ class Turn:
             self._desk.emit(name, job)
         self._desk.tell_noted()
 
+    def interrupt(self) -> None:
+        """Let go of the lock for as long as it takes to tell what happened so far, unless this
+        turn is part of another one's. Others may act on the job in between."""
+        if self._depth == 1:
+            try:
+                self.end()
+            finally:
+                self.take()
+
     def __enter__(self) -> None:
         self.take()
 
@@ -200,9 +209,17 @@ class InHand(Generic[P, PG]):
             self._turn.tell("reported", self._job)
 
     def _flush(self) -> None:
-        """Write what was held back before the outcome; a full disk must not prevent that."""
+        """Write what was held back before the outcome; a full disk must not prevent that.
+
+        It is told at once: whoever has seen the outcome has heard of all that came before it.
+        """
+        if self._unwritten is None:
+            return
         with suppress(StoreError):
             self._write_progress()
+            self._turn.interrupt()
+            self._require_open()
+            self._write_progress()  # what another thread reported meanwhile
 
     def _store(self, job: RunningJob[P, PG]) -> None:
         try:

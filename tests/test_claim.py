@@ -357,6 +357,54 @@ def test_a_report_held_back_is_told_before_the_outcome(queue: JobQueue, verb: st
 
 
 @pytest.mark.usefixtures("long_window")
+@pytest.mark.parametrize("verb", OUTCOMES)
+def test_whoever_sees_the_outcome_has_heard_of_the_last_report(queue: JobQueue, verb: str) -> None:
+    claim = held(queue)
+    seen: list[tuple[str, str]] = []
+    claim.report({"page": 1})
+    claim.report({"page": 2})
+    queue.subscribe(lambda event: seen.append((event.name, stored(queue, claim).status)))
+
+    after = OUTCOMES[verb](claim)
+
+    assert seen[0] == ("reported", "running")
+    assert [after.status] == [status for _name, status in seen[1:]]
+
+
+@pytest.mark.usefixtures("long_window")
+def test_a_claim_that_a_hook_ends_before_the_outcome_has_that_end(queue: JobQueue) -> None:
+    claim = held(queue)
+    claim.report({"page": 1})
+    claim.report({"page": 2})
+    queue.subscribe(lambda event: event.name == "reported" and claim.release())
+
+    with pytest.raises(ClaimLost, match=r"ended already \(release\)"):
+        claim.complete()
+
+    assert stored(queue, claim).status == "pending"
+
+
+@pytest.mark.usefixtures("long_window")
+def test_what_is_reported_while_the_last_report_is_told_is_not_lost(queue: JobQueue) -> None:
+    claim = held(queue)
+    told: list[Any] = []
+    claim.report({"page": 1})
+    claim.report({"page": 2})
+
+    def report_more(event: Event) -> None:
+        if event.name == "reported":
+            told.append(event.job.progress)  # type: ignore[union-attr]
+            if len(told) == 1:
+                claim.report({"page": 3})
+
+    queue.subscribe(report_more)
+
+    claim.complete()
+
+    assert told == [{"page": 2}, {"page": 3}]
+
+
+@pytest.mark.usefixtures("long_window")
 def test_a_checkpoint_takes_a_report_held_back_along(queue: JobQueue) -> None:
     claim = held(queue)
     claim.report({"page": 1})
