@@ -9,7 +9,7 @@ import time
 from collections.abc import Iterable, Mapping
 from contextvars import ContextVar, Token
 from datetime import UTC, datetime, timedelta
-from typing import Any, Final
+from typing import Any, Final, TypeGuard
 
 from attrs import Attribute
 
@@ -139,7 +139,7 @@ def within(low: float, high: float) -> Any:
     def check(owner: Any, attribute: Attribute[Any], value: Any) -> None:
         if value is None or is_reading():
             return
-        if isinstance(value, bool) or not isinstance(value, int | float):
+        if not is_number(value):
             _refuse(owner, attribute, value, "is a number")
         if not low <= value <= high:
             _refuse(owner, attribute, value, f"is from {low} to {high}")
@@ -224,15 +224,18 @@ def check_count(owner: Any, attribute: Attribute[Any], value: Any) -> None:
 def check_seconds(owner: Any, attribute: Attribute[Any], value: Any) -> None:
     if value is None:
         return
-    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value < 1e9:
+    if not is_number(value) or not 0 < value < 1e9:
         _refuse(owner, attribute, value, "is a positive number of seconds")
+
+
+def is_number(value: object) -> TypeGuard[float]:
+    """Whether that is a number, NaN and the infinite ones among them: to Python, True is one."""
+    return isinstance(value, int | float) and not isinstance(value, bool)
 
 
 def is_limit(seconds: object) -> bool:
     """Whether that can be a time limit: a positive number of seconds, and an end to it."""
-    if isinstance(seconds, bool) or not isinstance(seconds, int | float):
-        return False
-    return 0 < seconds < float("inf")
+    return is_number(seconds) and 0 < seconds < float("inf")
 
 
 def _refuse(owner: Any, attribute: Attribute[Any], value: Any, rule: str) -> None:

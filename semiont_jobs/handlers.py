@@ -16,11 +16,11 @@ from typing import Any, Final, Generic, ParamSpec, TypeVar
 import attrs
 
 from semiont_jobs.errors import InvalidValue
-from semiont_jobs.fields import is_limit
 from semiont_jobs.job_types import JobType
 from semiont_jobs.model import RunningJob
 from semiont_jobs.queue import JobQueue
 from semiont_jobs.retry import RetryPolicy
+from semiont_jobs.settings import checked_policy, checked_timeout
 from semiont_jobs.worker import JobWorker
 
 A = ParamSpec("A")
@@ -169,11 +169,8 @@ def job_handler(
         raise InvalidValue(rule, field="job_type", value=job_type)
     if queue is not None and (not isinstance(queue, str) or not queue):
         raise InvalidValue("the name of a queue is needed", field="queue", value=queue)
-    if timeout is not None and not is_limit(timeout):
-        rule = "a positive number of seconds is needed"
-        raise InvalidValue(rule, field="timeout", value=timeout)
-    if retry_policy is not None and not isinstance(retry_policy, RetryPolicy):
-        raise InvalidValue("a RetryPolicy is needed", field="retry_policy", value=retry_policy)
+    checked_timeout("timeout", timeout)
+    checked_policy("retry_policy", retry_policy)
 
     def mark(function: Callable[A, T]) -> Handler[A, T]:
         if not inspect.isfunction(function):

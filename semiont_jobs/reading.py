@@ -12,6 +12,7 @@ from typing import Final
 
 from semiont_jobs.desk import QueueDesk
 from semiont_jobs.errors import InvalidValue, JobNotFound, JobTimeout
+from semiont_jobs.fields import is_number
 from semiont_jobs.ids import job_id
 from semiont_jobs.metrics import QueueMetrics
 from semiont_jobs.model import FINISHED, STATUSES, AnyJob, JobStats, JobStatus
@@ -118,9 +119,8 @@ class Reading(QueueDesk):
         :raises JobTimeout: it has not finished in time; it goes on.
         :raises InvalidValue: `timeout` is no number.
         """
-        is_number = isinstance(timeout, int | float) and not isinstance(timeout, bool)
         # NaN lies before and after nothing: the wait would have no end.
-        if timeout is not None and (not is_number or timeout != timeout):
+        if timeout is not None and (not is_number(timeout) or timeout != timeout):
             raise InvalidValue("a number of seconds is needed", field="timeout", value=timeout)
         return self._states(job_id(id), timeout)
 

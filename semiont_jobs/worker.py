@@ -16,6 +16,7 @@ from typing import Any, ClassVar, Final, Self
 from semiont_jobs.claim import AnyClaim
 from semiont_jobs.errors import ClaimLost, InvalidValue, QueueClosed, StoreError, ThreadRefused
 from semiont_jobs.events import logger
+from semiont_jobs.fields import is_number
 from semiont_jobs.iteration import (
     CHECKPOINT_INTERVAL,
     GivenBack,
@@ -91,12 +92,12 @@ class JobWorker(ABC):
         error_backoff: float = ERROR_BACKOFF,
     ) -> None:
         for name, value in (("poll_interval", poll_interval), ("error_backoff", error_backoff)):
-            if isinstance(value, bool) or not isinstance(value, int | float) or not value > 0:
+            if not is_number(value) or not value > 0:
                 raise InvalidValue("a positive number of seconds", field=name, value=value)
         if queue is not None and not isinstance(queue, JobQueue):
             raise InvalidValue("a JobQueue is needed", field="queue", value=queue)
         every = self.checkpoint_interval
-        if isinstance(every, bool) or not isinstance(every, int | float) or not every >= 0:
+        if not is_number(every) or not every >= 0:
             rule = "a number of seconds from 0"
             raise InvalidValue(rule, field="checkpoint_interval", value=every)
         self._queue = queue

@@ -13,6 +13,7 @@ from rich.text import Text
 
 from semiont_jobs.cli.board import AtWork, Row, View
 from semiont_jobs.cli.text import COLOURS, plain
+from semiont_jobs.fields import is_number
 from semiont_jobs.model import STATUSES
 
 WIDE: Final = 110
@@ -214,8 +215,7 @@ def told(progress: object) -> str:
 
 
 def _number(value: object) -> float | None:
-    is_one = isinstance(value, int | float) and not isinstance(value, bool) and value == value
-    return float(value) if is_one else None  # type: ignore[arg-type]
+    return float(value) if is_number(value) and value == value else None
 
 
 def elapsed_text(seconds: float) -> str:

@@ -12,6 +12,7 @@ from attrs import frozen
 from django.utils.module_loading import import_string
 
 from semiont_jobs.errors import SemiontJobsError
+from semiont_jobs.fields import is_limit
 from semiont_jobs.queue import JobQueue
 
 PLACES: Final = ("data_dir", "url")
@@ -77,9 +78,7 @@ def retries_fault(value: object) -> str | None:
 
 def timeout_fault(value: object) -> str | None:
     """Why that cannot be the seconds an attempt may take; None: it can."""
-    is_number = isinstance(value, int | float) and not isinstance(value, bool)
-    # Neither infinite nor NaN: no JSON, and no time.
-    if value is None or (is_number and 0 < value < float("inf")):  # type: ignore[operator]
+    if value is None or is_limit(value):
         return None
     return "timeout must be a positive number of seconds."
 

@@ -12,7 +12,7 @@ from typing import Any, Final
 from attrs import Attribute, field, frozen
 
 from semiont_jobs.errors import InvalidValue
-from semiont_jobs.fields import is_limit
+from semiont_jobs.fields import is_limit, is_number
 
 GRACE: Final = 30.0
 """Seconds for jobs in hand after the signal to stop: what Kubernetes and others give a process
@@ -28,12 +28,8 @@ def _refuse(attribute: Attribute[Any], value: Any, rule: str) -> None:
     raise InvalidValue(rule, field=attribute.name, value=value)
 
 
-def _is_number(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
-
-
 def _check_seconds(_owner: Any, attribute: Attribute[Any], value: Any) -> None:
-    if not _is_number(value) or value < 0:
+    if not is_number(value) or not math.isfinite(value) or value < 0:
         _refuse(attribute, value, "a number of seconds from 0 is needed")
 
 
