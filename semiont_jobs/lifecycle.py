@@ -324,8 +324,7 @@ def evolve_metadata(metadata: JobMetadata, **changes: Any) -> JobMetadata:
 
 
 def _next(metadata: JobMetadata, **changes: Any) -> JobMetadata:
-    values = {**metadata.__dict__, **changes, "revision": metadata.revision + 1}
-    return made_of(JobMetadata, values)
+    return evolve_metadata(metadata, **changes, revision=metadata.revision + 1)
 
 
 def _ended(

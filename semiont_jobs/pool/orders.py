@@ -13,6 +13,7 @@ from attrs import Attribute, field, frozen
 
 from semiont_jobs.errors import InvalidValue
 from semiont_jobs.fields import is_limit, is_number
+from semiont_jobs.worker import POLL_INTERVAL
 
 GRACE: Final = 30.0
 """Seconds for jobs in hand after the signal to stop: what Kubernetes and others give a process
@@ -20,8 +21,6 @@ between SIGTERM and SIGKILL by default; set theirs a few seconds longer."""
 STUCK_AFTER: Final = 30.0
 """Seconds beyond its time limit after which work counts as stuck: longer than work that looks
 now and then takes to notice that its time is up."""
-POLL_INTERVAL: Final = 1.0
-"""As a worker's: new jobs wake a pool sooner, this bounds what no signal tells of."""
 
 
 def _refuse(attribute: Attribute[Any], value: Any, rule: str) -> None:

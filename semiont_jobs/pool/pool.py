@@ -15,7 +15,7 @@ from semiont_jobs.errors import InvalidValue
 from semiont_jobs.events import logger
 from semiont_jobs.pool.child import Assignment
 from semiont_jobs.pool.crew import Crew
-from semiont_jobs.pool.orders import GRACE, POLL_INTERVAL, STUCK_AFTER, Orders
+from semiont_jobs.pool.orders import GRACE, STUCK_AFTER, Orders
 from semiont_jobs.pool.roster import roster
 from semiont_jobs.pool.routing import Routing
 from semiont_jobs.pool.scripts import ForScripts
@@ -25,6 +25,7 @@ from semiont_jobs.pool.supervisor import Supervisor
 from semiont_jobs.pool.travel import check_can_travel
 from semiont_jobs.pool.watch import Watch
 from semiont_jobs.queue import JobQueue
+from semiont_jobs.worker import POLL_INTERVAL
 
 CLEAN: Final = 0
 """Exit code: told to stop, or nothing left to do; every job in hand was finished."""

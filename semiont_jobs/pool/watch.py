@@ -53,8 +53,6 @@ class Watch:
         self.reason: Reason = "stopped"
         self.given_back = 0
         """Jobs that went back to pending because the crew left."""
-        self.has_stuck = False
-        """Whether a thread was left behind that cannot be ended."""
         self.is_crash_looping = False
         """A crew's process is this one."""
         self._on_end = on_end
@@ -158,7 +156,6 @@ class Watch:
         ).with_traceback(hand.where())
         if not claim.is_open:
             return  # its own outcome was quicker
-        self.has_stuck = True
         self.crew.queue.emit("stuck", job, str(error))
         logger.error("job %s: its thread stands here", job.metadata.id, exc_info=error)
         self._fail(claim, error)
