@@ -21,9 +21,10 @@ from semiont_jobs.errors import (
     WorkerStopping,
 )
 from semiont_jobs.events import logger
+from semiont_jobs.failure import Failure
 from semiont_jobs.fields import checked_cursors, checked_units, instant_after
 from semiont_jobs.in_hand import InHand
-from semiont_jobs.lifecycle import Failure, Tried
+from semiont_jobs.lifecycle import Tried
 from semiont_jobs.model import (
     PG,
     AnyJob,

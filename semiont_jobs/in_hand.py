@@ -71,11 +71,14 @@ class Turn:
         if self._depth:
             self._lock.release()
             return
+        if not self._told:
+            self._lock.release()
+            self._desk.tell_noted()
+            return
         told, self._told = self._told, []
         self._lock.release()
         for name, job in told:
             self._desk.emit(name, job)
-        self._desk.tell_noted()
 
     def interrupt(self) -> None:
         """Let go of the lock for as long as it takes to tell what happened so far, unless this
@@ -87,7 +90,8 @@ class Turn:
                 self.take()
 
     def __enter__(self) -> None:
-        self.take()
+        self._lock.acquire()
+        self._depth += 1
 
     def __exit__(self, *_exc: object) -> None:
         self.end()

@@ -6,6 +6,7 @@ It must not know what is stored.
 from __future__ import annotations
 
 import threading
+from collections import defaultdict
 from collections.abc import Iterable
 from datetime import timedelta
 from typing import Any, Final
@@ -21,7 +22,7 @@ class _Kind:
     """The jobs of one type in one named queue."""
 
     def __init__(self) -> None:
-        self.events: dict[str, int] = {}
+        self.events: defaultdict[str, int] = defaultdict(int)
         self.failures = 0
         self.waits = Durations()
         self.runs = Durations()
@@ -37,19 +38,19 @@ class Meter:
     def note(self, name: str, job: AnyJob) -> None:
         """That event was sent, with the job as it stands now."""
         metadata = job.metadata
+        key = (metadata.type, metadata.queue)
         with self._lock:
-            kind = self._kinds.get((metadata.type, metadata.queue))
+            kind = self._kinds.get(key)
             if kind is None:
-                kind = self._kinds[metadata.type, metadata.queue] = _Kind()
-            kind.events[name] = kind.events.get(name, 0) + 1
+                kind = self._kinds[key] = _Kind()
+            kind.events[name] += 1
             if name == "claimed":
                 whole: Any = job
                 kind.waits.add((whole.started_at - metadata.due) // _MILLISECOND)
-                return
-            if name in _ENDS_ATTEMPT and metadata.attempts and _has_run(job):
+            elif name in _ENDS_ATTEMPT and metadata.attempts and _has_run(job):
                 last = metadata.attempts[-1]
                 kind.runs.add((last.ended_at - last.started_at) // _MILLISECOND)
-            if name in ("failed", "rescued") and job.status == "failed":
+            if job.status == "failed" and name in ("failed", "rescued"):
                 kind.failures += 1
 
     def taken(self, held: Iterable[AnyJob]) -> tuple[ProcessMetrics, ...]:

@@ -24,14 +24,14 @@ class OpenClaims:
     def __init__(self) -> None:
         self._pid = os.getpid()
         # Weakly: who drops a claim without an outcome has given up its job.
-        self._known: weakref.WeakValueDictionary[str, AnyClaim] = weakref.WeakValueDictionary()
+        self._known: dict[str, weakref.ref[AnyClaim]] = {}
         self._kept: dict[str, AnyClaim] = {}
         self._dropped: deque[AnyClaim] = deque()
         _MADE.add(self)
 
     def add(self, claim: AnyClaim) -> None:
         """Look after a new claim."""
-        self._known[claim.job.metadata.id] = claim
+        self._known[claim.job.metadata.id] = weakref.ref(claim)
 
     def keep(self, claim: AnyClaim) -> None:
         """Hold on to a claim until it has ended, though nobody else may."""
@@ -39,21 +39,23 @@ class OpenClaims:
 
     def get(self, job_id: str) -> AnyClaim | None:
         """The claim on that job, if there is one here."""
-        return self._known.get(job_id)
+        known = self._known.get(job_id)
+        return None if known is None else known()
 
     def all(self) -> list[AnyClaim]:
         """Every one that somebody has."""
-        # Not of values(): claims of other threads come and go while that is gone through.
-        found = [reference() for reference in self._known.valuerefs()]
+        found = [known() for known in list(self._known.values())]
         return [claim for claim in found if claim is not None]
 
     def forget(self, claim: AnyInHand) -> None:
         """A claim ended: it needs no more looking after."""
         job_id = claim.job.metadata.id
-        # A superseded claim may end after another one of the same job began here.
-        for table in (self._known, self._kept):
-            if table.get(job_id) is claim:
-                table.pop(job_id, None)
+        # A superseded claim may end after another one of the same job began here. One that was
+        # dropped has no reference left that would tell.
+        if self.get(job_id) in (claim, None):
+            self._known.pop(job_id, None)
+        if self._kept and self._kept.get(job_id) is claim:
+            self._kept.pop(job_id, None)
 
     def drop(self, claim: AnyInHand) -> None:
         """Nobody has that claim any more. A finalizer calls this, in whatever thread, perhaps

@@ -13,7 +13,8 @@ from attrs import frozen
 from semiont_jobs import lifecycle
 from semiont_jobs.errors import InvalidJob, InvalidTransition, JobFailed, StaleJob
 from semiont_jobs.events import EventName
-from semiont_jobs.lifecycle import Failure, evolve_metadata
+from semiont_jobs.failure import Failure
+from semiont_jobs.lifecycle import evolve_metadata
 from semiont_jobs.model import (
     AnyJob,
     CancelledJob,

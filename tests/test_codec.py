@@ -52,8 +52,9 @@ from semiont_jobs.codec.documents import MAX_NEW_JOB_BYTES
 from semiont_jobs.codec.jsontext import part
 from semiont_jobs.codec.quick import metadata_text, plain_metadata
 from semiont_jobs.codec.strict import structure_telling
+from semiont_jobs.failure import NAME_LIMIT, TEXT_LIMIT, Failure
 from semiont_jobs.fields import reading
-from semiont_jobs.lifecycle import KEPT_ATTEMPTS, NAME_LIMIT, TEXT_LIMIT, Failure
+from semiont_jobs.lifecycle import KEPT_ATTEMPTS
 
 CODEC = Codec(JobTypes(BUILTIN_JOB_TYPES))
 T0 = datetime(2026, 1, 1, 12, 0, tzinfo=UTC)

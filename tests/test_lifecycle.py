@@ -30,7 +30,8 @@ from semiont_jobs import (
     lifecycle,
 )
 from semiont_jobs.claim import AnyClaim
-from semiont_jobs.lifecycle import TRANSITIONS, Failure, allows, require
+from semiont_jobs.failure import Failure
+from semiont_jobs.lifecycle import TRANSITIONS, allows, require
 from semiont_jobs.testing import FakeClock
 from semiont_jobs.testing.suite import some
 
