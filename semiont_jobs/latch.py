@@ -1,15 +1,33 @@
-"""A latch: set once, and waited for where Ctrl-C may strike.
+"""What a main thread waits on, where a signal may strike at any moment.
 
-It must not know what has ended.
+It must not know what has ended, or what is sent.
 """
 
 from __future__ import annotations
 
-import queue
+import time
+from queue import Empty, SimpleQueue
+from typing import Final, TypeVar
+
+T = TypeVar("T")
+
+DEAF_TIME: Final = 1.0
+"""Seconds that a signal may stay unheard. Python runs a signal's handler between two steps of the
+main thread: of one that comes after the last step before a wait, the handler runs when that wait
+is over. So no wait here is longer; a wake-up a second costs nothing."""
+
+
+def taken_from(mailbox: SimpleQueue[T]) -> T:
+    """The next item of a queue, which a signal's handler may put there."""
+    while True:
+        try:
+            return mailbox.get(timeout=DEAF_TIME)
+        except Empty:
+            continue
 
 
 class Latch:
-    """What `threading.Event` is, for a main thread.
+    """What `threading.Event` is, for a main thread: set once, and waited for.
 
     An Event is Python code around a lock: a `KeyboardInterrupt` between taking the lock and
     noting that it is taken leaves it locked for ever, and whoever sets or waits for the event
@@ -18,7 +36,7 @@ class Latch:
 
     def __init__(self) -> None:
         self._is_set = False
-        self._tokens: queue.SimpleQueue[None] = queue.SimpleQueue()
+        self._tokens: SimpleQueue[None] = SimpleQueue()
 
     def set(self) -> None:
         """Let every waiter go, now and from now on."""
@@ -27,12 +45,16 @@ class Latch:
 
     def wait(self, timeout: float | None = None) -> bool:
         """Wait until it is set, at most `timeout` seconds; whether it is."""
+        deadline = float("inf") if timeout is None else time.monotonic() + timeout
         # The flag first: a token may have been taken by a wait that Ctrl-C ended just then.
-        if self._is_set:
+        while not self._is_set:
+            left = deadline - time.monotonic()
+            try:
+                self._tokens.get(timeout=min(max(left, 0.0), DEAF_TIME))
+            except Empty:
+                if left <= DEAF_TIME:
+                    return self._is_set
+                continue
+            self._tokens.put(None)  # for whoever waits besides
             return True
-        try:
-            self._tokens.get(timeout=timeout)
-        except queue.Empty:
-            return self._is_set
-        self._tokens.put(None)  # for whoever waits besides
         return True

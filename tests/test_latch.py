@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import signal
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from queue import SimpleQueue
 from types import FrameType
 from typing import Any
 
-from semiont_jobs.latch import Latch
+import pytest
+
+from semiont_jobs.latch import Latch, taken_from
 
 TIMEOUT = 60.0
 
@@ -89,3 +94,63 @@ def test_which_is_more_than_an_event_promises() -> None:
     steps, usable = usable_after_an_interruption(threading.Event, patience=0.1)
 
     assert usable < steps
+
+
+# -- signals that come between the last step before a wait and the wait -------------------
+
+
+@contextmanager
+def signalled(handler: Callable[[], object]) -> Iterator[Callable[[], None]]:
+    """Gives what sends this process a signal whose handler runs when a wait of the main thread
+    is over, since another thread was interrupted by it: as one does that comes too early."""
+    begin = threading.Event()
+
+    def send() -> None:
+        begin.wait(TIMEOUT)
+        signal.pthread_kill(threading.get_ident(), signal.SIGUSR1)
+
+    before = signal.signal(signal.SIGUSR1, lambda _number, _frame: handler())
+    sender = threading.Thread(target=send)
+    sender.start()
+    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGUSR1})
+    try:
+        yield begin.set
+    finally:
+        begin.set()
+        sender.join(TIMEOUT)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGUSR1})
+        signal.signal(signal.SIGUSR1, before)
+
+
+needs_signals = pytest.mark.skipif(
+    not hasattr(signal, "pthread_kill"), reason="signals for one thread are POSIX's"
+)
+
+
+@needs_signals
+def test_a_signal_that_comes_right_before_a_wait_is_heard_all_the_same() -> None:
+    mailbox: SimpleQueue[str] = SimpleQueue()
+
+    with signalled(lambda: mailbox.put("signal")) as send:
+        threading.Timer(0.1, send).start()
+        late = threading.Timer(TIMEOUT, mailbox.put, ["nothing"])
+        late.start()
+        heard = taken_from(mailbox)
+        late.cancel()
+
+    assert heard == "signal"
+
+
+@needs_signals
+def test_a_latch_that_a_signal_sets_lets_go() -> None:
+    latch = Latch()
+
+    with signalled(latch.set) as send:
+        threading.Timer(0.1, send).start()
+        is_late = threading.Event()
+        late = threading.Timer(TIMEOUT, lambda: (is_late.set(), latch.set()))
+        late.start()
+        latch.wait()
+        late.cancel()
+
+    assert not is_late.is_set()

@@ -16,6 +16,7 @@ from typing import Final
 from semiont_jobs.demo.annotators import ANNOTATORS
 from semiont_jobs.demo.witness import OUTCOME, Witness
 from semiont_jobs.events import Event
+from semiont_jobs.latch import taken_from
 from semiont_jobs.queue import JobQueue
 
 MAX_CRASHES: Final = 100
@@ -47,7 +48,7 @@ def main(data_dir: Path, threads: int) -> None:
     ]
     for worker in workers:
         worker.start()
-    stop.get()
+    taken_from(stop)
     for worker in workers:
         worker.stop()
     queue.close()

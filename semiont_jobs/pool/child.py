@@ -17,6 +17,7 @@ from typing import Any, Final, Literal, TypeAlias
 from attrs import frozen
 
 from semiont_jobs.events import Event, logger
+from semiont_jobs.latch import taken_from
 from semiont_jobs.pool.crew import Crew, Reason
 from semiont_jobs.pool.orders import Orders
 from semiont_jobs.pool.roster import Post
@@ -68,7 +69,7 @@ def serve(assignment: Assignment, pipe: Connection, limits: MutableSequence[floa
     watch = Watch(crew, on_end=lambda: mailbox.put(("over",)), leaves_when_stuck=True)
     watch.start()
     line.tell(("ready",))
-    while (message := mailbox.get())[0] != "over":
+    while (message := taken_from(mailbox))[0] != "over":
         if message[0] == "stop":
             watch.leave("stopped", message[1])
         else:

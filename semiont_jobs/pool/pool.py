@@ -13,6 +13,7 @@ from typing import Final, Self
 
 from semiont_jobs.errors import InvalidValue
 from semiont_jobs.events import logger
+from semiont_jobs.latch import taken_from
 from semiont_jobs.pool.child import Assignment
 from semiont_jobs.pool.crew import Crew
 from semiont_jobs.pool.orders import GRACE, STUCK_AFTER, Orders
@@ -173,7 +174,7 @@ class WorkerPool(ForScripts):
             staff = self._staff
             assert staff is not None
             signals = 0
-            while self._mailbox.get() == "signal":
+            while taken_from(self._mailbox) == "signal":
                 signals += 1
                 if signals == 1:
                     logger.info("stopping: jobs in hand have %g seconds", self.orders.grace)

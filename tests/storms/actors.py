@@ -109,7 +109,9 @@ class Actor:
 
         worker = Worker(self.queue, poll_interval=0.05, error_backoff=0.5)
         worker.start()
-        self.stop.wait()
+        # A signal that comes right before a wait is heard when that is over.
+        while not self.stop.wait(0.5):
+            continue
         assert worker.stop()
 
     def claimer(self) -> None:
