@@ -8,7 +8,6 @@ from __future__ import annotations
 import importlib
 import os
 import re
-import signal
 import sys
 from typing import Any
 
@@ -209,7 +208,6 @@ def demo(chaos: bool, processes: int, threads: int, as_json: bool) -> None:
     """
     from semiont_jobs.demo.run import main
 
-    signal.signal(signal.SIGTERM, _leave)
     place = click.get_current_context().ensure_object(dict).get("data_dir")
     code = main(
         data_dir=place or "semiont-jobs-demo",
@@ -219,8 +217,3 @@ def demo(chaos: bool, processes: int, threads: int, as_json: bool) -> None:
         json=as_json,
     )
     click.get_current_context().exit(code)
-
-
-def _leave(number: int, _frame: object) -> None:
-    # Not at once, as SIGTERM would by itself: worker processes are dismissed on the way out.
-    sys.exit(128 + number)  # what shells report for a program that a signal ended

@@ -8,7 +8,6 @@ from __future__ import annotations
 import os
 import shutil
 import sys
-import threading
 import time
 from collections import Counter
 from pathlib import Path
@@ -17,6 +16,7 @@ from typing import Final
 from semiont_jobs.demo.corpus import documents, titles
 from semiont_jobs.demo.crew import Crew
 from semiont_jobs.demo.display import Display, display_for
+from semiont_jobs.demo.ending import Ending
 from semiont_jobs.demo.judge import judge
 from semiont_jobs.demo.plan import plan
 from semiont_jobs.demo.process import open_queue
@@ -43,7 +43,8 @@ PATIENCE: Final = 300.0
 def main(
     *, data_dir: str, chaos: bool = False, processes: int = 2, threads: int = 1, json: bool = False
 ) -> int:
-    """Run it; the exit code: 0 if nothing was lost or done twice, else 1.
+    """Run it; the exit code: 0 if nothing was lost or done twice, else 1. SIGTERM and Ctrl-C end
+    it with `SystemExit`, when the worker processes are gone.
 
     :param data_dir: made anew; one of an earlier demonstration is replaced.
     :param chaos: kill worker processes in the middle of jobs.
@@ -51,7 +52,8 @@ def main(
     :param json: print the report as JSON and nothing else.
     """
     place = _fresh(Path(data_dir))
-    report = run(place, chaos=chaos, processes=processes, threads=threads, quiet=json)
+    with Ending() as ending:
+        report = run(place, ending, chaos=chaos, processes=processes, threads=threads, quiet=json)
     if json:
         print(report.as_json())
     else:
@@ -59,7 +61,9 @@ def main(
     return 0 if report.is_clean and report.complete == report.jobs else 1
 
 
-def run(data_dir: Path, *, chaos: bool, processes: int, threads: int, quiet: bool) -> Report:
+def run(
+    data_dir: Path, ending: Ending, *, chaos: bool, processes: int, threads: int, quiet: bool
+) -> Report:
     """Plan, work off and judge the jobs of one demonstration."""
     queue = open_queue(data_dir).initialize()
     jobs = plan(titles(), queue.job_types)
@@ -71,7 +75,7 @@ def run(data_dir: Path, *, chaos: bool, processes: int, threads: int, quiet: boo
     crew = Crew(data_dir, processes=processes, threads=threads)
     try:
         with display_for(totals, quiet=quiet) as display:
-            _watch(queue, crew, display, total=len(jobs), chaos=chaos)
+            _watch(queue, crew, display, ending, total=len(jobs), chaos=chaos)
         seconds = time.monotonic() - begun
     finally:
         crew.dismiss()
@@ -88,9 +92,10 @@ def run(data_dir: Path, *, chaos: bool, processes: int, threads: int, quiet: boo
     )
 
 
-def _watch(queue: JobQueue, crew: Crew, display: Display, *, total: int, chaos: bool) -> None:
+def _watch(
+    queue: JobQueue, crew: Crew, display: Display, ending: Ending, *, total: int, chaos: bool
+) -> None:
     """Show how far it is until every job has an outcome; kill and replace workers."""
-    pause = threading.Event()
     due = list(KILLS_AT) if chaos else []
     finished, since = -1, time.monotonic()
     while finished < total:
@@ -104,7 +109,7 @@ def _watch(queue: JobQueue, crew: Crew, display: Display, *, total: int, chaos: 
         if due and finished >= due[0] * total and crew.kill_one(queue):
             due.pop(0)
         crew.keep_up()
-        pause.wait(LOOK_INTERVAL)
+        ending.pause(LOOK_INTERVAL)
 
 
 def _fresh(data_dir: Path) -> Path:
