@@ -366,6 +366,11 @@ UNREADABLE = [
         "nested deeper than 200 levels",
         id="deep behind brackets in a text",
     ),
+    pytest.param(
+        b'{"a": "' + b"x" * 10_000 + b'", "b": ' + b"[" * 201 + b"]" * 201 + b"}",
+        "nested deeper than 200 levels",
+        id="deep behind a long text",
+    ),
     pytest.param(b'{"a": 1e999}', "not JSON", id="a number beyond all floats"),
     pytest.param(b"[-1e999]", "not JSON", id="a negative number beyond all floats"),
 ]
@@ -402,8 +407,20 @@ def test_a_key_that_means_something_elsewhere_is_a_key_like_any_other() -> None:
         b'{"a": "' + rb"\"[" * 500 + b'", "b": [1]}',
         rb'{"a": "\\", "b": "' + b"[" * 500 + b'"}',
         b"[" + b",".join([b"[]"] * 500) + b"]",
+        # The head of a text is looked at first: it may end in the middle of a text or an escape.
+        b'{"a": "' + b"[" * 10_000 + b'", "b": [[]]}',
+        b'{"a": "' + rb"\"[\\" * 3_000 + b'", "b": [[]]}',
+        b'{"a": "x' + rb"\"[\\" * 3_000 + b'", "b": [[]]}',
+        b'{"a": "xy' + rb"\"[\\" * 3_000 + b'", "b": [[]]}',
     ],
-    ids=["in a text", "behind escaped quotes", "behind an escaped backslash", "side by side"],
+    ids=[
+        "in a text",
+        "behind escaped quotes",
+        "behind an escaped backslash",
+        "side by side",
+        "in a long text",
+        *(f"in a long text of escapes, {shift} bytes on" for shift in range(3)),
+    ],
 )
 def test_brackets_that_do_not_nest_do_not_count(text: bytes) -> None:
     assert read(text) == json.loads(text)
