@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,11 @@ from semiont_jobs.testing.suite import kept
 # need be remembered in the directory of whoever ran the tests.
 settings.register_profile("semiont-jobs", deadline=None, database=None)
 settings.load_profile("semiont-jobs")
+
+# In the background of a script Ctrl-C is ignored, here and in all that is started from here: the
+# tests that send it would wait for ever.
+if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture
