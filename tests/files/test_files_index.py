@@ -196,7 +196,7 @@ def test_a_job_that_became_due_earlier_elsewhere_is_seen(
         other.cancel_job("j")
         other.retry_job("j")
 
-    claim = eventually(worker.claim_next_job, 5)
+    claim = eventually(worker.claim_next_job)
     assert claim.job.metadata.id == "j"
 
 
@@ -306,7 +306,7 @@ def test_jobs_that_could_not_be_read_when_they_were_listed_are_not_forgotten(
 
     with pytest.raises(StoreError):
         worker.claim_next_job()
-    done = [eventually(worker.claim_next_job, 5).complete().metadata.id for _ in range(5)]
+    done = [eventually(worker.claim_next_job).complete().metadata.id for _ in range(5)]
 
     assert sorted(done) == [f"j{n}" for n in range(5)]
 
@@ -323,7 +323,7 @@ def test_a_job_that_could_not_be_opened_when_it_was_claimed_is_not_forgotten(
 
     worker.claim_next_job()
 
-    assert eventually(worker.claim_next_job, 5).job.metadata.id == "j"
+    assert eventually(worker.claim_next_job).job.metadata.id == "j"
 
 
 # -- what it costs -----------------------------------------------------------------------

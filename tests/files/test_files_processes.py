@@ -250,7 +250,7 @@ def test_a_child_forked_while_left_over_files_are_swept_keeps_no_lock(
     children.witnessed("swept")
 
     assert os.listdir(jobs / ".tmp") == []
-    assert eventually(queue.claim_next_job, 5).complete().status == "complete"
+    assert eventually(queue.claim_next_job).complete().status == "complete"
 
 
 def test_a_forked_child_cannot_finish_its_parents_job_but_works_on_others(

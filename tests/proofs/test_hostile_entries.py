@@ -6,7 +6,6 @@ from __future__ import annotations
 import errno
 import logging
 import os
-import threading
 import time
 import tracemalloc
 from collections.abc import Callable
@@ -186,12 +185,14 @@ def test_verbs_on_a_file_that_may_be_in_the_middle_of_being_written_wait_for_it(
     place.put("failed", text("failed")[:90], "bad.json")
     with pytest.raises(JobHeld, match="being written"):
         queue.update_job(job("bad"))
-    # Whole before the retry has given up: it looks for a second.
-    timer = threading.Timer(0.05, place.put, ("failed", text("failed"), "bad.json"))
-    timer.start()
+
+    def mend() -> None:
+        place.put("failed", text("failed"), "bad.json")
+
+    # When the retry looks again, it is whole.
+    queue.disk.before("open_to_read", "failed/bad.json", mend, skip=1)
 
     retried = queue.retry_job("bad")
-    timer.join()
 
     assert retried.status == "pending"
     assert place.everything() == {"pending": ["bad.json"]}
