@@ -101,6 +101,27 @@ def test_who_waits_is_woken_again_and_again(actor: Actors) -> None:
 
 
 @pytest.mark.usefixtures("only_events")
+def test_a_job_that_comes_right_before_the_watch_is_armed_and_after_a_slow_listing_is_found(
+    actor: Actors, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    worker, other = actor(), actor()
+    watch = watch_of(worker)
+    arm = watch.arm
+
+    def late() -> None:
+        monkeypatch.setattr(watch, "arm", arm)
+        worker._store._pending._listing_took = 0.2  # type: ignore[attr-defined]
+        other.create_job(job())
+        arm()
+
+    monkeypatch.setattr(watch, "arm", late)
+    with meanwhile(lambda: wait(worker)) as waiting:
+        waiting.result(60)
+
+    assert claimed(worker).job.metadata.id == "j"
+
+
+@pytest.mark.usefixtures("only_events")
 def test_all_threads_of_a_process_share_one_observer(actor: Actors) -> None:
     worker, other = actor(), actor()
     before = threading.active_count()

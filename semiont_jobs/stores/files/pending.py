@@ -178,7 +178,9 @@ class Pending:
     def _look_on(self, left: float) -> None:
         """Wait for the next look at the folder: the condition is held."""
         if self._watch.is_armed:
-            self._changed.wait(min(LONG_TICK, left))
+            # What came before the watch was armed rings no bell, and a listing so soon after the
+            # last one may not have been due.
+            self._changed.wait(min(LONG_TICK if self._is_as_listed() else TICK, left))
         elif self._watch.is_of_use and self._is_quiet():
             self._changed.release()  # what rings takes it
             try:
@@ -193,8 +195,11 @@ class Pending:
         """Whether nothing is to be looked at again soon, and nothing changed lately."""
         if self._is_unsettled or self._has_bad:
             return False
-        mtime = self._disk.stat(self._folder).st_mtime_ns
-        return mtime == self._listed_mtime and abs(time.time_ns() - mtime) >= CALM * 1e9
+        return self._is_as_listed() and abs(time.time_ns() - self._listed_mtime) >= CALM * 1e9
+
+    def _is_as_listed(self) -> bool:
+        """Whether the folder has not changed since the last listing."""
+        return self._disk.stat(self._folder).st_mtime_ns == self._listed_mtime
 
     # -- listing -------------------------------------------------------------------------
 
