@@ -312,6 +312,26 @@ def test_a_file_that_grows_is_not_bad_however_long_it_takes(actor: Actors, place
     assert place.names(".quarantine") == []
 
 
+def test_a_file_that_is_written_whole_right_before_it_would_be_set_aside_stays(
+    actor: Actors, place: Place
+) -> None:
+    queue = actor()
+    queue._store._copies.grace = 0.02  # type: ignore[attr-defined]
+    place.put("complete", text("complete")[:90])
+    mended: list[bool] = []
+
+    def mend() -> None:
+        place.put("complete", text("complete"))
+        mended.append(True)
+
+    queue.disk.before("open", "complete/j.json", mend)
+    eventually(lambda: queue.query_jobs() or queue.rescue_orphans() or mended)
+    queue.rescue_orphans()
+
+    assert seen(queue.get_job("j")).status == "complete"
+    assert place.names(".quarantine") == []
+
+
 def test_a_job_that_is_unlinked_and_then_written_elsewhere_is_found(
     actor: Actors, place: Place
 ) -> None:
