@@ -97,12 +97,16 @@ def _keep(kept: weakref.ref[Kept], stop: threading.Event) -> None:
             return
         try:
             one.keep_house()
-        except Exception:  # noqa: BLE001
+        except Exception as error:  # noqa: BLE001
             # This thread must outlive a full disk or a store that is away for a while:
             # nobody else would rescue jobs when it is back.
             errors += 1
             pause = max(PERIOD, pace(errors))
-            logger.exception("housekeeping failed; again in %.1f seconds", pause)
+            # Where it came from tells nothing of a disk that refuses, and much of a bug.
+            is_bug = not isinstance(error, OSError)
+            logger.error(
+                "housekeeping failed: %s; again in %.1f seconds", error, pause, exc_info=is_bug
+            )
         else:
             errors, pause = 0, PERIOD
         del one

@@ -315,7 +315,9 @@ class JobWorker(ABC):
                 # A worker outlives whatever its store does; the pause grows, so that a full
                 # disk is one line of log per pause and no hot loop.
                 errors += 1
-                logger.exception("%s cannot claim: %s", self.get_worker_name(), error)
+                # Where it came from tells nothing of a disk that refuses, and much of a bug.
+                is_bug = not isinstance(error, OSError)
+                logger.error("%s cannot claim: %s", self.get_worker_name(), error, exc_info=is_bug)
                 self._stop.wait(pace(errors))
                 continue
             errors = 0

@@ -161,7 +161,9 @@ class Crew:
             except Exception as error:  # noqa: BLE001
                 # As a worker, a crew outlives whatever its store does.
                 errors += 1
-                logger.exception("cannot claim: %s", error)
+                # Where it came from tells nothing of a disk that refuses, and much of a bug.
+                is_bug = not isinstance(error, OSError)
+                logger.error("cannot claim: %s", error, exc_info=is_bug)
                 self._stop.wait(pace(errors))
             else:
                 errors = 0

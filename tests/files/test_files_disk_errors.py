@@ -21,6 +21,7 @@ from semiont_jobs import (
     PermanentError,
     RunningJob,
     StoreError,
+    WorkerPool,
 )
 from semiont_jobs import claim as claim_module
 from semiont_jobs.asking import StopRequest
@@ -466,6 +467,27 @@ def test_a_worker_that_cannot_claim_lives_on_and_claims_when_it_can(
     assert done.metadata.retry_count == 0
     assert done.metadata.attempt_count == 1
     assert worker.ran == ["j"]
+
+
+@pytest.mark.parametrize("how", ["worker", "pool"])
+def test_a_worker_tells_of_a_disk_that_refuses_in_one_line_and_of_a_bug_with_its_traceback(
+    actor: Actors, how: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    queue = actor()
+    queue.create_job(job())
+    errors = [OSError(errno.ENOSPC, "refused"), RuntimeError("a bug")]
+
+    def refuse() -> None:
+        if errors:
+            raise errors.pop(0)
+
+    queue.disk.before("write", ".tmp/*", refuse, times=1_000_000)
+    worker = Counting(queue)
+    with worker if how == "worker" else WorkerPool(queue, [lambda: worker]):
+        actor().wait_for("j", timeout=60)
+
+    told = [record for record in caplog.records if "cannot claim" in record.getMessage()]
+    assert [bool(record.exc_info) for record in told] == [False, True]
 
 
 def test_a_directory_that_cannot_be_listed_stops_no_worker(actor: Actors) -> None:
