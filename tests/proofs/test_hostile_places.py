@@ -318,7 +318,7 @@ def look():
     queue.claim_next_job(types=["nothing"])
     queue.query_jobs()
     queue.rescue_orphans()
-    return len(told) >= 3
+    return len(told) >= 5
 eventually(look)
 for _ in range(3):
     look()
@@ -348,7 +348,7 @@ def test_files_of_root_in_a_queue_of_nobodys_are_done_or_left(
     place.put("pending", text(id="readable"), "readable.json").chmod(0o644)
     place.put("pending", text(id="free"), "free.json").chmod(0o666)
     place.put("running", text("running", "theirs"), "theirs.json").chmod(0o644)
-    for folder in ("pending", "running", "complete"):
+    for folder in FOLDERS:
         place.put(folder, text(folder, f"closed-{folder}"), f"closed-{folder}.json").chmod(0o600)
     (place.jobs / "pending" / "immovable.json").mkdir(mode=0o755)
 
@@ -362,13 +362,13 @@ def test_files_of_root_in_a_queue_of_nobodys_are_done_or_left(
     )
 
     assert (done.returncode, done.stderr) == (0, "")
-    assert done.stdout.splitlines() == [
-        f"{each} 'closed-{each}.json'" for each in ("complete", "pending", "running")
-    ]
+    assert done.stdout.splitlines() == [f"{each} 'closed-{each}.json'" for each in sorted(FOLDERS)]
     assert place.everything() == {
         "pending": ["closed-pending.json", "immovable.json"],
         "running": ["closed-running.json", "theirs.json"],
         "complete": ["closed-complete.json", "free.json", "readable.json"],
+        "failed": ["closed-failed.json"],
+        "cancelled": ["closed-cancelled.json"],
     }
 
 
