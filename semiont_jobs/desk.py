@@ -90,6 +90,7 @@ class QueueDesk:
         self.codec = Codec(self.job_types)
         self.retry_policy = retry_policy or RetryPolicy()
         self.clock = clock
+        self.monotonic = fields.stopwatch(clock)
         self._max_crashes = max_crashes
         self._foreign_stale_after = foreign_stale_after
         self._given_hooks = hooks
