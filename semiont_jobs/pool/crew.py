@@ -15,7 +15,7 @@ from semiont_jobs.claim import AnyClaim
 from semiont_jobs.errors import QueueClosed, SemiontJobsError, ThreadRefused
 from semiont_jobs.events import logger
 from semiont_jobs.keeper import begin
-from semiont_jobs.model import PendingJob
+from semiont_jobs.model import AnyJob, PendingJob
 from semiont_jobs.opening import Opening
 from semiont_jobs.pool.hand import Hand
 from semiont_jobs.pool.memory import resident_bytes
@@ -190,7 +190,7 @@ class Crew:
             # The same for all threads, so that they share one view of what is pending: the
             # workers of a class are alike, and what one refuses all of them refuse.
             accept=self._accepts if self._routing.has_to_ask else None,
-            worker=only.get_worker_name() if only else None,
+            worker=only.get_worker_name() if only else self._name_for,
             opening=self._opening,
         )
 
@@ -199,12 +199,20 @@ class Crew:
         hand.chosen = self._routing.accepts(hand.workers, job)
         return hand.chosen is not None
 
+    def _name_for(self, job: AnyJob) -> str:
+        """Which worker a job is claimed for, when it is."""
+        hand: Hand = self._here.hand
+        return hand.names[id(self._worker_for(hand, job))]
+
+    def _worker_for(self, hand: Hand, job: AnyJob) -> JobWorker:
+        if not self._routing.has_to_ask:
+            return self._routing.worker_for(hand.workers, job)
+        assert hand.chosen is not None
+        return hand.chosen
+
     def _work(self, hand: Hand, claim: AnyClaim) -> None:
-        if self._routing.has_to_ask:
-            worker, hand.chosen = hand.chosen, None
-            assert worker is not None
-        else:
-            worker = self._routing.worker_for(hand.workers, claim.job)
+        worker = self._worker_for(hand, claim.job)
+        hand.chosen = None
         limit = self.orders.timeout if worker.timeout is None else worker.timeout
         claim.terms.set(timeout=limit, retry_policy=worker.retry_policy)
         hand.take_up(claim, self.orders.stuck_after)

@@ -34,10 +34,12 @@ class Hand:
         self.number = number
         """Its place in the crew, from 0; who replaces it takes it over."""
         self.workers = workers
+        # Asked for once: in the midst of a claim is no place for the workers' own code.
+        self.names = {id(worker): worker.get_worker_name() for worker in workers}
         self.thread: threading.Thread
         self.task: Task | None = None
         self.chosen: JobWorker | None = None
-        """Which worker accepted the job that was offered last."""
+        """Which worker the job that was offered last is for."""
         self.is_dismissed = False
         """Another thread has its place; whatever it does still, it claims no more."""
         self.has_ended = False

@@ -25,6 +25,7 @@ from semiont_jobs.pool.crew import Crew
 from semiont_jobs.pool.orders import Orders
 from semiont_jobs.pool.roster import roster
 from semiont_jobs.pool.watch import Watch
+from semiont_jobs.testing.suite import some
 from semiont_jobs.testing.waiting import eventually
 
 TIMEOUT = 60.0
@@ -165,6 +166,45 @@ def test_a_worker_s_refusal_and_named_queue_hold_in_a_pool(queue: JobQueue) -> N
 
     assert ["choosy", "named"] == results(queue, ["choosy", "named"])
     assert "pending" == getattr(queue.get_job("nobody"), "status", None)
+
+
+@pytest.mark.parametrize("is_choosy", [False, True])
+def test_a_job_s_file_names_the_worker_that_has_it_in_hand(
+    queue: JobQueue, is_choosy: bool
+) -> None:
+    at_work, let_go = threading.Semaphore(0), threading.Event()
+
+    class First(JobWorker):
+        job_types = ("a",)
+
+        def get_worker_name(self) -> str:
+            return "the first"
+
+        def execute_job(self, job: RunningJob[Any, Any]) -> object:
+            at_work.release()
+            let_go.wait(TIMEOUT)
+            return None
+
+    class Second(First):
+        job_types = ("b",)
+
+        def get_worker_name(self) -> str:
+            return "the second"
+
+    class Choosy(Second):
+        def can_process_job(self, job: Any) -> bool:
+            return True
+
+    for type_ in ("a", "b"):
+        queue.enqueue({}, type=type_, id=type_)
+
+    with WorkerPool(queue, [First, Choosy if is_choosy else Second], threads=2):
+        assert all(at_work.acquire(timeout=TIMEOUT) for _ in "ab")
+        stamps = [some(some(queue.get_job(each)).metadata.claim) for each in "ab"]
+        let_go.set()
+    ends = [queue.wait_for(each, TIMEOUT).metadata.attempts[0].worker for each in "ab"]
+
+    assert ["the first", "the second"] == [each.worker for each in stamps] == ends
 
 
 def test_types_and_queues_narrow_what_a_pool_takes(queue: JobQueue) -> None:
