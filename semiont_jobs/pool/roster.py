@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Iterable, Sequence
-from typing import TypeAlias, cast
+from typing import Final, TypeAlias, cast
 
 from attrs import frozen
 
@@ -18,6 +18,10 @@ from semiont_jobs.worker import JobWorker
 
 Given: TypeAlias = type[JobWorker] | Callable[[], JobWorker] | Handler[..., object]
 """What a pool takes for a worker: a class, something that makes one, or a handler."""
+
+_NOT_CALLED: Final = ("start", "run", "stop")
+"""How a worker with a thread of its own lives. One that does more there would get jobs in a pool
+without what it is to have by then."""
 
 
 @frozen
@@ -39,6 +43,12 @@ class Post:
             made = self._made(queue)
             if not isinstance(made, JobWorker):
                 raise self._refused(f"{self.label} makes {type(made).__qualname__}, not a worker")
+            for verb in _NOT_CALLED:
+                if getattr(type(made), verb) is not getattr(JobWorker, verb):
+                    raise self._refused(
+                        f"{self.label} has a {verb}() of its own, which a pool does not call:"
+                        " what its work needs it takes up in __init__, once for every thread"
+                    )
             made.take_from(queue)
             name: object = made.get_worker_name()
             types: object = made.job_types

@@ -560,9 +560,21 @@ class Needs(Echo):
         super().__init__(queue)
 
 
+class Connects(Echo):
+    def start(self) -> None:
+        super().start()
+
+
+class Disconnects(Echo):
+    def stop(self, timeout: float = 60.0) -> bool:
+        return super().stop(timeout)
+
+
 @pytest.mark.parametrize(
     ("workers", "rule"),
     [
+        ([Connects], r"Connects has a start\(\) of its own, which a pool does not call"),
+        ([lambda: Disconnects()], r"has a stop\(\) of its own, which a pool does not call"),
         (Echo, "a list of workers is needed"),
         ("Echo", "a list of workers is needed"),
         ([5], "a JobWorker class, a function that makes one, or a handler is needed"),
