@@ -144,7 +144,8 @@ class WorkerPool(ForScripts):
         """
         with self._lock:
             self._is_stopped = True
-            everybody = [*([] if self._staff is None else [self._staff]), *self._borrowed]
+            own = [] if self._staff is None else [self._staff]
+            everybody = [*self._borrowed, *own, *self._extra]
         for staff in everybody:
             staff.leave("stopped", self.orders.grace if timeout is None else timeout)
         if any(staff.is_member() for staff in everybody):
@@ -200,6 +201,10 @@ class WorkerPool(ForScripts):
         self.stop()
 
     # -- private -------------------------------------------------------------------------
+
+    @property
+    def _own(self) -> Watch | None:
+        return self._staff if isinstance(self._staff, Watch) else None
 
     def _engaged(self) -> Staff:
         def tell() -> None:

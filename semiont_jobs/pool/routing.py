@@ -8,8 +8,12 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Any
 
+from attrs import frozen
+
 from semiont_jobs.model import AnyJob, PendingJob
 from semiont_jobs.pool.orders import Orders
+from semiont_jobs.pool.roster import Post
+from semiont_jobs.store import Accept
 from semiont_jobs.worker import JobWorker
 
 
@@ -17,16 +21,25 @@ class Routing:
     """One filter for all workers of a thread, so that their jobs come in one order.
 
     A worker that names a job's type goes before one that takes any; else the first given.
+
+    :param guests: workers for a while, each of which names its types; the orders narrow the
+        others only.
     """
 
-    def __init__(self, workers: Sequence[JobWorker], orders: Orders) -> None:
-        self.types = _narrowed(_union(workers), orders.types)
+    def __init__(
+        self, workers: Sequence[JobWorker], orders: Orders, *, guests: Sequence[JobWorker] = ()
+    ) -> None:
+        self._guest_types = _union(guests) or frozenset()
+        types = _narrowed(_union(workers), orders.types)
+        self.types = None if types is None else types | self._guest_types
         """The only types to claim; None: any."""
+        workers = [*workers, *guests]
         names = {worker.queue_name for worker in workers}
         self._queues = orders.queues
         self.queue = next(iter(names)) if len(names) == 1 else None
         """The only named queue to claim from; None: any that `accepts` lets pass."""
-        if self.queue is None and len(names) == 1 and self._queues and len(self._queues) == 1:
+        is_one = len(names) == 1 and not guests and self._queues and len(self._queues) == 1
+        if self.queue is None and self._queues and is_one:
             self.queue = next(iter(self._queues))
         self.has_to_ask = (
             len(names) > 1
@@ -37,13 +50,29 @@ class Routing:
 
     def accepts(self, workers: Sequence[JobWorker], job: PendingJob[Any]) -> JobWorker | None:
         """The worker that takes a job that is offered, or None."""
-        if self._queues is not None and job.metadata.queue not in self._queues:
+        is_ours = self._queues is None or job.metadata.queue in self._queues
+        if not is_ours and job.metadata.type not in self._guest_types:
             return None
         return next((one for one in _fitting(workers, job) if _takes(one, job)), None)
 
     def worker_for(self, workers: Sequence[JobWorker], job: AnyJob) -> JobWorker:
         """The worker of a job that was claimed without asking."""
         return workers[0] if len(workers) == 1 else next(_fitting(workers, job))
+
+
+@frozen(eq=False)
+class Shift:
+    """Whom the threads of a crew work for, until that changes."""
+
+    routing: Routing
+    guests: tuple[Post, ...]
+    accepts: Accept
+    """The same for all threads, so that they share one view of what is pending; another one after
+    each change, since what was refused before is refused for ever."""
+
+    def has(self, guest: Post) -> bool:
+        """Whether that one is among the guests."""
+        return any(each is guest for each in self.guests)
 
 
 def _fitting(workers: Sequence[JobWorker], job: AnyJob) -> Iterator[JobWorker]:

@@ -483,6 +483,39 @@ def test_a_thread_that_the_system_refuses_is_asked_for_again(
     assert 3 == len(refusals)
 
 
+def test_the_job_of_a_dead_thread_ends_though_no_worker_can_be_made_in_its_place(
+    queue: JobQueue, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("semiont_jobs.pool.watch.AGAIN", 0.01)
+    is_away = threading.Event()
+    refusals: list[str] = []
+
+    class Dies(JobWorker):
+        job_types = ("dies",)
+
+        def __init__(self, queue: JobQueue | None = None) -> None:
+            if is_away.is_set() and len(refusals) < 3:
+                refusals.append("no connection")
+                raise ConnectionError("no connection")
+            super().__init__(queue)
+
+        def work_on(self, claim: Any) -> None:
+            is_away.set()
+            raise SystemExit("no more")
+
+        def execute_job(self, job: RunningJob[Any, Any]) -> object:
+            return None
+
+    job = queue.enqueue({}, type="dies", max_retries=0)
+    with WorkerPool(queue, [Dies, Echo], threads=1):
+        failed = queue.wait_for(job.metadata.id, TIMEOUT)
+        after = queue.enqueue({"n": 9}, type="echo")
+
+        assert ("failed", "SystemExit: no more") == (failed.status, getattr(failed, "error", ""))
+        assert 9 == results(queue, [after.metadata.id])[0][0]
+    assert 3 == len(refusals)
+
+
 def test_a_pool_that_gets_no_thread_says_so_and_leaves_none_behind(
     memory: JobQueue, monkeypatch: pytest.MonkeyPatch
 ) -> None:
