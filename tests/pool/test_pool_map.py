@@ -9,6 +9,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -26,6 +27,11 @@ from semiont_jobs import (
     job_handler,
 )
 from semiont_jobs.pool import mapping, runs
+from semiont_jobs.pool.crew import Crew
+from semiont_jobs.pool.errand import Errand
+from semiont_jobs.pool.orders import Orders
+from semiont_jobs.pool.roster import Post, roster
+from semiont_jobs.pool.watch import Watch
 from semiont_jobs.testing.waiting import eventually
 
 TIMEOUT = 60.0
@@ -280,6 +286,22 @@ def test_a_burst_does_not_leave_in_the_midst_of_a_run(memory: JobQueue) -> None:
         assert eventually(lambda: memory.get_stats().pending == 0)
 
         assert [0, *range(1, 300)] == [first, *results]
+
+
+def test_a_crew_that_finds_nothing_to_do_does_not_leave_a_run_that_just_came(
+    memory: JobQueue,
+) -> None:
+    watch = Watch(Crew(memory, roster([Plain], memory), Orders(threads=1, burst=True)))
+
+    def run(name: str) -> Errand:
+        guest = Post(partial(mapping.Caller, len, f"map:{name}"), "len", "fn")
+        return Errand(guest, f"map:{name}", lambda _errand: watch)
+
+    assert watch.take_on(run("first"))
+    watch.leave("drained")
+    assert watch.take_on(run("second"))
+    watch.leave("stopped")
+    assert not watch.take_on(run("third"))
 
 
 def test_what_a_pool_is_narrowed_to_is_not_asked_of_its_runs(queue: JobQueue) -> None:

@@ -118,6 +118,26 @@ def test_work_that_ignores_its_limit_is_given_up_told_and_replaced(
     assert failed == queue.get_job(job.metadata.id)
 
 
+def test_a_crew_does_not_wait_for_a_stuck_thread_that_could_not_be_replaced(
+    memory: JobQueue,
+) -> None:
+    class Refuses(Deaf):
+        def __init__(self, queue: JobQueue | None = None) -> None:
+            if self.at_work.is_set():
+                raise ConnectionError("no connection")
+            super().__init__(queue)
+
+    job = memory.enqueue({}, type="deaf", max_retries=0, timeout=0.1)
+    orders = Orders(threads=1, stuck_after=0.05)
+    watch = Watch(Crew(memory, roster([Refuses], memory), orders))
+    watch.start()
+    failed = memory.wait_for(job.metadata.id, TIMEOUT)
+    watch.leave("stopped")
+
+    assert "failed" == failed.status
+    assert watch.wait(TIMEOUT)
+
+
 def test_what_stuck_work_returns_later_does_not_end_the_next_attempt(queue: JobQueue) -> None:
     job = queue.enqueue({}, type="deaf", timeout=0.1)
 
