@@ -60,7 +60,8 @@ class WorkerPool(ForScripts):
     :param poll_interval: seconds an idle thread waits at most before it looks again.
     :param types: do only these of the workers' types.
     :param queues: take jobs only from these named queues.
-    :param initializer: called at the start of every child process, to set up logging, say.
+    :param initializer: called at the start of every child process, to set up logging, say;
+        without it, what the children log is logged by this process.
     :raises InvalidValue: one of these is something else, or cannot be taken to another process
         where that is needed; nothing has started.
     """

@@ -16,6 +16,7 @@ from semiont_jobs.keeper import begin
 from semiont_jobs.latch import Latch
 from semiont_jobs.pool.child import Assignment
 from semiont_jobs.pool.crew import Reason
+from semiont_jobs.pool.echo import log_here
 from semiont_jobs.pool.slot import FAREWELL, LOOP, Slot
 from semiont_jobs.pool.watch import LAST_WORDS
 
@@ -134,6 +135,10 @@ class Supervisor:
             case ("left", reason, given_back):
                 slot.note_left(reason)
                 self.given_back += given_back
+            case ("figures", figures):
+                self._queue.hear_of_process(slot, figures)
+            case ("log", record):
+                log_here(record)
             case ("ended", job_id) if self._on_outcome is not None:
                 self._on_outcome(job_id)
             case _:
@@ -141,6 +146,7 @@ class Supervisor:
 
     def _note_end(self, slot: Slot) -> None:
         how = slot.bury()
+        self._queue.hear_of_process(slot, None)
         if how is None or self._leave_at is not None:
             return
         if not slot.is_looping:
