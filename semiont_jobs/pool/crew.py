@@ -69,6 +69,7 @@ class Crew:
         self._claimed = 0
         self._here = threading.local()
         self._sample = [post.make(queue) for post in posts]
+        self._has_spare = True  # the sample is the first thread's
         self._shift = self._new_shift(())
 
     # -- what the watch does -------------------------------------------------------------
@@ -151,7 +152,9 @@ class Crew:
         hand.join(shift, [guest.make(self.queue) for guest in shift.guests])
 
     def _new_hand(self, number: int) -> Hand:
-        hand = Hand(number, [post.make(self.queue) for post in self._posts])
+        has_spare, self._has_spare = self._has_spare, False
+        own = self._sample if has_spare else [post.make(self.queue) for post in self._posts]
+        hand = Hand(number, own)
         self._join(hand)
         hand.thread = threading.Thread(
             target=self._live, args=(hand,), name=f"semiont-jobs-{number + 1}", daemon=True

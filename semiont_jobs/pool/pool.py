@@ -13,11 +13,12 @@ from typing import Final, Self
 
 from semiont_jobs.errors import InvalidValue
 from semiont_jobs.events import logger
+from semiont_jobs.fields import is_number
 from semiont_jobs.latch import taken_from
 from semiont_jobs.pool.child import Assignment
 from semiont_jobs.pool.crew import Crew
 from semiont_jobs.pool.orders import GRACE, STUCK_AFTER, Orders
-from semiont_jobs.pool.roster import roster
+from semiont_jobs.pool.roster import tried_roster
 from semiont_jobs.pool.routing import Routing
 from semiont_jobs.pool.scripts import ForScripts
 from semiont_jobs.pool.signals import Mailbox, caught
@@ -99,9 +100,9 @@ class WorkerPool(ForScripts):
             types=types,
             queues=queues,
         )
-        self._posts = roster(workers, queue)
-        if self._posts:
-            routing = Routing([post.make(queue) for post in self._posts], orders)
+        self._posts, tried = tried_roster(workers, queue)
+        if tried:
+            routing = Routing(tried, orders)
             if routing.types is not None and not routing.types:
                 rule = "none of the workers does jobs of these types"
                 raise InvalidValue(rule, field="types", value=types)
@@ -142,7 +143,10 @@ class WorkerPool(ForScripts):
             asked to stop, and at last they are given back without using an attempt: what their
             threads do afterwards changes nothing.
         :returns: whether all of them were finished; False: some were given back.
+        :raises InvalidValue: `timeout` is no such number; nothing has stopped.
         """
+        if timeout is not None and (not is_number(timeout) or not timeout >= 0):
+            raise InvalidValue("seconds from 0 are needed", field="timeout", value=timeout)
         with self._lock:
             self._is_stopped = True
             own = [] if self._staff is None else [self._staff]

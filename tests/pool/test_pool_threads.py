@@ -124,6 +124,22 @@ def test_classes_factories_and_handlers_share_the_same_threads(queue: JobQueue) 
     eventually(lambda: not threads_named("semiont-jobs-1"))
 
 
+def test_a_worker_is_made_once_to_try_and_once_for_every_thread(memory: JobQueue) -> None:
+    made: list[JobWorker] = []
+
+    class Dear(Echo):
+        def __init__(self, queue: JobQueue) -> None:
+            made.append(self)
+            super().__init__(queue)
+
+    pool = WorkerPool(memory, [Dear], threads=3)
+    before = len(made)
+    with pool:
+        pass
+
+    assert (1, 4) == (before, len(made))
+
+
 def test_the_jobs_of_all_types_are_done_in_one_order(queue: JobQueue) -> None:
     order: list[str] = []
 
@@ -669,6 +685,16 @@ def test_an_option_out_of_range_is_refused_before_anything_starts(
         WorkerPool(memory, [Echo], **options)
 
     assert next(iter(options)) == told.value.field
+
+
+@pytest.mark.parametrize("timeout", [-1, float("nan"), "soon", True])
+def test_a_stop_within_no_time_is_refused_and_stops_nothing(memory: JobQueue, timeout: Any) -> None:
+    with WorkerPool(memory, [Echo]) as pool:
+        with pytest.raises(InvalidValue, match="timeout"):
+            pool.stop(timeout)
+        job = memory.enqueue({"n": 7}, type="echo")
+
+        assert 7 == results(memory, [job.metadata.id])[0][0]
 
 
 def test_what_is_no_queue_is_refused() -> None:
