@@ -14,6 +14,7 @@ from typing import Any, Final
 from semiont_jobs.events import logger
 from semiont_jobs.keeper import begin
 from semiont_jobs.latch import Latch
+from semiont_jobs.opening import Opening
 from semiont_jobs.pool.child import Assignment
 from semiont_jobs.pool.crew import Reason
 from semiont_jobs.pool.echo import log_here
@@ -44,6 +45,7 @@ class Supervisor:
         self._slots = [Slot(number, assignment) for number in range(processes)]
         self._on_end = on_end
         self._on_outcome = on_outcome
+        self._opening: Opening
         self._was_ready = False
         self._ended = Latch()
         self._is_started = False
@@ -58,6 +60,8 @@ class Supervisor:
 
     def start(self) -> None:
         """Begin, and return."""
+        # Its children have queues of their own: that this one is closed, nobody else tells them.
+        self._opening = self._queue.open_for_work(threading.Event())
         begin(self._thread)
         self._is_started = True
 
@@ -96,6 +100,8 @@ class Supervisor:
 
     def _round(self) -> None:
         now = time.monotonic()
+        if self._leave_at is None and self._opening.is_over:
+            self.hurry()
         for slot in self._slots:
             if self._leave_at is None and slot.is_due(now):
                 slot.start()

@@ -17,6 +17,7 @@ from pool import labour
 
 from semiont_jobs import Event, InvalidValue, JobQueue, JobWorker, RunningJob, WorkerPool
 from semiont_jobs.pool import CRASH_LOOP
+from semiont_jobs.testing.suite import some
 from semiont_jobs.testing.waiting import eventually
 
 TIMEOUT = 60.0
@@ -96,6 +97,21 @@ def test_figures_are_told_while_a_process_is_at_work(queue: JobQueue, tmp_path: 
         (tmp_path / "go").touch()
 
     assert [("deaf", 1)] == [(one.type, one.events["claimed"]) for one in at_work]
+
+
+def test_a_queue_that_is_closed_ends_the_processes_of_its_pool(
+    queue: JobQueue, tmp_path: Path
+) -> None:
+    deaf(queue, tmp_path, "a")
+    pool = WorkerPool(queue, [labour.Deaf], threads=1, processes=2)
+    pool.start()
+    pid_of(tmp_path, "a")
+
+    queue.close()
+
+    assert eventually(lambda: pool.given_back, TIMEOUT)
+    assert not pool.stop()
+    assert "pending" == some(queue.get_job("a")).status
 
 
 def test_a_killed_process_is_replaced_and_its_job_done_by_another(
