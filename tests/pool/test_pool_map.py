@@ -335,7 +335,20 @@ def test_a_run_that_is_left_gives_its_job_back_and_the_pool_goes_on(
         assert [0, 1, 2] == list(pool.map(hangs, [0, 1, 2], name="run-1"))
 
 
-def test_what_a_worker_has_refused_is_done_once_it_belongs_to_a_run(queue: JobQueue) -> None:
+def test_a_worker_of_any_type_does_no_run_s_jobs(queue: JobQueue) -> None:
+    class OfAny(Plain):
+        job_types = None  # type: ignore[assignment]
+
+    queue.enqueue({"item": "a"}, type="map:run-1", id="map-run-1-00000000", max_retries=0)
+
+    with WorkerPool(queue, [OfAny], threads=1) as pool:
+        first = done(queue)
+        results = list(pool.map(len, ["a", "bb"], name="run-1"))
+
+    assert ("complete", [1, 2]) == (first, results)
+
+
+def test_what_a_pool_has_passed_over_is_done_once_it_belongs_to_a_run(queue: JobQueue) -> None:
     refused = threading.Event()
 
     class Choosy(Plain):
@@ -347,6 +360,7 @@ def test_what_a_worker_has_refused_is_done_once_it_belongs_to_a_run(queue: JobQu
 
     # As a script leaves it that was killed.
     queue.enqueue({"item": "a"}, type="map:run-1", id="map-run-1-00000000", max_retries=0)
+    queue.enqueue({}, type="plain")  # offered after that one
 
     with WorkerPool(queue, [Choosy], threads=1) as pool:
         assert refused.wait(TIMEOUT)
