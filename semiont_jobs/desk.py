@@ -38,7 +38,7 @@ from semiont_jobs.job_types import JobType, JobTypes
 from semiont_jobs.keeper import Keeper
 from semiont_jobs.lookout import Lookout
 from semiont_jobs.meter import Meter
-from semiont_jobs.model import AnyJob, ClaimStamp, made_of
+from semiont_jobs.model import AnyJob, ClaimStamp, OpenStamp, WorkerName, made_of
 from semiont_jobs.open_claims import OpenClaims
 from semiont_jobs.opening import Opening
 from semiont_jobs.retry import RetryPolicy, is_transient, retry_transient
@@ -90,6 +90,7 @@ class QueueDesk:
         self.codec = Codec(self.job_types)
         self.retry_policy = retry_policy or RetryPolicy()
         self.clock = clock
+        self.monotonic = fields.stopwatch(clock)
         self._max_crashes = max_crashes
         self._foreign_stale_after = foreign_stale_after
         self._given_hooks = hooks
@@ -108,6 +109,7 @@ class QueueDesk:
         self._claims = OpenClaims()
         self._not_rescued: set[str] = set()
         self._pid = os.getpid()
+        self._own_name = f"{self._host}-{self._pid}"
         # Tokens of claims: unlike those of any other queue object, and of each other.
         self._token = os.urandom(8).hex()
         self._serial = itertools.count(1)
@@ -278,17 +280,18 @@ class QueueDesk:
             raise
         return claim
 
-    def _stamp(self, worker: str | None) -> ClaimStamp:
-        return made_of(
-            ClaimStamp,
-            {
-                "token": f"{self._token}{next(self._serial):08x}",
-                "worker": f"{self._host}-{self._pid}" if worker is None else checked_name(worker),
-                "host": self._host,
-                "pid": self._pid,
-                "extra": {},
-            },
-        )
+    def _stamp(self, worker: WorkerName | None) -> ClaimStamp:
+        named = worker if worker is None or callable(worker) else checked_name(worker)
+        values = {
+            "token": f"{self._token}{next(self._serial):08x}",
+            "worker": named if isinstance(named, str) else self._own_name,
+            "host": self._host,
+            "pid": self._pid,
+            "extra": {},
+        }
+        if not callable(named):
+            return made_of(ClaimStamp, values)
+        return made_of(OpenStamp, {**values, "worker_of": lambda job: checked_name(named(job))})
 
     # -- upkeep --------------------------------------------------------------------------
 

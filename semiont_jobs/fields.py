@@ -6,7 +6,7 @@ It must not know which classes have such fields.
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from contextvars import ContextVar, Token
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final, TypeGuard
@@ -43,6 +43,14 @@ def is_reading() -> bool:
 def now() -> datetime:
     """This instant, aware, in UTC, cut to milliseconds as everything stored is."""
     return datetime.fromtimestamp(time.time_ns() // 1_000_000 / 1000, UTC)
+
+
+def stopwatch(clock: Callable[[], datetime]) -> Callable[[], float]:
+    """Seconds that pass, from no instant in particular; not moved when the system's clock is set.
+
+    Whoever gives a clock of their own makes time pass, in a test say: then it is by that.
+    """
+    return time.monotonic if clock is now else lambda: clock().timestamp()
 
 
 def cut(instant: datetime) -> datetime:

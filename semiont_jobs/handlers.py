@@ -125,9 +125,9 @@ class _HandlerWorker(JobWorker):
     def get_worker_name(self) -> str:
         return self._handler.name
 
-    def start(self) -> None:
+    def check(self) -> None:
         self.take_from(self.queue)
-        super().start()
+        super().check()
 
     def take_from(self, queue: JobQueue) -> None:
         super().take_from(queue)

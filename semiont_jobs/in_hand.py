@@ -35,6 +35,8 @@ class Desk(Rules, Protocol):
 
     def clock(self) -> datetime: ...
 
+    def monotonic(self) -> float: ...
+
     def emit(self, name: EventName, job: AnyJob) -> None: ...
 
     def tell_noted(self) -> None: ...
@@ -111,6 +113,7 @@ class InHand(Generic[P, PG]):
         self._turn = Turn(desk)
         self._job: RunningJob[P, PG] = job
         self._ended_by = None
+        self._began = desk.monotonic()
         self._unwritten: RunningJob[P, PG] | None = None
         self._written_at: float | None = None
         self._is_refused = False
@@ -152,7 +155,7 @@ class InHand(Generic[P, PG]):
 
     @property
     def deadline(self) -> datetime | None:
-        """When this attempt's time is up; None: never."""
+        """When this attempt's time is up, by the clock as it was set when it began; None: never."""
         return self.terms.deadline(self._job)
 
     def ask_to_stop(self, why: WorkerStopping | JobTimeout) -> None:
@@ -188,7 +191,8 @@ class InHand(Generic[P, PG]):
 
     def _stop_if_overdue(self) -> None:
         if self._asked.reason is None:
-            overdue = self.terms.overdue(self._job, self._desk.clock())
+            # Not by the job's own `started_at`: clocks are set, and time spent is spent.
+            overdue = self.terms.overdue(self._job, self._desk.monotonic() - self._began)
             if overdue is not None:
                 self.ask_to_stop(overdue)
 

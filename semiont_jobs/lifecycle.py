@@ -101,11 +101,11 @@ Tried: TypeAlias = PendingJob[Any] | FailedJob[Any]
 
 
 def claim(job: PendingJob[Any], stamp: ClaimStamp, now: datetime) -> RunningJob[Any, Any]:
-    """pending -> running, held by `stamp`."""
+    """pending -> running, held by `stamp`, or by whom that says for this job."""
     return made_of(
         RunningJob,
         {
-            "metadata": _next(job.metadata, claim=stamp),
+            "metadata": _next(job.metadata, claim=stamp.on(job)),
             "params": job.params,
             "started_at": checked_instant(now, "started_at"),
             "progress": _nothing(job),

@@ -7,11 +7,13 @@ from __future__ import annotations
 
 import threading
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Hashable, Iterable
 from datetime import timedelta
 from typing import Any, Final
 
-from semiont_jobs.metrics import Durations, ProcessMetrics
+from attrs import evolve
+
+from semiont_jobs.metrics import Durations, ProcessMetrics, merged
 from semiont_jobs.model import AnyJob
 
 _MILLISECOND: Final = timedelta(milliseconds=1)
@@ -34,6 +36,17 @@ class Meter:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._kinds: dict[tuple[str, str], _Kind] = {}
+        self._others: dict[Hashable, tuple[ProcessMetrics, ...]] = {}
+        self._ended: tuple[ProcessMetrics, ...] = ()
+
+    def hear_of(self, other: Hashable, figures: tuple[ProcessMetrics, ...] | None) -> None:
+        """What another process has done so far, for this one to tell; None: it has ended."""
+        with self._lock:
+            if figures is not None:
+                self._others[other] = figures
+                return
+            last = self._others.pop(other, ())
+            self._ended = merged((*self._ended, *(evolve(each, in_flight=0) for each in last)))
 
     def note(self, name: str, job: AnyJob) -> None:
         """That event was sent, with the job as it stands now."""
@@ -60,7 +73,7 @@ class Meter:
             key = (job.metadata.type, job.metadata.queue)
             in_flight[key] = in_flight.get(key, 0) + 1
         with self._lock:
-            return tuple(
+            own = [
                 ProcessMetrics(
                     type=type_name,
                     queue=queue,
@@ -70,8 +83,11 @@ class Meter:
                     wait=kind.waits.taken(),
                     run=kind.runs.taken(),
                 )
-                for (type_name, queue), kind in sorted(self._kinds.items())
-            )
+                for (type_name, queue), kind in self._kinds.items()
+            ]
+            others = [each for figures in self._others.values() for each in figures]
+            ended = self._ended
+        return merged((*own, *ended, *others))
 
 
 def _has_run(job: AnyJob) -> bool:

@@ -6,7 +6,8 @@ It must not know where they come from, nor how they are shown.
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from itertools import accumulate
 from typing import Final
@@ -85,8 +86,8 @@ class StoredMetrics:
 
 @frozen(kw_only=True)
 class ProcessMetrics:
-    """What this queue object has done to the jobs of one type in one named queue since it was
-    made. None of it falls, but for `in_flight`."""
+    """What this queue object, and the processes of its pools, have done to the jobs of one type in
+    one named queue since it was made. None of it falls, but for `in_flight`."""
 
     type: str
     queue: str
@@ -112,6 +113,39 @@ class ProcessMetrics:
         return self.events.get("rescued", 0)
 
 
+def merged(figures: Iterable[ProcessMetrics]) -> tuple[ProcessMetrics, ...]:
+    """The figures of several processes as one's, by type and queue."""
+    kinds: dict[tuple[str, str], list[ProcessMetrics]] = {}
+    for each in figures:
+        kinds.setdefault((each.type, each.queue), []).append(each)
+    return tuple(_sum(several) for _, several in sorted(kinds.items()))
+
+
+def _sum(several: Sequence[ProcessMetrics]) -> ProcessMetrics:
+    if len(several) == 1:
+        return several[0]
+    events: Counter[str] = Counter()
+    for each in several:
+        events.update(each.events)
+    return ProcessMetrics(
+        type=several[0].type,
+        queue=several[0].queue,
+        in_flight=sum(each.in_flight for each in several),
+        events=dict(events),
+        failures=sum(each.failures for each in several),
+        wait=_together([each.wait for each in several]),
+        run=_together([each.run for each in several]),
+    )
+
+
+def _together(several: Sequence[Histogram]) -> Histogram:
+    return Histogram(
+        counts=tuple(map(sum, zip(*(each.counts for each in several), strict=True))),
+        count=sum(each.count for each in several),
+        sum=sum(each.sum for each in several),
+    )
+
+
 @frozen(kw_only=True)
 class QueueMetrics:
     """The figures of a queue: `JobQueue.metrics`."""
@@ -122,7 +156,7 @@ class QueueMetrics:
     unreadable: int
     """Entries that are no jobs and were not set aside yet."""
     process: tuple[ProcessMetrics, ...]
-    """Of what this queue object did, by type and queue."""
+    """Of what this queue object and the processes of its pools did, by type and queue."""
 
     @property
     def due(self) -> int:

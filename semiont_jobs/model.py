@@ -9,7 +9,7 @@ union discriminated by ``status``) nor at run time (each state is a class of its
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import datetime
 from typing import Any, ClassVar, Final, Generic, Literal, TypeAlias, TypeGuard, TypeVar
 
@@ -88,6 +88,26 @@ class ClaimStamp:
     host: str = field(validator=check_any_text)
     pid: int = field(validator=check_integer)
     extra: Mapping[str, Any] = field(factory=dict, validator=check_mapping)
+
+    def on(self, _job: AnyJob) -> ClaimStamp:
+        """What is written when that job is claimed."""
+        return self
+
+
+WorkerName: TypeAlias = "str | Callable[[AnyJob], str]"
+"""Who claims: a name, or what says for a job under which name it is claimed."""
+
+
+@frozen(kw_only=True, slots=False)
+class OpenStamp(ClaimStamp):
+    """Of whoever claims for several workers: which of them it is, the job decides."""
+
+    worker_of: Callable[[AnyJob], str]
+
+    def on(self, job: AnyJob) -> ClaimStamp:
+        """What is written when that job is claimed."""
+        values = {name: value for name, value in vars(self).items() if name != "worker_of"}
+        return made_of(ClaimStamp, {**values, "worker": self.worker_of(job)})
 
 
 AttemptOutcome: TypeAlias = Literal["completed", "failed", "timeout", "crashed", "cancelled"]

@@ -35,6 +35,7 @@ from semiont_jobs.model import (
     JobStatus,
     P,
     PendingJob,
+    WorkerName,
 )
 from semiont_jobs.opening import Opening
 from semiont_jobs.reading import checked_filter, checked_status
@@ -165,7 +166,7 @@ class JobQueue(ByHand):
         queue: str | None = None,
         accept: Accept | None = None,
         *,
-        worker: str | None = None,
+        worker: WorkerName | None = None,
         retry_policy: RetryPolicy | None = None,
         opening: Opening | None = None,
     ) -> AnyClaim | None:
@@ -179,7 +180,8 @@ class JobQueue(ByHand):
         :param queue: only jobs of this named queue; None: any.
         :param accept: asked for each job in turn; one it refuses stays for others. It is asked
             once per revision of a job, so pass the same function every time.
-        :param worker: the name to record; default: this process's id.
+        :param worker: the name to record, or a function that returns it for the job that is
+            claimed; default: this process's id.
         :param retry_policy: goes before the job type's and the queue's.
         :param opening: claim only while that opening of the queue lasts (see `open_for_work`);
             None: a closed queue is opened.

@@ -6,7 +6,7 @@ It must not change a job.
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Hashable, Iterator
 from datetime import datetime
 from typing import Final
 
@@ -14,7 +14,7 @@ from semiont_jobs.desk import QueueDesk
 from semiont_jobs.errors import InvalidValue, JobNotFound, JobTimeout
 from semiont_jobs.fields import is_number
 from semiont_jobs.ids import job_id
-from semiont_jobs.metrics import QueueMetrics
+from semiont_jobs.metrics import ProcessMetrics, QueueMetrics
 from semiont_jobs.model import FINISHED, STATUSES, AnyJob, JobStats, JobStatus
 from semiont_jobs.tally import Survey
 
@@ -85,10 +85,19 @@ class Reading(QueueDesk):
         self.initialize()
         at = self.clock()
         stored, unreadable = self._run(self._survey.taken, at)
-        held = [claim.job for claim in self._claims.all()]
         return QueueMetrics(
-            at=at, stored=stored, unreadable=unreadable, process=self._meter.taken(held)
+            at=at, stored=stored, unreadable=unreadable, process=self.process_metrics()
         )
+
+    def process_metrics(self) -> tuple[ProcessMetrics, ...]:
+        """The part of `metrics` that needs no look at what is stored."""
+        return self._meter.taken([claim.job for claim in self._claims.all()])
+
+    def hear_of_process(
+        self, process: Hashable, figures: tuple[ProcessMetrics, ...] | None
+    ) -> None:
+        """Take what another process has done so far into `metrics`; None: it has ended."""
+        self._meter.hear_of(process, figures)
 
     def wait_for(self, id: str, timeout: float | None = None) -> AnyJob:  # noqa: A002
         """The job once it is complete, failed or cancelled.

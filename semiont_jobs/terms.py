@@ -49,16 +49,17 @@ class Terms:
         return self.worker_timeout if of_type is None else of_type
 
     def deadline(self, job: RunningJob[Any, Any]) -> datetime | None:
-        """When the attempt's time is up; None: never."""
+        """When the attempt's time is up, by the clock as it was set when the attempt began; None:
+        never."""
         seconds = self.timeout(job)
         return None if seconds is None else job.started_at + timedelta(seconds=seconds)
 
-    def overdue(self, job: RunningJob[Any, Any], now: datetime) -> JobTimeout | None:
-        """What an attempt whose time is up ends with; None while it is not."""
-        deadline = self.deadline(job)
-        if deadline is None or now < deadline:
+    def overdue(self, job: RunningJob[Any, Any], took: float) -> JobTimeout | None:
+        """What an attempt that took so many seconds ends with; None while its time is not up."""
+        seconds = self.timeout(job)
+        if seconds is None or took < seconds:
             return None
-        return JobTimeout(f"it took more than its {self.timeout(job):g} seconds")
+        return JobTimeout(f"it took more than its {seconds:g} seconds")
 
     def next_attempt(
         self, job: RunningJob[Any, Any], error: BaseException, now: datetime

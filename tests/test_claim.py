@@ -614,6 +614,22 @@ def test_time_that_is_up_is_a_time_out(queue: JobQueue, clock: FakeClock) -> Non
     assert (after.status, after.metadata.attempts[-1].outcome) == ("failed", "timeout")
 
 
+def test_a_clock_that_is_set_forward_ends_no_attempt() -> None:
+    with JobQueue("memory:") as by_the_system, held(by_the_system, timeout=3600) as claim:
+        by_the_system.clock = lambda: LATER
+
+        claim.raise_if_cancelled()
+
+
+def test_a_clock_that_is_set_back_gives_an_attempt_no_more_time() -> None:
+    with JobQueue("memory:") as by_the_system, held(by_the_system, timeout=0.05) as claim:
+        by_the_system.clock = lambda: datetime(2001, 1, 1, tzinfo=UTC)
+
+        assert claim.cancelled.wait(60)  # the keeper looks twice a second
+        with pytest.raises(JobTimeout):
+            claim.raise_if_cancelled()
+
+
 def test_a_job_without_a_time_limit_has_no_deadline(queue: JobQueue, clock: FakeClock) -> None:
     claim = held(queue)
     clock.advance(10**9)

@@ -5,20 +5,23 @@ It must not know how many other processes there are, or when one is replaced.
 
 from __future__ import annotations
 
+import logging
 import multiprocessing
 import os
 import signal
 import threading
-from collections.abc import Callable, MutableSequence
+from collections.abc import Callable, Mapping, MutableSequence
 from multiprocessing.connection import Connection
 from queue import SimpleQueue
 from typing import Any, Final, Literal, TypeAlias
 
-from attrs import frozen
+from attrs import field, frozen
 
 from semiont_jobs.events import Event, logger
 from semiont_jobs.latch import taken_from
+from semiont_jobs.metrics import ProcessMetrics
 from semiont_jobs.pool.crew import Crew, Reason
+from semiont_jobs.pool.echo import log_there
 from semiont_jobs.pool.orders import Orders
 from semiont_jobs.pool.roster import Post
 from semiont_jobs.pool.watch import Watch
@@ -27,10 +30,14 @@ from semiont_jobs.queue import JobQueue
 Told: TypeAlias = tuple[Literal["stop"], float] | tuple[Literal["hurry"]]
 """What a supervisor tells: finish within so many seconds; give back now."""
 Tells: TypeAlias = (
-    tuple[Literal["ready"]] | tuple[Literal["left"], Reason, int] | tuple[Literal["ended"], str]
+    tuple[Literal["ready"]]
+    | tuple[Literal["left"], Reason, int]
+    | tuple[Literal["ended"], str]
+    | tuple[Literal["figures"], tuple[ProcessMetrics, ...]]
+    | tuple[Literal["log"], logging.LogRecord]
 )
 """What a child tells: it has begun; it leaves, why, and how many jobs it gave back; a job of a
-type that was asked after has an outcome."""
+type that was asked after has an outcome; what it has done so far; what it logs."""
 
 LOOK_AROUND: Final = 1.0
 """Seconds between two looks whether the supervisor lives. Its end of the pipe is closed when it
@@ -47,6 +54,8 @@ class Assignment:
     orders: Orders
     initializer: Callable[[], object] | None = None
     """Called in every child before anything else: to set up logging, say."""
+    levels: Mapping[str, int] = field(factory=dict)
+    """Of loggers, where there is no initializer: what a child logs is logged in this process."""
     told_of: frozenset[str] = frozenset()
     """Types whose jobs' ends the supervisor wants to hear of."""
 
@@ -59,10 +68,12 @@ def serve(assignment: Assignment, pipe: Connection, limits: MutableSequence[floa
     # ignored, since programs that jobs start would inherit that.
     signal.signal(signal.SIGINT, lambda _number, _frame: None)
     signal.signal(signal.SIGTERM, lambda _number, _frame: mailbox.put(("stop", orders.grace)))
+    queue = assignment.queue
+    line = Line(pipe, mailbox, grace=orders.grace, figures=queue.process_metrics)
     if assignment.initializer is not None:
         assignment.initializer()
-    line = Line(pipe, mailbox, grace=orders.grace)
-    queue = assignment.queue
+    else:
+        log_there(line.tell, assignment.levels)
     if assignment.told_of:
         queue.subscribe(lambda event: line.tell_of(event, assignment.told_of))
     crew = Crew(queue, assignment.posts, orders, limits=limits)
@@ -74,6 +85,7 @@ def serve(assignment: Assignment, pipe: Connection, limits: MutableSequence[floa
             watch.leave("stopped", message[1])
         else:
             watch.hurry()
+    line.tell_figures()
     line.tell(("left", watch.reason, watch.given_back))
     queue.close()
 
@@ -82,23 +94,39 @@ class Line:
     """The child's end of the pipe: what comes goes into its mailbox."""
 
     def __init__(
-        self, pipe: Connection, mailbox: SimpleQueue[tuple[Any, ...]], *, grace: float
+        self,
+        pipe: Connection,
+        mailbox: SimpleQueue[tuple[Any, ...]],
+        *,
+        grace: float,
+        figures: Callable[[], tuple[ProcessMetrics, ...]],
     ) -> None:
         self._pipe = pipe
         self._mailbox = mailbox
         self._grace = grace
+        self._figures = figures
+        self._told_figures: tuple[ProcessMetrics, ...] = ()
         self._lock = threading.Lock()
         parent = multiprocessing.parent_process()
         self._supervisor = None if parent is None else parent.pid
         threading.Thread(target=self._listen, name="semiont-jobs-line", daemon=True).start()
 
-    def tell(self, message: Tells) -> None:
-        """Say something; nobody may be there to hear it."""
+    def tell(self, message: Tells) -> bool:
+        """Say something; False: nobody is there to hear it."""
         try:
             with self._lock:
                 self._pipe.send(message)
         except OSError:
-            logger.debug("the supervisor is gone: %s is not told", message)
+            if message[0] != "log":
+                logger.debug("the supervisor is gone: %s is not told", message)
+            return False
+        return True
+
+    def tell_figures(self) -> None:
+        """Tell what the process has done so far, if that has changed."""
+        figures = self._figures()
+        if figures != self._told_figures and self.tell(("figures", figures)):
+            self._told_figures = figures
 
     def tell_of(self, event: Event, types: frozenset[str]) -> None:
         """Tell of the end of a job of one of these types."""
@@ -110,7 +138,10 @@ class Line:
             while self._supervisor in (None, os.getppid()):
                 if self._pipe.poll(LOOK_AROUND):
                     self._mailbox.put(self._pipe.recv())
+                self.tell_figures()
         except (EOFError, OSError):
             pass  # closed: so it is gone as well
+        except Exception:  # noqa: BLE001 - deaf from now on: as if it were gone
+            logger.exception("the supervisor is not heard any more")
         # Nobody would replace this process, or tell it to leave: as after a SIGTERM.
         self._mailbox.put(("stop", self._grace))

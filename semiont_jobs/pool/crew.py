@@ -15,13 +15,13 @@ from semiont_jobs.claim import AnyClaim
 from semiont_jobs.errors import QueueClosed, SemiontJobsError, ThreadRefused
 from semiont_jobs.events import logger
 from semiont_jobs.keeper import begin
-from semiont_jobs.model import PendingJob
+from semiont_jobs.model import AnyJob, PendingJob
 from semiont_jobs.opening import Opening
 from semiont_jobs.pool.hand import Hand
 from semiont_jobs.pool.memory import resident_bytes
 from semiont_jobs.pool.orders import Orders
 from semiont_jobs.pool.roster import Post
-from semiont_jobs.pool.routing import Routing
+from semiont_jobs.pool.routing import Routing, Shift
 from semiont_jobs.queue import JobQueue
 from semiont_jobs.retry import error_pace
 from semiont_jobs.worker import ERROR_BACKOFF, JobWorker
@@ -56,8 +56,8 @@ class Crew:
         """Those at work. Only the watch changes this once the crew has started."""
         self.on_finished: Callable[[Reason], None] = _nobody
         """Called by a thread that finds that the crew is to leave: why."""
-        self.on_ended: Callable[[], object] = bool
-        """Called by a thread that comes to its end."""
+        self.on_changed: Callable[[], object] = bool
+        """Called by a thread that comes to its end, or works for others than before."""
         self._posts = posts
         self._limits = limits
         self._stop = threading.Event()
@@ -68,7 +68,9 @@ class Crew:
         self._tickets = orders.max_jobs
         self._claimed = 0
         self._here = threading.local()
-        self._routing = Routing([post.make(queue) for post in posts], orders)
+        self._sample = [post.make(queue) for post in posts]
+        self._has_spare = True  # the sample is the first thread's
+        self._shift = self._new_shift(())
 
     # -- what the watch does -------------------------------------------------------------
 
@@ -89,10 +91,17 @@ class Crew:
         """Put a new thread in the place of one that is stuck or dead.
 
         :raises ThreadRefused: the system gives none; the new one counts as dead.
+        :raises InvalidValue: no worker can be made for it; so too.
         """
         self.dismiss(hand)
-        new = self._new_hand(hand.number)
-        self.hands[self.hands.index(hand)] = new
+        place = self.hands.index(hand)
+        try:
+            new = self._new_hand(hand.number)
+        except BaseException as error:
+            # Nobody is there now, which the watch sees to again; least of all the one before.
+            self.hands[place] = _nobody_at(hand, error)
+            raise
+        self.hands[place] = new
         self._begin(new)
 
     def dismiss(self, hand: Hand) -> None:
@@ -110,8 +119,43 @@ class Crew:
                 worker.stop(0)  # never started, so this only tells: a generator gives the rest back
         self.queue.wake()
 
+    def take_on(self, guest: Post) -> None:
+        """Work for a guest as well, beside the crew's own workers."""
+        with self._lock:
+            self._shift = self._new_shift((*self._shift.guests, guest))
+        self.queue.wake()
+
+    def let_go(self, guest: Post) -> None:
+        """Claim no more for a guest."""
+        with self._lock:
+            rest = tuple(each for each in self._shift.guests if each is not guest)
+            self._shift = self._new_shift(rest)
+        self.queue.wake()
+
+    def busy_for(self, guest: Post, type_name: str) -> list[Hand]:
+        """Whose threads may have a job of a guest that was let go in hand, or get one still."""
+        found = []
+        for hand in self.hands:
+            task = hand.task
+            is_on_another = task is not None and task.claim.job.metadata.type != type_name
+            if hand.shift.has(guest) and not hand.has_ended and not is_on_another:
+                found.append(hand)
+        return found
+
+    def _new_shift(self, guests: tuple[Post, ...]) -> Shift:
+        made = [guest.make(self.queue) for guest in guests]
+        routing = Routing(self._sample, self.orders, guests=made)
+        return Shift(routing, guests, partial(self._accepts, routing))
+
+    def _join(self, hand: Hand) -> None:
+        shift = self._shift
+        hand.join(shift, [guest.make(self.queue) for guest in shift.guests])
+
     def _new_hand(self, number: int) -> Hand:
-        hand = Hand(number, [post.make(self.queue) for post in self._posts])
+        has_spare, self._has_spare = self._has_spare, False
+        own = self._sample if has_spare else [post.make(self.queue) for post in self._posts]
+        hand = Hand(number, own)
+        self._join(hand)
         hand.thread = threading.Thread(
             target=self._live, args=(hand,), name=f"semiont-jobs-{number + 1}", daemon=True
         )
@@ -136,13 +180,17 @@ class Crew:
             hand.error = error
         finally:
             hand.has_ended = True
-            self.on_ended()
+            self.on_changed()
 
     def _claim_and_work(self, hand: Hand) -> None:
         pace = error_pace(ERROR_BACKOFF)
         errors = 0
-        claim_next = self._claimer(hand.workers)
+        claim_next = self._claimer(hand.workers, hand.shift)
         while not self._stop.is_set() and not hand.is_dismissed:
+            if hand.shift is not self._shift:
+                self._join(hand)
+                self.on_changed()  # somebody may wait for the end of a guest
+                claim_next = self._claimer(hand.workers, hand.shift)
             if not self._take_ticket():
                 self._stop.wait(self.orders.poll_interval)
                 continue
@@ -171,10 +219,17 @@ class Crew:
                 self._no_longer_idle(hand)
             if claim is None:
                 continue
-            if self._declines:
+            if self._declines or self._is_gone(hand, claim):
                 self._decline(claim)
             else:
                 self._work(hand, claim)
+
+    def _is_gone(self, hand: Hand, claim: AnyClaim) -> bool:
+        """Whether the job is a guest's that was let go while it was claimed."""
+        if hand.shift is self._shift:
+            return False
+        types = self._shift.routing.types
+        return types is not None and claim.job.metadata.type not in types
 
     def _decline(self, claim: AnyClaim) -> None:
         """Give back what was claimed while the crew was told to leave: it has not begun."""
@@ -183,30 +238,30 @@ class Crew:
         except SemiontJobsError as error:
             logger.warning("not given back before the end: %s", error)
 
-    def _claimer(self, workers: Sequence[JobWorker]) -> Callable[[], AnyClaim | None]:
+    def _claimer(self, workers: Sequence[JobWorker], shift: Shift) -> Callable[[], AnyClaim | None]:
         only = workers[0] if len(workers) == 1 else None
         return partial(
             self.queue.claim_next_job,
-            types=self._routing.types,
-            queue=self._routing.queue,
-            # The same for all threads, so that they share one view of what is pending: the
-            # workers of a class are alike, and what one refuses all of them refuse.
-            accept=self._accepts if self._routing.has_to_ask else None,
-            worker=only.get_worker_name() if only else None,
+            types=shift.routing.types,
+            queue=shift.routing.queue,
+            accept=shift.accepts if shift.routing.has_to_ask else None,
+            worker=only.get_worker_name() if only else self._name_for,
             opening=self._opening,
         )
 
-    def _accepts(self, job: PendingJob[Any]) -> bool:
+    def _accepts(self, routing: Routing, job: PendingJob[Any]) -> bool:
         hand: Hand = self._here.hand
-        hand.chosen = self._routing.accepts(hand.workers, job)
+        hand.chosen = routing.accepts(hand.workers, job)
         return hand.chosen is not None
 
+    def _name_for(self, job: AnyJob) -> str:
+        """Which worker a job is claimed for, when it is."""
+        hand: Hand = self._here.hand
+        return hand.names[id(_worker_of(hand, job))]
+
     def _work(self, hand: Hand, claim: AnyClaim) -> None:
-        if self._routing.has_to_ask:
-            worker, hand.chosen = hand.chosen, None
-            assert worker is not None
-        else:
-            worker = self._routing.worker_for(hand.workers, claim.job)
+        worker = _worker_of(hand, claim.job)
+        hand.chosen = None
         limit = self.orders.timeout if worker.timeout is None else worker.timeout
         claim.terms.set(timeout=limit, retry_policy=worker.retry_policy)
         hand.take_up(claim, self.orders.stuck_after)
@@ -253,7 +308,7 @@ class Crew:
         Every thread has looked after it finished its last job: so the one that is the last to
         be idle knows it for all.
         """
-        if not self.orders.burst:
+        if not self.orders.burst or self._shift.guests:
             return False
         with self._lock:
             self._idle.add(hand)
@@ -266,6 +321,21 @@ class Crew:
         if self.orders.burst:
             with self._lock:
                 self._idle.discard(hand)
+
+
+def _worker_of(hand: Hand, job: AnyJob) -> JobWorker:
+    if not hand.shift.routing.has_to_ask:
+        return hand.shift.routing.worker_for(hand.workers, job)
+    assert hand.chosen is not None
+    return hand.chosen
+
+
+def _nobody_at(place: Hand, error: BaseException) -> Hand:
+    """A hand without a thread, in the place of another."""
+    hand = Hand(place.number, ())
+    hand.shift, hand.thread = place.shift, place.thread
+    hand.has_ended, hand.error = True, error
+    return hand
 
 
 def _nobody(_why: Reason) -> None:

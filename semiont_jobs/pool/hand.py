@@ -8,12 +8,13 @@ from __future__ import annotations
 import sys
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from types import FrameType, TracebackType
 
 from attrs import frozen
 
 from semiont_jobs.claim import AnyClaim
+from semiont_jobs.pool.routing import Shift
 from semiont_jobs.worker import JobWorker
 
 
@@ -30,20 +31,31 @@ class Task:
 class Hand:
     """Its thread writes it, the crew's watch reads it."""
 
-    def __init__(self, number: int, workers: Sequence[JobWorker]) -> None:
+    def __init__(self, number: int, own: Sequence[JobWorker]) -> None:
         self.number = number
         """Its place in the crew, from 0; who replaces it takes it over."""
-        self.workers = workers
+        self._own = own
+        self.shift: Shift
+        self.workers: Sequence[JobWorker] = own
+        """Its own, and those of the guests of its shift."""
+        self.names: Mapping[int, str] = {}
         self.thread: threading.Thread
         self.task: Task | None = None
         self.chosen: JobWorker | None = None
-        """Which worker accepted the job that was offered last."""
+        """Which worker the job that was offered last is for."""
         self.is_dismissed = False
         """Another thread has its place; whatever it does still, it claims no more."""
         self.has_ended = False
         """Its thread has come to an end."""
         self.error: BaseException | None = None
         """What ended its thread before its time."""
+
+    def join(self, shift: Shift, guests: Iterable[JobWorker]) -> None:
+        """Work for that shift from now on, with these workers besides its own."""
+        self.workers = (*self._own, *guests)
+        # Asked for once: in the midst of a claim is no place for the workers' own code.
+        self.names = {id(worker): worker.get_worker_name() for worker in self.workers}
+        self.shift = shift
 
     def take_up(self, claim: AnyClaim, stuck_after: float) -> None:
         """Begin work on a job, which counts as stuck that long after its time limit."""

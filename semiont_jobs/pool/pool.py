@@ -13,11 +13,12 @@ from typing import Final, Self
 
 from semiont_jobs.errors import InvalidValue
 from semiont_jobs.events import logger
+from semiont_jobs.fields import is_number
 from semiont_jobs.latch import taken_from
 from semiont_jobs.pool.child import Assignment
 from semiont_jobs.pool.crew import Crew
 from semiont_jobs.pool.orders import GRACE, STUCK_AFTER, Orders
-from semiont_jobs.pool.roster import roster
+from semiont_jobs.pool.roster import tried_roster
 from semiont_jobs.pool.routing import Routing
 from semiont_jobs.pool.scripts import ForScripts
 from semiont_jobs.pool.signals import Mailbox, caught
@@ -60,7 +61,8 @@ class WorkerPool(ForScripts):
     :param poll_interval: seconds an idle thread waits at most before it looks again.
     :param types: do only these of the workers' types.
     :param queues: take jobs only from these named queues.
-    :param initializer: called at the start of every child process, to set up logging, say.
+    :param initializer: called at the start of every child process, to set up logging, say;
+        without it, what the children log is logged by this process.
     :raises InvalidValue: one of these is something else, or cannot be taken to another process
         where that is needed; nothing has started.
     """
@@ -98,9 +100,9 @@ class WorkerPool(ForScripts):
             types=types,
             queues=queues,
         )
-        self._posts = roster(workers, queue)
-        if self._posts:
-            routing = Routing([post.make(queue) for post in self._posts], orders)
+        self._posts, tried = tried_roster(workers, queue)
+        if tried:
+            routing = Routing(tried, orders)
             if routing.types is not None and not routing.types:
                 rule = "none of the workers does jobs of these types"
                 raise InvalidValue(rule, field="types", value=types)
@@ -141,10 +143,14 @@ class WorkerPool(ForScripts):
             asked to stop, and at last they are given back without using an attempt: what their
             threads do afterwards changes nothing.
         :returns: whether all of them were finished; False: some were given back.
+        :raises InvalidValue: `timeout` is no such number; nothing has stopped.
         """
+        if timeout is not None and (not is_number(timeout) or not timeout >= 0):
+            raise InvalidValue("seconds from 0 are needed", field="timeout", value=timeout)
         with self._lock:
             self._is_stopped = True
-            everybody = [*([] if self._staff is None else [self._staff]), *self._borrowed]
+            own = [] if self._staff is None else [self._staff]
+            everybody = [*self._borrowed, *own, *self._extra]
         for staff in everybody:
             staff.leave("stopped", self.orders.grace if timeout is None else timeout)
         if any(staff.is_member() for staff in everybody):
@@ -200,6 +206,10 @@ class WorkerPool(ForScripts):
         self.stop()
 
     # -- private -------------------------------------------------------------------------
+
+    @property
+    def _own(self) -> Watch | None:
+        return self._staff if isinstance(self._staff, Watch) else None
 
     def _engaged(self) -> Staff:
         def tell() -> None:

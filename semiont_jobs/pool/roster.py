@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Iterable, Sequence
-from typing import TypeAlias, cast
+from typing import Final, TypeAlias, cast
 
 from attrs import frozen
 
@@ -18,6 +18,10 @@ from semiont_jobs.worker import JobWorker
 
 Given: TypeAlias = type[JobWorker] | Callable[[], JobWorker] | Handler[..., object]
 """What a pool takes for a worker: a class, something that makes one, or a handler."""
+
+_NOT_CALLED: Final = ("start", "run", "stop")
+"""How a worker with a thread of its own lives. One that does more there would get jobs in a pool
+without what it is to have by then."""
 
 
 @frozen
@@ -39,6 +43,12 @@ class Post:
             made = self._made(queue)
             if not isinstance(made, JobWorker):
                 raise self._refused(f"{self.label} makes {type(made).__qualname__}, not a worker")
+            for verb in _NOT_CALLED:
+                if getattr(type(made), verb) is not getattr(JobWorker, verb):
+                    raise self._refused(
+                        f"{self.label} has a {verb}() of its own, which a pool does not call:"
+                        " what its work needs it takes up in __init__, once for every thread"
+                    )
             made.take_from(queue)
             name: object = made.get_worker_name()
             types: object = made.job_types
@@ -77,6 +87,10 @@ def checked_post(given: object, queue: JobQueue, *, label: str = "", place: str 
 
     :raises InvalidValue: it is no worker, or makes none.
     """
+    return _tried(given, queue, label=label, place=place)[0]
+
+
+def _tried(given: object, queue: JobQueue, *, label: str, place: str) -> tuple[Post, JobWorker]:
     name = label or getattr(given, "__qualname__", None) or repr(given)
     if isinstance(given, JobWorker):
         rule = "every thread makes a worker of its own: give the class, or a function that makes it"
@@ -88,23 +102,30 @@ def checked_post(given: object, queue: JobQueue, *, label: str = "", place: str 
         rule = "a JobWorker class, a function that makes one, or a handler is needed"
         raise InvalidValue(rule, field=place, value=given)
     post = Post(cast("Given", given), name, place)
-    post.make(queue)
-    return post
+    return post, post.make(queue)
 
 
 def roster(workers: Iterable[object], queue: JobQueue) -> tuple[Post, ...]:
-    """The posts of a pool.
+    """The posts of a pool; see `tried_roster`."""
+    return tried_roster(workers, queue)[0]
+
+
+def tried_roster(
+    workers: Iterable[object], queue: JobQueue
+) -> tuple[tuple[Post, ...], list[JobWorker]]:
+    """The posts of a pool, and the one worker that each has made to try: what a worker takes up
+    when it is made may be dear.
 
     :raises InvalidValue: one of them is no worker, or two would do the same type of jobs.
     """
     if isinstance(workers, str | type | JobWorker | Handler) or not isinstance(workers, Iterable):
         raise InvalidValue("a list of workers is needed", field="workers", value=workers)
-    posts = [
-        checked_post(given, queue, place=f"workers[{number}]")
+    tried = [
+        _tried(given, queue, label="", place=f"workers[{number}]")
         for number, given in enumerate(workers)
     ]
-    _check_overlaps([(post, post.make(queue)) for post in posts])
-    return tuple(posts)
+    _check_overlaps(tried)
+    return tuple(post for post, _ in tried), [worker for _, worker in tried]
 
 
 def _check_overlaps(made: Sequence[tuple[Post, JobWorker]]) -> None:

@@ -6,38 +6,56 @@ It must not know threads, or how jobs are claimed.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import Any
+from typing import Any, Final
+
+from attrs import frozen
 
 from semiont_jobs.model import AnyJob, PendingJob
 from semiont_jobs.pool.orders import Orders
+from semiont_jobs.pool.roster import Post
+from semiont_jobs.store import Accept
 from semiont_jobs.worker import JobWorker
+
+OF_RUNS: Final = "map:"
+"""Types that begin so are of runs: a worker of any type does none of their jobs, also while nobody
+goes on with the run. Its result would pass for that of the run's function."""
 
 
 class Routing:
     """One filter for all workers of a thread, so that their jobs come in one order.
 
     A worker that names a job's type goes before one that takes any; else the first given.
+
+    :param guests: workers for a while, each of which names its types; the orders narrow the
+        others only.
     """
 
-    def __init__(self, workers: Sequence[JobWorker], orders: Orders) -> None:
-        self.types = _narrowed(_union(workers), orders.types)
+    def __init__(
+        self, workers: Sequence[JobWorker], orders: Orders, *, guests: Sequence[JobWorker] = ()
+    ) -> None:
+        self._guest_types = _union(guests) or frozenset()
+        types = _narrowed(_union(workers), orders.types)
+        self.types = None if types is None else types | self._guest_types
         """The only types to claim; None: any."""
+        workers = [*workers, *guests]
         names = {worker.queue_name for worker in workers}
         self._queues = orders.queues
         self.queue = next(iter(names)) if len(names) == 1 else None
         """The only named queue to claim from; None: any that `accepts` lets pass."""
-        if self.queue is None and len(names) == 1 and self._queues and len(self._queues) == 1:
+        is_one = len(names) == 1 and not guests and self._queues and len(self._queues) == 1
+        if self.queue is None and self._queues and is_one:
             self.queue = next(iter(self._queues))
         self.has_to_ask = (
             len(names) > 1
             or (self._queues is not None and self._queues != {self.queue})
-            or any(worker.is_choosy for worker in workers)
+            or any(worker.is_choosy or worker.job_types is None for worker in workers)
         )
         """Whether types and queue do not say it all: then `accepts` is asked for each job."""
 
     def accepts(self, workers: Sequence[JobWorker], job: PendingJob[Any]) -> JobWorker | None:
         """The worker that takes a job that is offered, or None."""
-        if self._queues is not None and job.metadata.queue not in self._queues:
+        is_ours = self._queues is None or job.metadata.queue in self._queues
+        if not is_ours and job.metadata.type not in self._guest_types:
             return None
         return next((one for one in _fitting(workers, job) if _takes(one, job)), None)
 
@@ -46,10 +64,26 @@ class Routing:
         return workers[0] if len(workers) == 1 else next(_fitting(workers, job))
 
 
+@frozen(eq=False)
+class Shift:
+    """Whom the threads of a crew work for, until that changes."""
+
+    routing: Routing
+    guests: tuple[Post, ...]
+    accepts: Accept
+    """The same for all threads, so that they share one view of what is pending; another one after
+    each change, since what was refused before is refused for ever."""
+
+    def has(self, guest: Post) -> bool:
+        """Whether that one is among the guests."""
+        return any(each is guest for each in self.guests)
+
+
 def _fitting(workers: Sequence[JobWorker], job: AnyJob) -> Iterator[JobWorker]:
-    metadata = job.metadata
-    yield from (one for one in workers if one.job_types and metadata.type in one.job_types)
-    yield from (one for one in workers if one.job_types is None)
+    type_name = job.metadata.type
+    yield from (one for one in workers if one.job_types and type_name in one.job_types)
+    if not type_name.startswith(OF_RUNS):
+        yield from (one for one in workers if one.job_types is None)
 
 
 def _takes(worker: JobWorker, job: PendingJob[Any]) -> bool:

@@ -27,6 +27,7 @@ from semiont_jobs.errors import (
 )
 from semiont_jobs.ids import JobId
 from semiont_jobs.model import AnyJob, CompleteJob, JobMetadata, PendingJob
+from semiont_jobs.pool.routing import OF_RUNS
 from semiont_jobs.queue import JobQueue
 
 BATCH: Final = 100
@@ -191,4 +192,4 @@ def type_of(name: str) -> str:
     if not isinstance(name, str) or not _NAME.fullmatch(name):
         rule = "a run's name is 1 to 64 letters, digits, hyphens and underscores"
         raise InvalidValue(rule, field="name", value=name)
-    return f"map:{name}"
+    return f"{OF_RUNS}{name}"

@@ -1,6 +1,7 @@
 """A pool's verbs for scripts: a function mapped over an iterable, durably.
 
-It must not know the pool's own workers: each run has threads, or processes, of its own.
+It must not know the pool's own workers: each run's jobs are done beside theirs, by the threads of
+the pool, or by processes of the run's own.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from semiont_jobs.model import JobMetadata
 from semiont_jobs.pool.bars import bar
 from semiont_jobs.pool.child import Assignment
 from semiont_jobs.pool.crew import Crew
+from semiont_jobs.pool.errand import Errand
 from semiont_jobs.pool.mapping import Caller, Mapping, checked_function, name_of
 from semiont_jobs.pool.roster import Post
 from semiont_jobs.pool.runs import Outcome, Run, type_of
@@ -41,11 +43,18 @@ class ForScripts(ABC):
         self._assignment = assignment
         self._lock = threading.Lock()
         self._borrowed: list[Staff] = []
+        self._extra: list[Watch] = []
+        """Crews of runs that the pool's own cannot do."""
         self._is_stopped = False
 
     @abstractmethod
     def stop(self, timeout: float | None = None) -> bool:
         """Claim no more, and wait for the jobs in hand."""
+
+    @property
+    @abstractmethod
+    def _own(self) -> Watch | None:
+        """The watch over the pool's own crew, if there is one."""
 
     def map(
         self,
@@ -67,6 +76,10 @@ class ForScripts(ABC):
         `fn` is called with the item as JSON has it (a tuple is a list then), and what it returns
         comes back as JSON has it. Nothing begins before the first result is asked for. Items are
         taken from the iterable up to a thousand ahead.
+
+        The threads of a pool that is at work do it too, in one order with the workers' jobs.
+        Processes are started for each run; so are threads where the pool has none at work, or
+        where a job of its own maps and waits.
 
         :param fn: any function of one argument; with processes, one that they can import.
         :param name: 1 to 64 letters, digits, ``-`` and ``_``.
@@ -152,10 +165,9 @@ class ForScripts(ABC):
         with shown as advance:
             mapping = Mapping(self.queue, run, on_finished=advance)
             post = Post(partial(Caller, fn, run.type), name_of(fn), "fn")
-            staff = self._staffed((post,), mapping.hear, told_of=frozenset({run.type}))
+            staff = self._staffed(post, run.type, mapping.hear)
             with self._lock:
-                if self._is_stopped:
-                    raise RuntimeError("this pool was stopped; make a new one")
+                self._check_goes_on()
                 self._borrowed.append(staff)
             try:
                 yield from mapping.outcomes(staff, in_order=in_order)
@@ -163,22 +175,52 @@ class ForScripts(ABC):
                 staff.leave("stopped", self.orders.grace)
                 staff.wait()
                 self._borrowed.remove(staff)
+                self._dismiss_idle()
                 if not is_kept:
                     self.forget(run.name)
 
-    def _staffed(
-        self,
-        posts: tuple[Post, ...],
-        hear: Callable[[str], None],
-        *,
-        told_of: frozenset[str],
-    ) -> Staff:
-        """Others than the pool's own, who do the jobs of one run."""
+    def _staffed(self, post: Post, type_name: str, hear: Callable[[str], None]) -> Staff:
+        """Those who do the jobs of one run."""
+        if not self.orders.needs_processes:
+            return Errand(post, type_name, self._host_of)
         orders = evolve(self.orders, burst=False, types=None, queues=None)
-        if not orders.needs_processes:
-            return Watch(Crew(self.queue, posts, orders))
-        assignment = evolve(self._assignment, posts=posts, orders=orders, told_of=told_of)
+        assignment = evolve(
+            self._assignment, posts=(post,), orders=orders, told_of=frozenset({type_name})
+        )
         return Supervisor(assignment, orders.processes, on_outcome=hear)
+
+    def _host_of(self, errand: Errand) -> Watch:
+        """The watch over the crew that takes an errand on: the pool's own if it is at work.
+
+        A job of one of its crews may map as well. It waits then, and so may all jobs of all
+        crews: the errand is a new one's.
+        """
+        with self._lock:
+            self._check_goes_on()
+            crews = [*([] if self._own is None else [self._own]), *self._extra]
+            if not any(watch.is_member() for watch in crews):
+                for watch in crews:
+                    if watch.take_on(errand):
+                        return watch
+            extra = Watch(Crew(self.queue, (), evolve(self.orders, burst=False)))
+            extra.start()
+            self._extra.append(extra)
+            extra.take_on(errand)
+            return extra
+
+    def _dismiss_idle(self) -> None:
+        """Let extra crews go that have nothing to do any more."""
+        with self._lock:
+            idle = [each for each in self._extra if not each.has_errands]
+            self._extra = [each for each in self._extra if each not in idle]
+            for each in idle:
+                each.leave("stopped", self.orders.grace)
+        for each in idle:
+            each.wait()
+
+    def _check_goes_on(self) -> None:
+        if self._is_stopped:
+            raise RuntimeError("this pool was stopped; make a new one")
 
 
 def _results(outcomes: Generator[Outcome, None, None]) -> Iterator[Any]:

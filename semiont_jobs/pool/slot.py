@@ -13,9 +13,12 @@ from multiprocessing.connection import Connection
 from multiprocessing.process import BaseProcess
 from typing import Any, Final
 
+from attrs import evolve
+
 from semiont_jobs.events import logger
 from semiont_jobs.pool.child import Assignment, Told, serve
 from semiont_jobs.pool.crew import Reason
+from semiont_jobs.pool.echo import levels_here
 from semiont_jobs.retry import error_pace
 
 SETTLED: Final = 60.0
@@ -79,7 +82,7 @@ class Slot:
         # Not a daemon: its jobs may start processes of their own.
         process = _CONTEXT.Process(
             target=serve,
-            args=(self._assignment, theirs, self._limits),
+            args=(evolve(self._assignment, levels=levels_here()), theirs, self._limits),
             name=f"semiont-jobs {self.name}",
             daemon=False,
         )

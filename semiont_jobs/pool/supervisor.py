@@ -14,8 +14,10 @@ from typing import Any, Final
 from semiont_jobs.events import logger
 from semiont_jobs.keeper import begin
 from semiont_jobs.latch import Latch
+from semiont_jobs.opening import Opening
 from semiont_jobs.pool.child import Assignment
 from semiont_jobs.pool.crew import Reason
+from semiont_jobs.pool.echo import log_here
 from semiont_jobs.pool.slot import FAREWELL, LOOP, Slot
 from semiont_jobs.pool.watch import LAST_WORDS
 
@@ -43,6 +45,7 @@ class Supervisor:
         self._slots = [Slot(number, assignment) for number in range(processes)]
         self._on_end = on_end
         self._on_outcome = on_outcome
+        self._opening: Opening
         self._was_ready = False
         self._ended = Latch()
         self._is_started = False
@@ -57,6 +60,8 @@ class Supervisor:
 
     def start(self) -> None:
         """Begin, and return."""
+        # Its children have queues of their own: that this one is closed, nobody else tells them.
+        self._opening = self._queue.open_for_work(threading.Event())
         begin(self._thread)
         self._is_started = True
 
@@ -95,6 +100,8 @@ class Supervisor:
 
     def _round(self) -> None:
         now = time.monotonic()
+        if self._leave_at is None and self._opening.is_over:
+            self.hurry()
         for slot in self._slots:
             if self._leave_at is None and slot.is_due(now):
                 slot.start()
@@ -134,6 +141,10 @@ class Supervisor:
             case ("left", reason, given_back):
                 slot.note_left(reason)
                 self.given_back += given_back
+            case ("figures", figures):
+                self._queue.hear_of_process(slot, figures)
+            case ("log", record):
+                log_here(record)
             case ("ended", job_id) if self._on_outcome is not None:
                 self._on_outcome(job_id)
             case _:
@@ -141,6 +152,7 @@ class Supervisor:
 
     def _note_end(self, slot: Slot) -> None:
         how = slot.bury()
+        self._queue.hear_of_process(slot, None)
         if how is None or self._leave_at is not None:
             return
         if not slot.is_looping:

@@ -13,6 +13,7 @@ from typing import Final
 from semiont_jobs.claim import AnyClaim
 from semiont_jobs.errors import (
     ClaimLost,
+    InvalidValue,
     JobFailed,
     JobTimeout,
     SemiontJobsError,
@@ -23,6 +24,7 @@ from semiont_jobs.events import logger
 from semiont_jobs.keeper import begin
 from semiont_jobs.latch import Latch
 from semiont_jobs.pool.crew import Crew, Reason
+from semiont_jobs.pool.errand import Errand
 from semiont_jobs.pool.hand import Hand
 
 TICK: Final = 0.1
@@ -66,11 +68,12 @@ class Watch:
         self._give_back_at: float | None = None
         self._asked: dict[str, AnyClaim] = {}
         self._unsettled: list[tuple[AnyClaim, BaseException]] = []
+        self._errands: list[Errand] = []
         self._try_again_at = 0.0
         self._hire_again_at = 0.0
         self._thread = threading.Thread(target=self._keep, name="semiont-jobs-watch", daemon=True)
         crew.on_finished = self.leave
-        crew.on_ended = self._nudge.set
+        crew.on_changed = self._nudge.set
 
     def start(self) -> None:
         """Start the crew, then the watch over it."""
@@ -92,6 +95,8 @@ class Watch:
         """Claim no more; jobs in hand have `grace` seconds to finish. A later call can only
         shorten that. Returns at once."""
         with self._lock:
+            if reason == "drained" and self._errands:
+                return  # there is: somebody's run is under way
             if self._leave_at is None:
                 self.reason = reason
                 self._leave_at = float("inf")
@@ -105,6 +110,25 @@ class Watch:
         with self._lock:
             self._give_back_at = time.monotonic()
         self._nudge.set()
+
+    def take_on(self, errand: Errand) -> bool:
+        """Have the crew do a run's jobs too; False: it is leaving."""
+        with self._lock:
+            if self._leave_at is not None or self._is_over:
+                return False
+            self._errands.append(errand)
+        self.crew.take_on(errand.guest)
+        return True
+
+    def let_go(self, errand: Errand) -> None:
+        """Lead an errand out: it ends once none of its jobs is in hand. Returns at once."""
+        self.crew.let_go(errand.guest)
+        self._nudge.set()
+
+    @property
+    def has_errands(self) -> bool:
+        """Whether somebody's run is under way."""
+        return bool(self._errands)
 
     def wait(self, timeout: float | None = None) -> bool:
         """Wait until the crew has left, if it was started; whether it has."""
@@ -135,8 +159,30 @@ class Watch:
                 self._bury(hand)
         if now >= self._try_again_at:
             self._unsettled = [each for each in self._unsettled if not self._failed(*each)]
+        for errand in list(self._errands):
+            self._see_off(errand, now)
         if self._leave_at is not None:
             self._lead_out(now)
+
+    def _see_off(self, errand: Errand, now: float) -> None:
+        """Lead an errand that is to end towards its end, as `_lead_out` does the crew."""
+        if errand.leave_at is None:
+            return
+        busy = self.crew.busy_for(errand.guest, errand.type)
+        if not busy:
+            with self._lock:
+                self._errands.remove(errand)
+            errand.end()
+            return
+        for hand in busy:
+            task = hand.task
+            if task is None or task.claim.job.metadata.type != errand.type:
+                continue  # about to look whom it works for
+            if now >= errand.leave_at:
+                task.claim.ask_to_stop(WorkerStopping("the run has been left"))
+            if now >= errand.leave_at + LAST_WORDS:
+                self._replace(hand)
+                errand.given_back += self._is_given_back(task.claim)
 
     def _has_died(self, hand: Hand) -> bool:
         # Threads end by themselves only once they are told to.
@@ -172,7 +218,8 @@ class Watch:
         if self._leave_at is None:
             try:
                 self.crew.replace(hand)
-            except ThreadRefused as refused:
+            except (ThreadRefused, InvalidValue) as refused:
+                # Above all the job of the one before is to have its end now.
                 self._hire_again_at = time.monotonic() + AGAIN
                 logger.error("a thread less: %s", refused)
         else:
@@ -214,15 +261,24 @@ class Watch:
                 task.claim.ask_to_stop(WorkerStopping("the worker is being stopped"))
 
     def _give_back(self) -> None:
-        for id_, claim in self._asked.items():
-            try:
-                claim.release()
-            except ClaimLost:
-                continue  # it has an outcome
-            except SemiontJobsError as error:
-                logger.error("job %s is not given back before the end: %s", id_, error)
+        for claim in self._asked.values():
+            self._is_given_back(claim)
+
+    def _is_given_back(self, claim: AnyClaim) -> bool:
+        try:
+            claim.release()
+        except ClaimLost:
+            pass  # it has an outcome
+        except SemiontJobsError as error:
+            id_ = claim.job.metadata.id
+            logger.error("job %s is not given back before the end: %s", id_, error)
+        return claim.was_released
 
     def _end(self) -> None:
         self.given_back = sum(claim.was_released for claim in self._asked.values())
-        self._is_over = True
+        with self._lock:
+            self._is_over = True
+            left, self._errands = self._errands, []
+        for errand in left:
+            errand.end()
         self._ended.set()

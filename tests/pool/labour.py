@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import signal
 import threading
@@ -16,6 +17,12 @@ TIMEOUT = 60.0
 @job_handler("pid")
 def pid(params: dict[str, Any]) -> int:
     return os.getpid()
+
+
+@job_handler("tells")
+def tells(params: dict[str, Any]) -> None:
+    logging.getLogger("labour").info("at work on %s", "something")
+    raise LookupError("no page")
 
 
 class Deaf(JobWorker):

@@ -9,14 +9,30 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 from pool import labour
 
-from semiont_jobs import InvalidValue, ItemFailed, JobEncodeError, JobQueue, WorkerPool
+from semiont_jobs import (
+    InvalidValue,
+    ItemFailed,
+    JobEncodeError,
+    JobQueue,
+    JobWorker,
+    RunningJob,
+    WorkerPool,
+    job_handler,
+)
 from semiont_jobs.pool import mapping, runs
+from semiont_jobs.pool.crew import Crew
+from semiont_jobs.pool.errand import Errand
+from semiont_jobs.pool.orders import Orders
+from semiont_jobs.pool.roster import Post, roster
+from semiont_jobs.pool.watch import Watch
+from semiont_jobs.testing.waiting import eventually
 
 TIMEOUT = 60.0
 
@@ -209,12 +225,147 @@ def test_a_pool_that_is_stopped_ends_its_runs(memory: JobQueue, monkeypatch: Any
         list(pool.map(waits, [1]))
 
 
-def test_a_run_has_threads_of_its_own_beside_the_pool_s_workers(queue: JobQueue) -> None:
-    job = queue.enqueue({}, type="pid")
+class Plain(JobWorker):
+    """Says which thread it is at work in."""
 
-    with WorkerPool(queue, [labour.pid], threads=1) as pool:
-        assert [3] == list(pool.map(len, ["abc"]))
-        assert "complete" == queue.wait_for(job.metadata.id, TIMEOUT).status
+    job_types = ("plain",)
+    threads: ClassVar[list[threading.Thread]] = []
+
+    def execute_job(self, job: RunningJob[Any, Any]) -> object:
+        self.threads.append(threading.current_thread())
+        return None
+
+
+def done(queue: JobQueue, named: str = "default") -> str:
+    """How a new job for `Plain` ends."""
+    job = queue.enqueue({}, type="plain", queue=named)
+    return queue.wait_for(job.metadata.id, TIMEOUT).status
+
+
+def test_the_threads_of_a_pool_at_work_do_its_runs_too(queue: JobQueue) -> None:
+    at_work: list[threading.Thread] = []
+
+    def noted(item: str) -> int:
+        at_work.append(threading.current_thread())
+        return len(item)
+
+    Plain.threads.clear()
+    with WorkerPool(queue, [Plain], threads=1) as pool:
+        first = list(pool.map(noted, ["abc", "d"]))
+        status = done(queue)
+        second = list(pool.map(noted, ["ef"]))
+
+    assert ([3, 1], "complete", [2]) == (first, status, second)
+    assert 1 == len({*at_work, *Plain.threads})
+
+
+def test_a_job_that_maps_in_its_own_pool_does_not_wait_for_its_own_thread(
+    queue: JobQueue,
+) -> None:
+    pools: list[WorkerPool] = []
+
+    @job_handler("outer")
+    def outer(params: dict[str, Any]) -> list[int]:
+        return list(pools[0].map(inner, [1, 2]))
+
+    def inner(item: int) -> int:
+        return sum(pools[0].map(abs, [item, -item]))
+
+    pools.append(WorkerPool(queue, [outer], threads=1))
+    job = queue.enqueue({}, type="outer", max_retries=0)
+    with pools[0]:
+        ended = queue.wait_for(job.metadata.id, TIMEOUT)
+
+    assert {"value": [2, 4]} == getattr(ended, "result", ended)
+
+
+def test_a_burst_does_not_leave_in_the_midst_of_a_run(memory: JobQueue) -> None:
+    with WorkerPool(memory, [Plain], threads=2, burst=True) as pool:
+        results = pool.map(len, ("a" * n for n in range(300)))
+        first = next(results)
+        assert eventually(lambda: memory.get_stats().pending == 0)
+
+        assert [0, *range(1, 300)] == [first, *results]
+
+
+def test_a_crew_that_finds_nothing_to_do_does_not_leave_a_run_that_just_came(
+    memory: JobQueue,
+) -> None:
+    watch = Watch(Crew(memory, roster([Plain], memory), Orders(threads=1, burst=True)))
+
+    def run(name: str) -> Errand:
+        guest = Post(partial(mapping.Caller, len, f"map:{name}"), "len", "fn")
+        return Errand(guest, f"map:{name}", lambda _errand: watch)
+
+    assert watch.take_on(run("first"))
+    watch.leave("drained")
+    assert watch.take_on(run("second"))
+    watch.leave("stopped")
+    assert not watch.take_on(run("third"))
+
+
+def test_what_a_pool_is_narrowed_to_is_not_asked_of_its_runs(queue: JobQueue) -> None:
+    with WorkerPool(queue, [Plain], types=["plain"], queues=["x"]) as pool:
+        assert [1, 2] == list(pool.map(len, ["a", "bb"]))
+        assert "complete" == done(queue, "x")
+
+
+def test_a_run_that_is_left_gives_its_job_back_and_the_pool_goes_on(
+    queue: JobQueue, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("semiont_jobs.pool.watch.LAST_WORDS", 0.05)
+    at_work, let_go = threading.Event(), threading.Event()
+
+    def hangs(item: int) -> int:
+        if item == 1:
+            at_work.set()
+            assert let_go.wait(TIMEOUT)
+        return item
+
+    with WorkerPool(queue, [Plain], threads=1, grace=0) as pool:
+        results = pool.map(hangs, [0, 1, 2], name="run-1")
+        assert 0 == next(results)
+        assert at_work.wait(TIMEOUT)
+        results.close()  # type: ignore[attr-defined]
+
+        left = [job.status for job in queue.query_jobs(type="map:run-1")]
+        assert ["complete", "pending", "pending"] == sorted(left)
+        assert "complete" == done(queue)
+        let_go.set()
+        assert [0, 1, 2] == list(pool.map(hangs, [0, 1, 2], name="run-1"))
+
+
+def test_a_worker_of_any_type_does_no_run_s_jobs(queue: JobQueue) -> None:
+    class OfAny(Plain):
+        job_types = None  # type: ignore[assignment]
+
+    queue.enqueue({"item": "a"}, type="map:run-1", id="map-run-1-00000000", max_retries=0)
+
+    with WorkerPool(queue, [OfAny], threads=1) as pool:
+        first = done(queue)
+        results = list(pool.map(len, ["a", "bb"], name="run-1"))
+
+    assert ("complete", [1, 2]) == (first, results)
+
+
+def test_what_a_pool_has_passed_over_is_done_once_it_belongs_to_a_run(queue: JobQueue) -> None:
+    refused = threading.Event()
+
+    class Choosy(Plain):
+        job_types = None  # type: ignore[assignment]
+
+        def can_process_job(self, job: Any) -> bool:
+            refused.set()
+            return False
+
+    # As a script leaves it that was killed.
+    queue.enqueue({"item": "a"}, type="map:run-1", id="map-run-1-00000000", max_retries=0)
+    queue.enqueue({}, type="plain")  # offered after that one
+
+    with WorkerPool(queue, [Choosy], threads=1) as pool:
+        assert refused.wait(TIMEOUT)
+
+        assert [1] == list(pool.map(len, ["a"], name="run-1"))
 
 
 def test_processes_map_a_function_that_they_can_import(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import signal
 import subprocess
@@ -16,6 +17,7 @@ from pool import labour
 
 from semiont_jobs import Event, InvalidValue, JobQueue, JobWorker, RunningJob, WorkerPool
 from semiont_jobs.pool import CRASH_LOOP
+from semiont_jobs.testing.suite import some
 from semiont_jobs.testing.waiting import eventually
 
 TIMEOUT = 60.0
@@ -54,6 +56,62 @@ def test_processes_share_the_work_and_leave_in_order(queue: JobQueue, tmp_path: 
     assert 3 == len(at_work)
     assert 2 == queue.get_stats().complete
     assert pool.stop()
+
+
+def test_the_queue_of_a_pool_counts_what_its_processes_did_also_those_that_ended(
+    queue: JobQueue,
+) -> None:
+    for _ in range(4):
+        queue.enqueue({}, type="pid")
+    queue.enqueue({}, type="tells", max_retries=0)
+
+    code = WorkerPool(queue, [labour.pid, labour.tells], threads=1, max_jobs=2, burst=True).run()
+
+    pid, tells = queue.metrics().process
+    assert (0, "pid", "tells") == (code, pid.type, tells.type)
+    assert (4, 4, 0, 4) == (pid.events["claimed"], pid.events["completed"], pid.in_flight,
+                            pid.run.count)  # fmt: skip
+    assert (1, 1, 5) == (tells.failures, tells.events["failed"], tells.wait.count + pid.wait.count)
+
+
+def test_what_a_process_logs_is_logged_where_logging_was_set_up(
+    queue: JobQueue, caplog: pytest.LogCaptureFixture
+) -> None:
+    queue.enqueue({}, type="tells", max_retries=0, id="told")
+    caplog.set_level(logging.INFO)
+
+    WorkerPool(queue, [labour.tells], threads=1, max_jobs=1, burst=True).run()
+
+    told = {(each.name, each.levelname, each.getMessage()) for each in caplog.records}
+    assert ("labour", "INFO", "at work on something") in told
+    assert ("semiont_jobs", "ERROR", "failed told: 'no page'") in told
+    assert os.getpid() not in {each.process for each in caplog.records if each.name == "labour"}
+
+
+def test_figures_are_told_while_a_process_is_at_work(queue: JobQueue, tmp_path: Path) -> None:
+    deaf(queue, tmp_path, "a")
+
+    with WorkerPool(queue, [labour.Deaf], threads=1, processes=2):
+        pid_of(tmp_path, "a")
+        at_work = eventually(lambda: [one for one in queue.process_metrics() if one.in_flight])
+        (tmp_path / "go").touch()
+
+    assert [("deaf", 1)] == [(one.type, one.events["claimed"]) for one in at_work]
+
+
+def test_a_queue_that_is_closed_ends_the_processes_of_its_pool(
+    queue: JobQueue, tmp_path: Path
+) -> None:
+    deaf(queue, tmp_path, "a")
+    pool = WorkerPool(queue, [labour.Deaf], threads=1, processes=2)
+    pool.start()
+    pid_of(tmp_path, "a")
+
+    queue.close()
+
+    assert eventually(lambda: pool.given_back, TIMEOUT)
+    assert not pool.stop()
+    assert "pending" == some(queue.get_job("a")).status
 
 
 def test_a_killed_process_is_replaced_and_its_job_done_by_another(

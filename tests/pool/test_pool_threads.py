@@ -25,6 +25,7 @@ from semiont_jobs.pool.crew import Crew
 from semiont_jobs.pool.orders import Orders
 from semiont_jobs.pool.roster import roster
 from semiont_jobs.pool.watch import Watch
+from semiont_jobs.testing.suite import some
 from semiont_jobs.testing.waiting import eventually
 
 TIMEOUT = 60.0
@@ -123,6 +124,22 @@ def test_classes_factories_and_handlers_share_the_same_threads(queue: JobQueue) 
     eventually(lambda: not threads_named("semiont-jobs-1"))
 
 
+def test_a_worker_is_made_once_to_try_and_once_for_every_thread(memory: JobQueue) -> None:
+    made: list[JobWorker] = []
+
+    class Dear(Echo):
+        def __init__(self, queue: JobQueue) -> None:
+            made.append(self)
+            super().__init__(queue)
+
+    pool = WorkerPool(memory, [Dear], threads=3)
+    before = len(made)
+    with pool:
+        pass
+
+    assert (1, 4) == (before, len(made))
+
+
 def test_the_jobs_of_all_types_are_done_in_one_order(queue: JobQueue) -> None:
     order: list[str] = []
 
@@ -165,6 +182,45 @@ def test_a_worker_s_refusal_and_named_queue_hold_in_a_pool(queue: JobQueue) -> N
 
     assert ["choosy", "named"] == results(queue, ["choosy", "named"])
     assert "pending" == getattr(queue.get_job("nobody"), "status", None)
+
+
+@pytest.mark.parametrize("is_choosy", [False, True])
+def test_a_job_s_file_names_the_worker_that_has_it_in_hand(
+    queue: JobQueue, is_choosy: bool
+) -> None:
+    at_work, let_go = threading.Semaphore(0), threading.Event()
+
+    class First(JobWorker):
+        job_types = ("a",)
+
+        def get_worker_name(self) -> str:
+            return "the first"
+
+        def execute_job(self, job: RunningJob[Any, Any]) -> object:
+            at_work.release()
+            let_go.wait(TIMEOUT)
+            return None
+
+    class Second(First):
+        job_types = ("b",)
+
+        def get_worker_name(self) -> str:
+            return "the second"
+
+    class Choosy(Second):
+        def can_process_job(self, job: Any) -> bool:
+            return True
+
+    for type_ in ("a", "b"):
+        queue.enqueue({}, type=type_, id=type_)
+
+    with WorkerPool(queue, [First, Choosy if is_choosy else Second], threads=2):
+        assert all(at_work.acquire(timeout=TIMEOUT) for _ in "ab")
+        stamps = [some(some(queue.get_job(each)).metadata.claim) for each in "ab"]
+        let_go.set()
+    ends = [queue.wait_for(each, TIMEOUT).metadata.attempts[0].worker for each in "ab"]
+
+    assert ["the first", "the second"] == [each.worker for each in stamps] == ends
 
 
 def test_types_and_queues_narrow_what_a_pool_takes(queue: JobQueue) -> None:
@@ -443,6 +499,39 @@ def test_a_thread_that_the_system_refuses_is_asked_for_again(
     assert 3 == len(refusals)
 
 
+def test_the_job_of_a_dead_thread_ends_though_no_worker_can_be_made_in_its_place(
+    queue: JobQueue, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("semiont_jobs.pool.watch.AGAIN", 0.01)
+    is_away = threading.Event()
+    refusals: list[str] = []
+
+    class Dies(JobWorker):
+        job_types = ("dies",)
+
+        def __init__(self, queue: JobQueue | None = None) -> None:
+            if is_away.is_set() and len(refusals) < 3:
+                refusals.append("no connection")
+                raise ConnectionError("no connection")
+            super().__init__(queue)
+
+        def work_on(self, claim: Any) -> None:
+            is_away.set()
+            raise SystemExit("no more")
+
+        def execute_job(self, job: RunningJob[Any, Any]) -> object:
+            return None
+
+    job = queue.enqueue({}, type="dies", max_retries=0)
+    with WorkerPool(queue, [Dies, Echo], threads=1):
+        failed = queue.wait_for(job.metadata.id, TIMEOUT)
+        after = queue.enqueue({"n": 9}, type="echo")
+
+        assert ("failed", "SystemExit: no more") == (failed.status, getattr(failed, "error", ""))
+        assert 9 == results(queue, [after.metadata.id])[0][0]
+    assert 3 == len(refusals)
+
+
 def test_a_pool_that_gets_no_thread_says_so_and_leaves_none_behind(
     memory: JobQueue, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -520,9 +609,21 @@ class Needs(Echo):
         super().__init__(queue)
 
 
+class Connects(Echo):
+    def start(self) -> None:
+        super().start()
+
+
+class Disconnects(Echo):
+    def stop(self, timeout: float = 60.0) -> bool:
+        return super().stop(timeout)
+
+
 @pytest.mark.parametrize(
     ("workers", "rule"),
     [
+        ([Connects], r"Connects has a start\(\) of its own, which a pool does not call"),
+        ([lambda: Disconnects()], r"has a stop\(\) of its own, which a pool does not call"),
         (Echo, "a list of workers is needed"),
         ("Echo", "a list of workers is needed"),
         ([5], "a JobWorker class, a function that makes one, or a handler is needed"),
@@ -584,6 +685,16 @@ def test_an_option_out_of_range_is_refused_before_anything_starts(
         WorkerPool(memory, [Echo], **options)
 
     assert next(iter(options)) == told.value.field
+
+
+@pytest.mark.parametrize("timeout", [-1, float("nan"), "soon", True])
+def test_a_stop_within_no_time_is_refused_and_stops_nothing(memory: JobQueue, timeout: Any) -> None:
+    with WorkerPool(memory, [Echo]) as pool:
+        with pytest.raises(InvalidValue, match="timeout"):
+            pool.stop(timeout)
+        job = memory.enqueue({"n": 7}, type="echo")
+
+        assert 7 == results(memory, [job.metadata.id])[0][0]
 
 
 def test_what_is_no_queue_is_refused() -> None:

@@ -118,6 +118,28 @@ def test_work_that_ignores_its_limit_is_given_up_told_and_replaced(
     assert failed == queue.get_job(job.metadata.id)
 
 
+def test_a_worker_that_cannot_be_made_in_a_stuck_one_s_place_is_no_hot_loop(
+    memory: JobQueue, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("semiont_jobs.pool.watch.AGAIN", 3600.0)
+    refusals: list[str] = []
+
+    class Refuses(Deaf):
+        def __init__(self, queue: JobQueue | None = None) -> None:
+            if self.at_work.is_set():
+                refusals.append("no connection")
+                raise ConnectionError("no connection")
+            super().__init__(queue)
+
+    job = memory.enqueue({}, type="deaf", max_retries=0, timeout=0.1)
+    with WorkerPool(memory, [Refuses], threads=1, stuck_after=0.05) as pool:
+        failed = memory.wait_for(job.metadata.id, TIMEOUT)
+        assert not threading.Event().wait(0.5)  # five rounds of the watch
+        assert pool.stop()
+
+    assert ("failed", 1) == (failed.status, len(refusals))
+
+
 def test_what_stuck_work_returns_later_does_not_end_the_next_attempt(queue: JobQueue) -> None:
     job = queue.enqueue({}, type="deaf", timeout=0.1)
 

@@ -1,0 +1,74 @@
+"""An errand: the work on one run's jobs, by a crew that has other work besides.
+
+It must not know the run, or how the crew is led: it asks the watch over it.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+from typing import Protocol
+
+from semiont_jobs.latch import Latch
+from semiont_jobs.pool.crew import Reason
+from semiont_jobs.pool.roster import Post
+
+
+class Host(Protocol):
+    """The watch over the crew that does it."""
+
+    def is_member(self) -> bool: ...
+
+    def let_go(self, errand: Errand) -> None: ...
+
+
+class Errand:
+    """Staff for one run, as long as it goes on.
+
+    :param find_host: has a crew take it on, and returns the watch over that.
+    """
+
+    def __init__(self, guest: Post, type_name: str, find_host: Callable[[Errand], Host]) -> None:
+        self.guest = guest
+        self.type = type_name
+        """Of the run's jobs."""
+        self.given_back = 0
+        """Jobs that went back to pending because the run was left."""
+        self.is_crash_looping = False
+        """A crew's process is this one."""
+        self.leave_at: float | None = None
+        """When those in hand are asked to stop, by the monotonic clock; None: not yet."""
+        self._find_host = find_host
+        self._host: Host | None = None
+        self._lock = threading.Lock()
+        self._over = Latch()
+
+    def start(self) -> None:
+        """Have its jobs done from now on."""
+        self._host = self._find_host(self)
+
+    def is_member(self) -> bool:
+        """Whether it is a thread of the crew that asks."""
+        return self._host is not None and self._host.is_member()
+
+    def leave(self, _reason: Reason, /, grace: float = float("inf")) -> None:
+        """Claim no more of its jobs; those in hand have `grace` seconds to finish. A later call
+        can only shorten that. Returns at once."""
+        with self._lock:
+            before = float("inf") if self.leave_at is None else self.leave_at
+            self.leave_at = min(before, time.monotonic() + grace)
+        if self._host is not None:
+            self._host.let_go(self)
+
+    def hurry(self) -> None:
+        """Have the jobs in hand asked to stop now."""
+        self.leave("stopped", 0.0)
+
+    def end(self) -> None:
+        """None of its jobs is in hand, and none will be."""
+        self._over.set()
+
+    def wait(self, timeout: float | None = None) -> bool:
+        """Wait until it has ended, if it was started; whether it has."""
+        return self._host is None or self._over.wait(timeout)
