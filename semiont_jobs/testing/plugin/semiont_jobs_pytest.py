@@ -1,8 +1,8 @@
 """The pytest plugin: the fixture `jobs`, a fresh queue for each test.
 
-It must not import the library before a test asks for it. It stands beside the package and not in
-it for that reason: every pytest run where this is installed loads it, also those of projects that
-measure coverage of what they import, or of their start.
+It must not import the library before a test asks for it. It is installed as a module beside the
+package for that reason: every pytest run where this is installed loads it, also those of projects
+that measure coverage of what they import, or of their start.
 """
 
 from __future__ import annotations
