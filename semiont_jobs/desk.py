@@ -34,7 +34,7 @@ from semiont_jobs.job_types import JobType, JobTypes
 from semiont_jobs.keeper import Keeper
 from semiont_jobs.model import AnyJob, ClaimStamp, PendingJob, made_of
 from semiont_jobs.retry import RetryPolicy, is_transient, retry_transient
-from semiont_jobs.store import Hold, JobStore
+from semiont_jobs.store import Hold, JobStore, Telling
 from semiont_jobs.stores import open_store
 
 T = TypeVar("T")
@@ -129,6 +129,8 @@ class QueueDesk:
             with self._lock:
                 if not self._is_open:
                     self._store.open(self.codec, self._send)
+                    if isinstance(self._store, Telling):
+                        self._store.tell(self._keeper.poke)
                     self._is_open = True
         return self
 
@@ -338,13 +340,13 @@ class QueueDesk:
 def _store_at(
     data_dir: str | os.PathLike[str] | JobStore, *, fsync: bool, **store_options: Any
 ) -> JobStore:
-    """The store of a directory, or the one given."""
+    """The store of a directory or a database, or the one given."""
     if isinstance(data_dir, str | os.PathLike):
         if not isinstance(os.fspath(data_dir), str):
             raise InvalidValue("a path of text is needed", field="data_dir", value=data_dir)
         return open_store(data_dir, fsync=fsync, **store_options)
     if not _is_store(data_dir):
-        rule = "a data directory's path, 'memory:' or a JobStore is needed"
+        rule = "a data directory's path, a database's URL, 'memory:' or a JobStore is needed"
         raise InvalidValue(rule, field="data_dir", value=data_dir)
     if store_options:
         raise TypeError(f"a store has its own options: {', '.join(store_options)}")
