@@ -20,6 +20,7 @@ begins.
 
 from __future__ import annotations
 
+import errno
 import os
 import secrets
 import selectors
@@ -196,9 +197,10 @@ class Liveness:
                     if asked_at is not None and _is_answered(session):
                         asked_at, self._heard_at = None, time.monotonic()
                 elif asked_at is not None and time.monotonic() - asked_at >= SILENCE:
-                    self._sessions.cut()
                     raise StoreError(
-                        LOST, f"no answer for {SILENCE:g} seconds", self._sessions.address.shown
+                        errno.ETIMEDOUT,
+                        f"no answer for {SILENCE:g} seconds",
+                        self._sessions.address.shown,
                     )
 
     def _lost(self, error: Exception) -> None:
@@ -209,6 +211,9 @@ class Liveness:
             if not was_held and told is not None:
                 self._error = told
                 self._state.notify_all()
+        if told is not None and told.errno == errno.ETIMEDOUT:
+            # Nor will a statement under way be answered.
+            self._sessions.cut()
         if was_held and not self._ending:
             logger.warning("the liveness session was lost; connecting again (%s)", error)
             self._changed()

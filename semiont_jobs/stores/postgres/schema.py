@@ -137,7 +137,7 @@ def check_pooler(sessions: Sessions, one: Session) -> None:
 
 
 def _backend(session: Session) -> int:
-    row = session.execute("SELECT pg_backend_pid()").fetchone()
+    row = session.execute("SELECT pg_backend_pid()", prepare=False).fetchone()
     assert row is not None
     return int(row[0])
 
@@ -155,7 +155,12 @@ def prepare(session: Session, schema: str, place: str, *, read_only: bool) -> No
     if found != VERSION and not read_only:
         with session.transaction():
             session.execute("SELECT pg_advisory_xact_lock(%s)", [_lock_key(schema)])
-            _migrate(session, schema, _version(session, schema, place))
+            found = _version(session, schema, place)
+            if found is None:
+                # Only now: seen without the lock, they might be those of somebody who is making
+                # them at this moment.
+                _refuse_foreign(session, schema, place)
+            _migrate(session, schema, found)
     _check_columns(session, schema, place)
     _check_rights(session, schema, place, read_only=read_only)
 
@@ -163,14 +168,6 @@ def prepare(session: Session, schema: str, place: str, *, read_only: bool) -> No
 def _version(session: Session, schema: str, place: str) -> int | None:
     """The version of the tables that are there; None: there are none."""
     if session.execute("SELECT to_regclass(%s)", [f"{schema}.about"]).fetchone() == (None,):
-        query = "SELECT count(*) FROM pg_class WHERE relnamespace = to_regnamespace(%s)::oid"
-        if session.execute(query, [schema]).fetchone() != (0,):
-            raise UnsafeStore(
-                errno.EEXIST,
-                f"the schema {schema} has tables that this library did not make: "
-                "name another one with schema=",
-                place,
-            )
         return None
     try:
         row = session.execute(f"SELECT version FROM {schema}.about".encode()).fetchone()
@@ -185,6 +182,17 @@ def _version(session: Session, schema: str, place: str) -> int | None:
             place,
         )
     return row[0]
+
+
+def _refuse_foreign(session: Session, schema: str, place: str) -> None:
+    query = "SELECT count(*) FROM pg_class WHERE relnamespace = to_regnamespace(%s)::oid"
+    if session.execute(query, [schema]).fetchone() != (0,):
+        raise UnsafeStore(
+            errno.EEXIST,
+            f"the schema {schema} has tables that this library did not make: "
+            "name another one with schema=",
+            place,
+        )
 
 
 def _migrate(session: Session, schema: str, found: int | None) -> None:

@@ -126,6 +126,8 @@ class Sessions:
             max_size=self._size,
             max_idle=IDLE,
             timeout=PATIENCE,
+            # Its pauses between tries double; a verb that needs a connection begins anew.
+            reconnect_timeout=PATIENCE / 2,
             num_workers=1,
             name=self.address.shown,
             open=True,

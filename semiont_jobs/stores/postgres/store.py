@@ -13,6 +13,7 @@ from datetime import datetime, timedelta
 from typing import Any, Final
 
 import psycopg
+from psycopg.pq import TransactionStatus
 
 from semiont_jobs.codec import Codec
 from semiont_jobs.errors import InvalidValue, JobDecodeError, JobExists, StoreError
@@ -159,9 +160,16 @@ class PostgresStore:
         if not isinstance(connection, psycopg.Connection) or connection.closed:
             rule = "an open psycopg.Connection is needed"
             raise InvalidValue(rule, field="connection", value=connection)
+        is_idle = connection.info.transaction_status == TransactionStatus.IDLE
         with self._sessions.told(None, renews=False):
-            insert(connection, self._statements, self._batch(jobs))
-            connection.execute(self._statements.notify, [""])
+            if connection.autocommit and is_idle:
+                insert(connection, self._statements, self._batch(jobs))
+                connection.execute(self._statements.notify, [""])
+            else:
+                # First, which begins the transaction where nothing has yet: `insert` would end
+                # one that it began. What is notified is sent at the commit, whatever the order.
+                connection.execute(self._statements.notify, [""])
+                insert(connection, self._statements, self._batch(jobs))
 
     def get(self, job_id: str) -> AnyJob | None:
         """See `JobStore.get`."""
