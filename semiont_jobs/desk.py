@@ -43,7 +43,7 @@ from semiont_jobs.open_claims import OpenClaims
 from semiont_jobs.opening import Opening
 from semiont_jobs.retry import RetryPolicy, is_transient, retry_transient
 from semiont_jobs.settings import checked_hook, checked_list, checked_name, checked_policy, store_at
-from semiont_jobs.store import Hold, JobStore
+from semiont_jobs.store import Hold, JobStore, Telling
 
 T = TypeVar("T")
 A = ParamSpec("A")
@@ -137,6 +137,8 @@ class QueueDesk:
             with self._lock:
                 if not self._is_open:
                     self._store.open(self.codec, self._hear)
+                    if isinstance(self._store, Telling):
+                        self._store.tell(self._keeper.poke)
                     self._is_open = True
             self._hooks.tell_noted()
         return self

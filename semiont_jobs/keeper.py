@@ -33,6 +33,7 @@ class Keeper:
         self._kept = weakref.ref(kept)
         self._lock = threading.Lock()
         self._stop = threading.Event()
+        self._poked = threading.Event()
         self._thread: threading.Thread | None = None
 
     def start(self) -> None:
@@ -46,7 +47,7 @@ class Keeper:
             if self._thread is None and not self._stop.is_set():
                 thread = threading.Thread(
                     target=_keep,
-                    args=(self._kept, self._stop),
+                    args=(self._kept, self._stop, self._poked),
                     name="semiont-jobs-keeper",
                     daemon=True,
                 )
@@ -57,10 +58,16 @@ class Keeper:
         """End, after the round that is under way."""
         with self._lock:
             self._stop.set()
+            self._poked.set()
             thread, self._thread = self._thread, None
         if thread is not None and thread is not threading.current_thread():
             thread.join()
         self._stop = threading.Event()
+        self._poked = threading.Event()
+
+    def poke(self) -> None:
+        """Have the next round at once: something happened that is worth a look."""
+        self._poked.set()
 
 
 class _Here(threading.local):
@@ -86,12 +93,16 @@ def begin(thread: threading.Thread) -> None:
         raise ThreadRefused(f"no thread for {thread.name}: {error}") from error
 
 
-def _keep(kept: weakref.ref[Kept], stop: threading.Event) -> None:
+def _keep(kept: weakref.ref[Kept], stop: threading.Event, poked: threading.Event) -> None:
     _here.is_keeper = True
     pace = error_pace(30.0)
     errors = 0
     pause = PERIOD
-    while not stop.wait(pause):
+    while True:
+        poked.wait(pause)
+        if stop.is_set():
+            return
+        poked.clear()
         one = kept()
         if one is None:
             return

@@ -41,20 +41,21 @@ from semiont_jobs.opening import Opening
 from semiont_jobs.reading import checked_filter, checked_status
 from semiont_jobs.retry import RetryPolicy
 from semiont_jobs.settings import checked_policy, checked_types
-from semiont_jobs.store import Accept, Wanted
+from semiont_jobs.store import Accept, Transactional, Wanted
 
 DEFAULT_MAX_RETRIES: Final = 3
 """Three retries are four attempts: about seven seconds of back-off with the default policy."""
 
 
 class JobQueue(ByHand):
-    """A durable queue of jobs in a directory.
+    """A durable queue of jobs in a directory, or in a PostgreSQL database.
 
     Making one touches nothing: the first verb, or `initialize`, does. All methods may be
     called from any thread; several queues and processes may work on one directory.
 
-    :param data_dir: the data directory; jobs stand in its ``jobs`` folder. ``"memory:"``
-        keeps them in this process only. A `JobStore` of your own is taken as it is.
+    :param data_dir: the data directory; jobs stand in its ``jobs`` folder. A ``postgresql://``
+        URL keeps them in a schema of that database, ``"memory:"`` in this process only. A
+        `JobStore` of your own is taken as it is.
     :param fsync: what a call acknowledged survives a power cut (True), or only the death of
         any process (False; several times faster).
     :param retry_policy: when failed attempts are tried again; a job type's or a worker's own
@@ -65,7 +66,7 @@ class JobQueue(ByHand):
         as abandoned.
     :param hooks: called with every event, as `subscribe` does.
     :param store_options: ``dir_mode``, ``file_mode``, ``allow_network_fs``, ``read_only`` of
-        `FileStore`.
+        `FileStore`; ``schema``, ``pool_size``, ``read_only`` of `PostgresStore`.
     """
 
     def __reduce__(self) -> tuple[Any, ...]:
@@ -84,30 +85,44 @@ class JobQueue(ByHand):
 
     # -- creating ------------------------------------------------------------------------
 
-    def create_job(self, job: PendingJob[P]) -> PendingJob[P]:
+    def create_job(self, job: PendingJob[P], *, connection: Any = None) -> PendingJob[P]:
         """Store a new job; when this returns it is not lost any more.
 
+        :param connection: a psycopg connection to the queue's database: the job is written in its
+            transaction, is there when that commits (which wakes workers), and never was when it
+            rolls back. No event tells of it, since nobody knows yet.
         :raises JobExists: its id stands in some status already.
         :raises InvalidJob: a value no job may have; nothing was stored.
         :raises JobEncodeError: JSON cannot hold its params; names the path.
         :raises StoreError: the disk refused; nothing was stored.
+        :raises InvalidValue: `connection` is none, or this queue's store has no transactions.
         """
         self._check_new(job)
+        if connection is not None:
+            self._create_within(connection, [job])
+            return job
         self._run(self._store.create, job)
         self.emit("created", job)
         return job
 
-    def create_jobs(self, jobs: Iterable[PendingJob[Any]]) -> list[PendingJob[Any]]:
+    def create_jobs(
+        self, jobs: Iterable[PendingJob[Any]], *, connection: Any = None
+    ) -> list[PendingJob[Any]]:
         """Store new jobs in order, made durable together: far faster than one by one.
 
         All or nothing for what is invalid or exists; after a crash in the middle a prefix of
-        them stands. Raises what `create_job` raises.
+        them stands (in a database: none). Raises what `create_job` raises.
+
+        :param connection: as for `create_job`.
         """
         if not isinstance(jobs, Iterable):
             raise InvalidValue("a list or tuple of jobs is needed", field="jobs", value=jobs)
         batch = list(jobs)
         for job in batch:
             self._check_new(job)
+        if connection is not None:
+            self._create_within(connection, batch)
+            return batch
         if batch:
             self._run(self._store.create_many, batch)
         for job in batch:
@@ -126,6 +141,7 @@ class JobQueue(ByHand):
         run_after: datetime | timedelta | float | None = None,
         max_retries: int | None = None,
         timeout: float | None = None,
+        connection: Any = None,
     ) -> PendingJob[P]:
         """Create a job for `params`; its type is that of their class.
 
@@ -133,6 +149,7 @@ class JobQueue(ByHand):
         :param run_after: an aware datetime, a timedelta from now, or seconds from now.
         :param max_retries: default: the job type's, else 3.
         :param timeout: seconds an attempt may take; default: the job type's, else none.
+        :param connection: as for `create_job`.
         :raises: what `create_job` raises.
         """
         now = self.clock()
@@ -156,7 +173,7 @@ class JobQueue(ByHand):
             run_after=None if run_after is None else instant_after(run_after, now),
             timeout=timeout if timeout is not None or kind is None else kind.timeout,
         )
-        return self.create_job(PendingJob(metadata=metadata, params=params))
+        return self.create_job(PendingJob(metadata=metadata, params=params), connection=connection)
 
     # -- claiming ------------------------------------------------------------------------
 
@@ -291,6 +308,15 @@ class JobQueue(ByHand):
                     job_id=metadata.id,
                 )
         self.codec.check_new(job)
+
+    def _create_within(self, connection: Any, jobs: list[PendingJob[Any]]) -> None:
+        """Not through `_run`: a transaction that met an error is not to be tried again here."""
+        store = self._store
+        if not isinstance(store, Transactional):
+            rule = f"a {type(store).__name__} has no transactions: jobs in PostgreSQL have"
+            raise InvalidValue(rule, field="connection", value=connection)
+        self.initialize()
+        store.create_within(connection, jobs)
 
     def _open_claim(self, id_: str) -> AnyClaim | None:
         """This queue's claim on a job, unless the job was taken from it."""

@@ -26,13 +26,13 @@ a host's name may have, and few enough that a hundred fit in what a new job leav
 def store_at(
     data_dir: str | os.PathLike[str] | JobStore, *, fsync: bool, **store_options: Any
 ) -> JobStore:
-    """The store of a directory, or the one given."""
+    """The store of a directory or a database, or the one given."""
     if isinstance(data_dir, str | os.PathLike):
         if not isinstance(os.fspath(data_dir), str):
             raise InvalidValue("a path of text is needed", field="data_dir", value=data_dir)
         return open_store(data_dir, fsync=fsync, **store_options)
     if not _is_store(data_dir):
-        rule = "a data directory's path, 'memory:' or a JobStore is needed"
+        rule = "a data directory's path, a database's URL, 'memory:' or a JobStore is needed"
         raise InvalidValue(rule, field="data_dir", value=data_dir)
     if store_options:
         raise TypeError(f"a store has its own options: {', '.join(store_options)}")

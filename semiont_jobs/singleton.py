@@ -11,12 +11,12 @@ import threading
 from collections.abc import Iterable
 from typing import Any, Final
 
-from semiont_jobs.errors import QueueNotInitialized
+from semiont_jobs.errors import InvalidValue, QueueNotInitialized
 from semiont_jobs.forks import reset_in_child
 from semiont_jobs.queue import JobQueue
 from semiont_jobs.retry import RetryPolicy
 from semiont_jobs.store import JobStore
-from semiont_jobs.stores import MEMORY, FileStore
+from semiont_jobs.stores import MEMORY, FileStore, is_url
 
 
 class _Turn:
@@ -36,18 +36,27 @@ _queue: JobQueue | None = None
 _settings: dict[str, Any] | None = None
 
 
-def initialize_job_queue(data_dir: str | os.PathLike[str] | JobStore, **settings: Any) -> JobQueue:
-    """Make the application's queue and its directory; `get_job_queue` returns it from now on.
+def initialize_job_queue(
+    data_dir: str | os.PathLike[str] | JobStore | None = None,
+    *,
+    url: str | None = None,
+    **settings: Any,
+) -> JobQueue:
+    """Make the application's queue and its directory, or its schema in the database at `url`;
+    `get_job_queue` returns it from now on.
 
     Again with the same settings it returns the same queue; with others it makes a new one,
     while claims in progress finish on the old one. Settings are those of `JobQueue`; one left
     out is the same as its default, and retry policies are compared by value.
+
+    :raises InvalidValue: neither a directory nor a URL is given, or both are.
     """
     global _queue, _settings  # noqa: PLW0603 - one per process is the point
     for name in settings.keys() & {"job_types", "hooks"}:
         if isinstance(settings[name], Iterable):
             # Read twice, compared and then used; and a list is as good as a tuple.
             settings[name] = tuple(settings[name])
+    data_dir = _one_of(data_dir, url)
     wanted = _filled_in(data_dir, settings)
     with _turn.lock:
         if _queue is None or _settings != wanted:
@@ -56,11 +65,36 @@ def initialize_job_queue(data_dir: str | os.PathLike[str] | JobStore, **settings
         return _queue
 
 
+def _one_of(
+    data_dir: str | os.PathLike[str] | JobStore | None, url: str | None
+) -> str | os.PathLike[str] | JobStore:
+    """The place meant by whichever of the two is given."""
+    if data_dir is None and url is None:
+        raise InvalidValue("a directory, or url=, is needed", field="data_dir", value=None)
+    if data_dir is not None and url is not None:
+        rule = "jobs live in one place: give a directory or a URL, not both"
+        raise InvalidValue(rule, field="data_dir", value=data_dir)
+    if url is None:
+        assert data_dir is not None
+        return data_dir
+    if not is_url(url):
+        # Not its value: a password may stand in it.
+        raise InvalidValue("a postgresql:// URL is needed", field="url", value="...")
+    return url
+
+
 def _filled_in(data_dir: Any, settings: dict[str, Any]) -> dict[str, Any]:
     """The settings with the defaults of those left out, so that equal ones compare equal."""
     place = _place(data_dir)
-    # Of stores, only directories take options.
-    made = (JobQueue, FileStore) if isinstance(place, str) and place != MEMORY else (JobQueue,)
+    # Of stores, directories and databases take options.
+    made: tuple[type[Any], ...] = (JobQueue,)
+    if is_url(place):
+        # Here, since whoever keeps jobs in files has no driver installed.
+        from semiont_jobs.stores.postgres import PostgresStore
+
+        made = (JobQueue, PostgresStore)
+    elif isinstance(place, str) and place != MEMORY:
+        made = (JobQueue, FileStore)
     filled = {name: default for each in made for name, default in _defaults(each).items()}
     filled.update(settings, data_dir=place)
     filled["retry_policy"] = filled["retry_policy"] or RetryPolicy()
@@ -74,7 +108,7 @@ def _defaults(made: type[Any]) -> dict[str, Any]:
 
 def _place(data_dir: str | os.PathLike[str] | JobStore) -> object:
     """The directory meant, whatever the current one is at the next call."""
-    if isinstance(data_dir, str | os.PathLike) and data_dir != MEMORY:
+    if isinstance(data_dir, str | os.PathLike) and data_dir != MEMORY and not is_url(data_dir):
         return os.path.abspath(os.fspath(data_dir))
     return data_dir
 

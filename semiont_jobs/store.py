@@ -192,3 +192,28 @@ class Rolling(Protocol):
     def roll(self) -> Roll:
         """A new roll, on which nothing stands yet."""
         ...
+
+
+@runtime_checkable
+class Telling(Protocol):
+    """A store that hears of what its holders should look at, sooner than they look by
+    themselves."""
+
+    def tell(self, news: Callable[[], None]) -> None:
+        """Call `news`, from any thread, when somebody may have asked for a held job to be
+        cancelled, or when holds may have ended."""
+        ...
+
+
+@runtime_checkable
+class Transactional(Protocol):
+    """A store that can create jobs in a transaction of the caller's."""
+
+    def create_within(self, connection: Any, jobs: Iterable[PendingJob[Any]]) -> None:
+        """Store new jobs in the transaction of `connection`: they are there when it commits,
+        and never were when it rolls back.
+
+        :raises InvalidValue: it is no connection of this store's kind.
+        :raises JobExists: one of them stands already; the transaction can go on.
+        """
+        ...

@@ -1,4 +1,5 @@
-"""Where jobs live: a directory, this process's memory. `open_store` chooses by location."""
+"""Where jobs live: a directory, this process's memory, PostgreSQL. `open_store` chooses by
+location."""
 
 from __future__ import annotations
 
@@ -11,22 +12,38 @@ from semiont_jobs.stores.files import FileStore
 from semiont_jobs.stores.memory import MemoryStore
 
 MEMORY = "memory:"
+URLS = ("postgresql://", "postgres://")
 
-__all__ = ["MEMORY", "FileStore", "MemoryStore", "open_store"]
+__all__ = ["MEMORY", "FileStore", "MemoryStore", "is_url", "open_store"]
+
+
+def is_url(location: object) -> bool:
+    """Whether a location is a database's URL."""
+    return isinstance(location, str) and location.startswith(URLS)
 
 
 def open_store(location: str | os.PathLike[str], **options: Any) -> JobStore:
-    """The store of a location: ``"memory:"``, or the path of a data directory.
+    """The store of a location: ``"memory:"``, the URL of a PostgreSQL database, or the path of
+    a data directory.
 
-    `options` are those of `FileStore`; of those the memory store takes ``fsync``, which means
-    nothing to it.
+    `options` are those of `FileStore` or `PostgresStore`; of those the memory store takes
+    ``fsync``, which means nothing to it.
+
+    :raises ImportError: a URL, and psycopg is not installed; says what to install.
     """
     text = os.fspath(location)
     if text == MEMORY:
         options.pop("fsync", None)
         return MemoryStore(**options)
+    if is_url(text):
+        # Here, since whoever keeps jobs in files has no driver installed.
+        from semiont_jobs.stores.postgres import PostgresStore
+
+        return PostgresStore(text, **options)
     if not text or "://" in text:
         raise InvalidValue(
-            "a data directory's path or 'memory:' is needed", field="data_dir", value=location
+            "a data directory's path, 'memory:' or a postgresql:// URL is needed",
+            field="data_dir",
+            value=location,
         )
     return FileStore(text, **options)

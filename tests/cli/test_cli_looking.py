@@ -84,7 +84,9 @@ def test_what_is_left_over_stays(
     assert before == everything(data)
 
 
-def test_what_is_left_over_is_no_trouble_to_the_doctor(run: Run, data: Path, queue: JobQueue) -> None:
+def test_what_is_left_over_is_no_trouble_to_the_doctor(
+    run: Run, data: Path, queue: JobQueue
+) -> None:
     queue.initialize()
     (data / "jobs/.tmp/old").touch()
     os.utime(data / "jobs/.tmp/old", (0, 0))

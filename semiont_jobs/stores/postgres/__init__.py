@@ -1,0 +1,24 @@
+"""The PostgreSQL store: jobs as rows of one schema, owned by whoever keeps a session's lock.
+
+From the bottom: ``address`` (which server, which schema), ``told`` (its errors in our words),
+``sessions`` (connections, and what becomes of them at a fork), ``schema`` (tables, versions,
+poolers), ``rows`` (a job as a row, and every statement), ``liveness`` (the lock that says that
+this process lives, and what is heard on its session), ``hold`` and ``taking`` (owning one job),
+``claiming``, ``upkeep``, ``within`` (creating in a caller's transaction). ``store`` puts them
+together. The only package that imports psycopg.
+"""
+
+try:
+    import psycopg as _psycopg
+    import psycopg_pool as _psycopg_pool
+except ImportError as error:
+    raise ImportError(
+        f"jobs in PostgreSQL need psycopg and psycopg_pool ({error}): "
+        "pip install 'semiont_jobs[postgres]'"
+    ) from error
+
+from semiont_jobs.stores.postgres.store import PostgresStore
+
+del _psycopg, _psycopg_pool
+
+__all__ = ["PostgresStore"]

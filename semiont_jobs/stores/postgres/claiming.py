@@ -1,0 +1,211 @@
+"""Claiming: from the first due row that nobody has locked to a running job that is held.
+
+It must not know how the hold is kept.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import datetime
+from typing import Any, Final, Literal
+
+from semiont_jobs import lifecycle
+from semiont_jobs.errors import InvalidJob, JobDecodeError, JobEncodeError, StoreError
+from semiont_jobs.events import Event, Hook
+from semiont_jobs.fields import now as clock
+from semiont_jobs.model import ClaimStamp, PendingJob
+from semiont_jobs.store import Accept, Wanted
+from semiont_jobs.stores.postgres import rows
+from semiont_jobs.stores.postgres.hold import Office, PostgresHold
+from semiont_jobs.stores.postgres.sessions import Session
+
+PAGE: Final = 100
+"""Candidates that are looked at together for an `accept`: a worker that refuses most of what there
+is reads ten thousand of them in a hundred round trips."""
+REMEMBERED: Final = 100_000
+"""Refusals kept in memory: a few tens of megabytes, then they are asked for again."""
+
+
+class Claiming:
+    """Claims jobs of one schema."""
+
+    def __init__(self, office: Office, notify: Hook) -> None:
+        self._office = office
+        self._notify = notify
+        self._refused: set[tuple[Accept, str, int]] = set()
+        self._in_doubt: set[str] = set()
+
+    def claim(self, wanted: Wanted, stamp: ClaimStamp, now: datetime) -> PostgresHold | None:
+        """See `JobStore.claim`. Again with a stamp whose outcome was in doubt, it is what was
+        claimed then, if anything was."""
+        office = self._office
+        office.liveness.begin()
+        if stamp.token in self._in_doubt:
+            found = self._claimed_in_doubt(stamp)
+            self._in_doubt.discard(stamp.token)
+            if found is not None:
+                return found
+        for statement, values in self._candidates(wanted, now):
+            hold = self._locked(statement, values, wanted, now)
+            if hold is None and wanted.accept is None:
+                return None
+            if isinstance(hold, PostgresHold) and self._begin(hold, stamp, now):
+                return hold
+        return None
+
+    def peek(self, wanted: Wanted, now: datetime) -> PendingJob[Any] | None:
+        """See `JobStore.peek`."""
+        office = self._office
+        values = _values(wanted, now)
+        for job_id, revision, is_asked in self._pages(values):
+            if is_asked or (wanted.accept, job_id, revision) in self._refused:
+                continue
+            with office.sessions.session(job_id) as session:
+                row = session.execute(office.statements.get, [job_id], binary=True).fetchone()
+            if row is None:
+                continue
+            try:
+                job = office.codec.decode(row[0], job_id=job_id, status=row[1])
+            except JobDecodeError:
+                continue
+            if isinstance(job, PendingJob) and self._accepts(wanted.accept, job):
+                return job
+        return None
+
+    # -- finding -------------------------------------------------------------------------
+
+    def _candidates(self, wanted: Wanted, now: datetime) -> Iterator[tuple[bytes, dict[str, Any]]]:
+        """Statements that lock one candidate each, in the order of claims."""
+        office, values = self._office, _values(wanted, now)
+        if wanted.accept is None:
+            while True:
+                yield office.statements.next[_filters(values)], values
+        for job_id, revision, _is_asked in self._pages(values):
+            if (wanted.accept, job_id, revision) not in self._refused:
+                yield office.statements.pick, {"id": job_id}
+
+    def _pages(self, values: dict[str, Any]) -> Iterator[tuple[str, int, bool]]:
+        office = self._office
+        statement = office.statements.page[_filters(values)]
+        after: dict[str, Any] = dict(_BEFORE_ALL)
+        while True:
+            with office.sessions.session() as session:
+                cursor = session.execute(statement, {**values, **after})
+                page = cursor.fetchall()
+            for job_id, revision, is_asked, *_ in page:
+                yield job_id, revision, is_asked
+            if len(page) < PAGE:
+                return
+            job_id, _, _, priority, due, created = page[-1]
+            after = {"priority": priority, "due": due, "created": created, "id": job_id}
+
+    def _locked(
+        self, statement: bytes, values: dict[str, Any], wanted: Wanted, now: datetime
+    ) -> PostgresHold | Literal["unwanted"] | None:
+        """Lock a candidate, if there is one (else None) and it is wanted."""
+        office = self._office
+        session = office.sessions.take()
+        hold = None
+        try:
+            with office.sessions.told(None):
+                with session.pipeline():
+                    session.execute("BEGIN")
+                    cursor = session.execute(statement, values, binary=True)
+                row = cursor.fetchone()
+                if row is None:
+                    return None
+                job_id, revision, token, is_asked, document = row
+                try:
+                    job = office.codec.decode(document, job_id=job_id, status="pending")
+                except JobDecodeError as error:
+                    set_aside(office, session, self._notify, job_id, str(error))
+                    return "unwanted"
+            if isinstance(job, PendingJob) and self._wants(wanted, job, now):
+                hold = PostgresHold(
+                    office, job, session=session, mark=(revision, token), is_asked=is_asked
+                )
+        finally:
+            if hold is None:
+                office.sessions.give_back(session)
+        return hold or "unwanted"
+
+    def _wants(self, wanted: Wanted, job: PendingJob[Any], now: datetime) -> bool:
+        """Decided anew from the locked row."""
+        metadata = job.metadata
+        is_covered = wanted.covers(metadata.type, metadata.queue) and metadata.is_due(now)
+        return is_covered and self._accepts(wanted.accept, job)
+
+    def _accepts(self, accept: Accept | None, job: PendingJob[Any]) -> bool:
+        if accept is None or accept(job):
+            return True
+        if len(self._refused) >= REMEMBERED:
+            self._refused.clear()
+        self._refused.add((accept, job.metadata.id, job.metadata.revision))
+        return False
+
+    # -- taking --------------------------------------------------------------------------
+
+    def _begin(self, hold: PostgresHold, stamp: ClaimStamp, now: datetime) -> bool:
+        """Make a locked job a running one; False: it is not, and another is to be tried."""
+        job = hold.job
+        assert isinstance(job, PendingJob)
+        try:
+            if not hold.cancel_requested():
+                hold.move(lifecycle.claim(job, stamp, now))
+                return True
+            # Asked of a worker that died before it could obey.
+            cancelled = lifecycle.cancel(job, now)
+            hold.move(cancelled)
+        except (InvalidJob, JobEncodeError) as error:
+            # It reads well, but with what a claim adds it is too large to be written: no claimer
+            # could ever take it, and it must not stand in the way of those behind it.
+            hold.let_go()
+            with self._office.sessions.session(job.metadata.id) as session:
+                set_aside(self._office, session, self._notify, job.metadata.id, str(error))
+            return False
+        except StoreError:
+            self._in_doubt.add(stamp.token)
+            hold.let_go()
+            raise
+        except BaseException:
+            hold.let_go()
+            raise
+        self._notify(Event(name="cancelled", at=now, job_id=job.metadata.id, job=cancelled))
+        return False
+
+    def _claimed_in_doubt(self, stamp: ClaimStamp) -> PostgresHold | None:
+        office = self._office
+        with office.sessions.session() as session:
+            query = office.statements.claimed
+            values = [office.liveness.key, stamp.token]
+            row = session.execute(query, values, binary=True).fetchone()
+        if row is None:
+            return None
+        job_id, revision, owner, document = row
+        job = office.codec.decode(document, job_id=job_id, status="running")
+        hold = PostgresHold(office, job, session=None, mark=(revision, stamp.token), is_asked=False)
+        return hold if hold.adopt(owner) else None
+
+
+def set_aside(office: Office, session: Session, notify: Hook, job_id: str, reason: str) -> None:
+    """Put a row that is no job into quarantine, and end the transaction."""
+    session.execute(office.statements.set_aside, {"id": job_id, "reason": rows.text(reason)})
+    session.execute("COMMIT")
+    notify(Event(name="quarantined", at=clock(), job_id=job_id, job=None, reason=reason))
+
+
+def _filters(values: dict[str, Any]) -> tuple[bool, bool]:
+    """Which variant of a statement: one that filters by type, by queue."""
+    return (values["types"] is not None, values["queue"] is not None)
+
+
+def _values(wanted: Wanted, now: datetime) -> dict[str, Any]:
+    return {
+        "now": now,
+        "types": None if wanted.types is None else [rows.text(name) for name in wanted.types],
+        "queue": None if wanted.queue is None else rows.text(wanted.queue),
+        "limit": PAGE,
+    }
+
+
+_BEFORE_ALL: Final = {"priority": -(2**63), "due": "-infinity", "created": "-infinity", "id": ""}

@@ -1,0 +1,228 @@
+"""The PostgreSQL store's `Hold`: a locked row for a moment, or a claim for as long as work takes.
+
+It must not know how the hold was come by.
+
+A hold begins as a transaction in which the job's row is locked. Once it has made the job running,
+it is a claim: no transaction, but the process's lock that says that it lives (`liveness`), and the
+token in the row, which fences everything the holder tries. A hold whose connection broke is in
+doubt: what it wrote last may stand, or not; its next write replaces either.
+"""
+
+from __future__ import annotations
+
+import secrets
+from contextlib import suppress
+from typing import Any, Protocol
+
+import psycopg
+from attrs import frozen
+
+from semiont_jobs.codec import Codec, Written
+from semiont_jobs.errors import ClaimLost, StoreError
+from semiont_jobs.model import AnyJob, PendingJob, RunningJob
+from semiont_jobs.stores.postgres import rows
+from semiont_jobs.stores.postgres.liveness import Liveness
+from semiont_jobs.stores.postgres.rows import Statements
+from semiont_jobs.stores.postgres.sessions import Session, Sessions
+
+
+@frozen(kw_only=True)
+class Office:
+    """What the parts of an open store share."""
+
+    sessions: Sessions
+    statements: Statements
+    codec: Codec
+    liveness: Liveness
+    holds: dict[str, PostgresHold]
+    """The claims of this store object, by job: what is not among them is not held here."""
+    news: Callback
+    """Wakes this process's idle workers."""
+
+
+class Callback(Protocol):
+    """A function of nothing."""
+
+    def __call__(self) -> None: ...
+
+
+@frozen
+class Seen:
+    """A look at a held job."""
+
+    stands: bool
+    is_asked: bool
+
+
+class PostgresHold:
+    """Ownership of one row.
+
+    :param session: a connection with a transaction in which the row is locked; None: a claim.
+    :param mark: the revision and the token in the row as it was found.
+    """
+
+    def __init__(
+        self,
+        office: Office,
+        job: AnyJob,
+        *,
+        session: Session | None,
+        mark: tuple[int, str | None],
+        is_asked: bool,
+    ) -> None:
+        self._office = office
+        self.job = job
+        self._session = session
+        self._base = mark
+        self._token = secrets.token_hex(12)
+        self._tried: list[int] = []
+        self._owner: int | None = None
+        self._params: Written | None = None
+        self._is_asked = is_asked
+        self._seen: Seen | None = None
+
+    # -- moving --------------------------------------------------------------------------
+
+    def move(self, job: AnyJob) -> None:
+        """See `Hold.move`."""
+        office = self._office
+        was = self.job
+        if self._params is None or was.status != "running":
+            self._params = office.codec.written_params(job)
+        document = office.codec.encode(job, params=self._params)
+        values = rows.columns(job, document)
+        values["keeps_asked"] = (
+            isinstance(job, PendingJob | RunningJob) and job.metadata.life == was.metadata.life
+        )
+        if isinstance(job, RunningJob):
+            self._own(job)
+        values.update(
+            token=self._token,
+            owner=self._owner if isinstance(job, RunningJob) else None,
+            base=self._base[0],
+            base_token=self._base[1],
+            tried=self._tried,
+        )
+        try:
+            found = self._write(values)
+        except StoreError:
+            # In doubt: it may stand all the same.
+            self._tried.append(values["revision"])
+            self._leave_session(broken=True)
+            if not isinstance(was, RunningJob):
+                self._disown()
+            raise
+        if not found:
+            self.let_go()
+            raise ClaimLost(job.metadata.id, "somebody else moved or removed the job")
+        self._base, self._tried, self.job = (values["revision"], self._token), [], job
+        if not isinstance(job, RunningJob):
+            self.let_go()
+
+    def remove(self) -> None:
+        """Remove the job; the hold ends."""
+        session = self._session
+        assert session is not None
+        job_id = self.job.metadata.id
+        with self._office.sessions.told(job_id):
+            session.execute(self._office.statements.remove_one, [job_id])
+            session.execute("COMMIT")
+        self.let_go()
+
+    def let_go(self) -> None:
+        """See `Hold.let_go`."""
+        self._leave_session()
+        self._disown()
+
+    def adopt(self, owner: int) -> bool:
+        """Go on as the claim that a lost answer hid; False: it is too late for that."""
+        job = self.job
+        if not isinstance(job, RunningJob) or not self._office.liveness.vouches(owner):
+            return False
+        self._own(job)
+        return self._owner == owner
+
+    def _own(self, job: RunningJob[Any, Any]) -> None:
+        """Before the row says that this process has the job: nobody must take it for one whose
+        holder is gone, and its mark from now on is the claim's token."""
+        if self._owner is None:
+            self._owner = self._office.liveness.begin()
+            if job.metadata.claim is not None:
+                self._token = job.metadata.claim.token
+            self._office.holds[job.metadata.id] = self
+
+    def _disown(self) -> None:
+        holds = self._office.holds
+        if holds.get(self.job.metadata.id) is self:
+            del holds[self.job.metadata.id]
+        self._owner = None
+
+    def _write(self, values: dict[str, Any]) -> bool:
+        office, session = self._office, self._session
+        job_id = self.job.metadata.id
+        wakes = values["status"] == "pending"
+        if session is None:
+            with office.sessions.session(job_id) as session:
+                found = session.execute(office.statements.put, values).rowcount == 1
+                if wakes:
+                    self._tell(session)
+            return found
+        with office.sessions.told(job_id):
+            with session.pipeline():
+                written = session.execute(office.statements.put, values)
+                session.execute("COMMIT")
+            found = written.rowcount == 1
+            if wakes:
+                self._tell(session)
+        self._leave_session()
+        return found
+
+    def _tell(self, session: Session) -> None:
+        """Wake who is idle. The job is stored: whatever comes of this, it is no failure."""
+        self._office.news()
+        with suppress(psycopg.Error):
+            session.execute(self._office.statements.notify, [""])
+
+    def _leave_session(self, *, broken: bool = False) -> None:
+        session, self._session = self._session, None
+        if session is not None:
+            if broken:
+                session.close()
+            self._office.sessions.give_back(session)
+
+    # -- looking -------------------------------------------------------------------------
+
+    def is_standing(self) -> bool:
+        """See `Hold.is_standing`."""
+        # `Claim.watch` asks both questions, one after the other: one look answers them.
+        seen, self._seen = self._seen, None
+        return (seen or self._look()).stands
+
+    def cancel_requested(self) -> bool:
+        """See `Hold.cancel_requested`."""
+        if self._session is not None:
+            return self._is_asked  # as the locked row says
+        self._seen = self._look()
+        return self._seen.is_asked
+
+    def _look(self) -> Seen:
+        office = self._office
+        if self._session is not None:
+            return Seen(stands=True, is_asked=self._is_asked)
+        if self._owner is None or not office.liveness.vouches(self._owner):
+            return Seen(stands=False, is_asked=False)
+        job_id = self.job.metadata.id
+        try:
+            with office.sessions.session(job_id) as session:
+                row = session.execute(office.statements.look, [job_id]).fetchone()
+        except StoreError:
+            # The server is away. Nobody has the job as long as our lock is not given up, for all
+            # we know; work must not fail for that.
+            return Seen(stands=office.liveness.vouches(self._owner), is_asked=False)
+        if row is None:
+            return Seen(stands=False, is_asked=False)
+        is_asked, revision, token = row
+        stands = (revision, token) == self._base or (
+            token == self._token and revision in self._tried
+        )
+        return Seen(stands=stands, is_asked=stands and is_asked)

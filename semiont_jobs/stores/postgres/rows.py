@@ -1,0 +1,221 @@
+"""A job as a row, and every statement about rows.
+
+It must not execute them.
+
+The document is the job, exactly as the codec wrote it; the columns repeat of it what statements
+ask for. Of the rest, ``token`` is the mark of whoever wrote the row last (a claim's token, while
+the job is in somebody's hands), ``owner`` the key of the lock that says that the holder lives,
+``asked`` whether somebody wants this life of the job to be cancelled, and ``author`` which store
+object created it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime
+from itertools import compress, product
+from typing import Any, Final
+
+from attrs import frozen
+
+from semiont_jobs.model import AnyJob, PendingJob, RunningJob
+
+FOREVER: Final = "-infinity"
+"""The ``not_before`` of a job that waits for no instant."""
+COPIED: Final = (
+    "id",
+    "status",
+    "type",
+    "queue",
+    "user_id",
+    "priority",
+    "due",
+    "created",
+    "not_before",
+    "ended",
+    "revision",
+    "life",
+    "author",
+    "document",
+)
+"""The columns of a new row; the others begin empty."""
+_LARGEST: Final = 2**63 - 1
+"""What a foreign hand wrote beyond a column's numbers is sorted as the largest of them."""
+
+
+def columns(job: AnyJob, document: bytes) -> dict[str, Any]:
+    """What is written of a job, by column, whatever becomes of its holder."""
+    metadata = job.metadata
+    return {
+        "id": metadata.id,
+        "status": job.status,
+        "type": text(metadata.type),
+        "queue": text(metadata.queue),
+        "user_id": text(metadata.user_id),
+        "priority": max(-_LARGEST, min(metadata.priority, _LARGEST)),
+        "due": metadata.due,
+        "created": metadata.created,
+        "not_before": metadata.run_after or FOREVER,
+        "ended": ended_at(job),
+        "revision": min(metadata.revision, _LARGEST),
+        "life": text(metadata.life),
+        "document": document,
+    }
+
+
+def ended_at(job: AnyJob) -> datetime | None:
+    """When a finished job ended."""
+    return None if isinstance(job, PendingJob | RunningJob) else job.completed_at
+
+
+def text(given: str) -> str:
+    """A text that a column can hold, another one for every other text.
+
+    The server takes neither U+0000 nor lone surrogates, which JSON has no trouble with.
+    """
+    if given.isprintable() and "\\" not in given:
+        return given
+    return given.encode("unicode_escape").decode("ascii")
+
+
+@frozen(kw_only=True)
+class Statements:
+    """Every statement, for one schema."""
+
+    create: bytes
+    copy: bytes
+    authors: bytes
+    get: bytes
+    jobs: bytes
+    counts: bytes
+    next: Mapping[tuple[bool, bool], bytes]
+    page: Mapping[tuple[bool, bool], bytes]
+    pick: bytes
+    hold: bytes
+    put: bytes
+    look: bytes
+    claimed: bytes
+    ask: bytes
+    orphans: bytes
+    alone: bytes
+    remove_one: bytes
+    remove: bytes
+    set_aside: bytes
+    later: bytes
+    notify: bytes
+
+
+# With the index's own expression: a page that begins behind a row is a range of the index.
+_ORDER: Final = "ORDER BY (-priority), due, created, id"
+_WAITING: Final = "status = 'pending' AND not_before <= %(now)s"
+_FILTERS: Final = (" AND type = ANY(%(types)s)", " AND queue = %(queue)s")
+_AFTER: Final = """
+    AND ((-priority), due, created, id)
+        > (%(priority)s::bigint, %(due)s::timestamptz, %(created)s::timestamptz, %(id)s)
+"""
+
+_TEXTS: Final = {
+    "create": f"""
+        INSERT INTO {{s}}.jobs ({", ".join(COPIED)})
+        VALUES ({", ".join(f"%({name}){'b' if name == 'document' else 's'}" for name in COPIED)})
+        ON CONFLICT (id) DO NOTHING
+    """,
+    "copy": f"COPY {{s}}.jobs ({', '.join(COPIED)}) FROM STDIN",
+    "authors": "SELECT id, author FROM {s}.jobs WHERE id = ANY(%s)",
+    "get": "SELECT document, status FROM {s}.jobs WHERE id = %s",
+    "jobs": "SELECT id, status, document FROM {s}.jobs WHERE status = ANY(%s)",
+    "counts": "SELECT status, count(*) FROM {s}.jobs GROUP BY status",
+    "pick": """
+        SELECT id, revision, token, asked, document FROM {s}.jobs
+        WHERE id = %(id)s AND status = 'pending' FOR UPDATE SKIP LOCKED
+    """,
+    "hold": """
+        SELECT status, revision, token, owner, asked, document FROM {s}.jobs
+        WHERE id = %s FOR UPDATE NOWAIT
+    """,
+    # What the holder knows to stand there, or what it wrote itself without being told so.
+    "put": """
+        UPDATE {s}.jobs SET status = %(status)s, queue = %(queue)s, priority = %(priority)s,
+            due = %(due)s, not_before = %(not_before)s, ended = %(ended)s,
+            revision = %(revision)s, life = %(life)s, token = %(token)s, owner = %(owner)s,
+            asked = asked AND %(keeps_asked)s, document = %(document)b
+        WHERE id = %(id)s AND (
+            (revision = %(base)s AND token IS NOT DISTINCT FROM %(base_token)s)
+            OR (token = %(token)s AND revision = ANY(%(tried)s::bigint[]))
+        )
+    """,
+    "look": "SELECT asked, revision, token FROM {s}.jobs WHERE id = %s",
+    "claimed": """
+        SELECT id, revision, owner, document FROM {s}.jobs
+        WHERE owner = %s AND token = %s AND status = 'running'
+    """,
+    "ask": """
+        UPDATE {s}.jobs SET asked = true
+        WHERE id = %s AND life = %s AND status IN ('pending', 'running') RETURNING status
+    """,
+    # Whose key nobody has locked. For a while after the server's start nobody is an orphan:
+    # holders whom it cut off come back, and are alive.
+    "orphans": """
+        SELECT id FROM {s}.jobs
+        WHERE status = 'running' AND now() - pg_postmaster_start_time() > %(grace)s
+        AND (
+            owner IS NULL
+            OR (owner = %(mine)s AND NOT id = ANY(%(held)s))
+            OR owner NOT IN (
+                SELECT (classid::bigint << 32) | objid::bigint FROM pg_locks
+                WHERE locktype = 'advisory' AND objsubid = 1 AND granted
+                AND database = (SELECT oid FROM pg_database WHERE datname = current_database())
+            )
+        )
+    """,
+    "alone": "SELECT pg_try_advisory_xact_lock(%s)",
+    "remove_one": "DELETE FROM {s}.jobs WHERE id = %s",
+    "remove": """
+        DELETE FROM {s}.jobs WHERE id IN (
+            SELECT id FROM {s}.jobs WHERE ended < %(before)s AND status = ANY(%(statuses)s)
+                AND (%(type)s::text IS NULL OR type = %(type)s)
+            LIMIT %(limit)s FOR UPDATE SKIP LOCKED
+        ) RETURNING id, document
+    """,
+    "set_aside": """
+        WITH gone AS (DELETE FROM {s}.jobs WHERE id = %(id)s RETURNING id, document)
+        INSERT INTO {s}.quarantine (name, reason, document)
+        SELECT id, %(reason)s, document FROM gone
+    """,
+    "later": """
+        SELECT min(not_before) FROM {s}.jobs
+        WHERE status = 'pending' AND not_before > '-infinity' AND not_before > %s
+    """,
+    "notify": "SELECT pg_notify('{s}_news', %s)",
+}
+
+
+_FILTERED: Final = {
+    "next": f"""
+        SELECT id, revision, token, asked, document FROM {{s}}.jobs
+        WHERE {_WAITING}{{filters}} {_ORDER} LIMIT 1 FOR UPDATE SKIP LOCKED
+    """,
+    "page": f"""
+        SELECT id, revision, asked, -priority, due, created FROM {{s}}.jobs
+        WHERE {_WAITING}{{filters}} {_AFTER} {_ORDER} LIMIT %(limit)s
+    """,
+}
+"""One statement for each combination of filters: one that asked whether there is a filter would
+have to look at every row to find out."""
+
+
+def statements(schema: str) -> Statements:
+    """The statements for a schema, whose name `address` has checked: it needs no quotes."""
+    filtered: dict[str, Any] = {
+        name: {
+            chosen: query.replace("{s}", schema)
+            .replace("{filters}", "".join(compress(_FILTERS, chosen)))
+            .encode()
+            for chosen in product((False, True), repeat=2)
+        }
+        for name, query in _FILTERED.items()
+    }
+    plain: dict[str, Any] = {
+        name: query.replace("{s}", schema).encode() for name, query in _TEXTS.items()
+    }
+    return Statements(**plain, **filtered)

@@ -1,0 +1,214 @@
+"""Connections to one database: made, pooled, cut, and forgotten in a forked child.
+
+It must not know what they are used for.
+
+A child made by `fork` has its parent's sockets. Were they left open there, the server would not
+notice the parent's death for as long as the child lives, and its jobs would look alive; and a
+word from the child would break the parent's session. So every connection is noted, and a child
+puts the null device where their sockets were, first thing, without a word to the server.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+import weakref
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from typing import Any, Final, Self
+
+import psycopg
+from psycopg.rows import TupleRow
+from psycopg_pool import ConnectionPool
+
+from semiont_jobs.stores.postgres.address import Address
+from semiont_jobs.stores.postgres.told import LOST, store_error
+
+PATIENCE: Final = 10.0
+"""Seconds that a verb waits for a connection: longer than a server takes to restart, and short
+enough that a caller is told when it does not."""
+IDLE: Final = 60.0
+"""Seconds after which a connection that nobody needs is given back to the server."""
+
+SETTINGS: Final = """
+SET tcp_keepalives_idle = 10; SET tcp_keepalives_interval = 2; SET tcp_keepalives_count = 3;
+SET tcp_user_timeout = 16000; SET lock_timeout = 10000; SET client_min_messages = warning;
+"""
+"""What the server does about a client that has fallen silent: after 16 seconds the session is
+over, and with it its locks; the default would be hours. The owner of a lock gives up well before
+(see `liveness`). Nobody keeps a row locked for ten seconds but a process that was stopped in the
+middle of a move: whoever waits for it is told so."""
+
+
+class _Forks:
+    """Counts the forks of this process, and knows what a child must not keep."""
+
+    def __init__(self) -> None:
+        self.count = 0
+        self.open: weakref.WeakSet[Session] = weakref.WeakSet()
+        self.abandoned: list[object] = []
+        """What belongs to the parent: kept, so that nothing is tidied up in its name."""
+
+    def before(self) -> None:
+        """A fork comes."""
+        self.count += 1
+
+    def in_child(self) -> None:
+        """Take the parent's sockets away."""
+        for session in self.open:
+            with suppress(Exception):
+                null = os.open(os.devnull, os.O_RDWR | os.O_CLOEXEC)
+                os.dup2(null, session.fileno(), inheritable=False)
+                os.close(null)
+            self.abandoned.append(session)
+        self.open = weakref.WeakSet()
+
+
+class Session(psycopg.Connection[TupleRow]):
+    """One connection, noted for the sake of forks."""
+
+    @classmethod
+    def connect(cls, conninfo: str = "", **options: Any) -> Self:
+        """Connect. A fork in the midst of it would leave the child a socket that nobody noted:
+        such a connection is ended, and made again."""
+        while True:
+            forks = _FORKS.count
+            session = super().connect(conninfo, **options)
+            _FORKS.open.add(session)
+            if forks == _FORKS.count:
+                return session
+            session.close()
+
+
+_FORKS: Final = _Forks()
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(before=_FORKS.before, after_in_child=_FORKS.in_child)
+
+
+class Sessions:
+    """The connections of one store."""
+
+    def __init__(self, address: Address, *, fsync: bool, read_only: bool, size: int) -> None:
+        self.address = address
+        self._settings = SETTINGS
+        if not fsync:
+            self._settings += "SET synchronous_commit = off;"
+        if read_only:
+            self._settings += "SET default_transaction_read_only = on;"
+        self._size = size
+        self._open: weakref.WeakSet[Session] = weakref.WeakSet()
+        self._pool: ConnectionPool[Session] | None = None
+
+    def connect(self) -> Session:
+        """A connection of one's own, in autocommit.
+
+        :raises StoreError: there is no way to the server, or it lets nobody in.
+        """
+        try:
+            session = Session.connect(self.address.conninfo, autocommit=True)
+        except psycopg.Error as error:
+            raise store_error(error, self.address.shown, connecting=True) from error
+        try:
+            self._configure(session)
+        except psycopg.Error as error:
+            session.close()
+            raise store_error(error, self.address.shown) from error
+        return session
+
+    def open(self) -> None:
+        """Begin pooling; connects when somebody needs a connection."""
+        self._pool = ConnectionPool(
+            self.address.conninfo,
+            connection_class=Session,
+            kwargs={"autocommit": True},
+            configure=self._configure,
+            min_size=0,
+            max_size=self._size,
+            max_idle=IDLE,
+            timeout=PATIENCE,
+            # Its pauses between tries double; a verb that needs a connection begins anew.
+            reconnect_timeout=PATIENCE / 2,
+            num_workers=1,
+            name=self.address.shown,
+            open=True,
+        )
+
+    def close(self) -> None:
+        """End all of them."""
+        pool, self._pool = self._pool, None
+        if pool is not None:
+            pool.close()
+
+    def abandon(self) -> None:
+        """In a forked child: the pool is the parent's."""
+        _FORKS.abandoned.append(self._pool)
+        self._pool = None
+        self._open = weakref.WeakSet()
+
+    @contextmanager
+    def session(self, job_id: str | None = None) -> Iterator[Session]:
+        """A connection for a moment, in autocommit; a transaction begun on it and not ended is
+        rolled back when an error leaves the block.
+
+        :raises StoreError: what the server, or the way to it, refused.
+        """
+        with self.told(job_id), self.pool.connection() as session:
+            yield session
+
+    def take(self) -> Session:
+        """A connection to keep; give it back with `give_back`."""
+        with self.told(None):
+            return self.pool.getconn()
+
+    def give_back(self, session: Session) -> None:
+        """A taken connection is of no more use here; a transaction on it is rolled back."""
+        pool = self._pool
+        if pool is None:
+            session.close()
+            return
+        with suppress(psycopg.Error):
+            if not session.closed:
+                session.rollback()
+        pool.putconn(session)
+
+    @contextmanager
+    def told(self, job_id: str | None, *, renews: bool = True) -> Iterator[None]:
+        """Raise what the server refuses in this block as a `StoreError` of that job.
+
+        :param renews: the connection that may break is one of ours.
+        """
+        try:
+            yield
+        except psycopg.Error as error:
+            told = store_error(error, self.address.shown, job_id=job_id)
+            if renews and told.errno == LOST:
+                # One broke: those that lie idle are likely of no use either.
+                self.renew()
+            raise told from error
+
+    def renew(self) -> None:
+        """Have idle connections replaced before they are used again."""
+        pool = self._pool
+        if pool is not None:
+            pool.drain()
+
+    def cut(self) -> None:
+        """The server has fallen silent: end every wait for an answer, in whatever thread."""
+        for session in list(self._open):
+            with (
+                suppress(psycopg.Error, OSError),  # closed meanwhile, by its user
+                socket.socket(fileno=os.dup(session.fileno())) as end,
+            ):
+                end.shutdown(socket.SHUT_RDWR)
+        self.renew()
+
+    @property
+    def pool(self) -> ConnectionPool[Session]:
+        """The pool of an open store."""
+        assert self._pool is not None, "the store is closed"
+        return self._pool
+
+    def _configure(self, session: Session) -> None:
+        self._open.add(session)
+        session.execute(self._settings.encode())
+        session.prepare_threshold = 3

@@ -1,0 +1,330 @@
+"""PostgresStore: a `JobStore` that is a schema of a PostgreSQL database.
+
+It must not know SQL (`rows`) or sessions: it lets the parts do their work.
+"""
+
+from __future__ import annotations
+
+import secrets
+import threading
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import suppress
+from datetime import datetime, timedelta
+from functools import partial
+from typing import Any, Final
+
+import psycopg
+from psycopg.pq import TransactionStatus
+
+from semiont_jobs.codec import Codec
+from semiont_jobs.errors import InvalidValue, JobDecodeError, JobExists, StoreError
+from semiont_jobs.events import Hook
+from semiont_jobs.forks import reset_in_child
+from semiont_jobs.model import STATUSES, AnyJob, ClaimStamp, JobStatus, PendingJob
+from semiont_jobs.store import Hold, Wanted
+from semiont_jobs.stores.postgres import taking, upkeep
+from semiont_jobs.stores.postgres.address import address_of
+from semiont_jobs.stores.postgres.claiming import Claiming
+from semiont_jobs.stores.postgres.creating import insert
+from semiont_jobs.stores.postgres.hold import Office, PostgresHold
+from semiont_jobs.stores.postgres.liveness import Liveness
+from semiont_jobs.stores.postgres.rows import columns, statements, text
+from semiont_jobs.stores.postgres.schema import check_pooler, check_server, prepare
+from semiont_jobs.stores.postgres.sessions import Sessions
+from semiont_jobs.stores.postgres.told import LOST
+from semiont_jobs.stores.postgres.waking import News
+
+POOL_SIZE: Final = 8
+"""Connections of one store object at most, besides the one that says that its process lives: a
+verb needs one for a few milliseconds, so that these serve some dozens of busy threads."""
+LISTED_AT_ONCE: Final = 500
+"""Rows that a listing fetches together: a few megabytes of usual jobs."""
+CANCEL: Final = "cancel"
+
+
+class PostgresStore:
+    """Jobs in one schema of a PostgreSQL database.
+
+    :param url: ``postgresql://USER:PASSWORD@HOST:PORT/DATABASE``, as libpq takes it; with
+        ``?schema=NAME`` also the schema.
+    :param schema: the schema that the jobs live in; default ``semiont_jobs``. It is made if
+        the user may do so. Several queues live in one database in a schema each.
+    :param fsync: what a call acknowledged survives a crash of the server, where the server is
+        set up so (True), or only of clients (False: ``synchronous_commit`` is off).
+    :param pool_size: connections at most, besides the one that a process that works keeps.
+    :param read_only: look, and change nothing: nothing is made, and every verb that would
+        change a job raises `StoreError`.
+    :raises InvalidValue: one of them is something else.
+    """
+
+    def __init__(
+        self,
+        url: str,
+        *,
+        schema: str | None = None,
+        fsync: bool = True,
+        pool_size: int = POOL_SIZE,
+        read_only: bool = False,
+    ) -> None:
+        if isinstance(pool_size, bool) or not isinstance(pool_size, int) or pool_size < 1:
+            raise InvalidValue("a whole number from 1", field="pool_size", value=pool_size)
+        self._url = url
+        self._options = {
+            "schema": schema,
+            "fsync": fsync,
+            "pool_size": pool_size,
+            "read_only": read_only,
+        }
+        self.address = address_of(url, schema)
+        self._statements = statements(self.address.schema)
+        self._sessions = Sessions(self.address, fsync=fsync, read_only=read_only, size=pool_size)
+        self._read_only = read_only
+        self._tell: Callable[[], None] = _nobody
+        self._office: Office | None = None
+        reset_in_child(self)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Pickled, a store is where its jobs live: read in another process, it is that one's."""
+        return (partial(type(self), **self._options), (self._url,))
+
+    def reset_after_fork(self) -> None:
+        """The sessions are the parent's, and so are the holds."""
+        self._sessions.abandon()
+        self._office = None
+
+    # -- life ----------------------------------------------------------------------------
+
+    def open(self, codec: Codec, notify: Hook) -> None:
+        """Make the schema ready, refuse what is unsafe, and begin with nothing held.
+
+        :raises UnsafeStore: jobs would not be safe there.
+        :raises UnsupportedFormat: a newer version of this library made the schema.
+        :raises StoreError: there is no way to the server, or rights are missing.
+        """
+        place = self.address.shown
+        session = self._sessions.connect()
+        try:
+            with self._sessions.told(None):
+                check_server(session, place)
+                check_pooler(self._sessions, session)
+                prepare(session, self.address.schema, place, read_only=self._read_only)
+        finally:
+            session.close()
+        self._sessions.open()
+        self._news = News()
+        self._author = secrets.randbits(62)
+        self._in_doubt: set[str] = set()
+        self._notify = notify
+        self._office = Office(
+            sessions=self._sessions,
+            statements=self._statements,
+            codec=codec,
+            liveness=Liveness(self._sessions, hear=self._hear, changed=self._changed),
+            holds={},
+            news=self._news,
+        )
+        self._claiming = Claiming(self._office, notify)
+
+    def close(self) -> None:
+        """Let go of everything held, end the sessions, and wake whoever waits."""
+        office, self._office = self._office, None
+        if office is None:
+            return
+        for hold in list(office.holds.values()):
+            hold.let_go()
+        office.liveness.end()
+        self._sessions.close()
+        self._news()
+
+    def tell(self, news: Callable[[], None]) -> None:
+        """Call `news` when something that holders should look at may have happened: somebody
+        asked for a job to be cancelled, or the lock that says that this process lives fell."""
+        self._tell = news
+
+    def kill_holder(self, job_id: str) -> None:
+        """Let the holder of a job vanish as its process's death would: for tests.
+
+        :raises KeyError: no claim of this store object holds it.
+        """
+        if self._office is None:
+            raise KeyError(job_id)
+        del self._office.holds[job_id]
+        # As if its key were nobody's: the other jobs of this process go on.
+        query = f"UPDATE {self.address.schema}.jobs SET owner = 0 WHERE id = %s"
+        with self._sessions.session(job_id) as session:
+            session.execute(query.encode(), [job_id])
+
+    # -- creating and reading ------------------------------------------------------------
+
+    def create(self, job: PendingJob[Any]) -> None:
+        """See `JobStore.create`."""
+        self._create({job.metadata.id: self._row(job)})
+
+    def create_many(self, jobs: Iterable[PendingJob[Any]]) -> None:
+        """See `JobStore.create_many`."""
+        self._create(self._batch(jobs))
+
+    def create_within(self, connection: Any, jobs: Iterable[PendingJob[Any]]) -> None:
+        """See `Transactional.create_within`. Idle workers hear of it at the commit.
+
+        :raises StoreError: the server refused, or its database is another one.
+        """
+        if not isinstance(connection, psycopg.Connection) or connection.closed:
+            rule = "an open psycopg.Connection is needed"
+            raise InvalidValue(rule, field="connection", value=connection)
+        is_idle = connection.info.transaction_status == TransactionStatus.IDLE
+        with self._sessions.told(None, renews=False):
+            if connection.autocommit and is_idle:
+                insert(connection, self._statements, self._batch(jobs))
+                connection.execute(self._statements.notify, [""])
+            else:
+                # First, which begins the transaction where nothing has yet: `insert` would end
+                # one that it began. What is notified is sent at the commit, whatever the order.
+                connection.execute(self._statements.notify, [""])
+                insert(connection, self._statements, self._batch(jobs))
+
+    def get(self, job_id: str) -> AnyJob | None:
+        """See `JobStore.get`."""
+        office = self._opened
+        with self._sessions.session(job_id) as session:
+            row = session.execute(self._statements.get, [job_id], binary=True).fetchone()
+        return None if row is None else office.codec.decode(row[0], job_id=job_id, status=row[1])
+
+    def jobs(self, statuses: Iterable[JobStatus]) -> Iterator[AnyJob]:
+        """See `JobStore.jobs`. All as they stood at one instant."""
+        office = self._opened
+        with (
+            self._sessions.session() as session,
+            session.transaction(),
+            session.cursor(name="listing", binary=True) as cursor,
+        ):
+            cursor.itersize = LISTED_AT_ONCE
+            cursor.execute(self._statements.jobs, [list(statuses)])
+            for job_id, status, document in cursor:
+                try:
+                    yield office.codec.decode(document, job_id=job_id, status=status)
+                except JobDecodeError:
+                    continue  # for whoever comes upon it when claiming
+
+    def counts(self) -> Mapping[JobStatus, int]:
+        """See `JobStore.counts`."""
+        with self._opened.sessions.session() as session:
+            found: dict[JobStatus, int] = dict(session.execute(self._statements.counts).fetchall())
+        return {status: found.get(status, 0) for status in STATUSES}
+
+    # -- claiming and holding ------------------------------------------------------------
+
+    def claim(self, wanted: Wanted, stamp: ClaimStamp, now: datetime) -> Hold | None:
+        """See `JobStore.claim`."""
+        _ = self._opened
+        self._news.look()
+        return self._claiming.claim(wanted, stamp, now)
+
+    def peek(self, wanted: Wanted, now: datetime) -> PendingJob[Any] | None:
+        """See `JobStore.peek`."""
+        _ = self._opened
+        return self._claiming.peek(wanted, now)
+
+    def hold(self, job_id: str) -> PostgresHold:
+        """See `JobStore.hold`."""
+        return taking.hold(self._opened, job_id)
+
+    def request_cancel(self, job_id: str, life: str) -> bool:
+        """See `JobStore.request_cancel`."""
+        with self._opened.sessions.session(job_id) as session:
+            asked = session.execute(self._statements.ask, [job_id, text(life)]).fetchone()
+            if asked == ("running",):
+                session.execute(self._statements.notify, [CANCEL])
+        return asked is not None
+
+    # -- upkeep --------------------------------------------------------------------------
+
+    def orphans(self, now: datetime, foreign_stale_after: timedelta) -> Iterator[Hold]:
+        """See `JobStore.orphans`."""
+        return upkeep.orphans(self._opened, self._notify)
+
+    def remove(
+        self, statuses: Iterable[JobStatus], before: datetime, type_name: str | None = None
+    ) -> list[AnyJob]:
+        """See `JobStore.remove`."""
+        return upkeep.remove(self._opened, statuses, before, type_name)
+
+    # -- waiting -------------------------------------------------------------------------
+
+    def wait(self, stop: threading.Event, timeout: float, now: datetime) -> None:
+        """See `JobStore.wait`."""
+        office = self._opened
+        office.liveness.begin()  # its session is what hears
+        with self._sessions.session() as session:
+            row = session.execute(self._statements.later, [now]).fetchone()
+        if row is not None and row[0] is not None:
+            timeout = min(timeout, (row[0] - now).total_seconds())
+        self._news.wait(stop, timeout)
+
+    def wake(self) -> None:
+        """See `JobStore.wake`."""
+        if self._office is not None:
+            self._news()
+
+    # -- private -------------------------------------------------------------------------
+
+    @property
+    def _opened(self) -> Office:
+        office = self._office
+        assert office is not None, "the store is not open"
+        return office
+
+    def _row(self, job: PendingJob[Any]) -> dict[str, Any]:
+        return columns(job, self._opened.codec.encode(job, is_new=True)) | {"author": self._author}
+
+    def _batch(self, jobs: Iterable[PendingJob[Any]]) -> dict[str, dict[str, Any]]:
+        batch: dict[str, dict[str, Any]] = {}
+        for job in jobs:
+            if job.metadata.id in batch:
+                raise JobExists(job.metadata.id, "the batch has this id twice")
+            batch[job.metadata.id] = self._row(job)
+        return batch
+
+    def _create(self, batch: dict[str, dict[str, Any]]) -> None:
+        only = next(iter(batch)) if len(batch) == 1 else None
+        try:
+            with self._sessions.session(only) as session:
+                if only is None:
+                    insert(session, self._statements, batch)
+                elif session.execute(self._statements.create, batch[only]).rowcount != 1:
+                    raise JobExists(only)
+                # Apart, after it is stored: a transaction that notifies takes its turn with all
+                # others that do, also for as long as it writes to the disk.
+                with suppress(psycopg.Error):
+                    session.execute(self._statements.notify, [""])
+        except StoreError as error:
+            if error.errno == LOST:
+                self._in_doubt.update(batch)
+            raise
+        except JobExists:
+            if not self._was_stored_in_doubt(batch):
+                raise
+        self._in_doubt.difference_update(batch)
+        self._news()
+
+    def _was_stored_in_doubt(self, batch: dict[str, dict[str, Any]]) -> bool:
+        """Whether these are there because an earlier call stored them, which lost the answer."""
+        if not self._in_doubt.issuperset(batch):
+            return False
+        with self._sessions.session() as session:
+            found = session.execute(self._statements.authors, [list(batch)]).fetchall()
+        return dict(found) == dict.fromkeys(batch, self._author)
+
+    def _hear(self, word: str) -> None:
+        if word == CANCEL:
+            self._tell()
+        else:
+            self._news()
+
+    def _changed(self) -> None:
+        self._tell()
+        self._news()
+
+
+def _nobody() -> None:
+    """Nobody wants to be told."""

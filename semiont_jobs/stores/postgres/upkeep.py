@@ -1,0 +1,72 @@
+"""Upkeep: the jobs of dead workers, and the removal of finished ones.
+
+It must not know what becomes of an orphan, or how long finished jobs are kept.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from datetime import datetime, timedelta
+from typing import Final
+
+from semiont_jobs.errors import JobDecodeError, JobHeld, JobNotFound
+from semiont_jobs.events import Hook
+from semiont_jobs.model import FINISHED, AnyJob, JobStatus
+from semiont_jobs.stores.postgres.claiming import set_aside
+from semiont_jobs.stores.postgres.hold import Office, PostgresHold
+from semiont_jobs.stores.postgres.rows import text
+from semiont_jobs.stores.postgres.taking import hold
+
+GRACE: Final = timedelta(seconds=3)
+"""After the server's start, before anybody is taken for dead: all locks fell with it, and their
+owners, who try again at least once a second, come back for them."""
+REMOVED_AT_ONCE: Final = 1000
+"""Rows of one transaction: short enough that nobody waits for it."""
+
+
+def orphans(office: Office, notify: Hook) -> Iterator[PostgresHold]:
+    """See `JobStore.orphans`. The lock of a holder's key that can be taken is the proof."""
+    values = {
+        "grace": GRACE,
+        # Without a session of our own there is no key in the table that is ours.
+        "mine": office.liveness.key,
+        "held": list(office.holds),
+    }
+    with office.sessions.session() as session:
+        found = [row[0] for row in session.execute(office.statements.orphans, values)]
+    for job_id in found:
+        try:
+            held = hold(office, job_id)
+        except (JobHeld, JobNotFound):
+            continue
+        except JobDecodeError as error:
+            with office.sessions.session(job_id) as session:
+                set_aside(office, session, notify, job_id, str(error))
+            continue
+        if held.job.status == "running":
+            yield held
+        else:
+            held.let_go()
+
+
+def remove(
+    office: Office, statuses: Iterable[JobStatus], before: datetime, type_name: str | None
+) -> list[AnyJob]:
+    """See `JobStore.remove`."""
+    values = {
+        "statuses": [status for status in statuses if status in FINISHED],
+        "before": before,
+        "type": None if type_name is None else text(type_name),
+        "limit": REMOVED_AT_ONCE,
+    }
+    removed: list[AnyJob] = []
+    while True:
+        with office.sessions.session() as session:
+            gone = session.execute(office.statements.remove, values, binary=True).fetchall()
+        for job_id, document in gone:
+            try:
+                removed.append(office.codec.decode(document, job_id=job_id))
+            except JobDecodeError:
+                continue  # it ended, by its columns; there is no job to tell of
+        if len(gone) < REMOVED_AT_ONCE:
+            return removed

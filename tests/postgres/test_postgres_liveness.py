@@ -1,0 +1,363 @@
+"""A lock says that a process lives: what becomes of it when sessions, servers, networks and
+processes die."""
+
+from __future__ import annotations
+
+import logging
+import os
+import signal
+import subprocess
+import sys
+import textwrap
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from postgres.proxies import Line
+from postgres.servers import FAST, Server, sql
+
+from semiont_jobs import ClaimLost, JobExists, JobMetadata, JobQueue, PendingJob, StoreError
+from semiont_jobs.stores.postgres import PostgresStore, liveness
+from semiont_jobs.testing.suite import PATIENCE, AnyClaim, eventually, some
+
+Make = Callable[..., JobQueue]
+
+
+# Before `make_queue` where a test asks for both: queues are closed while it stands.
+@pytest.fixture
+def line(server_url: str) -> Iterator[Line]:
+    line = Line(Path(server_url.partition("host=")[2], ".s.PGSQL.5432"))
+    yield line
+    line.end()
+
+
+def held(queue: JobQueue) -> AnyClaim:
+    queue.enqueue({"page": 1}, type="task")
+    return some(queue.claim_next_job())
+
+
+def owner_backend(server_url: str, queue: JobQueue) -> int:
+    """The server's process of the session that says that the queue's process lives."""
+    store = queue.store
+    assert isinstance(store, PostgresStore)
+    found = eventually(
+        lambda: sql(
+            server_url,
+            "SELECT pid FROM pg_locks WHERE locktype = 'advisory' AND granted"
+            " AND (classid::bigint << 32) | objid::bigint = %s",
+            store._opened.liveness.key,
+        )
+    )
+    return int(found[0][0])
+
+
+def status(queue: JobQueue, claim: AnyClaim) -> str:
+    return some(queue.get_job(claim.job.metadata.id)).status
+
+
+# -- the session is ended, the owner lives -----------------------------------------------
+
+
+def test_an_owner_whose_session_was_ended_takes_its_lock_again_and_keeps_its_jobs(
+    make_queue: Make, server_url: str
+) -> None:
+    queue, other = make_queue(), make_queue()
+    claim = held(queue)
+    backend = owner_backend(server_url, queue)
+
+    sql(server_url, "SELECT pg_terminate_backend(%s, 10000)", backend)
+    again = eventually(lambda: (now := owner_backend(server_url, queue)) != backend and now)
+
+    assert again != backend
+    assert other.rescue_orphans() == 0
+    claim.raise_if_cancelled()
+    assert claim.complete().status == "complete"
+
+
+def test_an_owner_that_was_rescued_from_while_it_was_away_is_told_and_fenced(
+    make_queue: Make, server_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    queue, other = make_queue(), make_queue()
+    claim = held(queue)
+    backend = owner_backend(server_url, queue)
+    back = threading.Event()
+    connect = queue.store._sessions.connect  # type: ignore[attr-defined]
+    monkeypatch.setattr(queue.store._sessions, "connect", lambda: back.wait(PATIENCE) and connect())  # type: ignore[attr-defined]
+
+    sql(server_url, "SELECT pg_terminate_backend(%s, 10000)", backend)
+    rescued = eventually(other.rescue_orphans)
+    back.set()
+
+    assert rescued == 1
+    assert claim.cancelled.wait(PATIENCE)
+    with pytest.raises(ClaimLost):
+        claim.raise_if_cancelled()
+    with pytest.raises(ClaimLost):
+        claim.complete()
+    assert some(other.get_job(claim.job.metadata.id)).metadata.crash_count == 1
+    assert status(other, claim) == "pending"
+
+
+def test_a_rescuer_keeps_the_owner_from_coming_back_in_the_middle(
+    make_queue: Make, server_url: str
+) -> None:
+    queue, other = make_queue(), make_queue()
+    claim = held(queue)
+    other.initialize()
+    sql(
+        server_url,
+        f"UPDATE {queue.store.address.schema}.jobs SET owner = 7",  # type: ignore[attr-defined]
+    )
+    hold = other.store.hold(claim.job.metadata.id)  # under the lock of key 7
+
+    locked = sql(server_url, "SELECT pg_try_advisory_lock(7)")
+    hold.let_go()
+
+    assert locked == [(False,)]
+    assert sql(server_url, "SELECT pg_try_advisory_lock(7)") == [(True,)]
+
+
+# -- the server dies -----------------------------------------------------------------------
+
+
+def test_jobs_in_hand_survive_a_restart_of_the_server(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.CRITICAL, "psycopg.pool")
+    server = Server(f"restarted-{os.getpid()}", {**FAST, "fsync": "on"})
+    try:
+        with JobQueue(server.url) as queue, JobQueue(server.url) as other:
+            claim = held(queue)
+            waiting = queue.enqueue({"page": 2}, type="task")
+            other.start_keeper()
+
+            server.stop()
+            server.start()
+
+            eventually(lambda: owner_backend(server.url, queue))
+            claim.checkpoint(["a"])
+            assert claim.complete({"pages": 1}).status == "complete"
+            assert some(other.get_job(claim.job.metadata.id)).metadata.crash_count == 0
+            assert eventually(other.claim_next_job).job.metadata.id == waiting.metadata.id
+    finally:
+        server.end()
+
+
+# -- the network is gone -------------------------------------------------------------------
+
+
+def test_an_owner_behind_a_silent_line_is_told_before_its_job_can_be_taken(
+    line: Line,
+    make_queue: Make,
+    schema: str,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    caplog.set_level(logging.CRITICAL)
+    monkeypatch.setattr(liveness, "HEARTBEAT", 0.1)
+    monkeypatch.setattr(liveness, "SILENCE", 1.0)
+    monkeypatch.setattr(liveness, "GIVE_UP", 2.0)
+    queue, other = make_queue(f"{line.url}?schema={schema}"), make_queue()
+    claim = held(queue)
+    cancelled = claim.cancelled
+
+    line.fall_silent()
+    assert cancelled.wait(PATIENCE)
+    with pytest.raises(ClaimLost):
+        claim.raise_if_cancelled()
+    kept = other.rescue_orphans()
+    line.give_up_on_clients()
+    rescued = eventually(other.rescue_orphans)
+    line.heal()
+
+    assert (kept, rescued) == (0, 1)
+    with pytest.raises(ClaimLost):
+        claim.complete()
+    heir = some(other.claim_next_job())
+    assert heir.job.metadata.crash_count == 1
+    assert heir.complete({"by": "heir"}).status == "complete"
+    again = queue.enqueue({}, type="task")
+    assert eventually(queue.claim_next_job).job.metadata.id == again.metadata.id
+
+
+def test_no_call_waits_for_ever_on_a_silent_line(
+    line: Line,
+    make_queue: Make,
+    schema: str,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    caplog.set_level(logging.CRITICAL)
+    monkeypatch.setattr(liveness, "SILENCE", 1.0)
+    queue = make_queue(f"{line.url}?schema={schema}")
+    queue.enqueue({}, type="task")
+    held(queue)
+
+    line.fall_silent()
+    refused = threading.Event()
+
+    def ask() -> None:
+        with pytest.raises(StoreError):
+            queue.get_stats()
+        refused.set()
+
+    threading.Thread(target=ask, daemon=True).start()
+    assert refused.wait(PATIENCE)
+    line.heal()
+    assert eventually(lambda: queue.get_stats().total) == 2
+
+
+def test_the_server_is_told_to_notice_a_silent_client(make_queue: Make, server_url: str) -> None:
+    queue = make_queue().initialize()
+    names = ("tcp_keepalives_idle", "tcp_keepalives_interval", "tcp_keepalives_count")
+
+    with queue.store._sessions.session() as session:  # type: ignore[attr-defined]
+        text = queue.store._sessions._settings  # type: ignore[attr-defined]
+        parameters = session.info.get_parameters()
+
+    assert all(f"SET {name} = " in text for name in (*names, "tcp_user_timeout"))
+    assert parameters["tcp_user_timeout"] == "10000"
+    assert parameters["keepalives_idle"] == "5"
+    # The owner gives up before the server lets go.
+    assert liveness.GIVE_UP + liveness.SILENCE < 16
+
+
+# -- the process dies ----------------------------------------------------------------------
+
+
+def test_a_killed_process_is_rescued_from_though_its_forked_child_lives(
+    make_queue: Make, url: str
+) -> None:
+    script = textwrap.dedent("""
+        import os, sys, time, warnings
+        from semiont_jobs import JobQueue
+        queue = JobQueue(sys.argv[1])
+        queue.enqueue({}, type="task")
+        claim = queue.claim_next_job()
+        warnings.simplefilter("ignore", DeprecationWarning)  # of forking with threads
+        child = os.fork()
+        if child == 0:
+            sys.stdin.read()  # lives until the test ends
+            os._exit(0)
+        print(child, flush=True)
+        time.sleep(600)
+    """)
+    parent = subprocess.Popen(
+        [sys.executable, "-c", script, url],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    assert parent.stdout is not None
+    child = int(parent.stdout.readline())
+    queue = make_queue()
+    before = queue.rescue_orphans()
+
+    parent.kill()
+    parent.wait(PATIENCE)
+    rescued = eventually(queue.rescue_orphans)
+    os.kill(child, 0)  # it lives
+    parent.communicate(timeout=PATIENCE)
+
+    assert (before, rescued) == (0, 1)
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="the platform has no fork")
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")  # of forking with threads
+def test_a_forked_child_has_sessions_of_its_own_and_disturbs_none_of_its_parents(
+    make_queue: Make, server_url: str
+) -> None:
+    queue = make_queue()
+    claim = held(queue)
+    backend = owner_backend(server_url, queue)
+
+    child = os.fork()
+    if child == 0:
+        signal.alarm(60)
+        try:
+            queue.enqueue({"by": "child"}, type="task")
+            mine = some(queue.claim_next_job())
+            os._exit(7 if mine.complete().status == "complete" else 1)
+        finally:
+            os._exit(2)
+    code = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+
+    assert code == 7
+    assert owner_backend(server_url, queue) == backend
+    claim.raise_if_cancelled()
+    assert claim.complete().status == "complete"
+    assert queue.get_stats().complete == 2
+
+
+# -- answers that are lost -----------------------------------------------------------------
+
+
+def test_a_job_whose_stored_answer_was_lost_is_created_once(
+    line: Line, make_queue: Make, schema: str
+) -> None:
+    queue = make_queue(f"{line.url}?schema={schema}").initialize()
+
+    line.lose_answer(b"INSERT INTO")
+    job = queue.enqueue({"page": 1}, type="task")
+
+    assert [job] == queue.query_jobs()
+    with pytest.raises(JobExists):
+        queue.create_job(job)
+
+
+def test_a_batch_whose_stored_answer_was_lost_is_created_once(
+    line: Line, make_queue: Make, schema: str
+) -> None:
+    queue = make_queue(f"{line.url}?schema={schema}").initialize()
+    jobs = [PendingJob(metadata=JobMetadata(type="task"), params={"n": n}) for n in range(9)]
+
+    line.lose_answer(b"COMMIT")
+    queue.create_jobs(jobs)
+
+    assert queue.get_stats().pending == 9
+
+
+def test_a_claim_whose_answer_was_lost_goes_on(line: Line, make_queue: Make, schema: str) -> None:
+    queue = make_queue(f"{line.url}?schema={schema}")
+    job = queue.enqueue({"page": 1}, type="task")
+    queue.rescue_orphans()
+
+    line.lose_answer(b"SET status")
+    claim = some(queue.claim_next_job())
+
+    assert claim.job.metadata.id == job.metadata.id
+    assert queue.rescue_orphans() == 0
+    assert claim.complete().metadata.attempt_count == 1
+
+
+@pytest.mark.parametrize("again", ["complete", "fail"])
+def test_an_outcome_whose_answer_was_lost_is_replaced_by_the_next_try(
+    line: Line, make_queue: Make, schema: str, again: str
+) -> None:
+    queue = make_queue(f"{line.url}?schema={schema}")
+    claim = held(queue)
+
+    line.lose_answer(b"SET status")
+    with pytest.raises(StoreError):
+        claim.complete({"page": 1})
+    stored = status(queue, claim)
+    last = claim.complete({"page": 1}) if again == "complete" else claim.fail("no")
+
+    assert stored == "complete"
+    assert queue.get_job(claim.job.metadata.id) == last
+    assert last.metadata.attempt_count == 1
+
+
+def test_an_outcome_in_doubt_that_somebody_went_on_from_is_left_alone(
+    line: Line, make_queue: Make, schema: str
+) -> None:
+    queue, other = make_queue(f"{line.url}?schema={schema}"), make_queue()
+    claim = held(queue)
+
+    line.lose_answer(b"SET status")
+    with pytest.raises(StoreError):
+        claim.release()
+    heir = some(other.claim_next_job())
+
+    with pytest.raises(ClaimLost):
+        claim.complete()
+    assert heir.complete({"by": "heir"}) == other.get_job(claim.job.metadata.id)

@@ -1,0 +1,53 @@
+"""Random histories over PostgreSQL agree with the plain model; and with memory and files."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from typing import Any
+
+from hypothesis import HealthCheck, settings
+from hypothesis.stateful import run_state_machine_as_test
+from postgres.servers import a_schema
+
+from semiont_jobs import JobQueue
+from semiont_jobs.stores.postgres import PostgresStore
+from semiont_jobs.testing import JobQueueMachine
+from semiont_jobs.testing.machine import AnyClaim
+
+SOME = settings(
+    max_examples=8,
+    stateful_step_count=30,
+    deadline=None,
+    derandomize=True,
+    suppress_health_check=list(HealthCheck),
+)
+
+
+class PostgresMachine(JobQueueMachine):
+    server_url = ""
+
+    def make_queue(self, **given: Any) -> JobQueue:
+        self.place = a_schema(self.server_url)
+        self.schema = self.place.__enter__()
+        self.given = given
+        self.stores: list[PostgresStore] = []
+        return self.reopen()
+
+    def reopen(self) -> JobQueue:
+        self.stores.append(PostgresStore(self.server_url, schema=self.schema, pool_size=2))
+        return JobQueue(self.stores[-1], **self.given)
+
+    def kill_holder(self, claim: AnyClaim) -> None:
+        for store in self.stores:
+            with suppress(KeyError):  # another queue object's claim
+                store.kill_holder(claim.job.metadata.id)
+
+    def teardown(self) -> None:
+        super().teardown()
+        self.place.__exit__(None, None, None)
+
+
+def test_random_histories_agree_with_the_model(server_url: str) -> None:
+    machine = type("Machine", (PostgresMachine,), {"server_url": server_url})
+
+    run_state_machine_as_test(machine, settings=SOME)
