@@ -251,6 +251,11 @@ class Actor:
             claim.raise_if_cancelled()
             self._pause()
 
+    def _dallies(self, claim: AnyClaim) -> None:
+        # On a slow machine too, where workers die before they have a job, kills meet this work.
+        if claim.job.metadata.crash_count == 0:
+            threading.Event().wait(1.0)
+
     def _forks(self, claim: AnyClaim) -> None:
         warnings.simplefilter("ignore", DeprecationWarning)  # of forks beside threads
         child = os.fork()

@@ -48,6 +48,7 @@ class Storm:
         "fails",
         "reports",
         "forks",
+        "dallies",
     )
     """What the work of the jobs is like, in turns (see `storms.actors`)."""
     max_crashes: int = 1_000_000
