@@ -12,7 +12,7 @@ from postgres.servers import a_schema
 from semiont_jobs import JobQueue
 from semiont_jobs.stores.postgres import PostgresStore
 from semiont_jobs.testing import JobQueueMachine
-from semiont_jobs.testing.machine import AnyClaim
+from semiont_jobs.testing.suite import AnyClaim
 
 SOME = settings(
     max_examples=8,

@@ -69,7 +69,7 @@ class PostgresStore:
         if isinstance(pool_size, bool) or not isinstance(pool_size, int) or pool_size < 1:
             raise InvalidValue("a whole number from 1", field="pool_size", value=pool_size)
         self._url = url
-        self._options = {
+        self._options: dict[str, Any] = {
             "schema": schema,
             "fsync": fsync,
             "pool_size": pool_size,
