@@ -13,7 +13,7 @@ from typing import Any, Final
 import click
 
 from semiont_jobs.errors import SemiontJobsError
-from semiont_jobs.stores import MEMORY
+from semiont_jobs.stores import MEMORY, is_url
 
 COMMANDS: Final = {
     "cancel": "acting.cancel",
@@ -50,7 +50,7 @@ class JobsGroup(click.Group):
         home, _dot, name = COMMANDS[cmd_name].partition(".")
         command: click.Command = getattr(importlib.import_module(f"semiont_jobs.cli.{home}"), name)
         ours = copy.copy(command)
-        ours.params = [each for each in command.params if each.name != "data_dir"]
+        ours.params = [each for each in command.params if each.name not in ("data_dir", "url")]
         return ours
 
     def invoke(self, ctx: click.Context) -> Any:
@@ -59,11 +59,13 @@ class JobsGroup(click.Group):
 
         try:
             place = self._place()
-            if place == MEMORY or "://" in place:
-                raise click.UsageError(f"these commands look at data directories, not at {place!r}")
+            if place == MEMORY:
+                raise click.UsageError(
+                    "jobs in memory are in one process only, which is not this one"
+                )
             # Where the commands look for their own option. What the other command line keeps
             # there is found all the same: it stands in the contexts above.
-            ctx.obj = {"data_dir": place}
+            ctx.obj = {"url" if is_url(place) else "data_dir": place}
             return super().invoke(ctx)
         except (SemiontJobsError, OSError) as error:
             raise click.ClickException(plain(str(error))) from error

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import threading
 from collections.abc import Callable
 from datetime import timedelta
@@ -94,7 +95,18 @@ def test_max_crashes_is_a_whole_number_from_zero(bad: Any) -> None:
     assert (told.value.field, told.value.value) == ("max_crashes", bad)
 
 
-@pytest.mark.parametrize("bad", ["", "postgresql://host/db", "https://example.com/data"])
+def test_a_database_without_its_driver_is_told_of_with_what_to_install(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    for name in [each for each in sys.modules if each.startswith("semiont_jobs.stores.postgres")]:
+        monkeypatch.delitem(sys.modules, name)
+    monkeypatch.setitem(sys.modules, "psycopg", None)
+
+    with pytest.raises(ImportError, match=r"semiont_jobs\[postgres\]"):
+        JobQueue("postgresql://host/db")
+
+
+@pytest.mark.parametrize("bad", ["", "mysql://host/db", "https://example.com/data"])
 def test_a_place_that_is_no_directory_is_refused(bad: str) -> None:
     with pytest.raises(InvalidValue) as told:
         JobQueue(bad)

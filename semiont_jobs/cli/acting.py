@@ -18,11 +18,11 @@ from semiont_jobs.cli.app import (
     Duration,
     When,
     as_json,
-    data_dir,
     each,
     naming_the_place,
     open_or_make_queue,
     open_queue,
+    place,
 )
 from semiont_jobs.cli.text import json_line, plain
 from semiont_jobs.errors import InvalidTransition
@@ -51,7 +51,7 @@ F = TypeVar("F", bound=Callable[..., Any])
 @click.option("--max-retries", type=int, default=3, show_default=True)
 @click.option("--timeout", type=float, help="Seconds an attempt may take.")
 @as_json
-@data_dir
+@place
 def enqueue(
     type_: str, params: str, batch: bool, id_: str | None, as_json: bool, **metadata: Any
 ) -> None:
@@ -105,7 +105,7 @@ def _refuse_constant(name: str) -> None:
 @click.command()
 @click.argument("ids", metavar="ID...", nargs=-1, required=True)
 @as_json
-@data_dir
+@place
 def retry(ids: tuple[str, ...], as_json: bool) -> None:
     """Give failed or cancelled jobs another try, with a fresh budget of retries."""
     queue = open_queue()
@@ -120,7 +120,7 @@ def retry(ids: tuple[str, ...], as_json: bool) -> None:
 @click.option("--user-id", metavar="USER")
 @click.option("--queue", "queue_name", metavar="QUEUE")
 @as_json
-@data_dir
+@place
 def cancel(
     ids: tuple[str, ...],
     everything: bool,
@@ -164,7 +164,7 @@ def _cancelled(queue: JobQueue, id_: str) -> bool:
 )
 @click.option("--cancelled", is_flag=True, help="Cancelled jobs too.")
 @as_json
-@data_dir
+@place
 def cleanup(older_than: timedelta, cancelled: bool, as_json: bool) -> None:
     """Remove complete and failed jobs that ended long ago."""
     with naming_the_place():
@@ -174,7 +174,7 @@ def cleanup(older_than: timedelta, cancelled: bool, as_json: bool) -> None:
 
 @click.command()
 @as_json
-@data_dir
+@place
 def rescue(as_json: bool) -> None:
     """Give the jobs of dead workers back to pending. Workers do this by themselves."""
     with naming_the_place():

@@ -13,34 +13,57 @@ from pathlib import Path
 from typing import Any, Final, TypeVar
 
 import click
+from click.core import ParameterSource
 
 from semiont_jobs.errors import SemiontJobsError, StoreError
 from semiont_jobs.queue import JobQueue
-from semiont_jobs.stores import FileStore
+from semiont_jobs.store import JobStore
+from semiont_jobs.stores import is_url, open_store
 from semiont_jobs.version import __version__
 
 F = TypeVar("F", bound=Callable[..., Any])
 
-VARIABLE: Final = "SEMIONT_JOBS_DIR"
+DIR_VARIABLE: Final = "SEMIONT_JOBS_DIR"
+URL_VARIABLE: Final = "SEMIONT_JOBS_URL"
 
 _UNITS: Final = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
 
 
-def _remember(context: click.Context, _parameter: click.Parameter, value: Any) -> Any:
-    # The option may stand before or after the command; what stands after goes first.
-    if value is not None:
-        context.ensure_object(dict)["data_dir"] = value
+def _remember(context: click.Context, parameter: click.Parameter, value: Any) -> Any:
+    # The option may stand before or after the command; what stands after goes first, and what is
+    # typed before what the environment says.
+    name = parameter.name or ""
+    is_typed = context.get_parameter_source(name) is ParameterSource.COMMANDLINE
+    kept = context.ensure_object(dict)
+    if value is not None and (is_typed or name not in kept):
+        kept[name] = value
+        kept.setdefault("typed", set()).update({name} if is_typed else ())
     return value
 
 
 data_dir = click.option(
     "--data-dir",
     metavar="DIR",
-    envvar=VARIABLE,
+    envvar=DIR_VARIABLE,
     expose_value=False,
     callback=_remember,
-    help=f"The data directory; jobs stand in its 'jobs' folder. Default: ${VARIABLE}.",
+    help=f"The data directory; jobs stand in its 'jobs' folder. Default: ${DIR_VARIABLE}.",
 )
+_url = click.option(
+    "--url",
+    metavar="URL",
+    envvar=URL_VARIABLE,
+    expose_value=False,
+    callback=_remember,
+    help=f"Instead, the postgresql:// URL of a database. Default: ${URL_VARIABLE}.",
+)
+
+
+def place(command: F) -> F:
+    """The options that say where the jobs live."""
+    return data_dir(_url(command))
+
+
 as_json = click.option("--json", "as_json", is_flag=True, help="Write JSON, for machines.")
 
 
@@ -49,7 +72,7 @@ as_json = click.option("--json", "as_json", is_flag=True, help="Write JSON, for 
     no_args_is_help=True,
 )
 @click.version_option(__version__, prog_name="semiont-jobs")
-@data_dir
+@place
 def cli() -> None:
     """A durable job queue that is a directory.
 
@@ -58,40 +81,75 @@ def cli() -> None:
     """
 
 
-def location() -> Path:
-    """The data directory asked for.
+def location() -> str:
+    """The data directory or URL asked for.
 
-    :raises click.UsageError: none was.
+    :raises click.UsageError: none was, or both were, or it is no URL of a database.
     """
-    value = click.get_current_context().ensure_object(dict).get("data_dir")
-    if not value:
-        raise click.UsageError(f"which data directory? Give --data-dir or set {VARIABLE}")
-    return Path(value)
+    kept = click.get_current_context().ensure_object(dict)
+    given = {name for name in ("data_dir", "url") if kept.get(name)}
+    # One that is typed stands for itself, whatever the environment says of the other.
+    given = (given & kept.get("typed", set())) or given
+    if not given:
+        raise click.UsageError(
+            f"which data directory? Give --data-dir or set {DIR_VARIABLE}, or --url, {URL_VARIABLE}"
+        )
+    if len(given) > 1:
+        raise click.UsageError("jobs live in one place: a data directory or a URL, not both")
+    value: str = kept[given.pop()]
+    if value == kept.get("url") and not is_url(value):
+        raise click.UsageError("a URL is postgresql://USER:PASSWORD@HOST/DATABASE")
+    return value
+
+
+def shown() -> str:
+    """The place asked for, as it may be printed: without a password."""
+    where = location()
+    if not is_url(where):
+        return where
+    from semiont_jobs.stores.postgres.address import address_of
+
+    return address_of(where, None).shown
+
+
+def store_there(**options: Any) -> JobStore:
+    """The store of the place asked for.
+
+    :raises click.ClickException: a URL, and there is no driver.
+    """
+    try:
+        return open_store(location(), **options)
+    except ImportError as error:
+        raise click.ClickException(str(error)) from error
 
 
 def open_queue() -> JobQueue:
-    """The queue of a data directory that is there."""
-    return _closed_at_the_end(JobQueue(_existing()).initialize())
+    """The queue of a place that is there."""
+    _check_there()
+    if is_url(location()):
+        # A look makes no schema; a wrong URL must not be answered by an empty one.
+        JobQueue(store_there(read_only=True)).initialize().close()
+    return _closed_at_the_end(JobQueue(store_there()).initialize())
 
 
 def open_to_look() -> JobQueue:
-    """The same for a command that changes nothing: for whoever may read the directory."""
-    return _closed_at_the_end(JobQueue(FileStore(_existing(), read_only=True)).initialize())
+    """The same for a command that changes nothing: for whoever may read there."""
+    _check_there()
+    return _closed_at_the_end(JobQueue(store_there(read_only=True)).initialize())
 
 
 def open_or_make_queue() -> JobQueue:
-    """The queue of a data directory that is made with its first job, if it is missing.
+    """The queue of a place that is made with its first job, if it is missing.
 
     Not before: a job that is refused leaves nothing behind.
     """
-    return _closed_at_the_end(JobQueue(location()))
+    return _closed_at_the_end(JobQueue(store_there()))
 
 
-def _existing() -> Path:
-    path = location()
-    if not (path / "jobs").is_dir():
-        raise click.ClickException(f"there is no data directory at {path}: it has no jobs folder")
-    return path
+def _check_there() -> None:
+    where = location()
+    if not is_url(where) and not (Path(where) / "jobs").is_dir():
+        raise click.ClickException(f"there is no data directory at {where}: it has no jobs folder")
 
 
 def _closed_at_the_end(queue: JobQueue) -> JobQueue:
@@ -101,15 +159,13 @@ def _closed_at_the_end(queue: JobQueue) -> JobQueue:
 
 @contextmanager
 def naming_the_place() -> Iterator[None]:
-    """Say which directory it was where the disk does not: a write that it refuses has no path."""
+    """Say which place it was where the disk does not: a write that it refuses has no path."""
     try:
         yield
     except StoreError as error:
         if error.filename is not None or error.errno is None:
             raise
-        raise StoreError(
-            error.errno, error.strerror or "", str(location()), job_id=error.job_id
-        ) from error
+        raise StoreError(error.errno, error.strerror or "", shown(), job_id=error.job_id) from error
 
 
 class Duration(click.ParamType[timedelta]):

@@ -10,7 +10,7 @@ from typing import Any, Final
 
 import click
 
-from semiont_jobs.cli.app import as_json, data_dir, open_to_look
+from semiont_jobs.cli.app import as_json, open_to_look, place
 from semiont_jobs.cli.text import age, json_line, plain
 from semiont_jobs.fields import now
 from semiont_jobs.stores import FileStore
@@ -24,7 +24,7 @@ OLD: Final = 3600.0
 
 @click.command()
 @as_json
-@data_dir
+@place
 def doctor(as_json: bool) -> None:
     """Look for trouble: locks, bad files, duplicates, orphans, old jobs, disk space.
 

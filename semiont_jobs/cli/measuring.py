@@ -9,7 +9,7 @@ from typing import Any
 
 import click
 
-from semiont_jobs.cli.app import as_json, data_dir, open_to_look
+from semiont_jobs.cli.app import as_json, open_to_look, place
 from semiont_jobs.cli.text import json_line
 from semiont_jobs.metrics import BOUNDS, Histogram, StoredMetrics
 from semiont_jobs.prometheus import prometheus_text
@@ -17,7 +17,7 @@ from semiont_jobs.prometheus import prometheus_text
 
 @click.command()
 @as_json
-@data_dir
+@place
 def metrics(as_json: bool) -> None:
     """Write figures of the stored jobs in Prometheus' text format.
 

@@ -10,7 +10,7 @@ from typing import Any
 import click
 from rich.text import Text
 
-from semiont_jobs.cli.app import as_json, data_dir, open_to_look
+from semiont_jobs.cli.app import as_json, open_to_look, place
 from semiont_jobs.cli.text import (
     age,
     console,
@@ -35,7 +35,7 @@ from semiont_jobs.model import STATUSES, AnyJob, JobStatus
 @click.option("--all", "everything", is_flag=True, help="No limit.")
 @click.option("--offset", type=click.IntRange(min=0), default=0, show_default=True)
 @as_json
-@data_dir
+@place
 def list_jobs(
     status: JobStatus | None,
     type_: str | None,
@@ -92,7 +92,7 @@ def _remark(job: AnyJob) -> str:
 @click.command()
 @click.argument("job_id", metavar="ID")
 @as_json
-@data_dir
+@place
 def show(job_id: str, as_json: bool) -> None:
     """Show one job: its state, its params, and the story of its attempts."""
     queue = open_to_look()
@@ -159,7 +159,7 @@ def _show_attempts(job: AnyJob, out: Any) -> None:
 
 @click.command()
 @as_json
-@data_dir
+@place
 def stats(as_json: bool) -> None:
     """Count the jobs in each status."""
     found = open_to_look().get_stats()

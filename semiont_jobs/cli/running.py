@@ -13,7 +13,7 @@ from typing import Any
 
 import click
 
-from semiont_jobs.cli.app import as_json, data_dir, location
+from semiont_jobs.cli.app import as_json, data_dir, place, shown, store_there
 from semiont_jobs.cli.logs import log_to_stderr
 from semiont_jobs.cli.reloading import Reloader, start_again
 from semiont_jobs.cli.text import plain
@@ -94,7 +94,7 @@ class Names(click.ParamType[list[str]]):
 @click.option("--types", type=Names(), metavar="TYPE,...", help="Only these of the workers' types.")
 @click.option("--queues", type=Names(), metavar="QUEUE,...", help="Only these named queues.")
 @click.option("--reload", is_flag=True, help="Start again when a module changes: for development.")
-@data_dir
+@place
 def worker(targets: tuple[str, ...], reload: bool, **options: Any) -> None:
     """Run workers until SIGTERM or Ctrl-C.
 
@@ -134,7 +134,7 @@ def _run(
     if len(types) == len(found):
         raise click.UsageError("no worker class among these, only job types")
     log_to_stderr()
-    queue = JobQueue(location(), job_types=types)
+    queue = JobQueue(store_there(), job_types=types)
     workers = [(target, each) for target, each in found if not isinstance(each, JobType)]
     try:
         made = [checked_post(each, queue, label=target).make(queue) for target, each in workers]
@@ -153,7 +153,7 @@ def _run(
     names = plain(", ".join(sorted({one.get_worker_name() for one in made})))
     at_work = "1 worker" if count == 1 else f"{count} workers"
     code = pool.run(
-        on_start=lambda: click.echo(f"{at_work} at work on {plain(location())}: {names}", err=True)
+        on_start=lambda: click.echo(f"{at_work} at work on {plain(shown())}: {names}", err=True)
     )
     if pool.given_back:
         click.echo(f"given back: {pool.given_back}", err=True)
@@ -208,9 +208,9 @@ def demo(chaos: bool, processes: int, threads: int, as_json: bool) -> None:
     """
     from semiont_jobs.demo.run import main
 
-    place = click.get_current_context().ensure_object(dict).get("data_dir")
+    folder = click.get_current_context().ensure_object(dict).get("data_dir")
     code = main(
-        data_dir=place or "semiont-jobs-demo",
+        data_dir=folder or "semiont-jobs-demo",
         chaos=chaos,
         processes=processes,
         threads=threads,

@@ -16,7 +16,7 @@ from rich.console import Console, Group
 from rich.live import Live
 from rich.text import Text
 
-from semiont_jobs.cli.app import as_json, data_dir, location, open_to_look
+from semiont_jobs.cli.app import as_json, open_to_look, place, shown
 from semiont_jobs.cli.board import Board, Row, View
 from semiont_jobs.cli.screen import lines_of, places_on
 from semiont_jobs.cli.text import console, document, json_line, plain
@@ -35,7 +35,7 @@ from semiont_jobs.queue import JobQueue
 )
 @click.option("--once", is_flag=True, help="Look once and end.")
 @as_json
-@data_dir
+@place
 def watch(interval: float, once: bool, as_json: bool) -> None:
     """Show what goes on, live, until Ctrl-C. With --json: one line for every look.
 
@@ -80,7 +80,7 @@ def _print(
 
 
 def _show(queue: JobQueue, out: Console, pause: queues.SimpleQueue[None], interval: float) -> None:
-    title = plain(location())
+    title = plain(shown())
     # The first look reads every job: somebody who waits for it should know what for.
     with Live(Text(f"reading {title} ..."), console=out, auto_refresh=False, screen=True) as live:
         live.refresh()

@@ -1,0 +1,155 @@
+"""The command line on a database: the same commands, and one place at a time."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from attrs import frozen
+from postgres.servers import sql
+
+from semiont_jobs import JobQueue
+from semiont_jobs.cli import main
+
+PATIENCE = 60.0
+Make = Callable[..., JobQueue]
+
+
+@frozen
+class Ran:
+    code: int
+    out: str
+    err: str
+
+
+@pytest.fixture
+def run(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Callable[..., Ran]:
+    monkeypatch.delenv("SEMIONT_JOBS_DIR", raising=False)
+    monkeypatch.setenv("COLUMNS", "200")
+
+    def do(*arguments: str) -> Ran:
+        capsys.readouterr()
+        code = main(list(arguments))
+        printed = capsys.readouterr()
+        return Ran(code, printed.out, printed.err)
+
+    return do
+
+
+def test_a_job_is_put_in_looked_at_cancelled_and_retried_by_url(
+    run: Callable[..., Ran], url: str
+) -> None:
+    put = run("enqueue", "task", "--url", url, "--id", "j", "--params", '{"page": 1}')
+    listed = run("--url", url, "list", "--json")
+    cancelled = run("cancel", "--url", url, "j")
+    retried = run("retry", "--url", url, "j")
+    counted = run("stats", "--url", url, "--json")
+
+    assert [0] * 5 == [each.code for each in (put, listed, cancelled, retried, counted)]
+    assert [json.loads(line)["metadata"]["id"] for line in listed.out.splitlines()] == ["j"]
+    assert json.loads(counted.out)["pending"] == 1
+
+
+@pytest.mark.parametrize(
+    "command", [("list",), ("show", "j"), ("stats",), ("watch", "--once"), ("metrics",)]
+)
+def test_every_reading_command_reads_a_database(
+    run: Callable[..., Ran], make_queue: Make, url: str, command: tuple[str, ...]
+) -> None:
+    make_queue().enqueue({"page": 1}, type="a-type-of-job", id="j")
+
+    ran = run(*command, "--url", url)
+
+    assert (ran.code, ran.err) == (0, "")
+    assert "a-type-of-job" in ran.out or "pending" in ran.out
+
+
+@pytest.mark.parametrize("command", [("list",), ("cancel", "j"), ("rescue",)])
+def test_a_command_makes_no_schema_where_there_is_none(
+    run: Callable[..., Ran], url: str, server_url: str, schema: str, command: tuple[str, ...]
+) -> None:
+    ran = run(*command, "--url", url)
+
+    assert ran.code == 1
+    assert "the schema is not there" in ran.err
+    query = "SELECT count(*) FROM pg_namespace WHERE nspname = %s"
+    assert sql(server_url, query, schema) == [(0,)]
+
+
+def test_what_is_typed_goes_before_the_environment(
+    run: Callable[..., Ran], make_queue: Make, url: str, tmp_path: Path, monkeypatch: Any
+) -> None:
+    make_queue().enqueue({}, type="task", id="in-the-database")
+    JobQueue(tmp_path, fsync=False).enqueue({}, type="task", id="in-the-folder")
+    monkeypatch.setenv("SEMIONT_JOBS_DIR", str(tmp_path))
+    by_url = run("list", "--url", url).out
+    by_environment = run("list").out
+    monkeypatch.setenv("SEMIONT_JOBS_URL", url)
+
+    both = run("list")
+
+    assert "in-the-database" in by_url
+    assert "in-the-folder" in by_environment
+    assert (both.code, "not both" in both.err) == (2, True)
+    assert "in-the-folder" in run("--data-dir", str(tmp_path), "list").out
+
+
+@pytest.mark.parametrize("wrong", ["mysql://me:secret@host/db", "/some/folder"])
+def test_a_url_of_something_else_is_refused_without_its_password(
+    run: Callable[..., Ran], wrong: str
+) -> None:
+    ran = run("list", "--url", wrong)
+
+    assert ran.code == 2
+    assert "postgresql://" in ran.err
+    assert "secret" not in ran.err
+
+
+def test_the_doctor_says_that_it_looks_at_directories(
+    run: Callable[..., Ran], make_queue: Make, url: str
+) -> None:
+    make_queue().initialize()
+
+    ran = run("doctor", "--url", url)
+
+    assert (ran.code, "data directories" in ran.err) == (2, True)
+
+
+WORKER = """
+from semiont_jobs import job_handler
+
+@job_handler("task")
+def work(params):
+    return params["page"] + 1
+"""
+
+
+@pytest.mark.parametrize("processes", ["1", "2"])
+def test_a_worker_works_off_what_is_in_a_database(
+    make_queue: Make, url: str, tmp_path: Path, processes: str
+) -> None:
+    (tmp_path / "labour.py").write_text(WORKER)
+    queue = make_queue()
+    for page in range(6):
+        queue.enqueue({"page": page}, type="task", id=f"j-{page}")
+    command = [sys.executable, "-m", "semiont_jobs", "worker", "labour:work", "--url", url]
+
+    ran = subprocess.run(
+        [*command, "--burst", "--processes", processes],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": f"{os.environ.get('PYTHONPATH', '')}:{tmp_path}"},
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE,
+        check=False,
+    )
+
+    assert ran.returncode == 0, ran.stderr
+    jobs: list[Any] = queue.query_jobs(status="complete")
+    assert sorted(job.result["value"] for job in jobs) == [1, 2, 3, 4, 5, 6]
