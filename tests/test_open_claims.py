@@ -65,12 +65,13 @@ def test_a_dropped_claim_is_given_back_with_a_warning(
     queue.subscribe(events.append)
     claimed(queue)
 
-    eventually(lambda: status(queue) == "pending" and caplog.records)
+    eventually(lambda: status(queue) == "pending" and "job j " in caplog.text)
 
     assert_given_back(queue)
     assert ["created", "claimed", "released"] == names_of(events)
-    [record] = caplog.records
-    assert ("WARNING", "j") == (record.levelname, record.job_id)  # type: ignore[attr-defined]
+    # Another test's claim, in garbage of that test's, may be given back meanwhile.
+    [record] = [each for each in caplog.records if each.job_id == "j"]  # type: ignore[attr-defined]
+    assert record.levelname == "WARNING"
     assert "dropped without an outcome" in record.getMessage()
 
 
