@@ -114,7 +114,7 @@ def test_a_command_that_found_something_has_its_exit_code(backend: JobsBackend) 
 
 
 def test_a_backend_without_a_directory_has_no_commands() -> None:
-    with project(data_dir="memory:"), pytest.raises(CommandError, match="data directories"):
+    with project(data_dir="memory:"), pytest.raises(CommandError, match="in one process only"):
         jobs("list")
     dummy = {"BACKEND": f"{FRAMEWORK}.backends.dummy.DummyBackend"}
     with override_settings(TASKS={"default": dummy}):

@@ -322,7 +322,7 @@ def test_an_error_is_told_in_one_line(app: flask.Flask) -> None:
 def test_jobs_in_memory_have_no_commands(make_app: Callable[..., flask.Flask]) -> None:
     result = run(make_app(DIR="memory:"), "list")
 
-    assert (result.exit_code, "those of one process" in result.output) == (2, True)
+    assert (result.exit_code, "in one process only" in result.output) == (2, True)
 
 
 # -- as a user runs it -------------------------------------------------------------------

@@ -1,4 +1,4 @@
-"""Random histories over PostgreSQL agree with the plain model; and with memory and files."""
+"""Random histories over PostgreSQL agree with the plain model."""
 
 from __future__ import annotations
 
