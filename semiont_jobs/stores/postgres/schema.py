@@ -105,18 +105,14 @@ def check_server(session: Session, place: str) -> None:
 def check_pooler(sessions: Sessions, one: Session) -> None:
     """Refuse a pooler that gives each transaction another session of the server.
 
-    A lock that says that a process lives belongs to a session, and so do LISTEN and settings. A
-    server tells every client the number of its backend when it connects; where the backend that
-    answers has another one, a pooler stands between, and is tried: two clients in turn, one of
-    them in a transaction, get two backends and keep them, or they share.
+    A lock that says that a process lives belongs to a session, and so do LISTEN and settings.
+    What stands between is tried: two clients in turn, one of them in a transaction, get two
+    backends of the server and keep them, or they share.
 
     :raises UnsafeStore: they share.
     """
-    answered = {_backend(one) for _ in range(3)}  # in turn, perhaps
-    if len(answered) > 1:
+    if len({_backend(one) for _ in range(3)}) > 1:  # in turn, perhaps
         raise _shares(sessions)
-    if answered == {one.info.backend_pid}:
-        return
     other = sessions.connect()
     try:
         for _ in range(3):  # a pooler may hand its sessions out in turn
