@@ -303,7 +303,7 @@ class Documents:
         """A progress or result: `{}` stands for None where the job is typed."""
         raw = document.get(key, {})
         if job_type is None:
-            return raw
+            return {} if raw is None else raw  # as it is written: see `_plain_part`
         if raw == {}:
             return None
         return self._typed(raw, getattr(job_type, key), key, extra)

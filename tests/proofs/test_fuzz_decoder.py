@@ -103,6 +103,8 @@ def test_any_json_is_a_job_or_is_refused(value: Any) -> None:
     st.lists(st.tuples(PLACES, VALUES), min_size=1, max_size=3),
 )
 @example("pending", "task", [(("metadata", "runAfter"), None)])
+@example("running", "task", [(("progress",), None)])
+@example("complete", "task", [(("result",), None)])
 @example("failed", "task", [(("error",), "\ud800")])
 @example("complete", "task", [(("result",), "\ud800")])
 @example("pending", "task", [(("result",), {"\ud800": 1}), (("progress",), "\udfff")])
