@@ -73,14 +73,11 @@ class Turn:
         if self._depth:
             self._lock.release()
             return
-        if not self._told:
-            self._lock.release()
-            self._desk.tell_noted()
-            return
         told, self._told = self._told, []
         self._lock.release()
         for name, job in told:
             self._desk.emit(name, job)
+        self._desk.tell_noted()
 
     def interrupt(self) -> None:
         """Let go of the lock for as long as it takes to tell what happened so far, unless this
@@ -92,8 +89,7 @@ class Turn:
                 self.take()
 
     def __enter__(self) -> None:
-        self._lock.acquire()
-        self._depth += 1
+        self.take()
 
     def __exit__(self, *_exc: object) -> None:
         self.end()
