@@ -9,17 +9,10 @@ from typing import Any
 from semiont_jobs.errors import InvalidValue
 from semiont_jobs.store import JobStore
 from semiont_jobs.stores.files import FileStore
+from semiont_jobs.stores.location import MEMORY, is_url
 from semiont_jobs.stores.memory import MemoryStore
 
-MEMORY = "memory:"
-URLS = ("postgresql://", "postgres://")
-
 __all__ = ["MEMORY", "FileStore", "MemoryStore", "is_url", "open_store"]
-
-
-def is_url(location: object) -> bool:
-    """Whether a location is a database's URL."""
-    return isinstance(location, str) and location.startswith(URLS)
 
 
 def open_store(location: str | os.PathLike[str], **options: Any) -> JobStore:

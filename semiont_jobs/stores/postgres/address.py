@@ -13,6 +13,7 @@ from psycopg.conninfo import conninfo_to_dict, make_conninfo
 from psycopg.errors import ProgrammingError
 
 from semiont_jobs.errors import InvalidValue
+from semiont_jobs.stores.location import is_url
 
 DEFAULT_SCHEMA: Final = "semiont_jobs"
 _SCHEMA: Final = re.compile(r"[a-z_][a-z0-9_]{0,47}")
@@ -47,11 +48,6 @@ class Address:
     def channel(self) -> str:
         """The name under which news travels by NOTIFY."""
         return f"{self.schema}_news"
-
-
-def is_url(text: str) -> bool:
-    """Whether `text` is meant as the URL of a PostgreSQL database."""
-    return text.startswith(("postgresql://", "postgres://"))
 
 
 def address_of(url: str, schema: str | None = None) -> Address:
