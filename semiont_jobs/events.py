@@ -65,6 +65,14 @@ logger: Final = logging.getLogger("semiont_jobs")
 # reach its standard error through logging's last resort.
 logger.addHandler(logging.NullHandler())
 
+
+def log_trouble(error: Exception, message: str, *args: object) -> None:
+    """Log that something failed and is tried again: in one line, if it was the disk that refused;
+    where an error came from tells nothing of that, and much of a bug."""
+    is_bug = not isinstance(error, OSError)
+    logger.error(message, *args, exc_info=error if is_bug else None, stacklevel=2)
+
+
 _LEVELS: Final[Mapping[EventName, int]] = {
     "reported": logging.DEBUG,
     "checkpointed": logging.DEBUG,

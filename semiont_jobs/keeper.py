@@ -10,7 +10,7 @@ import weakref
 from typing import Final, Protocol
 
 from semiont_jobs.errors import ThreadRefused
-from semiont_jobs.events import logger
+from semiont_jobs.events import log_trouble
 from semiont_jobs.retry import error_pace
 
 PERIOD: Final = 0.5
@@ -113,11 +113,7 @@ def _keep(kept: weakref.ref[Kept], stop: threading.Event, poked: threading.Event
             # nobody else would rescue jobs when it is back.
             errors += 1
             pause = max(PERIOD, pace(errors))
-            # Where it came from tells nothing of a disk that refuses, and much of a bug.
-            is_bug = not isinstance(error, OSError)
-            logger.error(
-                "housekeeping failed: %s; again in %.1f seconds", error, pause, exc_info=is_bug
-            )
+            log_trouble(error, "housekeeping failed: %s; again in %.1f seconds", error, pause)
         else:
             errors, pause = 0, PERIOD
         del one

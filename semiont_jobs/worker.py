@@ -15,7 +15,7 @@ from typing import Any, ClassVar, Final, Self
 
 from semiont_jobs.claim import AnyClaim
 from semiont_jobs.errors import ClaimLost, InvalidValue, QueueClosed, StoreError, ThreadRefused
-from semiont_jobs.events import logger
+from semiont_jobs.events import log_trouble, logger
 from semiont_jobs.fields import is_number
 from semiont_jobs.iteration import (
     CHECKPOINT_INTERVAL,
@@ -315,9 +315,7 @@ class JobWorker(ABC):
                 # A worker outlives whatever its store does; the pause grows, so that a full
                 # disk is one line of log per pause and no hot loop.
                 errors += 1
-                # Where it came from tells nothing of a disk that refuses, and much of a bug.
-                is_bug = not isinstance(error, OSError)
-                logger.error("%s cannot claim: %s", self.get_worker_name(), error, exc_info=is_bug)
+                log_trouble(error, "%s cannot claim: %s", self.get_worker_name(), error)
                 self._stop.wait(pace(errors))
                 continue
             errors = 0

@@ -13,7 +13,7 @@ from typing import Any, Final, Literal, TypeAlias
 
 from semiont_jobs.claim import AnyClaim
 from semiont_jobs.errors import QueueClosed, SemiontJobsError, ThreadRefused
-from semiont_jobs.events import logger
+from semiont_jobs.events import log_trouble, logger
 from semiont_jobs.keeper import begin
 from semiont_jobs.model import AnyJob, PendingJob
 from semiont_jobs.opening import Opening
@@ -209,9 +209,7 @@ class Crew:
             except Exception as error:  # noqa: BLE001
                 # As a worker, a crew outlives whatever its store does.
                 errors += 1
-                # Where it came from tells nothing of a disk that refuses, and much of a bug.
-                is_bug = not isinstance(error, OSError)
-                logger.error("cannot claim: %s", error, exc_info=is_bug)
+                log_trouble(error, "cannot claim: %s", error)
                 self._stop.wait(pace(errors))
             else:
                 errors = 0
