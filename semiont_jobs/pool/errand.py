@@ -6,13 +6,13 @@ It must not know the run, or how the crew is led: it asks the watch over it.
 from __future__ import annotations
 
 import threading
-import time
 from collections.abc import Callable
 from typing import Protocol
 
 from semiont_jobs.latch import Latch
 from semiont_jobs.pool.crew import Reason
 from semiont_jobs.pool.roster import Post
+from semiont_jobs.pool.staff import sooner
 
 
 class Host(Protocol):
@@ -56,8 +56,7 @@ class Errand:
         """Claim no more of its jobs; those in hand have `grace` seconds to finish. A later call
         can only shorten that. Returns at once."""
         with self._lock:
-            before = float("inf") if self.leave_at is None else self.leave_at
-            self.leave_at = min(before, time.monotonic() + grace)
+            self.leave_at = sooner(self.leave_at, grace)
         if self._host is not None:
             self._host.let_go(self)
 

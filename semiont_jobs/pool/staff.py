@@ -5,9 +5,17 @@ It must not know either.
 
 from __future__ import annotations
 
+import time
 from typing import Protocol
 
 from semiont_jobs.pool.crew import Reason
+
+
+def sooner(leave_at: float | None, grace: float) -> float:
+    """When those are to have left who were to by `leave_at`, if that was said, and have `grace`
+    seconds now: each word can only shorten the one before. By the monotonic clock."""
+    at = time.monotonic() + grace
+    return at if leave_at is None else min(leave_at, at)
 
 
 class Staff(Protocol):

@@ -19,6 +19,7 @@ from semiont_jobs.pool.child import Assignment
 from semiont_jobs.pool.crew import Reason
 from semiont_jobs.pool.echo import log_here
 from semiont_jobs.pool.slot import FAREWELL, LOOP, Slot
+from semiont_jobs.pool.staff import sooner
 from semiont_jobs.pool.watch import LAST_WORDS
 
 TICK: Final = 0.1
@@ -73,8 +74,7 @@ class Supervisor:
         """Let every process finish its jobs in hand within `grace` seconds; a later call can only
         shorten that. Returns at once."""
         with self._lock:
-            before = float("inf") if self._leave_at is None else self._leave_at
-            self._leave_at = min(before, time.monotonic() + grace)
+            self._leave_at = sooner(self._leave_at, grace)
 
     def hurry(self) -> None:
         """Have the jobs in hand given back now."""

@@ -26,6 +26,7 @@ from semiont_jobs.latch import Latch
 from semiont_jobs.pool.crew import Crew, Reason
 from semiont_jobs.pool.errand import Errand
 from semiont_jobs.pool.hand import Hand
+from semiont_jobs.pool.staff import sooner
 
 TICK: Final = 0.1
 """Seconds between two rounds, which look at a few variables: stuck work, dead threads and the end
@@ -99,8 +100,7 @@ class Watch:
                 return  # there is: somebody's run is under way
             if self._leave_at is None:
                 self.reason = reason
-                self._leave_at = float("inf")
-            self._leave_at = min(self._leave_at, time.monotonic() + grace)
+            self._leave_at = sooner(self._leave_at, grace)
         self.crew.stop_claiming(at_once=reason == "stopped")
         self._nudge.set()
 
