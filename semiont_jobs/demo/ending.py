@@ -9,12 +9,11 @@ left the lock taken for ever, and the wait for that worker process without an en
 
 from __future__ import annotations
 
-import signal
-import threading
+from collections.abc import Callable
 from queue import Empty, SimpleQueue
-from typing import Any, Final, Self
+from typing import Self
 
-ENDING: Final = (signal.SIGTERM, signal.SIGINT)
+from semiont_jobs.pool.signals import handle
 
 
 class Ending:
@@ -24,24 +23,18 @@ class Ending:
 
     def __init__(self) -> None:
         self._heard: SimpleQueue[int] = SimpleQueue()
-        self._before: dict[int, Any] = {}
+        self._put_back: Callable[[], object] = bool  # not entered yet: nothing
 
     def __enter__(self) -> Self:
-        if threading.current_thread() is threading.main_thread():
-            self._before = {number: signal.signal(number, self._hear) for number in ENDING}
+        self._put_back = handle(self._hear)
         return self
 
     def __exit__(self, *exc: object) -> None:
         self._put_back()
 
-    def _hear(self, number: int, _frame: object) -> None:
+    def _hear(self, number: int) -> None:
         self._heard.put(number)
         self._put_back()
-
-    def _put_back(self) -> None:
-        for number, handler in self._before.items():
-            # None: set by something that is not Python, which cannot be put back from here.
-            signal.signal(number, signal.SIG_DFL if handler is None else handler)
 
     def pause(self, seconds: float) -> None:
         """Wait, unless a signal was heard.

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import signal
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from queue import SimpleQueue
 from typing import Any, Final, Literal, TypeAlias
@@ -22,23 +22,27 @@ Mailbox: TypeAlias = "SimpleQueue[Message]"
 STOPPING: Final = (signal.SIGTERM, signal.SIGINT)
 
 
+def handle(hear: Callable[[int], None]) -> Callable[[], None]:
+    """Have `hear` called with the number of each of the two that comes; returns what puts back the
+    handlers there were. Only the main thread may catch signals: elsewhere this does nothing."""
+    before: dict[signal.Signals, Any] = {}
+    if threading.current_thread() is threading.main_thread():
+        for number in STOPPING:
+            before[number] = signal.signal(number, lambda each, _frame: hear(each))
+
+    def put_back() -> None:
+        for number, handler in before.items():
+            # None: set by something that is not Python, which cannot be put back from here.
+            signal.signal(number, signal.SIG_DFL if handler is None else handler)
+
+    return put_back
+
+
 @contextmanager
 def caught(mailbox: Mailbox) -> Iterator[None]:
-    """While this holds, each of the two puts ``"signal"`` into the mailbox. Only the main thread
-    may catch signals: elsewhere this does nothing."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-
-    def note(_number: int, _frame: object) -> None:
-        mailbox.put("signal")
-
-    before: list[tuple[signal.Signals, Any]] = [
-        (number, signal.signal(number, note)) for number in STOPPING
-    ]
+    """While this holds, each of the two puts ``"signal"`` into the mailbox."""
+    put_back = handle(lambda _number: mailbox.put("signal"))
     try:
         yield
     finally:
-        for number, handler in before:
-            # None: set by something that is not Python, which cannot be put back from here.
-            signal.signal(number, signal.SIG_DFL if handler is None else handler)
+        put_back()
