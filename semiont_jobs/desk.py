@@ -16,21 +16,18 @@ from datetime import datetime, timedelta
 from functools import partial
 from typing import Any, Final, ParamSpec, Self, TypeVar
 
-from semiont_jobs import fields, lifecycle
+from semiont_jobs import fields
 from semiont_jobs.builtin import BUILTIN_JOB_TYPES
 from semiont_jobs.claim import AnyClaim, Claim
 from semiont_jobs.codec import Codec
 from semiont_jobs.errors import (
     ClaimLost,
-    InvalidJob,
     InvalidValue,
     JobDecodeError,
-    JobEncodeError,
-    JobHeld,
     QueueClosed,
     StoreError,
 )
-from semiont_jobs.events import Event, EventName, Hook, logger
+from semiont_jobs.events import Event, EventName, Hook
 from semiont_jobs.forks import reset_in_child
 from semiont_jobs.hooks import Hooks
 from semiont_jobs.in_hand import AnyInHand
@@ -41,6 +38,7 @@ from semiont_jobs.meter import Meter
 from semiont_jobs.model import AnyJob, ClaimStamp, OpenStamp, WorkerName, made_of
 from semiont_jobs.open_claims import OpenClaims
 from semiont_jobs.opening import Opening
+from semiont_jobs.rescuing import Rescuer
 from semiont_jobs.retry import RetryPolicy, is_transient, retry_transient
 from semiont_jobs.settings import checked_hook, checked_list, checked_name, checked_policy, store_at
 from semiont_jobs.store import Hold, JobStore, Telling
@@ -107,7 +105,7 @@ class QueueDesk:
         self._is_open = False
         self._opening = Opening()
         self._claims = OpenClaims()
-        self._not_rescued: set[str] = set()
+        self._rescuer = Rescuer(self._max_crashes)
         self._pid = os.getpid()
         self._own_name = f"{self._host}-{self._pid}"
         # Tokens of claims: unlike those of any other queue object, and of each other.
@@ -342,7 +340,9 @@ class QueueDesk:
                 self._rescued_at = time.monotonic()
                 orphans = self._act(self._store.orphans, self.clock(), self._foreign_stale_after)
                 for hold in orphans:
-                    told += self._rescue(hold)
+                    happened = self._rescuer.rescue(hold, self.clock())
+                    if happened is not None:
+                        told.append(happened)
         finally:
             # Not before: while a hook takes its time, others are to rescue.
             for name, job in told:
@@ -354,32 +354,6 @@ class QueueDesk:
         overdue = time.monotonic() - self._rescued_at >= RESCUE_INTERVAL
         if overdue and not self._rescuing.locked():
             self._rescue_orphans()
-
-    def _rescue(self, hold: Hold) -> list[tuple[EventName, AnyJob]]:
-        """What happened to an orphan, if anything did."""
-        job = hold.job
-        assert job.status == "running"
-        now = self.clock()
-        name: EventName = "rescued"
-        left: AnyJob
-        try:
-            # A request to cancel outlives the worker that was to obey it.
-            if hold.cancel_requested():
-                name, left = "cancelled", lifecycle.cancel(job, now)
-            else:
-                left = lifecycle.rescue(job, now, max_crashes=self._max_crashes)
-            hold.move(left)
-        except (ClaimLost, JobHeld):
-            return []  # another rescuer, or a person, was first
-        except (InvalidJob, JobEncodeError) as error:
-            # With one attempt more its text is too large. It must not keep others from rescue.
-            if job.metadata.id not in self._not_rescued:
-                self._not_rescued.add(job.metadata.id)
-                logger.error("cannot be rescued: %s", error)
-            return []
-        finally:
-            hold.let_go()
-        return [(name, left)]
 
     # -- what verbs share ----------------------------------------------------------------
 
