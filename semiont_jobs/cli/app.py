@@ -9,6 +9,7 @@ import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
@@ -41,20 +42,17 @@ def _remember(context: click.Context, parameter: click.Parameter, value: Any) ->
     return value
 
 
-data_dir = click.option(
+_remembered = partial(click.option, expose_value=False, callback=_remember)
+data_dir = _remembered(
     "--data-dir",
     metavar="DIR",
     envvar=DIR_VARIABLE,
-    expose_value=False,
-    callback=_remember,
     help=f"The data directory; jobs stand in its 'jobs' folder. Default: ${DIR_VARIABLE}.",
 )
-_url = click.option(
+_url = _remembered(
     "--url",
     metavar="URL",
     envvar=URL_VARIABLE,
-    expose_value=False,
-    callback=_remember,
     help=f"Instead, the postgresql:// URL of a database. Default: ${URL_VARIABLE}.",
 )
 
@@ -96,8 +94,9 @@ def location() -> str:
         )
     if len(given) > 1:
         raise click.UsageError("jobs live in one place: a data directory or a URL, not both")
-    value: str = kept[given.pop()]
-    if value == kept.get("url") and not is_url(value):
+    name = given.pop()
+    value: str = kept[name]
+    if name == "url" and not is_url(value):
         raise click.UsageError("a URL is postgresql://USER:PASSWORD@HOST/DATABASE")
     return value
 
