@@ -11,8 +11,9 @@ doubt: what it wrote last may stand, or not; its next write replaces either.
 from __future__ import annotations
 
 import secrets
+from collections.abc import Callable
 from contextlib import suppress
-from typing import Any, Protocol
+from typing import Any
 
 import psycopg
 from attrs import frozen
@@ -36,14 +37,8 @@ class Office:
     liveness: Liveness
     holds: dict[str, PostgresHold]
     """The claims of this store object, by job: what is not among them is not held here."""
-    news: Callback
+    news: Callable[[], None]
     """Wakes this process's idle workers."""
-
-
-class Callback(Protocol):
-    """A function of nothing."""
-
-    def __call__(self) -> None: ...
 
 
 @frozen
