@@ -2,40 +2,12 @@
 
 from __future__ import annotations
 
-import io
-import json
-import sys
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
-from attrs import frozen
+from commands import Run, runner
 
 from semiont_jobs import JobQueue
-from semiont_jobs.cli import main
-
-
-@frozen
-class Ran:
-    """What a command printed, and its exit code."""
-
-    code: int
-    out: str
-    err: str
-
-    @property
-    def json(self) -> Any:
-        """The one JSON document that was printed."""
-        return json.loads(self.out)
-
-    @property
-    def lines(self) -> list[Any]:
-        """The JSON documents that were printed, one a line."""
-        return [json.loads(line) for line in self.out.splitlines()]
-
-
-Run = Callable[..., Ran]
 
 
 @pytest.fixture
@@ -52,13 +24,4 @@ def queue(data: Path) -> JobQueue:
 def run(data: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Run:
     """Run a command on the data directory, in this process."""
     monkeypatch.setenv("SEMIONT_JOBS_DIR", str(data))
-    monkeypatch.setenv("COLUMNS", "200")
-
-    def do(*arguments: str, stdin: str = "") -> Ran:
-        monkeypatch.setattr(sys, "stdin", io.StringIO(stdin))
-        capsys.readouterr()
-        code = main(list(arguments))
-        printed = capsys.readouterr()
-        return Ran(code, printed.out, printed.err)
-
-    return do
+    return runner(capsys, monkeypatch)

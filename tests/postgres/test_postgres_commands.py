@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import subprocess
 import sys
@@ -11,40 +10,22 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from attrs import frozen
+from commands import Run, runner
 from postgres.servers import sql
 
 from semiont_jobs import JobQueue
-from semiont_jobs.cli import main
 
 PATIENCE = 60.0
 Make = Callable[..., JobQueue]
 
 
-@frozen
-class Ran:
-    code: int
-    out: str
-    err: str
-
-
 @pytest.fixture
-def run(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Callable[..., Ran]:
+def run(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Run:
     monkeypatch.delenv("SEMIONT_JOBS_DIR", raising=False)
-    monkeypatch.setenv("COLUMNS", "200")
-
-    def do(*arguments: str) -> Ran:
-        capsys.readouterr()
-        code = main(list(arguments))
-        printed = capsys.readouterr()
-        return Ran(code, printed.out, printed.err)
-
-    return do
+    return runner(capsys, monkeypatch)
 
 
-def test_a_job_is_put_in_looked_at_cancelled_and_retried_by_url(
-    run: Callable[..., Ran], url: str
-) -> None:
+def test_a_job_is_put_in_looked_at_cancelled_and_retried_by_url(run: Run, url: str) -> None:
     put = run("enqueue", "task", "--url", url, "--id", "j", "--params", '{"page": 1}')
     listed = run("--url", url, "list", "--json")
     cancelled = run("cancel", "--url", url, "j")
@@ -52,15 +33,15 @@ def test_a_job_is_put_in_looked_at_cancelled_and_retried_by_url(
     counted = run("stats", "--url", url, "--json")
 
     assert [0] * 5 == [each.code for each in (put, listed, cancelled, retried, counted)]
-    assert [json.loads(line)["metadata"]["id"] for line in listed.out.splitlines()] == ["j"]
-    assert json.loads(counted.out)["pending"] == 1
+    assert [each["metadata"]["id"] for each in listed.lines] == ["j"]
+    assert counted.json["pending"] == 1
 
 
 @pytest.mark.parametrize(
     "command", [("list",), ("show", "j"), ("stats",), ("watch", "--once"), ("metrics",)]
 )
 def test_every_reading_command_reads_a_database(
-    run: Callable[..., Ran], make_queue: Make, url: str, command: tuple[str, ...]
+    run: Run, make_queue: Make, url: str, command: tuple[str, ...]
 ) -> None:
     make_queue().enqueue({"page": 1}, type="a-type-of-job", id="j")
 
@@ -72,7 +53,7 @@ def test_every_reading_command_reads_a_database(
 
 @pytest.mark.parametrize("command", [("list",), ("cancel", "j"), ("rescue",)])
 def test_a_command_makes_no_schema_where_there_is_none(
-    run: Callable[..., Ran], url: str, server_url: str, schema: str, command: tuple[str, ...]
+    run: Run, url: str, server_url: str, schema: str, command: tuple[str, ...]
 ) -> None:
     ran = run(*command, "--url", url)
 
@@ -83,7 +64,7 @@ def test_a_command_makes_no_schema_where_there_is_none(
 
 
 def test_what_is_typed_goes_before_the_environment(
-    run: Callable[..., Ran], make_queue: Make, url: str, tmp_path: Path, monkeypatch: Any
+    run: Run, make_queue: Make, url: str, tmp_path: Path, monkeypatch: Any
 ) -> None:
     make_queue().enqueue({}, type="task", id="in-the-database")
     JobQueue(tmp_path, fsync=False).enqueue({}, type="task", id="in-the-folder")
@@ -101,9 +82,7 @@ def test_what_is_typed_goes_before_the_environment(
 
 
 @pytest.mark.parametrize("wrong", ["mysql://me:secret@host/db", "/some/folder"])
-def test_a_url_of_something_else_is_refused_without_its_password(
-    run: Callable[..., Ran], wrong: str
-) -> None:
+def test_a_url_of_something_else_is_refused_without_its_password(run: Run, wrong: str) -> None:
     ran = run("list", "--url", wrong)
 
     assert ran.code == 2
@@ -111,9 +90,7 @@ def test_a_url_of_something_else_is_refused_without_its_password(
     assert "secret" not in ran.err
 
 
-def test_the_doctor_says_that_it_looks_at_directories(
-    run: Callable[..., Ran], make_queue: Make, url: str
-) -> None:
+def test_the_doctor_says_that_it_looks_at_directories(run: Run, make_queue: Make, url: str) -> None:
     make_queue().initialize()
 
     ran = run("doctor", "--url", url)
