@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import signal
-import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from queue import SimpleQueue
-from types import FrameType
 from typing import Any
 
 import pytest
+from striking import struck_at
 
 from semiont_jobs.latch import Latch, taken_from
 
@@ -39,29 +38,17 @@ def test_a_latch_that_is_not_set_says_so_when_time_is_up() -> None:
     assert not Latch().wait(0.001)
 
 
+def interrupt() -> None:
+    raise KeyboardInterrupt
+
+
 def interrupted_at(step: int, latch: Any) -> bool:
     """Wait, and be interrupted as by Ctrl-C before that bytecode of it; False: it has fewer."""
-    left = step
-
-    def trace(frame: FrameType, event: str, _argument: object) -> Any:
-        nonlocal left
-        frame.f_trace_opcodes = True
-        if event == "opcode":
-            left -= 1
-            if left < 0:
-                sys.settrace(None)
-                raise KeyboardInterrupt
-        return trace
-
-    sys._getframe().f_trace_opcodes = True  # or Python 3.12 would tell of none
-    before = sys.gettrace()  # of whoever measures coverage
-    sys.settrace(trace)
     try:
-        latch.wait(0.001)
+        with struck_at(step, interrupt):
+            latch.wait(0.001)
     except (KeyboardInterrupt, RuntimeError):  # the latter of an event that lets go of no lock
         return True
-    finally:
-        sys.settrace(before)
     return False
 
 

@@ -6,43 +6,16 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from types import FrameType
-from typing import Any
+from collections.abc import Iterator
+from functools import partial
 
 import pytest
+from striking import struck_at
 
 from semiont_jobs.demo.ending import Ending
 
 TIMEOUT = 60.0
-
-
-@contextmanager
-def struck_at(step: int) -> Iterator[Callable[[], int]]:
-    """A SIGTERM before that bytecode of what is called in here; gives how many are left of it."""
-    left = step
-    is_over = False
-
-    def trace(frame: FrameType, event: str, _argument: object) -> Any:
-        nonlocal left
-        frame.f_trace_opcodes = True
-        # Not when it is over: where coverage is measured, this frame is traced on afterwards.
-        if event == "opcode" and not is_over:
-            left -= 1
-            if left < 0:
-                sys.settrace(None)
-                signal.raise_signal(signal.SIGTERM)
-        return trace
-
-    sys._getframe().f_trace_opcodes = True  # or Python 3.12 would tell of none
-    before = sys.gettrace()  # of whoever measures coverage
-    sys.settrace(trace)
-    try:
-        yield lambda: left
-    finally:
-        is_over = True
-        sys.settrace(before)
+sigterm = partial(signal.raise_signal, signal.SIGTERM)
 
 
 def is_usable(process: subprocess.Popen[bytes]) -> bool:
@@ -69,12 +42,12 @@ def test_a_signal_at_any_step_of_a_look_at_a_worker_process_leaves_it_to_be_wait
     sleeper: subprocess.Popen[bytes],
 ) -> None:
     struck = 0
-    with struck_at(10**9) as left:
+    with struck_at(10**9, sigterm) as left:
         sleeper.poll()
     steps = 10**9 - left()
     for step in range(steps):
         with Ending() as ending:
-            with struck_at(step):
+            with struck_at(step, sigterm):
                 sleeper.poll()
             with pytest.raises(SystemExit) as ended:
                 ending.pause(TIMEOUT)

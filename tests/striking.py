@@ -1,0 +1,37 @@
+"""Striking code at any step of it, as a signal may."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from types import FrameType
+from typing import Any
+
+
+@contextmanager
+def struck_at(step: int, strike: Callable[[], object]) -> Iterator[Callable[[], int]]:
+    """Call `strike` before that bytecode of what is called in here; gives how many are left of
+    them, less than none once it struck."""
+    left = step
+    is_over = False
+
+    def trace(frame: FrameType, event: str, _argument: object) -> Any:
+        nonlocal left
+        frame.f_trace_opcodes = True
+        # Not when it is over: where coverage is measured, this frame is traced on afterwards.
+        if event == "opcode" and not is_over:
+            left -= 1
+            if left < 0:
+                sys.settrace(None)
+                strike()
+        return trace
+
+    sys._getframe().f_trace_opcodes = True  # or Python 3.12 would tell of none
+    before = sys.gettrace()  # of whoever measures coverage
+    sys.settrace(trace)
+    try:
+        yield lambda: left
+    finally:
+        is_over = True
+        sys.settrace(before)
