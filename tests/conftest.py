@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from hypothesis import settings
 
-from semiont_jobs import JobQueue
+from semiont_jobs import JobQueue, singleton
 from semiont_jobs.testing import FakeClock
 from semiont_jobs.testing.suite import kept
 
@@ -23,6 +23,16 @@ settings.load_profile("semiont-jobs")
 # tests that send it would wait for ever.
 if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+@pytest.fixture
+def no_queue_yet(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """No application's queue has been made in this process."""
+    monkeypatch.setattr(singleton, "_queue", None)
+    monkeypatch.setattr(singleton, "_settings", None)
+    yield
+    if singleton._queue is not None:
+        singleton._queue.close()
 
 
 @pytest.fixture

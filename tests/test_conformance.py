@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from typing import Any, ClassVar
 
 import pytest
+from reopening import Reopened
 
 from semiont_jobs import FileStore, JobQueue, MemoryStore
 from semiont_jobs.testing import ProcessConformance, StoreConformance
@@ -49,33 +49,22 @@ class TestMemory(StoreConformance):
         assert reason
 
 
-class TestFiles(ProcessConformance):
+class TestFiles(Reopened, ProcessConformance):
     """A directory; acknowledged changes survive the death of any process."""
 
     fsync: ClassVar[bool] = False
     path: Path
-    settings: dict[str, Any]
-    stores: list[FileStore]
     planted = 0
 
     @pytest.fixture(autouse=True)
     def _directory(self, tmp_path: Path) -> None:
         self.path = tmp_path / "data"
-        self.stores = []
 
     def make_queue(self, **settings: Any) -> JobQueue:
-        self.settings = settings
-        return self.reopen()
+        return self.open_first(**settings)
 
-    def reopen(self) -> JobQueue:
-        store = FileStore(self.path, fsync=self.fsync)
-        self.stores.append(store)
-        return JobQueue(store, **self.settings)
-
-    def kill_holder(self, claim: AnyClaim) -> None:
-        for store in self.stores:
-            with suppress(KeyError):  # another of this test's stores holds it
-                store.kill_holder(claim.job.metadata.id)
+    def new_store(self) -> FileStore:
+        return FileStore(self.path, fsync=self.fsync)
 
     def plant_bad_entry(self, data: bytes) -> str:
         self.planted += 1

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import tempfile
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from hypothesis import HealthCheck, settings
+from reopening import Reopened
 
 from semiont_jobs import FileStore, JobQueue, MemoryStore
 from semiont_jobs.testing import JobQueueMachine
@@ -27,21 +27,13 @@ class MemoryMachine(JobQueueMachine):
         self.store.kill_holder(claim.job.metadata.id)
 
 
-class FileMachine(JobQueueMachine):
+class FileMachine(Reopened, JobQueueMachine):
     def make_queue(self, **settings: Any) -> JobQueue:
         self.place = tempfile.TemporaryDirectory()
-        self.settings = settings
-        self.stores: list[FileStore] = []
-        return self.reopen()
+        return self.open_first(**settings)
 
-    def reopen(self) -> JobQueue:
-        self.stores.append(FileStore(Path(self.place.name, "data"), fsync=False))
-        return JobQueue(self.stores[-1], **self.settings)
-
-    def kill_holder(self, claim: AnyClaim) -> None:
-        for store in self.stores:
-            with suppress(KeyError):  # another queue object's claim
-                store.kill_holder(claim.job.metadata.id)
+    def new_store(self) -> FileStore:
+        return FileStore(Path(self.place.name, "data"), fsync=False)
 
     def teardown(self) -> None:
         super().teardown()

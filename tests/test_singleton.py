@@ -6,7 +6,6 @@ import os
 import subprocess
 import sys
 import textwrap
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +21,6 @@ from semiont_jobs import (
     RetryPolicy,
     get_job_queue,
     initialize_job_queue,
-    singleton,
 )
 from semiont_jobs.testing.suite import some
 
@@ -32,14 +30,7 @@ class Page:
     number: int
 
 
-@pytest.fixture(autouse=True)
-def fresh(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """No queue has been made in this process yet."""
-    monkeypatch.setattr(singleton, "_queue", None)
-    monkeypatch.setattr(singleton, "_settings", None)
-    yield
-    if singleton._queue is not None:
-        singleton._queue.close()
+pytestmark = pytest.mark.usefixtures("no_queue_yet")
 
 
 def test_before_it_is_made_there_is_none_and_the_error_says_what_to_call() -> None:

@@ -3,45 +3,34 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from contextlib import suppress
 from functools import partial
 from typing import Any
 
 import pytest
 from postgres.servers import plant, sql
+from reopening import Reopened
 
 from semiont_jobs import JobQueue
 from semiont_jobs.stores.postgres import PostgresStore
 from semiont_jobs.testing import ProcessConformance
-from semiont_jobs.testing.suite import AnyClaim
 
 
-class TestPostgres(ProcessConformance):
+class TestPostgres(Reopened, ProcessConformance):
     """A schema."""
 
     url: str
     server_url: str
-    settings: dict[str, Any]
-    stores: list[PostgresStore]
     planted = 0
 
     @pytest.fixture(autouse=True)
     def _schema(self, url: str, server_url: str) -> None:
         self.url, self.server_url = url, server_url
-        self.stores = []
 
     def make_queue(self, **settings: Any) -> JobQueue:
-        self.settings = settings
-        return self.reopen()
+        return self.open_first(**settings)
 
-    def reopen(self) -> JobQueue:
-        self.stores.append(PostgresStore(self.url, pool_size=4))
-        return JobQueue(self.stores[-1], **self.settings)
-
-    def kill_holder(self, claim: AnyClaim) -> None:
-        for store in self.stores:
-            with suppress(KeyError):  # another of this test's stores holds it
-                store.kill_holder(claim.job.metadata.id)
+    def new_store(self) -> PostgresStore:
+        return PostgresStore(self.url, pool_size=4)
 
     def plant_bad_entry(self, data: bytes) -> str:
         with JobQueue(self.url):  # the schema may not be there yet

@@ -32,6 +32,20 @@ def line(server_url: str) -> Iterator[Line]:
     line.end()
 
 
+@pytest.fixture
+def far(
+    line: Line,
+    make_queue: Make,
+    schema: str,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> JobQueue:
+    """A queue behind the line, soon tired of silence."""
+    caplog.set_level(logging.CRITICAL)
+    monkeypatch.setattr(liveness, "SILENCE", 1.0)
+    return make_queue(f"{line.url}?schema={schema}")
+
+
 def held(queue: JobQueue) -> AnyClaim:
     queue.enqueue({"page": 1}, type="task")
     return some(queue.claim_next_job())
@@ -146,17 +160,11 @@ def test_jobs_in_hand_survive_a_restart_of_the_server(caplog: pytest.LogCaptureF
 
 
 def test_an_owner_behind_a_silent_line_is_told_before_its_job_can_be_taken(
-    line: Line,
-    make_queue: Make,
-    schema: str,
-    monkeypatch: pytest.MonkeyPatch,
-    caplog: pytest.LogCaptureFixture,
+    line: Line, far: JobQueue, make_queue: Make, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    caplog.set_level(logging.CRITICAL)
     monkeypatch.setattr(liveness, "HEARTBEAT", 0.1)
-    monkeypatch.setattr(liveness, "SILENCE", 1.0)
     monkeypatch.setattr(liveness, "GIVE_UP", 2.0)
-    queue, other = make_queue(f"{line.url}?schema={schema}"), make_queue()
+    queue, other = far, make_queue()
     claim = held(queue)
     cancelled = claim.cancelled
 
@@ -179,16 +187,8 @@ def test_an_owner_behind_a_silent_line_is_told_before_its_job_can_be_taken(
     assert eventually(queue.claim_next_job).job.metadata.id == again.metadata.id
 
 
-def test_no_call_waits_for_ever_on_a_silent_line(
-    line: Line,
-    make_queue: Make,
-    schema: str,
-    monkeypatch: pytest.MonkeyPatch,
-    caplog: pytest.LogCaptureFixture,
-) -> None:
-    caplog.set_level(logging.CRITICAL)
-    monkeypatch.setattr(liveness, "SILENCE", 1.0)
-    queue = make_queue(f"{line.url}?schema={schema}")
+def test_no_call_waits_for_ever_on_a_silent_line(line: Line, far: JobQueue) -> None:
+    queue = far
     queue.enqueue({}, type="task")
     held(queue)
 

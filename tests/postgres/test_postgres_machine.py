@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from contextlib import suppress
 from typing import Any
 
 from hypothesis import HealthCheck, settings
 from hypothesis.stateful import run_state_machine_as_test
 from postgres.servers import a_schema
+from reopening import Reopened
 
 from semiont_jobs import JobQueue
 from semiont_jobs.stores.postgres import PostgresStore
 from semiont_jobs.testing import JobQueueMachine
-from semiont_jobs.testing.suite import AnyClaim
 
 SOME = settings(
     max_examples=8,
@@ -23,24 +22,16 @@ SOME = settings(
 )
 
 
-class PostgresMachine(JobQueueMachine):
+class PostgresMachine(Reopened, JobQueueMachine):
     server_url = ""
 
     def make_queue(self, **given: Any) -> JobQueue:
         self.place = a_schema(self.server_url)
         self.schema = self.place.__enter__()
-        self.given = given
-        self.stores: list[PostgresStore] = []
-        return self.reopen()
+        return self.open_first(**given)
 
-    def reopen(self) -> JobQueue:
-        self.stores.append(PostgresStore(self.server_url, schema=self.schema, pool_size=2))
-        return JobQueue(self.stores[-1], **self.given)
-
-    def kill_holder(self, claim: AnyClaim) -> None:
-        for store in self.stores:
-            with suppress(KeyError):  # another queue object's claim
-                store.kill_holder(claim.job.metadata.id)
+    def new_store(self) -> PostgresStore:
+        return PostgresStore(self.server_url, schema=self.schema, pool_size=2)
 
     def teardown(self) -> None:
         super().teardown()

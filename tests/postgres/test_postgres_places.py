@@ -6,7 +6,7 @@ import errno
 import logging
 import pickle
 import socket
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -110,16 +110,7 @@ def test_an_option_of_directories_is_none_of_databases() -> None:
 # -- the application's queue -----------------------------------------------------------------
 
 
-@pytest.fixture
-def fresh(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    monkeypatch.setattr(singleton, "_queue", None)
-    monkeypatch.setattr(singleton, "_settings", None)
-    yield
-    if singleton._queue is not None:
-        singleton._queue.close()
-
-
-@pytest.mark.usefixtures("fresh")
+@pytest.mark.usefixtures("no_queue_yet")
 def test_the_application_s_queue_is_made_by_url_and_is_the_same_for_the_same_url(url: str) -> None:
     queue = initialize_job_queue(url=url)
 
@@ -137,7 +128,7 @@ def test_the_application_s_queue_is_made_by_url_and_is_the_same_for_the_same_url
         {"url": 7},
     ],
 )
-@pytest.mark.usefixtures("fresh")
+@pytest.mark.usefixtures("no_queue_yet")
 def test_the_application_s_queue_has_one_place(
     given: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
