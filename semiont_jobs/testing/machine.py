@@ -20,7 +20,6 @@ from semiont_jobs.errors import (
     InvalidTransition,
     JobCancelled,
     JobExists,
-    JobHeld,
     PermanentError,
     StaleJob,
 )
@@ -180,9 +179,6 @@ class JobQueueMachine(Ground):
         self.kill_holder(claim)
         self.queue.rescue_orphans()
         eventually(lambda: _status(self.queue.get_job(plain.id)) != "running")
-        # Perhaps by another queue's keeper, which has it in hand a moment longer: a claim that met
-        # it there would put the job off by this clock, which stands still.
-        eventually(lambda: self._is_let_go(plain.id))
         self.laws.died(plain, self.clock())
         self.superseded.append(claim)
 
@@ -262,13 +258,6 @@ class JobQueueMachine(Ground):
         plain = self.laws.jobs.get(job.metadata.id)
         if plain is not None and plain.status == "pending":
             _refused(StaleJob, lambda: self.queue.update_job(job, "pending"))
-
-    def _is_let_go(self, job_id: str) -> bool:
-        try:
-            self.queue.store.hold(job_id).let_go()
-        except JobHeld:
-            return False
-        return True
 
     # -- time and place ------------------------------------------------------------------
 
