@@ -229,6 +229,23 @@ def test_a_job_that_changed_its_queue_elsewhere_is_offered_as_it_is(
     assert claimed(worker, queue="fast").job.metadata.id == "j"
 
 
+def test_a_job_with_an_instant_that_is_edited_twice_here_is_offered_as_it_is(actor: Actors) -> None:
+    clock = FakeClock()
+    queue = actor(clock=clock)
+    queue.create_job(job("a", priority=1, run_after=clock()))
+    queue.create_job(job("b"))
+    assert seen(queue.poll_next_pending_job()).metadata.id == "a"
+
+    # The second new file has the inode number of the first one's, on many file systems.
+    for priority in (-1, -2):
+        waiting = seen(queue.get_job("a"))
+        queue.update_job(evolve(waiting, metadata=evolve(waiting.metadata, priority=priority)))
+
+    assert seen(queue.poll_next_pending_job()).metadata.id == "b"
+    assert claimed(queue).job.metadata.id == "b"
+    assert claimed(queue).job.metadata.id == "a"
+
+
 # -- changes that leave no trace ---------------------------------------------------------
 
 

@@ -86,10 +86,14 @@ class Pending:
     def put(self, job: PendingJob[Any], found: os.stat_result) -> None:
         """This process put a job into ``pending``, as the file that `found` describes: offer it,
         and wake whoever waits."""
-        # One that is due later is found by the next listing, like those of other processes;
-        # a process that only creates jobs remembers none.
-        if self._in_use and job.metadata.run_after is None:
-            self.index.put(job.metadata, signature=signature_of(found.st_ino, found.st_mtime_ns))
+        # A process that only creates jobs remembers none.
+        if self._in_use:
+            run_after = job.metadata.run_after
+            self.index.put(
+                job.metadata,
+                signature=signature_of(found.st_ino, found.st_mtime_ns),
+                not_before=0.0 if run_after is None else run_after.timestamp(),
+            )
         self.wake()
 
     def wake(self) -> None:
