@@ -22,6 +22,10 @@ OLDEST: Final = 12
 TESTED: Final = range(15, 19)
 """Servers that the tests ran on: the oldest and the newest of these."""
 
+TRIES: Final = 5
+"""A pooler may hand its sessions out in turn, or the one used last, and be as slow as to hide it
+once or twice."""
+
 MIGRATIONS: Final[tuple[str, ...]] = (
     """
 CREATE TABLE {schema}.jobs (
@@ -111,32 +115,28 @@ def check_pooler(sessions: Sessions, one: Session) -> None:
 
     :raises UnsafeStore: they share.
     """
-    if len({_backend(one) for _ in range(3)}) > 1:  # in turn, perhaps
-        raise _shares(sessions)
+    ones, others = {_backend(one) for _ in range(3)}, set[int]()
     other = sessions.connect()
     try:
-        for _ in range(3):  # a pooler may hand its sessions out in turn
-            first = _backend(one)
+        for _ in range(TRIES):
+            ones.add(_backend(one))
             other.execute("BEGIN")
-            second = _backend(other)
-            # In this order: where there is but one backend, it is busy with the other client's
-            # transaction, and a question to it would wait.
-            shared = first == second or first != _backend(one)
+            others.add(_backend(other))
+            if not ones & others:
+                # Else, where there is but one backend, it is busy with the other client's
+                # transaction, and a question to it would wait.
+                ones.add(_backend(one))
             other.execute("ROLLBACK")
-            if shared:
-                raise _shares(sessions)
+            if len(ones) > 1 or len(others) > 1 or ones & others:
+                raise UnsafeStore(
+                    errno.ENOTSUP,
+                    "a pooler (such as PgBouncer in transaction mode) stands between, and gives "
+                    "each transaction another session: the lock that says that a worker lives "
+                    "would belong to nobody. Connect directly, or pool in session mode",
+                    sessions.address.shown,
+                )
     finally:
         other.close()
-
-
-def _shares(sessions: Sessions) -> UnsafeStore:
-    return UnsafeStore(
-        errno.ENOTSUP,
-        "a pooler (such as PgBouncer in transaction mode) stands between, and gives each "
-        "transaction another session: the lock that says that a worker lives would belong to "
-        "nobody. Connect directly, or pool in session mode",
-        sessions.address.shown,
-    )
 
 
 def _backend(session: Session) -> int:
