@@ -11,14 +11,17 @@ import sys
 import textwrap
 import threading
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 
+import psycopg
 import pytest
 from postgres.proxies import Line
 from postgres.servers import FAST, Server, sql
 
 from semiont_jobs import ClaimLost, JobExists, JobMetadata, JobQueue, PendingJob, StoreError
 from semiont_jobs.stores.postgres import PostgresStore, liveness
+from semiont_jobs.stores.postgres.rows import LOCKS_SINCE
 from semiont_jobs.testing.suite import PATIENCE, AnyClaim, eventually, some
 
 Make = Callable[..., JobQueue]
@@ -64,6 +67,13 @@ def owner_backend(server_url: str, queue: JobQueue) -> int:
         )
     )
     return int(found[0][0])
+
+
+def is_owned_anew(server_url: str, queue: JobQueue, backend: int) -> bool:
+    """Whether the queue's process has its lock on another session than that one."""
+    with suppress(psycopg.OperationalError):  # the server recovers
+        return owner_backend(server_url, queue) != backend
+    return False
 
 
 def status(queue: JobQueue, claim: AnyClaim) -> str:
@@ -152,6 +162,34 @@ def test_jobs_in_hand_survive_a_restart_of_the_server(caplog: pytest.LogCaptureF
             assert claim.complete({"pages": 1}).status == "complete"
             assert some(other.get_job(claim.job.metadata.id)).metadata.crash_count == 0
             assert eventually(other.claim_next_job).job.metadata.id == waiting.metadata.id
+    finally:
+        server.end()
+
+
+def test_jobs_in_hand_survive_the_kill_of_one_of_the_server_s_processes(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """It ends every session then, and all locks fall, but it does not count as started anew."""
+    caplog.set_level(logging.CRITICAL, "psycopg.pool")
+    server = Server(f"killed-{os.getpid()}", {**FAST, "fsync": "on"})
+    try:
+        with JobQueue(server.url) as queue, JobQueue(server.url) as other:
+            claim = held(queue)
+            other.start_keeper()
+            [(started, now)] = sql(server.url, "SELECT pg_postmaster_start_time(), now()")
+
+            backend = owner_backend(server.url, queue)
+
+            with psycopg.connect(server.url) as victim:
+                os.kill(victim.info.backend_pid, signal.SIGKILL)
+            eventually(lambda: is_owned_anew(server.url, queue, backend))
+            [(locks_since, still)] = sql(
+                server.url, f"SELECT {LOCKS_SINCE}, pg_postmaster_start_time()"
+            )
+
+            assert claim.complete().metadata.crash_count == 0
+            assert still == started
+            assert locks_since > now
     finally:
         server.end()
 

@@ -39,6 +39,12 @@ COPIED: Final = (
     "document",
 )
 """The columns of a new row; the others begin empty."""
+LOCKS_SINCE: Final = (
+    "greatest(pg_postmaster_start_time(), (SELECT stats_reset FROM pg_stat_bgwriter))"
+)
+"""When the server last let all locks fall: at its start, or when one of its processes was killed,
+whereupon it ends every session, begins anew and discards its statistics, but has the time of its
+start as it was. Statistics that a person resets make it later than it is, which does no harm."""
 _LARGEST: Final = 2**63 - 1
 """What a foreign hand wrote beyond a column's numbers is sorted as the largest of them."""
 
@@ -153,11 +159,11 @@ _TEXTS: Final = {
         UPDATE {s}.jobs SET asked = true
         WHERE id = %s AND life = %s AND status IN ('pending', 'running') RETURNING status
     """,
-    # Whose key nobody has locked. For a while after the server's start nobody is an orphan:
-    # holders whom it cut off come back, and are alive.
-    "orphans": """
-        SELECT id FROM {s}.jobs
-        WHERE status = 'running' AND now() - pg_postmaster_start_time() > %(grace)s
+    # Whose key nobody has locked. For a while after all locks fell nobody is an orphan: holders
+    # whom the server cut off come back, and are alive.
+    "orphans": f"""
+        SELECT id FROM {{s}}.jobs
+        WHERE status = 'running' AND now() - {LOCKS_SINCE} > %(grace)s
         AND (
             owner IS NULL
             OR (owner = %(mine)s AND NOT id = ANY(%(held)s))

@@ -18,8 +18,8 @@ from semiont_jobs.stores.postgres.rows import text
 from semiont_jobs.stores.postgres.taking import hold
 
 GRACE: Final = timedelta(seconds=3)
-"""After the server's start, before anybody is taken for dead: all locks fell with it, and their
-owners, who try again at least once a second, come back for them."""
+"""After the server let all locks fall, before anybody is taken for dead: their owners, who try
+again at least once a second, come back for them."""
 REMOVED_AT_ONCE: Final = 1000
 """Rows of one transaction: short enough that nobody waits for it."""
 
