@@ -16,7 +16,7 @@ from typing import Any, Literal
 
 import attrs
 import pytest
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from strategies import PARTS, any_json, instants, jobs, texts, typed_jobs, untyped_jobs
 
@@ -47,13 +47,12 @@ from semiont_jobs import (
     evolve,
     lifecycle,
 )
-from semiont_jobs.codec import MAX_JOB_BYTES, Codec, waiting_metadata
+from semiont_jobs.codec import MAX_JOB_BYTES, Codec, Turn, read_turn
 from semiont_jobs.codec.documents import MAX_NEW_JOB_BYTES
 from semiont_jobs.codec.jsontext import part
-from semiont_jobs.codec.quick import metadata_text, plain_metadata
-from semiont_jobs.codec.strict import structure_telling
+from semiont_jobs.codec.quick import metadata_text
+from semiont_jobs.codec.turns import read_fresh
 from semiont_jobs.failure import NAME_LIMIT, TEXT_LIMIT, Failure
-from semiont_jobs.fields import reading
 from semiont_jobs.lifecycle import KEPT_ATTEMPTS
 
 CODEC = Codec(JobTypes(BUILTIN_JOB_TYPES))
@@ -158,6 +157,12 @@ def test_a_job_that_is_claimed_and_given_back_loses_nothing(job: AnyJob, now: da
 
 # -- the quick ways ------------------------------------------------------------------------
 
+ODD_PLACES = (
+    *((False, key) for key in ("status", "metadata", "params", "startedAt", "other")),
+    *((True, key) for key in ("id", "type", "userId", "created", "retryCount", "maxRetries")),
+    *((True, key) for key in ("revision", "queue", "priority", "runAfter", "run", "other")),
+)
+NOT_PLAIN = {'"', "\\", *map(chr, range(32))}
 ODD_VALUES = (
     st.sampled_from(
         ["", "x", "pending", "running", None, True, 0, -1, 7, 1.0, [], {}, [1], {"a": 1}]
@@ -167,62 +172,79 @@ ODD_VALUES = (
 
 
 @given(data=st.data())
-def test_where_metadata_are_read_quickly_the_general_way_reads_the_same(
+def test_where_a_fresh_job_is_read_quickly_the_general_way_reads_the_same(
     data: st.DataObject,
 ) -> None:
-    found = document(type=data.draw(texts))["metadata"]
-    for key in data.draw(
-        st.lists(st.sampled_from([*found, "queue", "priority", "runAfter", "run"]), max_size=2)
-    ):
+    found = document()
+    metadata = found["metadata"]
+    metadata["type"] = data.draw(texts)
+    for place, key in data.draw(st.lists(st.sampled_from(ODD_PLACES), max_size=2)):
+        inner = metadata if place else found
         if data.draw(st.booleans()):
-            found[key] = data.draw(ODD_VALUES | instants.map(lambda at: at.isoformat()))
+            inner[key] = data.draw(ODD_VALUES | instants.map(lambda at: at.isoformat()))
         else:
-            found.pop(key, None)
-    found = json.loads(json.dumps(found))
+            inner.pop(key, None)
+    text = json.dumps(found, indent=2, ensure_ascii=data.draw(st.booleans()))
 
-    quick = plain_metadata(found)
+    quick = read_fresh(text)
 
     if quick is not None:
-        with reading():
-            assert structure_telling(found, JobMetadata, "metadata") == quick
-        assert vars(quick).keys() == {each.name for each in attrs.fields(JobMetadata)}
-
-
-@pytest.mark.parametrize("odd", [None, [], "text", 5, {"id": "j"}])
-def test_what_is_no_metadata_is_left_to_the_general_way(odd: Any) -> None:
-    assert plain_metadata(odd) is None
-
-
-@given(data=st.data())
-def test_where_the_metadata_of_a_text_can_be_told_decoding_it_tells_the_same(
-    data: st.DataObject,
-) -> None:
-    found = document(type=data.draw(texts))
-    for key in data.draw(
-        st.lists(st.sampled_from(["status", "metadata", "params", "other"]), max_size=2)
-    ):
-        if data.draw(st.booleans()):
-            found[key] = data.draw(ODD_VALUES)
-        else:
-            found.pop(key, None)
-    text = json.dumps(found).encode()
-
-    metadata = waiting_metadata(text, job_id="j")
-
-    if metadata is not None:
-        assert CODEC.decode(text, job_id="j", status="pending").metadata == metadata
+        # The same document, laid out as nobody does.
+        general = CODEC.decode(text.replace("{\n", "{", 1).encode())
+        assert ("pending", general.metadata) == (general.status, quick[0])
+        assert vars(quick[0]).keys() == {each.name for each in attrs.fields(JobMetadata)}
+        assert general == CODEC.decode(text.encode())
 
 
 @given(job=jobs)
-def test_the_metadata_of_a_job_that_has_not_run_are_told(job: AnyJob) -> None:
+def test_every_job_that_has_not_run_is_read_quickly(job: AnyJob) -> None:
     made = job.metadata
+    assume(not set(made.type + made.queue + made.user_id) & NOT_PLAIN)
     fresh = JobMetadata(
-        id=made.id, type=made.type, queue=made.queue, priority=made.priority, run_after=made.created
+        id=made.id,
+        type=made.type,
+        user_id=made.user_id,
+        created=made.created,
+        queue=made.queue,
+        priority=made.priority,
+        run_after=made.run_after,
     )
-    text = CODEC.encode(PendingJob(metadata=fresh, params={}))
+    params = {"pages": [1, 2], "title": "\u2028"}
+    text = CODEC.encode(PendingJob(metadata=fresh, params=params))
 
-    assert waiting_metadata(text, job_id=made.id) == fresh
-    assert waiting_metadata(text, job_id=f"{made.id[:-1]}~") is None
+    assert (fresh, params) == read_fresh(text.decode())
+    assert Turn.of(fresh) == read_turn(text, job_id=made.id)
+    assert read_turn(text, job_id=f"{made.id[:-1]}~") is None
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        ("2026-01-01T12", "2026-02-30T12"),
+        ('"detection"', '"\\u0064etection"'),
+        ('"retryCount": 0', '"retryCount": -1'),
+        ('"retryCount": 0', '"retryCount": 0.5'),
+        ('"retryCount": 0', '"retryCount": \u0660'),
+        ('"retryCount": 0', '"retryCount": 01'),
+        ('"params": {}', '"params": []'),
+        ('"params": {}', '"params": {"a": NaN}'),
+        ('"params": {}', '"params": {}, "params": {"a": 1}'),
+        ('"params": {}', '"params": {}, "other": 1'),
+        ("}\n}", "}\n}x"),
+    ],
+    ids=lambda change: change[1][:20],
+)
+def test_what_is_not_plain_is_left_to_the_general_way(change: tuple[str, str]) -> None:
+    found = document()
+    found["metadata"]["type"] = "detection"
+    plain = json.dumps(found, indent=2)
+    assert read_fresh(plain) is not None
+
+    text = plain.replace(*change)
+
+    assert text != plain
+    assert read_fresh(text) is None
+    assert read_turn(text.encode(), job_id="j") is None
 
 
 @given(job=jobs)

@@ -1,4 +1,4 @@
-"""JSON bytes <-> `Job`, losslessly: `documents` and `fitting` on `strict`, `quick`, `jsontext`.
+"""JSON bytes <-> `Job`, losslessly: `documents` and `fitting` on `strict`, `quick`, `turns`, `jsontext`.
 
 The only package that imports cattrs.
 """
@@ -7,6 +7,6 @@ from semiont_jobs.codec.documents import MAX_JOB_BYTES
 from semiont_jobs.codec.fitting import Codec
 from semiont_jobs.codec.jsontext import Written
 from semiont_jobs.codec.outlines import read_outline
-from semiont_jobs.codec.turns import waiting_metadata
+from semiont_jobs.codec.turns import Turn, read_turn
 
-__all__ = ["MAX_JOB_BYTES", "Codec", "Written", "read_outline", "waiting_metadata"]
+__all__ = ["MAX_JOB_BYTES", "Codec", "Turn", "Written", "read_outline", "read_turn"]

@@ -18,7 +18,7 @@ import attrs
 from semiont_jobs.codec import jsontext
 from semiont_jobs.codec.carrying import remainder, restore
 from semiont_jobs.codec.jsontext import Written
-from semiont_jobs.codec.quick import job_text, metadata_text, plain_metadata
+from semiont_jobs.codec.quick import job_text, metadata_text
 from semiont_jobs.codec.strict import (
     REQUIRED_KEYS,
     SEED_FIELDS,
@@ -29,6 +29,7 @@ from semiont_jobs.codec.strict import (
     structure_telling,
     structure_text,
 )
+from semiont_jobs.codec.turns import read_fresh
 from semiont_jobs.errors import (
     InvalidJob,
     JobDecodeError,
@@ -44,6 +45,7 @@ from semiont_jobs.model import (
     AnyJob,
     JobMetadata,
     JobStatus,
+    PendingJob,
     made_of,
 )
 
@@ -135,7 +137,12 @@ class Documents:
         if len(data) > MAX_JOB_BYTES:
             raise JobDecodeError(f"more than {MAX_JOB_BYTES} bytes", job_id=job_id)
         try:
-            job = self._structure(jsontext.read(data), AnyJob)
+            text = jsontext.text_of(data)
+            fresh = read_fresh(text)
+            if fresh is not None:
+                job = self._fresh_job(*fresh)
+            else:
+                job = self._structure(jsontext.read_whole(text), AnyJob)
         except JobDecodeError as error:
             error.job_id = job_id
             raise
@@ -246,6 +253,14 @@ class Documents:
 
     # -- decoding ------------------------------------------------------------------------
 
+    def _fresh_job(self, metadata: JobMetadata, raw_params: dict[str, Any]) -> AnyJob:
+        job_type = self.job_types.get(metadata.type)
+        extra: dict[str, Any] = {}
+        params = raw_params
+        if job_type is not None:
+            params = self._typed(raw_params, job_type.params, "params", extra)
+        return made_of(PendingJob, {"metadata": metadata, "params": params, "extra": extra})
+
     def _structure_job(self, document: Any, _union: Any) -> AnyJob:
         if not isinstance(document, dict):
             raise JobDecodeError(f"a job is an object, not {type(document).__name__}")
@@ -254,7 +269,7 @@ class Documents:
         if status is None:
             raise JobDecodeError(f"unknown status {abridged(told)}", path="status")
         raw_metadata = document.get("metadata")
-        metadata = plain_metadata(raw_metadata) or self._structure_metadata(raw_metadata)
+        metadata = self._structure_metadata(raw_metadata)
         raw_params = document.get("params")
         if not isinstance(raw_params, dict):
             raise JobDecodeError("params are an object", path="params")

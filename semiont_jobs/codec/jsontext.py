@@ -103,16 +103,40 @@ def read(data: bytes) -> Any:
     :raises JobDecodeError: not JSON, not UTF-8, `NaN`, too deep, or an integer of thousands
         of digits.
     """
+    return read_whole(text_of(data))
+
+
+def read_whole(text: str) -> Any:
+    """The value of a text of `text_of`; raises `JobDecodeError` as `read` does."""
+    value, end = read_at(text, 0)
+    if end != len(text):
+        error = json.JSONDecodeError("Extra data", text, end)
+        raise JobDecodeError(f"not JSON: {error}") from error
+    return value
+
+
+def text_of(data: bytes) -> str:
+    """The text, without a byte-order mark and white space around it; no deeper than allowed.
+
+    :raises JobDecodeError: not UTF-8, or too deep.
+    """
+    # Most documents are shallow; only one with that many brackets can be too deep.
+    if data.count(b"[") + data.count(b"{") > MAX_DEPTH:
+        _check_depth(data)
     try:
-        # Most documents are shallow; only one with that many brackets can be too deep.
-        if data.count(b"[") + data.count(b"{") > MAX_DEPTH:
-            _check_depth(data)
         # What json's own decode() does, without its two regular expressions for white space.
-        text = data.removeprefix(BOM_UTF8).decode("utf-8").strip(" \t\n\r")
-        value, end = _DECODER.raw_decode(text)
-        if end != len(text):
-            raise json.JSONDecodeError("Extra data", text, end)
-        return value
+        return data.removeprefix(BOM_UTF8).decode("utf-8").strip(" \t\n\r")
+    except ValueError as error:
+        raise JobDecodeError(f"not JSON: {error}") from error
+
+
+def read_at(text: str, start: int) -> tuple[Any, int]:
+    """The value that begins there in a text of `text_of`, and where it ends.
+
+    :raises JobDecodeError: not JSON, `NaN`, or an integer of thousands of digits.
+    """
+    try:
+        return _DECODER.raw_decode(text, start)
     except (ValueError, RecursionError) as error:
         if isinstance(error, JobDecodeError):
             raise

@@ -6,14 +6,17 @@ It must not know where the bytes come from.
 from __future__ import annotations
 
 import json
+from typing import Any
 
 from attrs import frozen
 
 from semiont_jobs import JobDecodeError
 from semiont_jobs.builtin import BUILTIN_JOB_TYPES
-from semiont_jobs.codec import Codec, waiting_metadata
+from semiont_jobs.codec import MAX_JOB_BYTES, Codec, Turn, read_turn
+from semiont_jobs.codec.jsontext import text_of
+from semiont_jobs.codec.turns import read_fresh
 from semiont_jobs.job_types import JobTypes
-from semiont_jobs.model import AnyJob
+from semiont_jobs.model import AnyJob, JobMetadata
 from semiont_jobs.stores.files.layout import id_of
 
 CODEC = Codec(JobTypes(BUILTIN_JOB_TYPES))
@@ -36,11 +39,19 @@ def named(data: bytes) -> str:
     return name if isinstance(name, str) and id_of(f"{name}.json") else "j"
 
 
+def fresh_of(data: bytes) -> tuple[JobMetadata, dict[str, Any]] | None:
+    """What is read quickly of some bytes."""
+    try:
+        return read_fresh(text_of(data))
+    except JobDecodeError:
+        return None
+
+
 def judge(data: bytes) -> Verdict:
     """Decode, and raise `AssertionError` where a promise does not hold.
 
     The answer is a job or `JobDecodeError`; what is accepted is written as JSON, reads back
-    equal, and is written the same again; where metadata are told, the job has them.
+    equal, and is written the same again; where a turn or a fresh job is told, it is the job's.
     """
     refused = ""
     try:
@@ -49,15 +60,24 @@ def judge(data: bytes) -> Verdict:
         refused = str(error)
     if refused:
         assert len(refused) < 2000
-        assert waiting_metadata(data, job_id=named(data)) is None
+        if len(data) <= MAX_JOB_BYTES:
+            assert fresh_of(data) is None
+            assert read_turn(data, job_id=named(data)) is None
         return Verdict(None)
     written = CODEC.encode(job, is_read=True)
     json.loads(written)
     again = CODEC.decode(written)
     assert again == job
     assert CODEC.encode(again, is_read=True) == written
-    metadata = waiting_metadata(data, job_id=job.metadata.id)
-    if metadata is not None:
+    turn = read_turn(data, job_id=job.metadata.id)
+    if turn is not None:
         assert job.status == "pending"
+        assert turn == Turn.of(job.metadata)
+    fresh = fresh_of(data)
+    if fresh is not None:
+        metadata, params = fresh
+        # The same document, laid out as nobody does.
+        assert CODEC.decode(data.replace(b"{\n", b"{", 1)) == job
         assert metadata == job.metadata
+        assert json.loads(data)["params"] == params
     return Verdict(job)

@@ -9,6 +9,7 @@ from datetime import datetime
 from typing import Any
 
 from semiont_jobs import lifecycle
+from semiont_jobs.codec import Turn
 from semiont_jobs.errors import InvalidJob, JobEncodeError
 from semiont_jobs.events import Event, Hook
 from semiont_jobs.model import ClaimStamp, PendingJob
@@ -151,7 +152,7 @@ class Claiming:
         job = copy.job
         metadata = job.metadata
         if not metadata.is_due(now) or not wanted.covers(metadata.type, metadata.queue):
-            self._pending.learn(metadata, copy.found, now.timestamp())
+            self._pending.learn(Turn.of(metadata), copy.found, now.timestamp())
         elif wanted.accept is not None and not wanted.accept(job):
             index.refused(entry)
         else:

@@ -14,9 +14,9 @@ from typing import Any, Final, Literal, TypeAlias
 
 from attrs import define, frozen
 
-from semiont_jobs.codec import MAX_JOB_BYTES, Codec, read_outline, waiting_metadata
+from semiont_jobs.codec import MAX_JOB_BYTES, Codec, Turn, read_outline, read_turn
 from semiont_jobs.errors import JobDecodeError
-from semiont_jobs.model import FINISHED, AnyJob, JobMetadata, JobStatus
+from semiont_jobs.model import FINISHED, AnyJob, JobStatus
 from semiont_jobs.outline import Outline
 from semiont_jobs.stores.files.descriptors import CLOSED, HELD, Descriptor
 from semiont_jobs.stores.files.door import Disk, is_regular, is_same
@@ -47,7 +47,7 @@ class Copy:
 class Glimpse:
     """What a pending job's file says of its turn. The rest is looked at when it is claimed."""
 
-    metadata: JobMetadata
+    turn: Turn
     found: os.stat_result
 
 
@@ -101,11 +101,11 @@ class Copies:
         if not isinstance(text, tuple):
             return text
         data, found = text
-        metadata = waiting_metadata(data, job_id=job_id)
-        if metadata is not None:
-            return Glimpse(metadata, found)
+        turn = None if len(data) > MAX_JOB_BYTES else read_turn(data, job_id=job_id)
+        if turn is not None:
+            return Glimpse(turn, found)
         copy = self._decoded(data, found, "pending", job_id)
-        return Glimpse(copy.job.metadata, found) if isinstance(copy, Copy) else copy
+        return Glimpse(Turn.of(copy.job.metadata), found) if isinstance(copy, Copy) else copy
 
     def outline(self, status: JobStatus, job_id: str) -> Outline | Bad | None:
         """What counting needs of the copy in one folder, without a lock; None: there is none."""

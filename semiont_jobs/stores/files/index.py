@@ -18,7 +18,7 @@ from collections import OrderedDict
 from collections.abc import Iterable
 from typing import Final, NamedTuple, TypeAlias
 
-from semiont_jobs.model import JobMetadata
+from semiont_jobs.codec import Turn
 from semiont_jobs.store import Wanted
 from semiont_jobs.stores.files.shares import Share
 
@@ -54,16 +54,15 @@ class Entry(NamedTuple):
     signature: Signature
 
     @classmethod
-    def of(cls, metadata: JobMetadata, signature: Signature = 0) -> Entry:
+    def of(cls, turn: Turn, signature: Signature = 0) -> Entry:
         """The entry of a job. What many jobs have in common is held once."""
-        created = metadata.created.timestamp()
         return cls(
-            -metadata.priority,
-            created if metadata.run_after is None else metadata.run_after.timestamp(),
-            created,
-            metadata.id,
-            sys.intern(metadata.type),
-            sys.intern(metadata.queue),
+            -turn.priority,
+            turn.created if turn.run_after is None else turn.run_after,
+            turn.created,
+            turn.id,
+            sys.intern(turn.type),
+            sys.intern(turn.queue),
             signature,
         )
 
@@ -145,11 +144,9 @@ class PendingIndex:
 
     # -- what is known -------------------------------------------------------------------
 
-    def put(
-        self, metadata: JobMetadata, *, signature: Signature = 0, not_before: float = 0.0
-    ) -> None:
+    def put(self, turn: Turn, *, signature: Signature = 0, not_before: float = 0.0) -> None:
         """Know a job, offered from `not_before` (seconds since the epoch) on."""
-        entry = Entry.of(metadata, signature)
+        entry = Entry.of(turn, signature)
         if not_before == entry.due:
             not_before = entry.due  # one object less to hold
         with self._lock:

@@ -15,7 +15,8 @@ import time
 from collections.abc import Callable, Iterator
 from typing import Any, Final
 
-from semiont_jobs.model import JobMetadata, JobStatus, PendingJob
+from semiont_jobs.codec import Turn
+from semiont_jobs.model import JobStatus, PendingJob
 from semiont_jobs.store import Wanted
 from semiont_jobs.stores.files.copies import ODD_NAME, Bad, Copies
 from semiont_jobs.stores.files.index import Entry, Known, PendingIndex, signature_of
@@ -88,12 +89,9 @@ class Pending:
         and wake whoever waits."""
         # A process that only creates jobs remembers none.
         if self._in_use:
-            run_after = job.metadata.run_after
-            self.index.put(
-                job.metadata,
-                signature=signature_of(found.st_ino, found.st_mtime_ns),
-                not_before=0.0 if run_after is None else run_after.timestamp(),
-            )
+            turn = Turn.of(job.metadata)
+            signature = signature_of(found.st_ino, found.st_mtime_ns)
+            self.index.put(turn, signature=signature, not_before=turn.run_after or 0.0)
         self.wake()
 
     def wake(self) -> None:
@@ -299,16 +297,14 @@ class Pending:
         if isinstance(seen, Bad):
             self._note_bad(f"{key}{SUFFIX}", seen)
         elif seen is not None:
-            self.learn(seen.metadata, seen.found, now)
+            self.learn(seen.turn, seen.found, now)
 
-    def learn(self, metadata: JobMetadata, found: os.stat_result, now: float) -> None:
+    def learn(self, turn: Turn, found: os.stat_result, now: float) -> None:
         """Know a job as it was read from the file that `found` describes."""
-        run_after = metadata.run_after
-        not_before = 0.0
-        if run_after is not None and run_after.timestamp() > now:
-            not_before = run_after.timestamp()
+        run_after = turn.run_after
+        not_before = run_after if run_after is not None and run_after > now else 0.0
         signature = signature_of(found.st_ino, found.st_mtime_ns)
-        self.index.put(metadata, signature=signature, not_before=not_before)
+        self.index.put(turn, signature=signature, not_before=not_before)
 
     def _note_bad(self, name: str, bad: Bad) -> None:
         if not self._set_aside_bad("pending", name, bad):
