@@ -13,24 +13,24 @@ from semiont_jobs.errors import JobCancelled, JobTimeout, WorkerStopping
 class StopRequest:
     """One claim's. A person's request to cancel goes before every other reason."""
 
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._event: threading.Event | None = None
-        self._is_told = False
-        self.is_cancelled = False
-        self.reason: WorkerStopping | JobTimeout | None = None
-        """Why the work is to stop, if nobody cancelled the job."""
+    # Of most claims nobody asks anything: so they have nothing of their own, not even a lock.
+    # Setting a default in an object's dict is one step for all threads.
+    _event: threading.Event | None = None
+    _is_told = False
+    is_cancelled = False
+    reason: WorkerStopping | JobTimeout | None = None
+    """Why the work is to stop, if nobody cancelled the job."""
 
     @property
     def event(self) -> threading.Event:
         """Set once the work is to stop. Made when first asked for: most works never look, and
         it is not cheap."""
-        if self._event is None:
-            with self._lock:
-                self._event = self._event or threading.Event()
-                if self._is_told:
-                    self._event.set()
-        return self._event
+        event = self._event
+        if event is None:
+            event = vars(self).setdefault("_event", threading.Event())
+            if self._is_told:
+                event.set()
+        return event
 
     def cancel(self) -> None:
         """Somebody asked for the job to be cancelled."""
@@ -39,8 +39,7 @@ class StopRequest:
 
     def stop(self, why: WorkerStopping | JobTimeout) -> None:
         """The attempt is to end, for that reason; the first one given stays."""
-        with self._lock:
-            self.reason = self.reason or why
+        vars(self).setdefault("reason", why)
         self.tell()
 
     def tell(self) -> None:

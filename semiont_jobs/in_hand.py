@@ -50,12 +50,14 @@ class Turn:
     """The lock of whoever acts on a job. What happened meanwhile is told when it is let go: a
     hook may take its time, or never return, and the job is still to be looked after."""
 
+    __slots__ = ("_depth", "_desk", "_lock", "_told")
+
     def __init__(self, desk: Desk) -> None:
         self._desk = desk
         # Reentrant: one verb calls another. Only its holder touches what follows.
         self._lock = threading.RLock()
         self._depth = 0
-        self._told: list[tuple[EventName, AnyJob]] = []
+        self._told: tuple[tuple[EventName, AnyJob], ...] = ()
 
     def take(self, *, blocking: bool = True) -> bool:
         """Wait for the lock, or try to have it; whether it was had."""
@@ -65,7 +67,7 @@ class Turn:
 
     def tell(self, name: EventName, job: AnyJob) -> None:
         """Tell that at the end of this turn."""
-        self._told.append((name, job))
+        self._told = (*self._told, (name, job))
 
     def end(self) -> None:
         """Let go of the lock, and tell."""
@@ -73,11 +75,12 @@ class Turn:
         if self._depth:
             self._lock.release()
             return
-        told, self._told = self._told, []
+        told, self._told = self._told, ()
         self._lock.release()
+        if not told:
+            self._desk.tell_noted()
         for name, job in told:
             self._desk.emit(name, job)
-        self._desk.tell_noted()
 
     def interrupt(self) -> None:
         """Let go of the lock for as long as it takes to tell what happened so far, unless this
@@ -89,7 +92,8 @@ class Turn:
                 self.take()
 
     def __enter__(self) -> None:
-        self.take()
+        self._lock.acquire()
+        self._depth += 1
 
     def __exit__(self, *_exc: object) -> None:
         self.end()

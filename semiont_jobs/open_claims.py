@@ -50,9 +50,10 @@ class OpenClaims:
     def forget(self, claim: AnyInHand) -> None:
         """A claim ended: it needs no more looking after."""
         job_id = claim.job.metadata.id
+        known = self._known.get(job_id)
         # A superseded claim may end after another one of the same job began here. One that was
         # dropped has no reference left that would tell.
-        if self.get(job_id) in (claim, None):
+        if known is not None and known() in (claim, None):
             self._known.pop(job_id, None)
         if self._kept and self._kept.get(job_id) is claim:
             self._kept.pop(job_id, None)

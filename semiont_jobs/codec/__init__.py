@@ -1,4 +1,5 @@
-"""JSON bytes <-> `Job`, losslessly: `documents` and `fitting` on `strict`, `quick`, `turns`, `jsontext`.
+"""JSON bytes <-> `Job`, losslessly: `documents` and `fitting`, on `turns`, `quick`, `strict` and
+`jsontext`.
 
 The only package that imports cattrs.
 """

@@ -86,7 +86,7 @@ class Documents:
         if "params" in job.extra:
             restore(document, {"params": job.extra["params"]})
         try:
-            return jsontext.part(document["params"])
+            return Written(jsontext.part(document["params"]))
         except jsontext.UNWRITABLE:
             jsontext.check(document["params"], "params", job_id=job.metadata.id)
             raise
@@ -165,17 +165,19 @@ class Documents:
     def _text(self, job: AnyJob, params: Written | None) -> str:
         metadata = metadata_text(job.metadata)
         if metadata is None or job.extra:
-            return jsontext.part(self._document(job, params, metadata), depth=0)
-        if params is None:
-            params = jsontext.part(self._plain(job.params, "params", job.metadata.id))
-        part: Written | None = None
+            written = None if metadata is None else Written(metadata)
+            return jsontext.part(self._document(job, params, written), 0)
+        text: str | None = params
+        if text is None:
+            text = jsontext.part(self._plain(job.params, "params", job.metadata.id))
+        part: str | None = None
         if job.status == "running":
             part = jsontext.part(self._plain_part(job, "progress", job.progress))
         elif job.status == "complete":
             part = jsontext.part(self._plain_part(job, "result", job.result))
         elif job.status == "failed":
             part = jsontext.part(job.error)
-        return job_text(job, metadata, params, part)
+        return job_text(job, metadata, text, part)
 
     def _written_with_care(
         self, job: AnyJob, params: Written | None, *, is_new: bool, is_read: bool

@@ -49,9 +49,9 @@ class Written(str):
     __slots__ = ()
 
 
-def part(value: Any, *, depth: int = 1) -> Written:
+def part(value: Any, depth: int = 1) -> str:
     """The text of a value as it stands that many levels deep in a document."""
-    return Written(_WRITERS.get(type(value), _subclass)(value, depth))
+    return _WRITERS.get(type(value), _subclass)(value, depth)
 
 
 def write(value: Any, *, job_id: str | None = None, strict: bool = True) -> bytes:
@@ -62,7 +62,7 @@ def write(value: Any, *, job_id: str | None = None, strict: bool = True) -> byte
     :raises JobEncodeError: names the path of the first thing that JSON cannot hold.
     """
     try:
-        text = _text(value, 0)
+        text = part(value, 0)
         return text.encode("utf-8", "strict" if strict else "backslashreplace")
     except UNWRITABLE:
         _refuse(value, job_id=job_id)
@@ -71,7 +71,7 @@ def write(value: Any, *, job_id: str | None = None, strict: bool = True) -> byte
 def check(value: Any, path: str, *, job_id: str | None = None) -> None:
     """Raise `JobEncodeError` unless JSON can hold `value`; `path` is its name in the error."""
     try:
-        _text(value, 0).encode("utf-8")
+        part(value, 0).encode("utf-8")
     except UNWRITABLE:
         _refuse(value, path, job_id=job_id)
 
@@ -173,10 +173,6 @@ def _check_depth(data: bytes) -> None:
 
 # A line's beginning, by depth. The deepest is that of an item which is refused for its depth.
 _LINES: Final = tuple("\n" + "  " * depth for depth in range(MAX_DEPTH + 2))
-
-
-def _text(value: Any, depth: int) -> str:
-    return _WRITERS.get(type(value), _subclass)(value, depth)
 
 
 def _object(value: dict[Any, Any], depth: int) -> str:

@@ -9,7 +9,6 @@ from __future__ import annotations
 from json.encoder import encode_basestring as quoted
 from typing import Final
 
-from semiont_jobs.codec.jsontext import Written
 from semiont_jobs.codec.strict import instant_text
 from semiont_jobs.model import (
     DEFAULT_QUEUE,
@@ -42,7 +41,7 @@ _ATTEMPT: Final = """
         "outcome": %s"""
 
 
-def metadata_text(metadata: JobMetadata) -> Written | None:
+def metadata_text(metadata: JobMetadata) -> str | None:
     """The text of metadata as it stands in a job's document; None: there is something in them
     that is seldom there, or that JSON cannot hold, so unstructure them."""
     try:
@@ -52,7 +51,7 @@ def metadata_text(metadata: JobMetadata) -> Written | None:
         return None
 
 
-def _metadata_text(metadata: JobMetadata) -> Written | None:
+def _metadata_text(metadata: JobMetadata) -> str | None:
     if metadata.extra or metadata.unit_cursors or metadata.completed_units or metadata.timeout:
         return None
     text = _HEAD % (
@@ -87,7 +86,7 @@ def _metadata_text(metadata: JobMetadata) -> Written | None:
         text += f',\n    "attemptCount": {metadata.attempt_count:d}'
     if metadata.crash_count:
         text += f',\n    "crashCount": {metadata.crash_count:d}'
-    return Written(text + "\n  }")
+    return text + "\n  }"
 
 
 def _claim_text(claim: ClaimStamp) -> str | None:
