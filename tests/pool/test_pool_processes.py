@@ -24,8 +24,13 @@ TIMEOUT = 60.0
 
 
 @pytest.fixture
-def queue(tmp_path: Path) -> Iterator[JobQueue]:
-    with JobQueue(tmp_path / "data", fsync=False) as opened:
+def address(tmp_path: Path) -> str:
+    return str(tmp_path / "data")
+
+
+@pytest.fixture
+def queue(address: str) -> Iterator[JobQueue]:
+    with JobQueue(address, fsync=False) as opened:
         yield opened
 
 
@@ -227,17 +232,17 @@ from pool import labour
 from semiont_jobs import JobQueue, WorkerPool
 
 if __name__ == "__main__":
-    queue = JobQueue(sys.argv[1], fsync=False)
+    queue = JobQueue(sys.argv[1])
     pool = WorkerPool(queue, [labour.Deaf], threads=1, processes=2, grace=0.2)
     sys.exit(pool.run())
 """
 
 
-def supervisor(queue: JobQueue, place: Path) -> subprocess.Popen[str]:
+def supervisor(address: str, place: Path) -> subprocess.Popen[str]:
     script = place / "supervisor.py"
     script.write_text(SUPERVISOR)
     return subprocess.Popen(
-        [sys.executable, str(script), str(place / "data")],
+        [sys.executable, str(script), address],
         env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
         stderr=subprocess.PIPE,
         text=True,
@@ -247,11 +252,11 @@ def supervisor(queue: JobQueue, place: Path) -> subprocess.Popen[str]:
 
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
 def test_processes_leave_with_their_supervisor_and_give_their_jobs_back(
-    queue: JobQueue, tmp_path: Path, number: signal.Signals
+    queue: JobQueue, address: str, tmp_path: Path, number: signal.Signals
 ) -> None:
     deaf(queue, tmp_path, "a")
     deaf(queue, tmp_path, "b")
-    process = supervisor(queue, tmp_path)
+    process = supervisor(address, tmp_path)
     children = [pid_of(tmp_path, "a"), pid_of(tmp_path, "b")]
 
     process.send_signal(number)
