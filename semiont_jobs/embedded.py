@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import copy
 import importlib
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 import click
@@ -16,13 +16,13 @@ from semiont_jobs.errors import SemiontJobsError
 from semiont_jobs.stores import MEMORY, is_url
 
 COMMANDS: Final = {
-    "cancel": "acting.cancel",
-    "cleanup": "acting.cleanup",
-    "doctor": "doctor.doctor",
-    "list": "reading.list_jobs",
-    "retry": "acting.retry",
-    "show": "reading.show",
-    "stats": "reading.stats",
+    "cancel": "semiont_jobs.cli.acting:cancel",
+    "cleanup": "semiont_jobs.cli.acting:cleanup",
+    "doctor": "semiont_jobs.cli.doctor:doctor",
+    "list": "semiont_jobs.cli.reading:list_jobs",
+    "retry": "semiont_jobs.cli.acting:retry",
+    "show": "semiont_jobs.cli.reading:show",
+    "stats": "semiont_jobs.cli.reading:stats",
 }
 """Where they are. Imported when one is run: a web process needs none of them."""
 
@@ -31,24 +31,26 @@ class JobsGroup(click.Group):
     """The group ``jobs``.
 
     :param place: says where the jobs live, when a command is run.
+    :param more: commands besides, by name: where each is, as ``module:name``.
     """
 
-    def __init__(self, place: Callable[[], str]) -> None:
+    def __init__(self, place: Callable[[], str], more: Mapping[str, str] | None = None) -> None:
         super().__init__(
             "jobs", help="Look at the application's jobs, and act on them.", no_args_is_help=True
         )
         self._place = place
+        self._homes = {**COMMANDS, **(more or {})}
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         """Their names."""
-        return sorted(COMMANDS)
+        return sorted(self._homes)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         """One of them; it does not ask for a directory, since the application has one."""
-        if cmd_name not in COMMANDS:
+        if cmd_name not in self._homes:
             return None
-        home, _dot, name = COMMANDS[cmd_name].partition(".")
-        command: click.Command = getattr(importlib.import_module(f"semiont_jobs.cli.{home}"), name)
+        home, _colon, name = self._homes[cmd_name].partition(":")
+        command: click.Command = getattr(importlib.import_module(home), name)
         ours = copy.copy(command)
         ours.params = [each for each in command.params if each.name not in ("data_dir", "url")]
         return ours

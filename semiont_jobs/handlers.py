@@ -97,7 +97,7 @@ class Handler(Generic[A, T]):
 
         :param queue: default: the queue of `initialize_job_queue`.
         """
-        return _HandlerWorker(self, queue)
+        return HandlerWorker(self, queue)
 
     def do(self, worker: JobWorker, job: RunningJob[Any, Any]) -> object:
         """Call the function with a job in a worker's hands; what the job's result is."""
@@ -108,7 +108,7 @@ class Handler(Generic[A, T]):
         return returned if kind is not None and kind.result else {"value": returned}
 
 
-class _HandlerWorker(JobWorker):
+class HandlerWorker(JobWorker):
     """The worker of a handler: what a class would say of itself is taken from the handler."""
 
     def __init__(self, handler: Handler[Any, Any], queue: JobQueue | None) -> None:

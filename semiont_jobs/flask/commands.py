@@ -18,7 +18,10 @@ class FlaskJobsGroup(JobsGroup):
     """The group ``jobs`` of an application."""
 
     def __init__(self) -> None:
-        super().__init__(lambda: str(current_app.extensions["semiont_jobs"].place))
+        super().__init__(
+            lambda: str(current_app.extensions["semiont_jobs"].place),
+            more={"worker": "semiont_jobs.flask.working:worker"},
+        )
 
     @with_appcontext
     def _within_context(self, ctx: click.Context) -> Any:

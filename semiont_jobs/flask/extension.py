@@ -6,32 +6,40 @@ parent and in every `flask` command, and none of them is a worker.
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable
 from functools import partial
-from typing import Any, Final, TypeVar, cast
+from typing import Any, Final, ParamSpec, TypeAlias, TypeVar, cast
+from weakref import WeakSet
 
 import flask
 
 from semiont_jobs.errors import InvalidValue, QueueNotInitialized
 from semiont_jobs.flask.commands import FlaskJobsGroup
 from semiont_jobs.flask.config import read
+from semiont_jobs.handlers import Handler, HandlerWorker, job_handler
+from semiont_jobs.job_types import JobType
 from semiont_jobs.model import PendingJob, RunningJob
 from semiont_jobs.queue import JobQueue
+from semiont_jobs.retry import RetryPolicy
 from semiont_jobs.worker import JobWorker
 
 NAME: Final = "semiont_jobs"
 """The key in ``app.extensions``."""
 
+Doer: TypeAlias = type[JobWorker] | Handler[..., Any]
+"""Who does jobs: a class of workers, or a handler."""
+
+A = ParamSpec("A")
 P = TypeVar("P")
+T = TypeVar("T")
 W = TypeVar("W", bound=type[JobWorker])
 
 
 class AppJobs:
     """What stands in ``app.extensions["semiont_jobs"]``: the jobs of one application."""
 
-    def __init__(
-        self, app: flask.Flask, workers: list[type[JobWorker]], settings: dict[str, Any]
-    ) -> None:
+    def __init__(self, app: flask.Flask, workers: list[Doer], settings: dict[str, Any]) -> None:
         config = read(app.config, root=app.instance_path)
         self.place = config.place
         """The data directory, or the store's URL."""
@@ -41,6 +49,16 @@ class AppJobs:
         self._defaults = config.enqueue
         self._app = app
         self._workers = workers
+        for worker in workers:
+            self.welcome(worker)
+
+    def welcome(self, worker: Doer) -> None:
+        """Have the queue know the jobs of a new worker.
+
+        :raises InvalidValue: it knows others of that type's name.
+        """
+        if isinstance(worker, Handler):
+            worker.register(self.queue)
 
     def enqueue(self, params: P, **options: Any) -> PendingJob[P]:
         """`JobQueue.enqueue`, with the config's retries and time limit where none are given."""
@@ -49,8 +67,26 @@ class AppJobs:
     def workers(self) -> list[Callable[[], JobWorker]]:
         """What makes the application's workers, one each: their work runs within its context,
         so that ``current_app`` is there, and what hangs on the context's end is tidied up after
-        every job."""
-        return [partial(within_context(worker, self._app), self.queue) for worker in self._workers]
+        every job. A `WorkerPool` takes them as they are."""
+        return [
+            partial(self.make_worker, number, self.queue) for number in range(len(self._workers))
+        ]
+
+    def make_worker(self, number: int, queue: JobQueue | None) -> JobWorker:
+        """One of these, for that queue; None: for the one of the pool that it is made in."""
+        given = self._workers[number]
+        if isinstance(given, Handler):
+            return within_context(HandlerWorker, self._app)(given, queue)
+        worker = within_context(given, self._app)
+        # A class may have an __init__ of its own that takes nothing.
+        return worker(queue) if inspect.signature(worker).parameters else worker()
+
+    @property
+    def worker_names(self) -> list[str]:
+        """What the workers are called, in the same order."""
+        return [
+            each.name if isinstance(each, Handler) else each.__qualname__ for each in self._workers
+        ]
 
 
 class SemiontJobs:
@@ -63,7 +99,8 @@ class SemiontJobs:
 
     def __init__(self, app: flask.Flask | None = None, **settings: Any) -> None:
         self._settings = settings
-        self._workers: list[type[JobWorker]] = []
+        self._workers: list[Doer] = []
+        self._apps: WeakSet[AppJobs] = WeakSet()
         if app is not None:
             self.init_app(app)
 
@@ -72,7 +109,8 @@ class SemiontJobs:
 
         :raises InvalidValue: its config has no place for the jobs, or a key that means nothing.
         """
-        app.extensions[NAME] = AppJobs(app, self._workers, self._settings)
+        app.extensions[NAME] = own = AppJobs(app, self._workers, self._settings)
+        self._apps.add(own)
         app.cli.add_command(FlaskJobsGroup())
 
     def worker(self, worker: W) -> W:
@@ -84,6 +122,30 @@ class SemiontJobs:
             raise InvalidValue("a subclass of JobWorker is needed", field="worker", value=worker)
         self._workers.append(worker)
         return worker
+
+    def handler(
+        self,
+        job_type: str | JobType[Any, Any, Any],
+        *,
+        queue: str | None = None,
+        timeout: float | None = None,
+        retry_policy: RetryPolicy | None = None,
+    ) -> Callable[[Callable[A, T]], Handler[A, T]]:
+        """A decorator of functions: each does the jobs of one type for every application of this
+        extension, within its context. See `job_handler`, which it is otherwise.
+
+        The type of its jobs is known to the applications' queues from then on.
+        """
+        mark = job_handler(job_type, queue=queue, timeout=timeout, retry_policy=retry_policy)
+
+        def marked(function: Callable[A, T]) -> Handler[A, T]:
+            handler = mark(function)
+            for own in self._apps:
+                own.welcome(handler)
+            self._workers.append(handler)
+            return handler
+
+        return marked
 
     @property
     def queue(self) -> JobQueue:
@@ -106,7 +168,7 @@ class SemiontJobs:
         return cast("AppJobs", found)
 
 
-def within_context(worker: type[JobWorker], app: flask.Flask) -> type[JobWorker]:
+def within_context(worker: W, app: flask.Flask) -> W:
     """A worker class that does the work of `worker` within the application's context."""
 
     def execute_job(self: JobWorker, job: RunningJob[Any, Any]) -> object:
@@ -114,4 +176,4 @@ def within_context(worker: type[JobWorker], app: flask.Flask) -> type[JobWorker]
             return worker.execute_job(self, job)
 
     same = {name: getattr(worker, name) for name in ("__doc__", "__module__", "__qualname__")}
-    return type(worker.__name__, (worker,), {"execute_job": execute_job, **same})
+    return cast("W", type(worker.__name__, (worker,), {"execute_job": execute_job, **same}))

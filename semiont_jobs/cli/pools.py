@@ -1,0 +1,163 @@
+"""A pool as a command runs it: its options, and what is told of it.
+
+It must not know where the workers come from.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Sequence
+from typing import Any, Final, TypeVar
+
+import click
+
+from semiont_jobs.cli.app import shown
+from semiont_jobs.cli.logs import log_to_stderr
+from semiont_jobs.cli.reloading import Reloader, start_again
+from semiont_jobs.cli.text import plain
+from semiont_jobs.errors import InvalidValue
+from semiont_jobs.pool import GRACE, STUCK_AFTER, WorkerPool, checked_post
+from semiont_jobs.queue import JobQueue
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+class Size(click.ParamType[int]):
+    """A number of bytes such as 500000, 800M or 2G."""
+
+    name = "size"
+
+    def convert(self, value: Any, param: Any, ctx: Any) -> int:
+        """Bytes."""
+        if isinstance(value, int):
+            return value
+        found = re.fullmatch(r"(\d{1,15})([KMG]?)", value)
+        if found is None or not int(found[1]):
+            self.fail(f"{value!r} is no number of bytes: 500000, 800M or 2G", param, ctx)
+        return int(found[1]) << 10 * " KMG".index(found[2] or " ")
+
+
+class Names(click.ParamType[list[str]]):
+    """Names, with commas between them."""
+
+    name = "names"
+
+    def convert(self, value: Any, param: Any, ctx: Any) -> list[str]:
+        """Each of them."""
+        if isinstance(value, list):
+            return value
+        names = [name.strip() for name in value.split(",")]
+        if not all(names):
+            self.fail(f"{value!r} has an empty name in it", param, ctx)
+        return names
+
+
+_OPTIONS: Final = (
+    click.option(
+        "--threads",
+        type=click.IntRange(min=1),
+        default=1,
+        show_default=True,
+        help="Jobs at a time in each process.",
+    ),
+    click.option("--processes", type=click.IntRange(min=1), default=1, show_default=True),
+    click.option(
+        "--grace",
+        type=click.FloatRange(min=0, max=1e9),
+        default=GRACE,
+        show_default=True,
+        help="Seconds that jobs in hand have after the signal to stop.",
+    ),
+    click.option(
+        "--timeout",
+        type=click.FloatRange(min=0, max=1e9, min_open=True),
+        help="Seconds an attempt may take where neither job, type nor worker says.",
+    ),
+    click.option(
+        "--stuck-after",
+        type=click.FloatRange(min=0, max=1e9),
+        default=STUCK_AFTER,
+        show_default=True,
+        help="Seconds beyond its time limit after which work that ignores it is given up.",
+    ),
+    click.option(
+        "--max-jobs", type=click.IntRange(min=1), help="Replace a process after so many jobs."
+    ),
+    click.option(
+        "--max-rss",
+        type=Size(),
+        metavar="BYTES",
+        help="Replace a process that is larger: 800M, 2G.",
+    ),
+    click.option("--burst", is_flag=True, help="Leave when there is nothing to do."),
+    click.option(
+        "--types", type=Names(), metavar="TYPE,...", help="Only these of the workers' types."
+    ),
+    click.option("--queues", type=Names(), metavar="QUEUE,...", help="Only these named queues."),
+    click.option(
+        "--reload", is_flag=True, help="Start again when a module changes: for development."
+    ),
+)
+
+
+def pool_options(command: F) -> F:
+    """The options of a command that runs a pool."""
+    for option in reversed(_OPTIONS):
+        command = option(command)
+    return command
+
+
+def run_pool(
+    queue: JobQueue,
+    workers: Sequence[tuple[str, Any]],
+    options: dict[str, Any],
+    *,
+    reloader: Reloader | None,
+) -> int:
+    """Run a pool until it is told to leave, and close its queue; the exit code.
+
+    :param workers: what each of them is called in errors, and what a pool takes for one.
+    :raises click.ClickException: a worker cannot be, or an option.
+    """
+    try:
+        made = [checked_post(each, queue, label=label).make(queue) for label, each in workers]
+        pool = WorkerPool(
+            queue, [each for _, each in workers], initializer=log_to_stderr, **options
+        )
+    except InvalidValue as error:
+        if error.field in options:
+            hint = f"--{error.field.replace('_', '-')}"
+            raise click.BadParameter(error.reason, param_hint=hint) from error
+        raise click.ClickException(error.reason) from error
+    queue.initialize()
+    if reloader is not None:
+        reloader.watch(pool.stop)
+    count = options["threads"] * options["processes"]
+    at_work = "1 worker" if count == 1 else f"{count} workers"
+    names = plain(", ".join(sorted({one.get_worker_name() for one in made})))
+    code = pool.run(
+        on_start=lambda: click.echo(f"{at_work} at work on {plain(shown())}: {names}", err=True)
+    )
+    if pool.given_back:
+        click.echo(f"given back: {pool.given_back}", err=True)
+    queue.close()
+    return code
+
+
+def reloading(run: Callable[[Reloader | None], int], *, reload: bool) -> int:
+    """Run what makes and runs a pool; with `reload`, anew whenever a module has changed."""
+    if not reload:
+        return run(None)
+    log_to_stderr()
+    reloader, code = Reloader(), 1
+    try:
+        code = run(reloader)
+    except click.ClickException as error:
+        command = click.get_current_context().find_root().info_name
+        click.echo(f"{command}: error: {plain(error.format_message())}", err=True)
+        click.echo("waiting for a change", err=True)
+        reloader.wait(error)
+    if reloader.has_changed:
+        click.echo("a module has changed: starting again", err=True)
+        start_again()
+    return code
