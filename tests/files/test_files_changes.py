@@ -141,15 +141,14 @@ def test_something_is_claimed_before_all_is_read_and_then_all_strictly_by_priori
     worker = actor()
 
     first = claimed(worker).complete().metadata.id
-    for _ in range(11):
-        assert worker.claim_next_job(["nothing"]) is None
+    assert worker.claim_next_job(["nothing"]) is None
     rest = [claimed(worker).complete().metadata.id for _ in range(11)]
 
     assert first == "j00"
     assert rest == [f"j{n:02}" for n in (3, 7, 11, 2, 6, 10, 1, 5, 9, 4, 8)]
 
 
-def test_what_is_not_read_yet_keeps_an_idle_worker_reading(
+def test_there_is_nothing_to_claim_only_when_all_was_read(
     actor: Actors, place: Place, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(pending, "READ_AT_ONCE", 0.0)
@@ -157,6 +156,27 @@ def test_what_is_not_read_yet_keeps_an_idle_worker_reading(
     os.utime(place.jobs / "pending", (1_700_000_000, 1_700_000_000))
     worker = actor()
 
-    claim = eventually(lambda: worker.claim_next_job(["wanted"]))
+    assert claimed(worker, types=["wanted"]).job.metadata.id == "z"
+    assert worker.claim_next_job(["nothing"]) is None
 
-    assert claim.job.metadata.id == "z"
+
+def test_whoever_is_told_to_stop_reads_no_large_folder_to_its_end(
+    actor: Actors, place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pending, "READ_AT_ONCE", 0.0)
+    actor().create_jobs([*(job(f"j{n}") for n in range(9)), job("z", type="wanted")])
+    os.utime(place.jobs / "pending", (1_700_000_000, 1_700_000_000))
+    worker = actor()
+    read: list[str] = []
+
+    def stopped_meanwhile(self: pending.Pending, key: str, now: float) -> None:
+        read.append(key)
+        if len(read) == 3:
+            worker.wake()
+
+    with monkeypatch.context() as patched:
+        patched.setattr(pending.Pending, "_read", stopped_meanwhile)
+        assert worker.claim_next_job(["wanted"]) is None
+
+    assert len(read) == 3
+    assert claimed(worker, types=["wanted"]).job.metadata.id == "z"

@@ -67,6 +67,7 @@ class Pending:
         self._listing = threading.Lock()
         self._changed = threading.Condition()
         self._version = 0
+        self._wakes = 0
         self._seen = threading.local()
         self._ticking = False
         self._watch = Watch(self._folder, self._ring)
@@ -92,10 +93,14 @@ class Pending:
             turn = Turn.of(job.metadata)
             signature = signature_of(found.st_ino, found.st_mtime_ns)
             self.index.put(turn, signature=signature, not_before=turn.run_after or 0.0)
-        self.wake()
+        self._tell_waiting()
 
     def wake(self) -> None:
-        """Make every `wait` return."""
+        """Make every `wait` return, and whoever reads a large folder for a job it may take."""
+        self._wakes += 1
+        self._tell_waiting()
+
+    def _tell_waiting(self) -> None:
         with self._changed:
             self._version += 1
             self._changed.notify_all()
@@ -112,7 +117,16 @@ class Pending:
     # -- what claimers ask ---------------------------------------------------------------
 
     def take(self, wanted: Wanted, now: float) -> Entry | None:
-        """The next job to try, in the caller's hand until it tells the index what came of it."""
+        """The next job to try, in the caller's hand until it tells the index what came of it.
+
+        None: there is none, in all of the folder; or somebody called `wake` before it was read."""
+        wakes = self._wakes
+        while True:
+            entry = self._taken(wanted, now)
+            if entry is not None or not self._unread or wakes != self._wakes:
+                return entry
+
+    def _taken(self, wanted: Wanted, now: float) -> Entry | None:
         self._in_use = True
         self._seen.version = self._version
         entry = self.index.take(wanted, now)
@@ -230,7 +244,7 @@ class Pending:
             raise
         if has_news:
             # There may be something for the other threads too, and no event tells of it again.
-            self.wake()
+            self._tell_waiting()
             self._seen.version = self._version
 
     def _compare(self) -> None:
