@@ -1,0 +1,115 @@
+"""Thumbnails of uploaded pictures: a worker makes them, and the page watches it.
+
+Serve it with ``flask --app thumbnails run`` or gunicorn, and beside it run ``flask --app thumbnails
+jobs worker``. Kill the worker whenever you like: another one finishes the job, or the same started
+again.
+"""
+
+import json
+import uuid
+from pathlib import Path
+
+from attrs import frozen
+from flask import Flask, Response, abort, current_app, render_template, request, url_for
+from PIL import Image, UnidentifiedImageError
+
+from semiont_jobs import Claim, InvalidJobId, JobTimeout, PermanentError
+from semiont_jobs.flask import SemiontJobs
+
+SIZES = (64, 128, 256, 512, 1024)
+LONGEST_STREAM = 30.0
+"""Seconds after which the page asks anew: whoever went away holds up no thread for longer."""
+
+jobs = SemiontJobs()
+
+
+@frozen
+class Picture:
+    folder: str
+    """Where it was put, and where its thumbnails go."""
+
+
+@jobs.handler("thumbnails", timeout=300)
+def make_thumbnails(params: Picture, claim: Claim) -> list[str]:
+    folder = Path(current_app.config["PICTURES"], params.folder)
+    names = []
+    for done, size in enumerate(SIZES, start=1):
+        name = f"{size}.jpeg"
+        # The work may be done again from the start: what a killed worker made is there already.
+        if not (folder / name).exists():
+            try:
+                with Image.open(folder / "original") as picture:
+                    small = picture.convert("RGB")
+            except UnidentifiedImageError as error:
+                raise PermanentError("this is no picture") from error  # nor is it the next time
+            small.thumbnail((size, size))
+            small.save(folder / f".{name}", "JPEG")
+            (folder / f".{name}").rename(folder / name)  # whole, or not there
+        names.append(name)
+        claim.report({"done": done, "of": len(SIZES)})
+    return names
+
+
+def create_app(**config: object) -> Flask:
+    app = Flask(__name__)
+    app.config.from_mapping(
+        SEMIONT_JOBS_DIR="jobs", PICTURES=str(Path(app.instance_path, "pictures"))
+    )
+    app.config.from_mapping(config)
+    jobs.init_app(app)
+
+    @app.get("/")
+    def index():
+        return render_template("index.html")
+
+    @app.post("/pictures")
+    def upload():
+        picture = request.files.get("picture")
+        if picture is None:
+            abort(400, "a picture is needed")
+        folder = Path(app.config["PICTURES"], uuid.uuid4().hex)
+        folder.mkdir(parents=True)
+        picture.save(folder / "original")
+        job = jobs.enqueue(Picture(folder.name))
+        return {"id": job.metadata.id, "events": url_for("events", job_id=job.metadata.id)}, 202
+
+    @app.get("/pictures/<job_id>/events")
+    def events(job_id: str):
+        """The job's state whenever it has changed, as server-sent events."""
+        queue = jobs.queue
+        try:
+            found = queue.get_job(job_id)
+        except InvalidJobId:
+            found = None
+        if found is None:
+            abort(404)
+
+        def stream():
+            try:
+                for job in queue.follow(job_id, timeout=LONGEST_STREAM):
+                    yield f"data: {json.dumps(state_of(job))}\n\n"
+            except JobTimeout:
+                return  # the browser connects again
+
+        return Response(stream(), mimetype="text/event-stream")
+
+    @app.get("/pictures/<folder>/<int:size>.jpeg")
+    def thumbnail(folder: str, size: int):
+        path = Path(app.config["PICTURES"], folder, f"{size}.jpeg")
+        if not folder.isalnum() or not path.is_file():
+            abort(404)
+        return Response(path.read_bytes(), mimetype="image/jpeg")
+
+    return app
+
+
+def state_of(job) -> dict[str, object]:
+    """What the page needs to know of a job."""
+    state = {"status": job.status, "folder": job.params.folder}
+    if job.status == "running":
+        state["progress"] = job.progress
+    elif job.status == "complete":
+        state["thumbnails"] = job.result["value"]
+    elif job.status == "failed":
+        state["error"] = job.error
+    return state
