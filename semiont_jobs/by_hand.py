@@ -127,6 +127,24 @@ class ByHand(Reading):
             self.emit("removed", job)
         return len(removed)
 
+    def remove_job(self, id: str) -> bool:  # noqa: A002
+        """Remove a finished job for good. True: removed. False: there is none.
+
+        :raises InvalidJobId: `id` cannot be a job's.
+        :raises InvalidTransition: it waits or runs: cancel it first.
+        :raises JobHeld: somebody else is moving it at this moment.
+        """
+        checked = job_id(id)
+        removed = self._run(self._store.remove_one, checked)
+        if removed is None:
+            left = self._store.get(checked)
+            if left is None:
+                return False
+            lifecycle.require("remove", left)
+            raise JobHeld(checked)
+        self.emit("removed", removed)
+        return True
+
     # -- private -------------------------------------------------------------------------
 
     def _cancel(self, checked: str, statuses: tuple[JobStatus, ...]) -> bool:

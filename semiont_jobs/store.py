@@ -138,6 +138,10 @@ class JobStore(Protocol):
         instant."""
         ...
 
+    def remove_one(self, job_id: str) -> AnyJob | None:
+        """Remove a job if it is finished and nobody holds it, and return it; else None."""
+        ...
+
     def wait(self, stop: threading.Event, timeout: float, now: datetime) -> None:
         """Return when there may be something new to claim, `stop` is set and `wake` called,
         or `timeout` seconds are over."""

@@ -236,6 +236,14 @@ class MemoryStore:
                 del self._records[job.metadata.id]
         return removed
 
+    def remove_one(self, job_id: str) -> AnyJob | None:
+        """See `JobStore.remove_one`."""
+        with self._lock:
+            record = self._records.get(job_id)
+            if record is None or record.job.status not in FINISHED or record.holder is not None:
+                return None
+            return self._records.pop(job_id).job
+
     # -- waiting -------------------------------------------------------------------------
 
     def wait(self, stop: threading.Event, timeout: float, now: datetime) -> None:

@@ -12,6 +12,7 @@ from typing import Any, Final
 
 from semiont_jobs import (
     CancelledJob,
+    InvalidTransition,
     InvalidValue,
     JobStats,
     JobStatus,
@@ -167,6 +168,35 @@ class Listing(Suite):
 
         assert removed == 1
         assert ids_of(queue.query_jobs()) == ["other"]
+
+    @pytest.mark.parametrize("status", ["complete", "failed", "cancelled"])
+    def test_a_finished_job_is_removed_by_hand_alone(self, status: JobStatus) -> None:
+        queue = self.queue()
+        job, other = self.bring(queue, status), self.bring(queue, status)
+
+        assert queue.remove_job(job.metadata.id)
+        assert not queue.remove_job(job.metadata.id)
+        assert queue.query_jobs() == [other]
+
+    @pytest.mark.parametrize("status", ["pending", "running"])
+    def test_an_unfinished_job_is_not_removed_by_hand(self, status: JobStatus) -> None:
+        queue = self.queue()
+        job = self.bring(queue, status)
+
+        with pytest.raises(InvalidTransition, match=f"cannot remove a {status} job"):
+            queue.remove_job(job.metadata.id)
+
+        assert queue.get_job(job.metadata.id) == job
+
+    def test_what_was_removed_by_hand_may_come_anew(self) -> None:
+        queue = self.queue()
+        self.put(queue, id="again")
+        queue.cancel_job("again")
+        queue.remove_job("again")
+
+        anew = self.put(queue, id="again")
+
+        assert queue.get_job("again") == anew
 
     def test_a_job_waiting_for_its_next_attempt_is_not_removed(self) -> None:
         queue = self.queue()

@@ -257,6 +257,11 @@ class FileStore:
         with told():
             return self._upkeep.remove(statuses, before, type_name)
 
+    def remove_one(self, job_id: str) -> AnyJob | None:
+        """See `JobStore.remove_one`."""
+        with told(job_id):
+            return self._upkeep.remove_one(job_id)
+
     def inspect(self) -> Inspection:
         """Look over the directory without changing anything: for the doctor."""
         with told():

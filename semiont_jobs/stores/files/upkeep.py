@@ -6,7 +6,7 @@ It must not know what becomes of an orphan, or how long finished jobs are kept.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from itertools import islice
 from typing import Final
 
@@ -38,6 +38,10 @@ class Spent:
         if isinstance(job, PendingJob | RunningJob) or job.completed_at >= self.before:
             return False
         return self.type_name is None or job.metadata.type == self.type_name
+
+
+ANY: Final = Spent(datetime.max.replace(tzinfo=UTC), None)
+"""Every finished job."""
 
 
 class Upkeep:
@@ -131,6 +135,14 @@ class Upkeep:
             while some := list(islice(names, REMOVED_AT_ONCE)):
                 removed += self._remove_some(status, some, Spent(before, type_name))
         return removed
+
+    def remove_one(self, job_id: str) -> AnyJob | None:
+        """See `JobStore.remove_one`."""
+        for status in FINISHED:
+            check_folder(self._layout, self._disk, self._layout.folders[status])
+            for job in self._remove_some(status, [f"{job_id}{SUFFIX}"], ANY):
+                return job
+        return None
 
     def _remove_some(self, status: JobStatus, names: list[str], spent: Spent) -> list[AnyJob]:
         holds: list[FileHold] = []

@@ -105,6 +105,7 @@ class Statements:
     orphans: bytes
     alone: bytes
     remove_one: bytes
+    remove_finished: bytes
     remove: bytes
     set_aside: bytes
     later: bytes
@@ -176,6 +177,12 @@ _TEXTS: Final = {
     """,
     "alone": "SELECT pg_try_advisory_xact_lock(%s)",
     "remove_one": "DELETE FROM {s}.jobs WHERE id = %s",
+    "remove_finished": """
+        DELETE FROM {s}.jobs WHERE id IN (
+            SELECT id FROM {s}.jobs WHERE id = %(id)s AND status = ANY(%(statuses)s)
+            FOR UPDATE SKIP LOCKED
+        ) RETURNING document
+    """,
     "remove": """
         DELETE FROM {s}.jobs WHERE id IN (
             SELECT id FROM {s}.jobs WHERE ended < %(before)s AND status = ANY(%(statuses)s)

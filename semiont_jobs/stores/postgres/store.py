@@ -249,6 +249,10 @@ class PostgresStore:
         """See `JobStore.remove`."""
         return upkeep.remove(self._opened, statuses, before, type_name)
 
+    def remove_one(self, job_id: str) -> AnyJob | None:
+        """See `JobStore.remove_one`."""
+        return upkeep.remove_one(self._opened, job_id)
+
     # -- waiting -------------------------------------------------------------------------
 
     def wait(self, stop: threading.Event, timeout: float, now: datetime) -> None:

@@ -70,3 +70,11 @@ def remove(
                 continue  # it ended, by its columns; there is no job to tell of
         if len(gone) < REMOVED_AT_ONCE:
             return removed
+
+
+def remove_one(office: Office, job_id: str) -> AnyJob | None:
+    """See `JobStore.remove_one`."""
+    values = {"id": job_id, "statuses": list(FINISHED)}
+    with office.sessions.session(job_id=job_id) as session:
+        gone = session.execute(office.statements.remove_finished, values, binary=True).fetchone()
+    return None if gone is None else office.codec.decode(gone[0], job_id=job_id)
