@@ -116,7 +116,7 @@ class Project:
 def collect(process: subprocess.Popen[str], lines: list[str]) -> None:
     assert process.stdout is not None
     for line in process.stdout:
-        lines.append(line)  # noqa: PERF402 - as they come
+        lines.append(line)
 
 
 @pytest.fixture
