@@ -15,6 +15,7 @@ import pytest
 from tenacity import wait_fixed
 
 from semiont_jobs import (
+    Claim,
     FailedJob,
     JobQueue,
     JobType,
@@ -25,6 +26,7 @@ from semiont_jobs import (
     RunningJob,
     Snooze,
     get_job_queue,
+    job_handler,
 )
 from semiont_jobs.testing import FakeClock, Jobs
 
@@ -242,6 +244,32 @@ def test_a_worker_of_another_queue_is_refused(jobs: Jobs) -> None:
     for wrong in (Printer(JobQueue("memory:")), lambda _queue: "worker"):
         with pytest.raises(TypeError, match="no worker of this queue"):
             jobs.drain(wrong)  # type: ignore[arg-type]
+
+
+@attrs.frozen
+class Thumbnail:
+    path: str
+    sizes: int = 2
+
+
+@job_handler("thumbnail")
+def thumbnail(params: Thumbnail, claim: Claim[Any, Any, Any]) -> str:
+    for size in range(params.sizes):
+        claim.report({"done": size + 1})
+    return f"{params.path}.png"
+
+
+def test_a_handler_works_as_a_worker_does(anywhere: Jobs) -> None:
+    done = anywhere.perform(thumbnail, Thumbnail("ada"))
+    crashed = anywhere.crash(thumbnail, Thumbnail("grace"), after=1)
+    with anywhere.inline(thumbnail) as outcomes:
+        anywhere.queue.enqueue(Thumbnail("emmy"))
+    anywhere.queue.enqueue(Thumbnail("mary"))
+
+    assert done.result == {"value": "ada.png"}
+    assert (crashed.status, crashed.metadata.crash_count) == ("pending", 1)
+    assert outcomes == {"completed": 2}
+    assert anywhere.drain(thumbnail) == {"completed": 1}
 
 
 def test_draining_counts_attempts_by_outcome(anywhere: Jobs) -> None:

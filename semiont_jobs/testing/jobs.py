@@ -16,6 +16,7 @@ from semiont_jobs.claim import AnyClaim
 from semiont_jobs.errors import JobNotFound
 from semiont_jobs.events import Event
 from semiont_jobs.fields import now
+from semiont_jobs.handlers import Handler
 from semiont_jobs.model import JOB_CLASSES, AnyJob, PendingJob
 from semiont_jobs.queue import JobQueue
 from semiont_jobs.store import JobStore
@@ -24,8 +25,8 @@ from semiont_jobs.testing.inline import claim_for, work_off, work_on
 from semiont_jobs.testing.waiting import eventually
 from semiont_jobs.worker import JobWorker
 
-Workers = JobWorker | type[JobWorker] | Callable[[JobQueue], JobWorker]
-"""A worker, or what makes one for a queue: a class of workers, say."""
+Workers = JobWorker | type[JobWorker] | Handler[..., Any] | Callable[[JobQueue], JobWorker]
+"""A worker, a handler, or what makes a worker for a queue: a class of workers, say."""
 
 MOST_ROUNDS: Final = 1000
 """Steps of the clock in one `drain`: a job that snoozes for ever must not hang the test."""
@@ -178,7 +179,11 @@ class Jobs:
         return self._now(mine)
 
     def worker(self, worker: Workers) -> JobWorker:
-        """A worker of this queue: the one given, or a new one of that class."""
+        """A worker of this queue: the one given, or a new one of that class or handler."""
+        if isinstance(worker, Handler):
+            # Before anything asks: its params are enqueued by the class that the queue knows.
+            worker.register(self.queue)
+            return worker.make_worker(self.queue)
         made = worker if isinstance(worker, JobWorker) else worker(self.queue)
         if not isinstance(made, JobWorker) or made.queue is not self.queue:
             raise TypeError(f"{worker!r} is no worker of this queue: give its class")

@@ -115,11 +115,13 @@ def test_what_is_no_handler_is_refused_and_none_of_the_workers() -> None:
 
 def test_two_handlers_whose_types_differ_under_one_name_are_refused() -> None:
     jobs = SemiontJobs()
-    an_app(jobs)
+    app = an_app(jobs)
     jobs.handler("thumbnail")(thumbnail)
 
     with pytest.raises(InvalidValue, match="'thumbnail' jobs have Picture"):
         jobs.handler("thumbnail")(other)
+
+    assert len(own(app).workers()) == 1
 
 
 # -- the command -------------------------------------------------------------------------
