@@ -1,0 +1,104 @@
+"""What a role, a database, the environment or a caller may be set to, which must not matter."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import Any
+from urllib.parse import quote
+
+import psycopg
+import pytest
+
+from semiont_jobs import JobMetadata, JobQueue, PendingJob
+from semiont_jobs.testing.suite import PATIENCE, some
+
+Make = Callable[..., JobQueue]
+
+FIRST = datetime.min.replace(tzinfo=UTC)
+LAST = datetime.max.replace(tzinfo=UTC)
+
+
+def task(**metadata: Any) -> PendingJob[Any]:
+    return PendingJob(metadata=JobMetadata(type="task", **metadata), params={})
+
+
+def with_setting(url: str, setting: str) -> str:
+    """A place whose sessions begin with a setting of the server, as a role may have it."""
+    return f"{url}&options={quote(f'-c {setting}')}"
+
+
+def yes(_job: PendingJob[Any]) -> bool:
+    return True
+
+
+# -- settings --------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "setting",
+    [
+        "datestyle=German",
+        "timezone=America/New_York",
+        "timezone=Pacific/Auckland",
+        "bytea_output=escape",
+        "intervalstyle=sql_standard",
+    ],
+)
+def test_instants_are_read_whatever_the_role_is_set_to(
+    make_queue: Make, url: str, setting: str
+) -> None:
+    queue = make_queue(with_setting(url, setting))
+    first = task(created=FIRST)
+    queue.create_jobs([task(created=LAST), task(run_after=LAST), task(priority=-1), first])
+
+    queue.wait_for_work(threading.Event(), 0.01)
+    claim = some(queue.claim_next_job(accept=yes))
+
+    assert claim.job.metadata.id == first.metadata.id
+    assert claim.job.metadata.created == FIRST
+
+
+@pytest.mark.parametrize("how", ["alone", "batch", "within"])
+def test_names_are_written_whatever_the_encoding_of_the_environment(
+    make_queue: Make, server_url: str, monkeypatch: pytest.MonkeyPatch, how: str
+) -> None:
+    jobs = [PendingJob(metadata=JobMetadata(type="日本", queue="日"), params={}) for _ in range(5)]
+    with psycopg.connect(server_url, autocommit=True) as connection:
+        monkeypatch.setenv("PGCLIENTENCODING", "LATIN1")
+        queue = make_queue().initialize()
+        if how == "alone":
+            queue.create_job(jobs[0])
+        else:
+            queue.create_jobs(jobs, connection=connection if how == "within" else None)
+
+        claim = some(queue.claim_next_job(types=["日本"], queue="日"))
+
+    assert claim.job.metadata.type == "日本"
+
+
+@pytest.mark.parametrize("level", ["serializable", "repeatable\\ read"])
+def test_claimers_who_meet_do_not_fail_whatever_isolation_is_the_default(
+    make_queue: Make, url: str, level: str
+) -> None:
+    place = with_setting(url, f"default_transaction_isolation={level}")
+    queues = [make_queue(place), make_queue(place)]
+    queues[0].create_jobs([task() for _ in range(60)])
+    failures: list[BaseException] = []
+
+    def work(queue: JobQueue) -> None:
+        try:
+            while (claim := queue.claim_next_job()) is not None:
+                claim.complete()
+        except BaseException as error:
+            failures.append(error)
+
+    threads = [threading.Thread(target=work, args=[queue]) for queue in queues * 3]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(PATIENCE)
+
+    assert not failures
+    assert queues[0].get_stats().complete == 60
