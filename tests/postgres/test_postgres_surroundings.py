@@ -102,3 +102,19 @@ def test_claimers_who_meet_do_not_fail_whatever_isolation_is_the_default(
 
     assert not failures
     assert queues[0].get_stats().complete == 60
+
+
+# -- names -----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("part", ["x", "ä", "\0", "\\h"])
+def test_names_too_long_for_an_index_are_told_apart(make_queue: Make, part: str) -> None:
+    queue = make_queue()
+    names = [part * 4000 + end for end in ("", "a", "b")]
+    jobs = [task(queue=name) for name in names]
+    queue.create_jobs(jobs)
+
+    found = [some(queue.claim_next_job(queue=name)).job.metadata for name in names]
+
+    assert [job.metadata.id for job in jobs] == [metadata.id for metadata in found]
+    assert names == [metadata.queue for metadata in found]

@@ -187,11 +187,22 @@ class Claiming:
         return hold if hold.adopt(owner) else None
 
 
+def _wants(wanted: Wanted, job: PendingJob[Any], now: datetime) -> bool:
+    """Decided anew from the locked row."""
+    metadata = job.metadata
+    return wanted.covers(metadata.type, metadata.queue) and metadata.is_due(now)
+
+
 def set_aside(office: Office, session: Session, notify: Hook, job_id: str, reason: str) -> None:
     """Put a row that is no job into quarantine, and end the transaction."""
-    session.execute(office.statements.set_aside, {"id": job_id, "reason": rows.text(reason)})
+    session.execute(office.statements.set_aside, {"id": job_id, "reason": rows.printable(reason)})
     session.execute("COMMIT")
-    notify(Event(name="quarantined", at=clock(), job_id=job_id, job=None, reason=reason))
+    notify(quarantined(job_id, reason))
+
+
+def quarantined(job_id: str, reason: str) -> Event:
+    """What is told of it."""
+    return Event(name="quarantined", at=clock(), job_id=job_id, job=None, reason=reason)
 
 
 def _filters(values: dict[str, Any]) -> tuple[bool, bool]:
