@@ -11,7 +11,7 @@ from urllib.parse import quote
 import psycopg
 import pytest
 
-from semiont_jobs import JobMetadata, JobQueue, PendingJob
+from semiont_jobs import InvalidValue, JobMetadata, JobQueue, PendingJob
 from semiont_jobs.testing.suite import PATIENCE, some
 
 Make = Callable[..., JobQueue]
@@ -118,3 +118,41 @@ def test_names_too_long_for_an_index_are_told_apart(make_queue: Make, part: str)
 
     assert [job.metadata.id for job in jobs] == [metadata.id for metadata in found]
     assert names == [metadata.queue for metadata in found]
+
+
+# -- callers ---------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"row_factory": psycopg.rows.dict_row},
+        {"cursor_factory": psycopg.ClientCursor},
+        {"cursor_factory": psycopg.RawCursor},
+        {"autocommit": True, "cursor_factory": psycopg.RawCursor},
+    ],
+)
+def test_a_caller_s_connection_may_make_whatever_cursors_it_likes(
+    make_queue: Make, server_url: str, options: dict[str, Any]
+) -> None:
+    queue = make_queue().initialize()
+
+    with psycopg.connect(server_url, **options) as connection:
+        queue.create_job(task(), connection=connection)
+        queue.create_jobs([task() for _ in range(5)], connection=connection)
+
+    assert queue.get_stats().pending == 6
+
+
+def test_a_caller_s_connection_in_another_encoding_is_refused(
+    make_queue: Make, server_url: str
+) -> None:
+    queue = make_queue().initialize()
+
+    with (
+        psycopg.connect(server_url, client_encoding="LATIN1") as connection,
+        pytest.raises(InvalidValue, match="UTF8"),
+    ):
+        queue.create_job(task(), connection=connection)
+
+    assert queue.get_stats().total == 0

@@ -172,15 +172,19 @@ class PostgresStore:
         if not isinstance(connection, psycopg.Connection) or connection.closed:
             rule = "an open psycopg.Connection is needed"
             raise InvalidValue(rule, field="connection", value=connection)
+        if connection.info.encoding != "utf-8":
+            rule = "its client_encoding must be UTF8: not every text can be written in another"
+            raise InvalidValue(rule, field="connection", value=connection)
         is_idle = connection.info.transaction_status == TransactionStatus.IDLE
+        cursor = psycopg.Cursor(connection)
         with self._sessions.told(None, renews=False):
             if connection.autocommit and is_idle:
                 insert(connection, self._statements, self._batch(jobs))
-                connection.execute(self._statements.notify, [""])
+                cursor.execute(self._statements.notify, [""])
             else:
                 # First, which begins the transaction where nothing has yet: `insert` would end
                 # one that it began. What is notified is sent at the commit, whatever the order.
-                connection.execute(self._statements.notify, [""])
+                cursor.execute(self._statements.notify, [""])
                 insert(connection, self._statements, self._batch(jobs))
 
     def get(self, job_id: str) -> AnyJob | None:
