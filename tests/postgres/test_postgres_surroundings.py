@@ -10,9 +10,10 @@ from urllib.parse import quote
 
 import psycopg
 import pytest
+from postgres.servers import sql
 
 from semiont_jobs import InvalidValue, JobMetadata, JobQueue, PendingJob
-from semiont_jobs.testing.suite import PATIENCE, some
+from semiont_jobs.testing.suite import PATIENCE, AnyClaim, some
 
 Make = Callable[..., JobQueue]
 
@@ -156,3 +157,54 @@ def test_a_caller_s_connection_in_another_encoding_is_refused(
         queue.create_job(task(), connection=connection)
 
     assert queue.get_stats().total == 0
+
+
+# -- code of others in the midst of a claim --------------------------------------------------
+
+
+def test_who_is_asked_about_a_job_may_use_the_queue(make_queue: Make) -> None:
+    """All connections of the pool would be taken, were they kept meanwhile."""
+    queue = make_queue(pool_size=1)
+    queue.create_jobs([task(), task()])
+
+    def accept(_job: PendingJob[Any]) -> bool:
+        return queue.get_stats().running == 0
+
+    claim = some(queue.claim_next_job(accept=accept))
+
+    assert queue.claim_next_job(accept=accept) is None
+    assert claim.complete().status == "complete"
+
+
+def test_a_job_that_somebody_is_asked_about_is_free_for_others(make_queue: Make) -> None:
+    queue, other = make_queue(), make_queue()
+    queue.create_job(task())
+    taken: list[AnyClaim] = []
+
+    def accept(_job: PendingJob[Any]) -> bool:
+        taken.append(some(other.claim_next_job()))
+        return True
+
+    assert queue.claim_next_job(accept=accept) is None
+    assert taken[0].complete().status == "complete"
+
+
+def test_a_job_that_changed_since_it_was_accepted_is_not_taken_for_the_same(
+    make_queue: Make, server_url: str, schema: str
+) -> None:
+    queue, other = make_queue(), make_queue()
+    queue.create_job(task())
+    seen: list[int] = []
+
+    def accept(job: PendingJob[Any]) -> bool:
+        seen.append(job.metadata.revision)
+        if len(seen) == 1:
+            some(other.claim_next_job()).release()
+        return True
+
+    assert queue.claim_next_job(accept=accept) is None
+    [(locked,)] = sql(server_url, f"SELECT count(*) FROM {schema}.jobs WHERE status = 'running'")
+    claim = some(queue.claim_next_job(accept=accept))
+
+    assert locked == 0
+    assert seen == [0, claim.job.metadata.revision - 1]

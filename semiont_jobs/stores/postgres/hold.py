@@ -124,6 +124,16 @@ class PostgresHold:
             session.execute("COMMIT")
         self.let_go()
 
+    def set_aside(self, reason: str) -> None:
+        """Put the row, which no claim can have, into quarantine; the hold ends."""
+        session, job_id = self._session, self.job.metadata.id
+        assert session is not None
+        values = {"id": job_id, "reason": rows.printable(reason)}
+        with self._office.sessions.told(job_id):
+            session.execute(self._office.statements.set_aside, values)
+            session.execute("COMMIT")
+        self.let_go()
+
     def let_go(self) -> None:
         """See `Hold.let_go`."""
         self._leave_session()
