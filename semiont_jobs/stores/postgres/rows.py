@@ -175,7 +175,7 @@ _TEXTS: Final = {
     # Whose key nobody has locked. For a while after all locks fell nobody is an orphan: holders
     # whom the server cut off come back, and are alive.
     "orphans": f"""
-        SELECT id FROM {{s}}.jobs
+        SELECT id, owner FROM {{s}}.jobs
         WHERE status = 'running' AND now() - {LOCKS_SINCE} > %(grace)s
         AND (
             owner IS NULL
@@ -187,7 +187,10 @@ _TEXTS: Final = {
             )
         )
     """,
-    "alone": "SELECT pg_try_advisory_xact_lock(%s)",
+    # In this order, or a lock would be taken in vain.
+    "alone": f"""
+        SELECT CASE WHEN now() - {LOCKS_SINCE} > %s THEN pg_try_advisory_xact_lock(%s) END
+    """,
     "remove_one": "DELETE FROM {s}.jobs WHERE id = %s",
     "remove": """
         DELETE FROM {s}.jobs WHERE id IN (

@@ -150,7 +150,7 @@ class PostgresStore:
             raise KeyError(job_id)
         del self._office.holds[job_id]
         # As if its key were nobody's: the other jobs of this process go on.
-        query = f"UPDATE {self.address.schema}.jobs SET owner = 0 WHERE id = %s"
+        query = f"UPDATE {self.address.schema}.jobs SET owner = {upkeep.NOBODY} WHERE id = %s"
         with self._sessions.session(job_id) as session:
             session.execute(query.encode(), [job_id])
 
