@@ -8,8 +8,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterable, Iterator
 from datetime import datetime
-from operator import itemgetter
-from typing import Any, Final
+from typing import Final
 
 from semiont_jobs.errors import JobDecodeError, JobHeld, JobNotFound
 from semiont_jobs.events import Hook
@@ -22,7 +21,7 @@ from semiont_jobs.stores.postgres.taking import GRACE, hold
 NOBODY: Final = 0
 """A key that no process has (see `liveness.new_key`)."""
 SECOND_LOOK: Final = 0.2
-"""Seconds until a lock that nobody has is looked for again: an owner whose session alone was
+"""Seconds until a lock that nobody has is tried again: an owner whose session alone was
 ended, by an administrator, say, has it again after a few hundredths. A dead one's jobs are back
 within a second all the same."""
 REMOVED_AT_ONCE: Final = 1000
@@ -37,11 +36,11 @@ def orphans(office: Office, notify: Hook) -> Iterator[PostgresHold]:
         "mine": office.liveness.key,
         "held": list(office.holds),
     }
-    found = _ownerless(office, values)
+    with office.sessions.session() as session:
+        found = session.execute(office.statements.orphans, values).fetchall()
     if any(owner not in (None, NOBODY, office.liveness.key) for _, owner in found):
         pause(SECOND_LOOK)
-        found &= _ownerless(office, values)
-    for job_id, _owner in sorted(found, key=itemgetter(0)):
+    for job_id, _owner in found:
         try:
             held = hold(office, job_id)
         except (JobHeld, JobNotFound):
@@ -54,11 +53,6 @@ def orphans(office: Office, notify: Hook) -> Iterator[PostgresHold]:
             yield held
         else:
             held.let_go()
-
-
-def _ownerless(office: Office, values: dict[str, Any]) -> set[tuple[str, int | None]]:
-    with office.sessions.session() as session:
-        return set(session.execute(office.statements.orphans, values))
 
 
 def pause(seconds: float) -> None:
