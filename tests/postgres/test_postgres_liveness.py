@@ -356,6 +356,9 @@ def test_a_forked_child_has_sessions_of_its_own_and_disturbs_none_of_its_parents
     if child == 0:
         signal.alarm(60)
         try:
+            for use in (claim.raise_if_cancelled, claim.checkpoint, claim.complete, claim.release):
+                with pytest.raises(ClaimLost):
+                    use()
             queue.enqueue({"by": "child"}, type="task")
             mine = some(queue.claim_next_job())
             os._exit(7 if mine.complete().status == "complete" else 1)

@@ -90,7 +90,11 @@ class PostgresStore:
     def reset_after_fork(self) -> None:
         """The sessions are the parent's, and so are the holds."""
         self._sessions.abandon()
-        self._office = None
+        office, self._office = self._office, None
+        if office is not None:
+            for hold in list(office.holds.values()):
+                hold.abandon()
+            office.holds.clear()
 
     # -- life ----------------------------------------------------------------------------
 
