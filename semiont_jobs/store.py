@@ -221,3 +221,38 @@ class Transactional(Protocol):
         :raises JobExists: one of them stands already; the transaction can go on.
         """
         ...
+
+
+@runtime_checkable
+class Moving(Protocol):
+    """A store that jobs can be moved to from another one, and away from, with every document as
+    it stands."""
+
+    def arrive(self, job_id: str, data: bytes) -> None:
+        """Keep the document of a job, durably, where nobody sees it, in place of what arrived
+        under that id before."""
+        ...
+
+    def arrived(self) -> list[str]:
+        """The ids of all that is kept so."""
+        ...
+
+    def arrival(self, job_id: str) -> bytes | None:
+        """What is kept so under that id; None: nothing."""
+        ...
+
+    def admit(self, job_id: str) -> None:
+        """Have what arrived stand among the jobs, exactly as it is.
+
+        :raises JobExists: a job of that id stands there.
+        :raises JobNotFound: nothing arrived under it.
+        """
+        ...
+
+    def dismiss(self, job_id: str) -> None:
+        """Keep it no longer."""
+        ...
+
+    def leave(self, hold: Hold) -> None:
+        """Remove a job that is held, durably, whatever its status. The hold ends."""
+        ...

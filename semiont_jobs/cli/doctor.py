@@ -10,6 +10,7 @@ from typing import Any, Final
 
 import click
 
+from semiont_jobs.cli import doctor_of_databases
 from semiont_jobs.cli.app import as_json, open_to_look, place
 from semiont_jobs.cli.text import age, json_line, plain
 from semiont_jobs.fields import now
@@ -26,18 +27,22 @@ OLD: Final = 3600.0
 @as_json
 @place
 def doctor(as_json: bool) -> None:
-    """Look for trouble: locks, bad files, duplicates, orphans, old jobs, disk space.
+    """Look for trouble: locks, what is no job, orphans, old jobs, space; of a database also its
+    version, notifications, clock and transactions.
 
     Changes nothing. Exit codes: 0 healthy, 1 something was found, 2 it cannot be looked at.
     """
-    queue = open_to_look()
-    store = queue.store
-    if not isinstance(store, FileStore):
-        raise click.UsageError("the doctor looks at data directories")
+    store: Any = open_to_look().store
     found = store.inspect()
-    checks = list(_checks(found))
+    if isinstance(store, FileStore):
+        checks, figures = list(_checks(found)), _figures(found)
+    else:
+        checks, figures = (
+            list(doctor_of_databases.checks(found)),
+            doctor_of_databases.figures(found),
+        )
     if as_json:
-        click.echo(json_line({"healthy": all(ok for ok, *_ in checks), **_figures(found)}))
+        click.echo(json_line({"healthy": all(ok for ok, *_ in checks), **figures}))
     else:
         for ok, name, detail in checks:
             click.echo(f"{'ok  ' if ok else 'LOOK'}  {name:<12} {plain(detail)}")

@@ -13,7 +13,7 @@ from typing import Final
 
 import click
 
-from semiont_jobs.cli import acting, doctor, measuring, reading, running, watching
+from semiont_jobs.cli import acting, doctor, measuring, moving, reading, running, watching
 from semiont_jobs.cli.app import cli
 from semiont_jobs.cli.text import plain
 from semiont_jobs.errors import SemiontJobsError
@@ -31,6 +31,7 @@ for command in (
     acting.cancel,
     acting.cleanup,
     acting.rescue,
+    moving.move,
     doctor.doctor,
 ):
     cli.add_command(command)

@@ -90,12 +90,53 @@ def test_a_url_of_something_else_is_refused_without_its_password(run: Run, wrong
     assert "secret" not in ran.err
 
 
-def test_the_doctor_says_that_it_looks_at_directories(run: Run, make_queue: Make, url: str) -> None:
-    make_queue().initialize()
+def test_the_doctor_finds_a_healthy_database_healthy_and_changes_nothing(
+    run: Run, make_queue: Make, url: str
+) -> None:
+    make_queue().enqueue({}, type="task", id="j")
 
     ran = run("doctor", "--url", url)
+    figures = run("doctor", "--url", url, "--json").json
 
-    assert (ran.code, "data directories" in ran.err) == (2, True)
+    assert (0, "") == (ran.code, ran.err)
+    assert all(line.startswith("ok  ") for line in ran.out.splitlines())
+    assert "a second session is kept out" in ran.out
+    assert "notifications arrive" in ran.out
+    assert "the oldest waits" in ran.out
+    assert (True, [], 0) == (figures["healthy"], figures["bad"], figures["arriving"])
+
+
+def test_the_doctor_finds_what_is_no_job_dead_workers_and_broken_off_transfers(
+    run: Run, make_queue: Make, url: str, server_url: str, schema: str
+) -> None:
+    queue = make_queue()
+    for job_id in ("bad", "dead", "old"):
+        queue.enqueue({}, type="task", id=job_id)
+    claim = queue.claim_next_job(accept=lambda job: bool(job.metadata.id == "dead"))
+    assert claim is not None
+    queue.store.arrive("halfway", b"{}")  # type: ignore[attr-defined]
+    for change in (
+        "UPDATE {s}.jobs SET document = '{{}}' WHERE id = 'bad'",
+        "UPDATE {s}.jobs SET owner = 7 WHERE id = 'dead'",
+        "UPDATE {s}.jobs SET due = now() - interval '2 hours' WHERE id = 'old'",
+        "INSERT INTO {s}.quarantine (name, reason, document) VALUES ('q', 'no job', '')",
+    ):
+        sql(server_url, change.format(s=schema))
+
+    ran = run("doctor", "--url", url, "--json")
+    figures = ran.json
+    looks = [line.split()[1] for line in run("doctor", "--url", url).out.splitlines()
+             if line.startswith("LOOK")]  # fmt: skip
+
+    assert (1, False) == (ran.code, figures["healthy"])
+    assert ["bad"] == [each["id"] for each in figures["bad"]]
+    assert (["dead"], ["q"], 1) == (
+        figures["orphans"],
+        figures["quarantined"],
+        figures["arriving"],
+    )
+    assert figures["oldestPendingAge"] > 7000
+    assert {"rows", "orphans", "quarantine", "arriving", "pending"} <= set(looks)
 
 
 WORKER = """

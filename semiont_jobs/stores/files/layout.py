@@ -69,6 +69,7 @@ class Layout:
         self.tmp = os.path.join(self.root, ".tmp")
         self.cancel = os.path.join(self.root, ".cancel")
         self.quarantine = os.path.join(self.root, ".quarantine")
+        self.arriving = os.path.join(self.root, ".arriving")
         self.format = os.path.join(self.root, ".format")
 
     def path(self, status: JobStatus, id_: str) -> str:

@@ -19,6 +19,7 @@ from semiont_jobs.events import Hook
 from semiont_jobs.model import FINISHED, STATUSES, AnyJob, ClaimStamp, JobStatus, PendingJob
 from semiont_jobs.store import Hold, Roll, Wanted
 from semiont_jobs.stores.files import nfs
+from semiont_jobs.stores.files.arriving import Arriving
 from semiont_jobs.stores.files.batch import create_batch
 from semiont_jobs.stores.files.claiming import Claiming
 from semiont_jobs.stores.files.copies import Copies
@@ -117,6 +118,7 @@ class FileStore:
         self._taking = taking = Taking(moves, self._markers, pending, self._holds)
         self._claiming = Claiming(moves, self._markers, pending, taking, notify)
         self._upkeep = Upkeep(moves, taking, quarantine)
+        self._arriving = Arriving(moves, pending, dir_mode=self._dir_mode)
         self._sweeper = Sweeper(disk, layout, self.get)
         if not self._read_only:
             with told():
@@ -266,6 +268,39 @@ class FileStore:
         """Look over the directory without changing anything: for the doctor."""
         with told():
             return inspect(self.layout, self._copies)
+
+    # -- moving house ----------------------------------------------------------------------
+
+    def arrive(self, job_id: str, data: bytes) -> None:
+        """See `Moving.arrive`."""
+        with told(job_id):
+            self._arriving.put(job_id, data)
+
+    def arrived(self) -> list[str]:
+        """See `Moving.arrived`."""
+        with told():
+            return self._arriving.ids()
+
+    def arrival(self, job_id: str) -> bytes | None:
+        """See `Moving.arrival`."""
+        with told(job_id):
+            return self._arriving.text(job_id)
+
+    def admit(self, job_id: str) -> None:
+        """See `Moving.admit`."""
+        with told(job_id):
+            self._arriving.admit(job_id)
+
+    def dismiss(self, job_id: str) -> None:
+        """See `Moving.dismiss`."""
+        with told(job_id):
+            self._arriving.dismiss(job_id)
+
+    def leave(self, hold: Hold) -> None:
+        """See `Moving.leave`."""
+        assert isinstance(hold, FileHold)
+        with told(hold.job.metadata.id):
+            self._upkeep.remove_held(hold)
 
     # -- waiting -------------------------------------------------------------------------
 

@@ -151,11 +151,8 @@ class Upkeep:
                 hold = self._hold_spent(status, name, spent)
                 if hold is not None:
                     holds.append(hold)
-            if holds and self._moves.fsync:
-                # A worker's unlink of the running copy must be durable before this one, or a
-                # power cut could bring a finished job back to run again (C18).
-                for folder in self._layout.folders.values():
-                    self._disk.fsync_folder(folder)
+            if holds:
+                self._secure_what_went_before()
             removed = [hold.job for hold in holds if _remove(hold)]
             if removed:
                 # Told to be gone, they must stay gone: a job that came back would beat a new
@@ -165,6 +162,23 @@ class Upkeep:
         finally:
             for hold in holds:
                 hold.let_go()
+
+    def remove_held(self, hold: FileHold) -> None:
+        """Remove a job for good, whatever its status; the hold ends.
+
+        :raises ClaimLost: another program was first.
+        """
+        status = hold.job.status
+        self._secure_what_went_before()
+        hold.remove()
+        self._moves.secure_folder(status)
+
+    def _secure_what_went_before(self) -> None:
+        # A worker's unlink of the running copy must be durable before that of a finished one, or
+        # a power cut could bring a finished job back to run again (C18).
+        if self._moves.fsync:
+            for folder in self._layout.folders.values():
+                self._disk.fsync_folder(folder)
 
     def _hold_spent(self, status: JobStatus, name: str, spent: Spent) -> FileHold | None:
         """Hold a finished job if it is to be removed; look before locking it."""

@@ -24,9 +24,11 @@ from semiont_jobs.model import STATUSES, AnyJob, ClaimStamp, JobStatus, PendingJ
 from semiont_jobs.store import Hold, Wanted
 from semiont_jobs.stores.postgres import taking, upkeep
 from semiont_jobs.stores.postgres.address import address_of
+from semiont_jobs.stores.postgres.arriving import Arriving
 from semiont_jobs.stores.postgres.claiming import Claiming
 from semiont_jobs.stores.postgres.creating import insert
 from semiont_jobs.stores.postgres.hold import Office, PostgresHold
+from semiont_jobs.stores.postgres.inspection import DatabaseInspection, inspect
 from semiont_jobs.stores.postgres.liveness import Liveness
 from semiont_jobs.stores.postgres.rows import columns, statements, text
 from semiont_jobs.stores.postgres.schema import check_pooler, check_server, prepare
@@ -260,6 +262,41 @@ class PostgresStore:
     def remove_one(self, job_id: str) -> AnyJob | None:
         """See `JobStore.remove_one`."""
         return upkeep.remove_one(self._opened, job_id)
+
+    def inspect(self) -> DatabaseInspection:
+        """Look over the schema and its server without changing anything: for the doctor."""
+        return inspect(self._opened, self.address.schema)
+
+    # -- moving house ----------------------------------------------------------------------
+
+    def arrive(self, job_id: str, data: bytes) -> None:
+        """See `Moving.arrive`."""
+        self._arriving.put(job_id, data)
+
+    def arrived(self) -> list[str]:
+        """See `Moving.arrived`."""
+        return self._arriving.ids()
+
+    def arrival(self, job_id: str) -> bytes | None:
+        """See `Moving.arrival`."""
+        return self._arriving.text(job_id)
+
+    def admit(self, job_id: str) -> None:
+        """See `Moving.admit`."""
+        self._arriving.admit(job_id)
+
+    def dismiss(self, job_id: str) -> None:
+        """See `Moving.dismiss`."""
+        self._arriving.dismiss(job_id)
+
+    def leave(self, hold: Hold) -> None:
+        """See `Moving.leave`."""
+        assert isinstance(hold, PostgresHold)
+        hold.remove()
+
+    @property
+    def _arriving(self) -> Arriving:
+        return Arriving(self._opened, self.address.schema, self._author)
 
     # -- waiting -------------------------------------------------------------------------
 

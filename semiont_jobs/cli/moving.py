@@ -1,0 +1,106 @@
+"""The command that moves jobs from one place to another.
+
+It must not know how they are moved (`transfer`).
+"""
+
+from __future__ import annotations
+
+import os
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import click
+
+from semiont_jobs.cli.app import Duration, as_json
+from semiont_jobs.cli.text import json_line, plain
+from semiont_jobs.errors import InvalidValue
+from semiont_jobs.queue import JobQueue
+from semiont_jobs.stores import MEMORY, is_url, open_store
+from semiont_jobs.transfer import Report, transfer
+
+MOST_NAMED = 10
+"""Ids that are told on one line."""
+
+
+@click.command("transfer")
+@click.argument("source", metavar="FROM")
+@click.argument("target", metavar="TO")
+@click.option(
+    "--wait",
+    type=Duration(),
+    default="30s",
+    show_default=True,
+    help="How long jobs that are at work may take to end.",
+)
+@as_json
+def move(source: str, target: str, wait: timedelta, as_json: bool) -> None:
+    """Move every job FROM one place TO another: data directories, postgresql:// URLs.
+
+    Ids, revisions and documents stay as they are. Workers may go on on both sides: a job can be
+    worked on in one place only, at every moment. What was broken off is finished when the command
+    is run again. Exit codes: 0 all moved, 1 some stay.
+    """
+    _check(source, target)
+    with _opened(source) as one, _opened(target) as other:
+        report = transfer(one, other, wait=wait.total_seconds())
+        counts = (one.get_stats(), other.get_stats())
+    if as_json:
+        click.echo(json_line(_told(report)))
+    else:
+        _tell(report, left=counts[0].total, there=counts[1].total)
+    if not report.is_whole:
+        click.get_current_context().exit(1)
+
+
+def _check(source: str, target: str) -> None:
+    for place in (source, target):
+        if place == MEMORY:
+            raise click.UsageError("jobs in memory are in one process only, which is not this one")
+    if not is_url(source) and not (Path(source) / "jobs").is_dir():
+        raise click.ClickException(f"there is no data directory at {source}: it has no jobs folder")
+    if _same(source, target):
+        raise click.UsageError("FROM and TO are the same place")
+
+
+def _same(one: str, other: str) -> bool:
+    if is_url(one) and is_url(other):
+        from semiont_jobs.stores.postgres.address import address_of
+
+        return address_of(one, None).shown == address_of(other, None).shown
+    return (
+        not is_url(one) and not is_url(other) and os.path.realpath(one) == os.path.realpath(other)
+    )
+
+
+def _opened(place: str) -> JobQueue:
+    try:
+        return JobQueue(open_store(place))
+    except ImportError as error:
+        raise click.ClickException(str(error)) from error
+    except InvalidValue as error:
+        raise click.ClickException(f"{place}: {error.reason}") from error
+
+
+def _told(report: Report) -> dict[str, Any]:
+    return {
+        "moved": dict(report.moved),
+        "resumed": report.resumed,
+        "running": report.running,
+        "refused": report.refused,
+    }
+
+
+def _tell(report: Report, *, left: int, there: int) -> None:
+    parts = ", ".join(f"{count} {status}" for status, count in report.moved.items() if count)
+    if report.resumed:
+        click.echo(f"{report.resumed} of an earlier transfer that was broken off")
+    click.echo(f"{sum(report.moved.values())} moved{f': {parts}' if parts else ''}")
+    click.echo(f"{there} are there now, {left} stay")
+    if report.running:
+        named = ", ".join(report.running[:MOST_NAMED])
+        more = len(report.running) - MOST_NAMED
+        click.echo(f"still at work: {named}{f' and {more} more' if more > 0 else ''}", err=True)
+        click.echo("run this again when they have ended, or with a longer --wait", err=True)
+    for job_id, reason in report.refused.items():
+        click.echo(f"{job_id} stays: {plain(reason)}", err=True)

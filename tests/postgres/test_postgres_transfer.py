@@ -1,0 +1,139 @@
+"""Moving house from a directory to PostgreSQL and back, also broken off in the middle."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from semiont_jobs import JobQueue, PermanentError
+from semiont_jobs.cli.main import main
+from semiont_jobs.transfer import transfer
+
+
+class Cut(BaseException):
+    """The process is gone, as far as the move knows."""
+
+
+def fill(queue: JobQueue) -> None:
+    for number in range(4):
+        queue.enqueue(
+            {"n": number, "text": "é\u2028\x00"}, type="t", id=f"j{number}", priority=-number
+        )
+    claims = [queue.claim_next_job() for _ in range(2)]
+    claims[0].complete({"ok": 1.5})  # type: ignore[union-attr]
+    claims[1].fail(PermanentError("no"))  # type: ignore[union-attr]
+    queue.cancel_job("j2")
+
+
+def files(place: Path) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in sorted(place.glob("jobs/*/*.json"))}
+
+
+def test_a_directory_moves_to_a_database_and_back_with_every_byte(
+    make_queue: Callable[..., JobQueue], url: str, tmp_path: Path
+) -> None:
+    one, back = JobQueue(tmp_path / "one"), JobQueue(tmp_path / "back")
+    database = make_queue()
+    fill(one)
+    before = files(tmp_path / "one")
+
+    there = transfer(one, database)
+    listed = {job.metadata.id: job.status for job in database.query_jobs()}
+    again = transfer(database, back)
+
+    assert (4, True, 4, True) == (there.total, there.is_whole, again.total, again.is_whole)
+    assert {"j0": "complete", "j1": "failed", "j2": "cancelled", "j3": "pending"} == listed
+    assert before == files(tmp_path / "back")
+    assert (0, {}) == (database.get_stats().total, files(tmp_path / "one"))
+    one.close()
+    back.close()
+
+
+@pytest.mark.parametrize("to_database", [True, False])
+@pytest.mark.parametrize("verb", ["arrive", "arrival", "leave", "admit"])
+@pytest.mark.parametrize("is_done", [False, True])
+def test_a_move_that_is_broken_off_is_finished_by_another(
+    make_queue: Callable[..., JobQueue],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    to_database: bool,
+    verb: str,
+    is_done: bool,
+) -> None:
+    directory, database = JobQueue(tmp_path), make_queue()
+    one, other = (directory, database) if to_database else (database, directory)
+    fill(one)
+    store: Any = one.store if verb == "leave" else other.store
+    act = getattr(store, verb)
+    left = [2]
+
+    def cut(*arguments: Any) -> Any:
+        left[0] -= 1
+        if left[0]:
+            return act(*arguments)
+        if is_done:
+            act(*arguments)
+        raise Cut
+
+    with monkeypatch.context() as patched, pytest.raises(Cut):
+        patched.setattr(type(store), verb, lambda _store, *arguments: cut(*arguments))
+        transfer(one, other)
+    standing = [
+        {str(job.metadata.id) for job in queue.query_jobs(limit=None)} for queue in (one, other)
+    ]
+    arrived = set(other.store.arrived())  # type: ignore[attr-defined]
+    report = transfer(one, other)
+
+    assert not standing[0] & standing[1]
+    assert {"j0", "j1", "j2", "j3"} == standing[0] | standing[1] | arrived
+    assert report.is_whole
+    assert 4 == other.get_stats().total
+    assert 0 == one.get_stats().total
+    directory.close()
+
+
+def test_work_begun_on_files_is_finished_in_the_database(
+    url: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    done: list[str] = []
+
+    def work(queue: JobQueue, most: int) -> None:
+        while most and (claim := queue.claim_next_job()) is not None:
+            claim.checkpoint(units=[str(claim.job.metadata.id)])
+            claim.complete({"n": claim.job.params["n"]})
+            done.append(str(claim.job.metadata.id))
+            most -= 1
+
+    with JobQueue(tmp_path, fsync=False) as queue:
+        queue.enqueue({"n": -1}, type="t", id="first", priority=9)
+        for number in range(40):
+            queue.enqueue({"n": number}, type="t", id=f"j{number}")
+        work(queue, 20)
+
+    code = main(["transfer", str(tmp_path), url])
+    with JobQueue(url) as queue:
+        work(queue, 1000)
+        results = {job.metadata.id: job.result["n"] for job in queue.query_jobs(limit=None)}  # type: ignore[union-attr]
+
+    assert 0 == code
+    assert (
+        "41 moved: 21 pending, 20 complete\n41 are there now, 0 stay\n" == capsys.readouterr().out
+    )
+    assert sorted(done) == sorted(results)
+    assert {"first": -1, **{f"j{number}": number for number in range(40)}} == results
+
+
+def test_a_database_that_is_not_there_is_one_line_and_moves_nothing(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with JobQueue(tmp_path) as queue:
+        queue.enqueue({}, type="t", id="j")
+
+    code = main(["transfer", str(tmp_path), "postgresql://nobody@127.0.0.1:1/none"])
+
+    assert 1 == code
+    assert 1 == len(capsys.readouterr().err.splitlines())
+    assert ["j.json"] == list(files(tmp_path))
