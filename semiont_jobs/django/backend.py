@@ -15,7 +15,7 @@ from typing import Any
 
 from attrs import evolve
 from django.core.checks import CheckMessage
-from django.db import transaction
+from django.db import connections, transaction
 from django.utils import timezone
 
 from semiont_jobs.django.checks import messages
@@ -87,7 +87,8 @@ class JobsBackend(BaseTaskBackend):
 
         It is durable when this returns, whether a database transaction is under way or not. With
         the option ``enqueue_on_commit`` it is stored when the transaction commits, and never if
-        that is rolled back; the result has no ``enqueued_at`` until then.
+        that is rolled back; the result has no ``enqueued_at`` until then. With the option
+        ``using`` it is stored within the transaction of that database, and goes with it.
 
         :raises InvalidTask: the task is not valid (any more).
         :raises TypeError: JSON cannot hold an argument.
@@ -163,11 +164,20 @@ class JobsBackend(BaseTaskBackend):
             ),
         )
 
+    def _connection(self) -> Any:
+        """The connection in whose transaction tasks are stored; None: one of the queue's own."""
+        using = self.options.get("using")
+        if using is None:
+            return None
+        django_s = connections[using]
+        django_s.ensure_connection()
+        return django_s.connection
+
     def _as_of_now(self, job: PendingJob[TaskCall]) -> PendingJob[TaskCall]:
         return evolve(job, metadata=evolve(job.metadata, created=self.queue.clock()))
 
     def _store(self, job: PendingJob[TaskCall], task: Task) -> None:
-        self.queue.create_job(job)
+        self.queue.create_job(job, connection=self._connection())
         task_enqueued.send(type(self), task_result=result_of(job, task))
 
 

@@ -9,11 +9,13 @@ from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
 from attrs import frozen
+from django.db import connections
 from django.utils.module_loading import import_string
 
 from semiont_jobs.errors import SemiontJobsError
 from semiont_jobs.fields import is_limit
 from semiont_jobs.queue import JobQueue
+from semiont_jobs.stores import is_url
 
 PLACES: Final = ("data_dir", "url")
 QUEUE_OPTIONS: Final = (
@@ -25,8 +27,8 @@ QUEUE_OPTIONS: Final = (
     "allow_network_fs",
 )
 """Passed on to `JobQueue` as they are; a retry policy may also be named by its path."""
-TASK_OPTIONS: Final = ("max_retries", "timeout", "enqueue_on_commit")
-"""What holds for every task of the backend that says nothing itself."""
+TASK_OPTIONS: Final = ("max_retries", "timeout", "enqueue_on_commit", "using")
+"""What holds for every task of the backend that says nothing itself, and how it is stored."""
 KNOWN: Final = (*PLACES, *TASK_OPTIONS, *QUEUE_OPTIONS)
 
 
@@ -93,3 +95,23 @@ def _values(options: Mapping[str, Any]) -> Iterator[Fault]:
     ):
         if text is not None:
             yield Fault("E003", f"OPTIONS has a value that cannot be: {text}")
+    using = options.get("using")
+    text = None if using is None else _using_fault(using, options)
+    if text is not None:
+        yield Fault(
+            "E006",
+            f"OPTIONS has 'using': {using!r}, but {text}",
+            "It names the database of Django's in whose transactions tasks are stored.",
+        )
+
+
+def _using_fault(using: Any, options: Mapping[str, Any]) -> str | None:
+    if using not in connections:
+        return f"DATABASES has no {using!r}"
+    if connections[using].vendor != "postgresql":
+        return "that is no PostgreSQL database"
+    if not is_url(str(options.get("url") or "")):
+        return "the jobs are not in PostgreSQL: that takes a 'url'"
+    if options.get("enqueue_on_commit"):
+        return "with 'enqueue_on_commit' a task is stored after the transaction"
+    return None

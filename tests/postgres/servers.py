@@ -15,7 +15,7 @@ from typing import Any
 import psycopg
 
 from semiont_jobs.stores.postgres import PostgresStore
-from semiont_jobs.stores.postgres.upkeep import GRACE
+from semiont_jobs.stores.postgres.taking import GRACE
 
 FAST: Mapping[str, str] = {"fsync": "off", "full_page_writes": "off"}
 """For what is not about power cuts: nothing is forced to the disk."""

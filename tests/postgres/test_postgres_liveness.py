@@ -19,8 +19,16 @@ import pytest
 from postgres.proxies import Line
 from postgres.servers import FAST, Server, sql
 
-from semiont_jobs import ClaimLost, JobExists, JobMetadata, JobQueue, PendingJob, StoreError
-from semiont_jobs.stores.postgres import PostgresStore, liveness
+from semiont_jobs import (
+    ClaimLost,
+    JobCancelled,
+    JobExists,
+    JobMetadata,
+    JobQueue,
+    PendingJob,
+    StoreError,
+)
+from semiont_jobs.stores.postgres import PostgresStore, liveness, upkeep
 from semiont_jobs.stores.postgres.rows import LOCKS_SINCE
 from semiont_jobs.testing.suite import PATIENCE, AnyClaim, eventually, some
 
@@ -76,6 +84,13 @@ def is_owned_anew(server_url: str, queue: JobQueue, backend: int) -> bool:
     return False
 
 
+def asked(queue: JobQueue, claim: AnyClaim) -> bool:
+    """Whether a job could be asked to stop; also while the server is not back yet."""
+    with suppress(StoreError):
+        return queue.cancel_job(claim.job.metadata.id)
+    return False
+
+
 def status(queue: JobQueue, claim: AnyClaim) -> str:
     return some(queue.get_job(claim.job.metadata.id)).status
 
@@ -97,6 +112,31 @@ def test_an_owner_whose_session_was_ended_takes_its_lock_again_and_keeps_its_job
     assert other.rescue_orphans() == 0
     claim.raise_if_cancelled()
     assert claim.complete().status == "complete"
+
+
+def test_an_owner_that_is_soon_back_is_not_rescued_from(
+    make_queue: Make, server_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    queue, other = make_queue(), make_queue()
+    claim = held(queue)
+    backend = owner_backend(server_url, queue)
+    back = threading.Event()
+    connect = queue.store._sessions.connect  # type: ignore[attr-defined]
+    monkeypatch.setattr(queue.store._sessions, "connect", lambda: back.wait(PATIENCE) and connect())  # type: ignore[attr-defined]
+    looks = []
+
+    def second_look(seconds: float) -> None:
+        looks.append(seconds)
+        back.set()
+        eventually(lambda: is_owned_anew(server_url, queue, backend))
+
+    monkeypatch.setattr(upkeep, "pause", second_look)
+    sql(server_url, "SELECT pg_terminate_backend(%s, 10000)", backend)
+
+    assert other.rescue_orphans() == 0
+    assert looks == [upkeep.SECOND_LOOK]
+    claim.raise_if_cancelled()
+    assert claim.complete().metadata.crash_count == 0
 
 
 def test_an_owner_that_was_rescued_from_while_it_was_away_is_told_and_fenced(
@@ -156,8 +196,12 @@ def test_jobs_in_hand_survive_a_restart_of_the_server(caplog: pytest.LogCaptureF
 
             server.stop()
             server.start()
+            # Nor by hand: it is asked for, as that of any living holder.
+            assert eventually(lambda: asked(other, claim))
 
             eventually(lambda: owner_backend(server.url, queue))
+            with pytest.raises(JobCancelled):
+                claim.raise_if_cancelled()
             claim.checkpoint(["a"])
             assert claim.complete({"pages": 1}).status == "complete"
             assert some(other.get_job(claim.job.metadata.id)).metadata.crash_count == 0
@@ -312,6 +356,9 @@ def test_a_forked_child_has_sessions_of_its_own_and_disturbs_none_of_its_parents
     if child == 0:
         signal.alarm(60)
         try:
+            for use in (claim.raise_if_cancelled, claim.checkpoint, claim.complete, claim.release):
+                with pytest.raises(ClaimLost):
+                    use()
             queue.enqueue({"by": "child"}, type="task")
             mine = some(queue.claim_next_job())
             os._exit(7 if mine.complete().status == "complete" else 1)

@@ -14,11 +14,13 @@ import warnings
 from collections.abc import Callable
 from contextlib import suppress
 from datetime import datetime, timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import tenacity
 from proofs.witness import Witness, lines_in
+from storms.places import place_of
 from storms.storm import Storm
 
 from semiont_jobs import (
@@ -33,6 +35,7 @@ from semiont_jobs import (
     PermanentError,
     RetryPolicy,
     Snooze,
+    StoreError,
     job_id,
 )
 from semiont_jobs.claim import AnyClaim
@@ -70,7 +73,9 @@ class Actor:
             retry_policy=RetryPolicy(wait=tenacity.wait_none()),
             hooks=[self.told],
         )
-        self.jobs = Path(data) / "jobs"
+        self.place = place_of(data)
+        if storm.is_cut_off:
+            self._insist(self.queue.initialize)
 
     def told(self, event: Event) -> None:
         """The queue acknowledged something."""
@@ -117,13 +122,13 @@ class Actor:
     def claimer(self) -> None:
         """Work with claims in one's own hands; give some back unseen."""
         while not self.stop.is_set():
-            claim = self.queue.claim_next_job(worker=self.who)
+            claim = self._insist(partial(self.queue.claim_next_job, worker=self.who))
             if claim is None:
-                self.queue.wait_for_work(self.stop, 0.05)
+                self._insist(self.queue.wait_for_work, self.stop, 0.05)
             elif self.chance.random() < 0.1:
                 self._begin(claim)
                 self.note("ending", claim.job.metadata.id, how="release")
-                claim.release()
+                self._insist(claim.release)
                 # Attempts are told apart by the millisecond in which they start.
                 self.stop.wait(0.002)
             else:
@@ -132,29 +137,28 @@ class Actor:
                     result: Any = self.work(claim)
                 except Exception as error:
                     outcome, result = claim.settle, error
-                outcome(result)
+                self._insist(outcome, result)
         self.queue.close()
 
     def rescuer(self) -> None:
         """Give dead workers' jobs back."""
         while not self.stop.wait(0.005):
-            self.queue.rescue_orphans()
+            self._insist(self.queue.rescue_orphans)
 
     def canceller(self) -> None:
         """Cancel jobs, and retry by hand what was cancelled or failed."""
         while not self.stop.wait(self.chance.uniform(0.005, 0.04)):
             folder = self.chance.choice(("pending", "running", "running", "cancelled", "failed"))
-            with suppress(FileNotFoundError):
-                names = sorted(os.listdir(self.jobs / folder))
-                if not names:
-                    continue
-                id_ = self.chance.choice(names).removesuffix(".json")
-                if folder in ENDS:
-                    with suppress(InvalidTransition, JobHeld, JobNotFound):
-                        self.queue.retry_job(id_)
-                else:
-                    self.note("asking", id_)
-                    self.note("answered", id_, answer=self.queue.cancel_job(id_))
+            ids = self.place.ids(folder)
+            if not ids:
+                continue
+            id_ = self.chance.choice(ids)
+            if folder in ENDS:
+                with suppress(InvalidTransition, JobHeld, JobNotFound):
+                    self.queue.retry_job(id_)
+            else:
+                self.note("asking", id_)
+                self.note("answered", id_, answer=self.queue.cancel_job(id_))
 
     def cleaner(self) -> None:
         """Remove what finished a while ago."""
@@ -167,11 +171,11 @@ class Actor:
 
     def producer(self) -> None:
         """Create the jobs: one by one, and some together. Goes on where a killed one stopped."""
-        self.queue.initialize()
+        self._insist(self.queue.initialize)
         pace = PRODUCED_IN * self.storm.seconds / self.storm.jobs
         number = sum(line.word == "creating" for line in lines_in(self.logs, "producer*"))
         while number < self.storm.jobs and not self.stop.is_set():
-            if len(os.listdir(self.jobs / "pending")) > BACKLOG:
+            if len(self.place.ids("pending")) > BACKLOG:
                 self.stop.wait(0.005)
                 continue
             size = min(8 if number % 5 == 0 else 1, self.storm.jobs - number)
@@ -179,11 +183,27 @@ class Actor:
             for job in batch:
                 self.note("creating", job.metadata.id)
             if size == 1:
-                self.queue.create_job(batch[0])
+                self._insist(self.queue.create_job, batch[0])
             else:
-                self.queue.create_jobs(batch)
+                self._insist(self.queue.create_jobs, batch)
             number += size
             self.stop.wait(pace * size)
+
+    def _insist(self, verb: Callable[..., Any], *given: Any) -> Any:
+        """Again and again, where the server is away at times."""
+        while True:
+            try:
+                return verb(*given)
+            except ClaimLost:
+                if not self.storm.is_cut_off:
+                    raise
+                self.note("robbed")
+                return None
+            except StoreError as error:
+                if not self.storm.is_cut_off:
+                    raise
+                self.note("refused", reason=str(error))
+                self.stop.wait(0.05)
 
     def _new(self, number: int) -> PendingJob[Any]:
         kind = self.storm.kinds[number % len(self.storm.kinds)]

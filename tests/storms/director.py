@@ -16,10 +16,10 @@ import sys
 import time
 import traceback
 from dataclasses import dataclass
-from pathlib import Path
 
 from proofs.witness import Witness
 from storms.actors import Actor
+from storms.places import Database, place_of
 from storms.storm import PATIENCE, Storm
 
 LOOK_EVERY = 0.02
@@ -44,6 +44,7 @@ class Director:
     def __init__(self, data: str, logs: str, storm: Storm) -> None:
         self.storm = storm
         self.data = data
+        self.place = place_of(data)
         self.logs = logs
         self.chance = random.Random(storm.seed)
         self.note = Witness(logs, "director")
@@ -55,7 +56,7 @@ class Director:
         """From the first process to the last; whether all jobs were worked off in time."""
         # SIGTERM is for the actors, who unblock it once they know what to do with it.
         signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGCHLD, signal.SIGTERM})
-        os.makedirs(os.path.join(self.data), exist_ok=True)
+        self.place.prepare()
         self._start("producer", "producer")
         for number in range(self.storm.workers):
             self._start(f"worker-{number}", ("worker", "claimer")[number % 2])
@@ -74,6 +75,8 @@ class Director:
         end = time.monotonic() + self.storm.seconds
         next_kill = next_stop = time.monotonic() + (every or 0)
         next_look = 0.0
+        sever = self.storm.sever_every
+        next_cut = time.monotonic() + (sever or float("inf"))
         while (now := time.monotonic()) < end:
             if every is not None and now >= next_kill:
                 self._kill_somebody()
@@ -81,13 +84,20 @@ class Director:
             if every is not None and now >= next_stop:
                 self._stop_somebody()
                 next_stop = time.monotonic() + self.chance.uniform(1, 4) * every
+            if sever is not None and now >= next_cut:
+                assert isinstance(self.place, Database)
+                self.place.sever(self.storm.application)
+                self.note("sever")
+                next_cut = now + self.chance.uniform(0.3, 1.7) * sever
             self._continue(now)
             self._reap()
             if now >= next_look:
-                if self.is_produced and self._is_drained():
+                if self.is_produced and self.place.is_drained():
                     return
                 next_look = now + LOOK_EVERY
-            upcoming = next_look if every is None else min(next_kill, next_stop, next_look)
+            upcoming = min(next_look, next_cut)
+            if every is not None:
+                upcoming = min(next_kill, next_stop, upcoming)
             self._wait(upcoming - time.monotonic())
 
     def _calm(self) -> bool:
@@ -99,18 +109,12 @@ class Director:
             self._wait(LOOK_EVERY)
         # The canceller retries by hand: what it puts back must be worked off too.
         self._dismiss("canceller", "cleaner")
-        while not self._is_drained() and time.monotonic() < deadline:
+        while not self.place.is_drained() and time.monotonic() < deadline:
             self._reap()
             self._wait(LOOK_EVERY)
-        is_drained = self._is_drained()
+        is_drained = self.place.is_drained()
         self._dismiss("worker", "claimer", "rescuer", "producer")
         return is_drained
-
-    def _is_drained(self) -> bool:
-        """Whether nothing waits or runs. Listed to and fro, as jobs go."""
-        jobs = Path(self.data) / "jobs"
-        folders = ("pending", "running", "pending", "running")
-        return all((jobs / each).is_dir() and not os.listdir(jobs / each) for each in folders)
 
     # -- processes -----------------------------------------------------------------------
 
@@ -203,7 +207,7 @@ def main() -> int:
     """Direct the storm that the arguments describe."""
     data, logs, storm = sys.argv[1:]
     settings = json.loads(storm)
-    logging.basicConfig(level=logging.CRITICAL)
+    logging.disable(logging.ERROR)
     # What is never freed is not copied when a child's collector looks at it.
     gc.collect()
     gc.freeze()

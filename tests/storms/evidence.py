@@ -5,16 +5,15 @@ It must not import the library, nor judge.
 
 from __future__ import annotations
 
-import json
 from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
 
 from proofs.witness import Line
+from storms.places import place_of
 from storms.storm import Aftermath
 
-FOLDERS = ("pending", "running", "complete", "failed", "cancelled")
 ENDED = ("complete", "failed", "cancelled")
 
 CHANGES = frozenset(
@@ -64,15 +63,12 @@ class Evidence:
     def __init__(self, aftermath: Aftermath) -> None:
         self.storm = aftermath.storm
         self.aftermath = aftermath
-        self.jobs = aftermath.data / "jobs"
+        self.place = place_of(aftermath.data)
         self.killed = {line["victim"]: line.at for line in aftermath.said("kill")}
         self.changes = [line for line in aftermath.lines if line.word in CHANGES]
         self.stints = list(self._stints())
-        self.documents = {
-            path.stem: json.loads(path.read_text("utf-8"))
-            for folder in FOLDERS
-            for path in (self.jobs / folder).iterdir()
-        }
+        self.standing = list(self.place.documents())
+        self.documents = {id_: document for _, id_, document in self.standing}
 
     def crashes(self) -> int:
         """How many attempts ended with the worker's death."""

@@ -12,7 +12,8 @@ import os
 import time
 from collections import Counter, defaultdict
 
-from storms.evidence import FOLDERS, Evidence
+from storms.evidence import Evidence
+from storms.places import Directory
 
 from semiont_jobs import JobQueue
 
@@ -55,18 +56,13 @@ class Judge(Evidence):
 
     def every_job_is_in_one_status_and_none_is_left_to_do(self) -> None:
         """Copies that crashes left behind are gone too."""
-        names = {folder: os.listdir(self.jobs / folder) for folder in FOLDERS}
-        assert not names["pending"] + names["running"], names
-        twice = [
-            name
-            for name, n in Counter(name for each in names.values() for name in each).items()
-            if n > 1
-        ]
+        left = [id_ for status, id_, _ in self.standing if status in ("pending", "running")]
+        assert not left, left
+        times = Counter(id_ for _, id_, _ in self.standing)
+        twice = [id_ for id_, n in times.items() if n > 1]
         assert not twice, f"in two folders: {twice}"
-        for folder in FOLDERS:
-            for name in names[folder]:
-                document = self.documents[name.removesuffix(".json")]
-                assert document["status"] == folder, f"{folder}/{name} is {document['status']}"
+        for status, id_, document in self.standing:
+            assert document["status"] == status, f"{status}/{id_} is {document['status']}"
 
     def no_acknowledged_create_is_lost(self) -> None:
         """It stands, or a cleaner removed it, of which a killed cleaner may not have told."""
@@ -189,14 +185,16 @@ class Judge(Evidence):
 
     def nothing_is_left_over_that_cannot_be_swept(self) -> None:
         """Nobody holds what lies in ``.tmp``; grown old, it goes when the directory is opened."""
-        assert not os.listdir(self.jobs / ".quarantine")
+        assert isinstance(self.place, Directory)
+        jobs = self.place.jobs
+        assert not os.listdir(jobs / ".quarantine")
         long_ago = time.time() - 3600
         for folder in (".tmp", ".cancel"):
-            for path in (self.jobs / folder).iterdir():
+            for path in (jobs / folder).iterdir():
                 with path.open("rb") as left:
                     fcntl.flock(left, fcntl.LOCK_EX | fcntl.LOCK_NB)
                 os.utime(path, (long_ago, long_ago))
         with JobQueue(self.aftermath.data, fsync=False) as queue:
             assert queue.get_stats().total == len(self.documents)
         for folder in (".tmp", ".cancel"):
-            assert not os.listdir(self.jobs / folder), f"{folder} was not swept"
+            assert not os.listdir(jobs / folder), f"{folder} was not swept"

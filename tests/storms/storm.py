@@ -55,6 +55,12 @@ class Storm:
     """By default no job fails because its workers died: in a storm they die of something else."""
     retention: float = 1.0
     """Seconds that finished jobs are kept."""
+    sever_every: float | None = None
+    """Seconds between two ends of a session of the server, on average; None: none is ended."""
+    is_cut_off: bool = False
+    """Whether the server is away at times: what it refuses then is asked again."""
+    application: str = "semiont_jobs"
+    """By this name the server knows the sessions of the storm's processes."""
     linger: float = 60.0
     """Seconds that a child which a job forks lives on."""
 
@@ -64,7 +70,7 @@ class Aftermath:
     """What is left when the storm is over."""
 
     storm: Storm
-    data: Path
+    data: str
     lines: list[Line]
     errors: str
 
@@ -73,16 +79,16 @@ class Aftermath:
         return [line for line in self.lines if line.word in words]
 
 
-def rage(storm: Storm, path: Path) -> Aftermath:
-    """Let it blow over a directory under `path`, until all is quiet again."""
-    data, logs = path / "data", path / "logs"
+def rage(storm: Storm, path: Path, url: str | None = None) -> Aftermath:
+    """Let it blow over a directory under `path`, or a database, until all is quiet again."""
+    data, logs = url or str(path / "data"), path / "logs"
     logs.mkdir(parents=True)
     environment = os.environ | {
         "PYTHONPATH": os.pathsep.join(
             part for part in (str(TESTS), os.environ.get("PYTHONPATH")) if part
         )
     }
-    arguments = [str(data), str(logs), json.dumps(dataclasses.asdict(storm))]
+    arguments = [data, str(logs), json.dumps(dataclasses.asdict(storm))]
     with (path / "errors").open("w+", encoding="utf-8") as errors:
         director = subprocess.Popen(
             [sys.executable, "-m", "storms.director", *arguments],

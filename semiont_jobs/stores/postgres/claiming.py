@@ -6,6 +6,7 @@ It must not know how the hold is kept.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import suppress
 from datetime import datetime
 from typing import Any, Final, Literal
 
@@ -45,44 +46,64 @@ class Claiming:
             self._in_doubt.discard(stamp.token)
             if found is not None:
                 return found
-        for statement, values in self._candidates(wanted, now):
+        for statement, values, accepted in self._candidates(wanted, now):
             hold = self._locked(statement, values, wanted, now)
             if hold is None and wanted.accept is None:
                 return None
-            if isinstance(hold, PostgresHold) and self._begin(hold, stamp, now):
+            if not isinstance(hold, PostgresHold):
+                continue
+            if accepted is not None and hold.job.metadata.revision != accepted:
+                hold.let_go()  # changed since it was accepted: another job, as it were
+            elif self._begin(hold, stamp, now):
                 return hold
         return None
 
     def peek(self, wanted: Wanted, now: datetime) -> PendingJob[Any] | None:
         """See `JobStore.peek`."""
-        office = self._office
-        values = _values(wanted, now)
-        for job_id, revision, is_asked in self._pages(values):
+        for job_id, revision, is_asked in self._pages(_values(wanted, now)):
             if is_asked or (wanted.accept, job_id, revision) in self._refused:
                 continue
-            with office.sessions.session(job_id) as session:
-                row = session.execute(office.statements.get, [job_id], binary=True).fetchone()
-            if row is None:
-                continue
-            try:
-                job = office.codec.decode(row[0], job_id=job_id, status=row[1])
-            except JobDecodeError:
-                continue
-            if isinstance(job, PendingJob) and self._accepts(wanted.accept, job):
-                return job
+            with suppress(JobDecodeError):
+                job = self._read(job_id)
+                if job is not None and self._accepts(wanted.accept, job):
+                    return job
         return None
 
     # -- finding -------------------------------------------------------------------------
 
-    def _candidates(self, wanted: Wanted, now: datetime) -> Iterator[tuple[bytes, dict[str, Any]]]:
-        """Statements that lock one candidate each, in the order of claims."""
+    def _candidates(
+        self, wanted: Wanted, now: datetime
+    ) -> Iterator[tuple[bytes, dict[str, Any], int | None]]:
+        """Statements that lock one candidate each, in the order of claims; with an `accept` also
+        the revision that it accepted.
+
+        It is asked before the job is locked: what it does may take its time, or a connection of
+        the same pool.
+        """
         office, values = self._office, _values(wanted, now)
         if wanted.accept is None:
             while True:
-                yield office.statements.next[_filters(values)], values
+                yield office.statements.next[_filters(values)], values, None
         for job_id, revision, _is_asked in self._pages(values):
-            if (wanted.accept, job_id, revision) not in self._refused:
-                yield office.statements.pick, {"id": job_id}
+            if (wanted.accept, job_id, revision) in self._refused:
+                continue
+            accepted = None
+            with suppress(JobDecodeError):  # which is looked into once it is locked
+                job = self._read(job_id)
+                if job is None or not self._accepts(wanted.accept, job):
+                    continue
+                accepted = job.metadata.revision
+            yield office.statements.pick, {"id": job_id}, accepted
+
+    def _read(self, job_id: str) -> PendingJob[Any] | None:
+        """A job that waits, not locked; None: it does not wait any more."""
+        office = self._office
+        with office.sessions.session(job_id) as session:
+            row = session.execute(office.statements.get, [job_id], binary=True).fetchone()
+        if row is None or row[1] != "pending":
+            return None
+        job = office.codec.decode(row[0], job_id=job_id, status=row[1])
+        return job if isinstance(job, PendingJob) else None
 
     def _pages(self, values: dict[str, Any]) -> Iterator[tuple[str, int, bool]]:
         office = self._office
@@ -120,7 +141,7 @@ class Claiming:
                 except JobDecodeError as error:
                     set_aside(office, session, self._notify, job_id, str(error))
                     return "unwanted"
-            if isinstance(job, PendingJob) and self._wants(wanted, job, now):
+            if isinstance(job, PendingJob) and _wants(wanted, job, now):
                 hold = PostgresHold(
                     office, job, session=session, mark=(revision, token), is_asked=is_asked
                 )
@@ -128,12 +149,6 @@ class Claiming:
             if hold is None:
                 office.sessions.give_back(session)
         return hold or "unwanted"
-
-    def _wants(self, wanted: Wanted, job: PendingJob[Any], now: datetime) -> bool:
-        """Decided anew from the locked row."""
-        metadata = job.metadata
-        is_covered = wanted.covers(metadata.type, metadata.queue) and metadata.is_due(now)
-        return is_covered and self._accepts(wanted.accept, job)
 
     def _accepts(self, accept: Accept | None, job: PendingJob[Any]) -> bool:
         if accept is None or accept(job):
@@ -158,10 +173,13 @@ class Claiming:
             hold.move(cancelled)
         except (InvalidJob, JobEncodeError) as error:
             # It reads well, but with what a claim adds it is too large to be written: no claimer
-            # could ever take it, and it must not stand in the way of those behind it.
-            hold.let_go()
-            with self._office.sessions.session(job.metadata.id) as session:
-                set_aside(self._office, session, self._notify, job.metadata.id, str(error))
+            # could ever take it, and it must not stand in the way of those behind it. While it
+            # is locked still: a claimer with a shorter name may just manage.
+            try:
+                hold.set_aside(str(error))
+            finally:
+                hold.let_go()
+            self._notify(quarantined(job.metadata.id, str(error)))
             return False
         except StoreError:
             self._in_doubt.add(stamp.token)
@@ -187,11 +205,22 @@ class Claiming:
         return hold if hold.adopt(owner) else None
 
 
+def _wants(wanted: Wanted, job: PendingJob[Any], now: datetime) -> bool:
+    """Decided anew from the locked row."""
+    metadata = job.metadata
+    return wanted.covers(metadata.type, metadata.queue) and metadata.is_due(now)
+
+
 def set_aside(office: Office, session: Session, notify: Hook, job_id: str, reason: str) -> None:
     """Put a row that is no job into quarantine, and end the transaction."""
-    session.execute(office.statements.set_aside, {"id": job_id, "reason": rows.text(reason)})
+    session.execute(office.statements.set_aside, {"id": job_id, "reason": rows.printable(reason)})
     session.execute("COMMIT")
-    notify(Event(name="quarantined", at=clock(), job_id=job_id, job=None, reason=reason))
+    notify(quarantined(job_id, reason))
+
+
+def quarantined(job_id: str, reason: str) -> Event:
+    """What is told of it."""
+    return Event(name="quarantined", at=clock(), job_id=job_id, job=None, reason=reason)
 
 
 def _filters(values: dict[str, Any]) -> tuple[bool, bool]:

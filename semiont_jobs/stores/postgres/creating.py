@@ -27,7 +27,8 @@ def insert(
 
     :raises JobExists: one of them is there.
     """
-    with session.transaction(), session.cursor() as cursor:
+    # Not `session.cursor()`: a caller's connection may make cursors with other placeholders.
+    with session.transaction(), psycopg.Cursor(session) as cursor:
         if len(batch) > FEW:
             _copy(cursor, statements, batch)
             return

@@ -75,6 +75,7 @@ class PostgresHold:
         self._params: Written | None = None
         self._is_asked = is_asked
         self._seen: Seen | None = None
+        self._is_parents = False
 
     # -- moving --------------------------------------------------------------------------
 
@@ -82,6 +83,8 @@ class PostgresHold:
         """See `Hold.move`."""
         office = self._office
         was = self.job
+        if self._is_parents:
+            raise ClaimLost(job.metadata.id, "the process that claimed it forked this one")
         if self._params is None or was.status != "running":
             self._params = office.codec.written_params(job)
         document = office.codec.encode(job, params=self._params)
@@ -124,10 +127,24 @@ class PostgresHold:
             session.execute("COMMIT")
         self.let_go()
 
+    def set_aside(self, reason: str) -> None:
+        """Put the row, which no claim can have, into quarantine; the hold ends."""
+        session, job_id = self._session, self.job.metadata.id
+        assert session is not None
+        values = {"id": job_id, "reason": rows.printable(reason)}
+        with self._office.sessions.told(job_id):
+            session.execute(self._office.statements.set_aside, values)
+            session.execute("COMMIT")
+        self.let_go()
+
     def let_go(self) -> None:
         """See `Hold.let_go`."""
         self._leave_session()
         self._disown()
+
+    def abandon(self) -> None:
+        """In a forked child: the job is the parent's."""
+        self._is_parents, self._session, self._owner = True, None, None
 
     def adopt(self, owner: int) -> bool:
         """Go on as the claim that a lost answer hid; False: it is too late for that."""

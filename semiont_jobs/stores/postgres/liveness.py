@@ -48,7 +48,7 @@ GIVE_UP: Final = 9.0
 made again, and well before the server lets anybody else have them."""
 RECONNECT: Final = 1.0
 """Seconds between two tries, at most: a server that restarts gives its clients a few to come back
-(`upkeep.GRACE`)."""
+(`taking.GRACE`)."""
 
 
 class Liveness:

@@ -11,6 +11,7 @@ object created it.
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping
 from datetime import datetime
 from itertools import compress, product
@@ -45,6 +46,9 @@ LOCKS_SINCE: Final = (
 """When the server last let all locks fall: at its start, or when one of its processes was killed,
 whereupon it ends every session, begins anew and discards its statistics, but has the time of its
 start as it was. Statistics that a person resets make it later than it is, which does no harm."""
+LONGEST: Final = 1000
+"""Bytes of a text in a column: two of them and an id go into an entry of an index, which may
+have 2704. Of a longer one the column has the beginning and a digest, the document all."""
 _LARGEST: Final = 2**63 - 1
 """What a foreign hand wrote beyond a column's numbers is sorted as the largest of them."""
 
@@ -75,9 +79,18 @@ def ended_at(job: AnyJob) -> datetime | None:
 
 
 def text(given: str) -> str:
-    """A text that a column can hold, another one for every other text.
+    """A text that a column and its indexes can hold, another one for every other text."""
+    given = printable(given)
+    if len(given) <= LONGEST // 4 or len(data := given.encode()) <= LONGEST:
+        return given
+    # No text that is escaped has a backslash before an h.
+    return f"{given[:100]}\\h{hashlib.blake2b(data, digest_size=32).hexdigest()}"
 
-    The server takes neither U+0000 nor lone surrogates, which JSON has no trouble with.
+
+def printable(given: str) -> str:
+    """A text that the server takes, another one for every other text.
+
+    It takes neither U+0000 nor lone surrogates, which JSON has no trouble with.
     """
     if given.isprintable() and "\\" not in given:
         return given
@@ -163,7 +176,7 @@ _TEXTS: Final = {
     # Whose key nobody has locked. For a while after all locks fell nobody is an orphan: holders
     # whom the server cut off come back, and are alive.
     "orphans": f"""
-        SELECT id FROM {{s}}.jobs
+        SELECT id, owner FROM {{s}}.jobs
         WHERE status = 'running' AND now() - {LOCKS_SINCE} > %(grace)s
         AND (
             owner IS NULL
@@ -175,7 +188,10 @@ _TEXTS: Final = {
             )
         )
     """,
-    "alone": "SELECT pg_try_advisory_xact_lock(%s)",
+    # In this order, or a lock would be taken in vain.
+    "alone": f"""
+        SELECT CASE WHEN now() - {LOCKS_SINCE} > %s THEN pg_try_advisory_xact_lock(%s) END
+    """,
     "remove_one": "DELETE FROM {s}.jobs WHERE id = %s",
     "remove_finished": """
         DELETE FROM {s}.jobs WHERE id IN (

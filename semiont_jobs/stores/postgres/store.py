@@ -90,7 +90,11 @@ class PostgresStore:
     def reset_after_fork(self) -> None:
         """The sessions are the parent's, and so are the holds."""
         self._sessions.abandon()
-        self._office = None
+        office, self._office = self._office, None
+        if office is not None:
+            for hold in list(office.holds.values()):
+                hold.abandon()
+            office.holds.clear()
 
     # -- life ----------------------------------------------------------------------------
 
@@ -150,7 +154,7 @@ class PostgresStore:
             raise KeyError(job_id)
         del self._office.holds[job_id]
         # As if its key were nobody's: the other jobs of this process go on.
-        query = f"UPDATE {self.address.schema}.jobs SET owner = 0 WHERE id = %s"
+        query = f"UPDATE {self.address.schema}.jobs SET owner = {upkeep.NOBODY} WHERE id = %s"
         with self._sessions.session(job_id) as session:
             session.execute(query.encode(), [job_id])
 
@@ -172,15 +176,19 @@ class PostgresStore:
         if not isinstance(connection, psycopg.Connection) or connection.closed:
             rule = "an open psycopg.Connection is needed"
             raise InvalidValue(rule, field="connection", value=connection)
+        if connection.info.encoding != "utf-8":
+            rule = "its client_encoding must be UTF8: not every text can be written in another"
+            raise InvalidValue(rule, field="connection", value=connection)
         is_idle = connection.info.transaction_status == TransactionStatus.IDLE
+        cursor = psycopg.Cursor(connection)
         with self._sessions.told(None, renews=False):
             if connection.autocommit and is_idle:
                 insert(connection, self._statements, self._batch(jobs))
-                connection.execute(self._statements.notify, [""])
+                cursor.execute(self._statements.notify, [""])
             else:
                 # First, which begins the transaction where nothing has yet: `insert` would end
                 # one that it began. What is notified is sent at the commit, whatever the order.
-                connection.execute(self._statements.notify, [""])
+                cursor.execute(self._statements.notify, [""])
                 insert(connection, self._statements, self._batch(jobs))
 
     def get(self, job_id: str) -> AnyJob | None:

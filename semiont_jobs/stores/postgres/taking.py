@@ -5,11 +5,18 @@ It must not know why a job is wanted.
 
 from __future__ import annotations
 
+from datetime import timedelta
+from typing import Final
+
 from psycopg import errors
 
 from semiont_jobs.errors import JobDecodeError, JobHeld, JobNotFound
 from semiont_jobs.stores.postgres.hold import Office, PostgresHold
 from semiont_jobs.stores.postgres.sessions import Session
+
+GRACE: Final = timedelta(seconds=3)
+"""After the server let all locks fall, before anybody is taken for dead: their owners, who try
+again at least once a second, come back for them."""
 
 
 def hold(office: Office, job_id: str) -> PostgresHold:
@@ -55,5 +62,5 @@ def _is_orphan(office: Office, session: Session, job_id: str, owner: int | None)
         return True
     if owner == office.liveness.key and office.liveness.vouches(owner):
         return True  # ours, but nobody here has it: its claim was let go
-    row = session.execute(office.statements.alone, [owner]).fetchone()
+    row = session.execute(office.statements.alone, [GRACE, owner]).fetchone()
     return row == (True,)

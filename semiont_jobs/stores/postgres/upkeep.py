@@ -5,8 +5,9 @@ It must not know what becomes of an orphan, or how long finished jobs are kept.
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterable, Iterator
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Final
 
 from semiont_jobs.errors import JobDecodeError, JobHeld, JobNotFound
@@ -15,11 +16,14 @@ from semiont_jobs.model import FINISHED, AnyJob, JobStatus
 from semiont_jobs.stores.postgres.claiming import set_aside
 from semiont_jobs.stores.postgres.hold import Office, PostgresHold
 from semiont_jobs.stores.postgres.rows import text
-from semiont_jobs.stores.postgres.taking import hold
+from semiont_jobs.stores.postgres.taking import GRACE, hold
 
-GRACE: Final = timedelta(seconds=3)
-"""After the server let all locks fall, before anybody is taken for dead: their owners, who try
-again at least once a second, come back for them."""
+NOBODY: Final = 0
+"""A key that no process has (see `liveness.new_key`)."""
+SECOND_LOOK: Final = 0.2
+"""Seconds until a lock that nobody has is tried again: an owner whose session alone was
+ended, by an administrator, say, has it again after a few hundredths. A dead one's jobs are back
+within a second all the same."""
 REMOVED_AT_ONCE: Final = 1000
 """Rows of one transaction: short enough that nobody waits for it."""
 
@@ -33,8 +37,10 @@ def orphans(office: Office, notify: Hook) -> Iterator[PostgresHold]:
         "held": list(office.holds),
     }
     with office.sessions.session() as session:
-        found = [row[0] for row in session.execute(office.statements.orphans, values)]
-    for job_id in found:
+        found = session.execute(office.statements.orphans, values).fetchall()
+    if any(owner not in (None, NOBODY, office.liveness.key) for _, owner in found):
+        pause(SECOND_LOOK)
+    for job_id, _owner in found:
         try:
             held = hold(office, job_id)
         except (JobHeld, JobNotFound):
@@ -47,6 +53,11 @@ def orphans(office: Office, notify: Hook) -> Iterator[PostgresHold]:
             yield held
         else:
             held.let_go()
+
+
+def pause(seconds: float) -> None:
+    """Wait that long."""
+    threading.Event().wait(seconds)
 
 
 def remove(

@@ -68,6 +68,11 @@ class Command(BaseCommand):
             default=settings.DEBUG,
             help="start afresh when code changes, for development (default: DEBUG)",
         )
+        add(
+            "--no-startup-delay",
+            action="store_true",
+            help="does nothing: there is no delay, which db_worker has",
+        )
         add("--backend", default="default", help="the alias in TASKS (default: %(default)r)")
         add("--max-tasks", type=_count, help="exit after so many attempts at tasks")
         add("--worker-id", type=_id, help="what results show; a number is added for each thread")
