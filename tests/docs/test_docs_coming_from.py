@@ -17,7 +17,7 @@ PAGE = Path(__file__).parents[2] / "docs" / "coming-from.rst"
 # tests/in_django does.
 FLAGS_OF_DJANGO = {
     *("--queue-name", "--exclude-queues", "--interval", "--batch", "--max-tasks"),
-    *("--worker-id", "--backend"),
+    *("--worker-id", "--no-startup-delay", "--backend"),
 }
 
 

@@ -46,6 +46,9 @@ from semiont_jobs.flask import SemiontJobs
 
 jobs = SemiontJobs()
 
+@jobs.handler("order")
+def print_order(params: dict) -> None: ...
+
 def create_app():
     app = flask.Flask(__name__, instance_path={instance!r})
     app.config.from_mapping(SEMIONT_JOBS_DIR="var", SEMIONT_JOBS_FSYNC=False)
@@ -338,6 +341,13 @@ def environment(project: Path) -> dict[str, str]:
     return {**os.environ, "PYTHONPATH": f"{ROOT}:{project}", "FLASK_APP": "shop"}
 
 
+def posted(address: str) -> str:
+    """The id of the job of an order that is posted."""
+    request = urllib.request.Request(f"{address}/orders", method="POST")
+    with urllib.request.urlopen(request, timeout=30) as answer:
+        return str(json.load(answer)["id"])
+
+
 def test_flask_finds_the_commands(project: Path) -> None:
     def flask_jobs(*arguments: str) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
@@ -380,17 +390,12 @@ def test_workers_that_gunicorn_forks_share_the_queue(project: Path) -> None:
         lines = iter(server.stderr.readline, "")
         address = next(found[1] for line in lines if (found := re.search(r"at: (\S+)", line)))
         queue = JobQueue(project / "instance" / "var")
-        posted: set[str] = set()
-
-        def post(_number: int) -> str:
-            request = urllib.request.Request(f"{address}/orders", method="POST")
-            with urllib.request.urlopen(request, timeout=30) as answer:
-                return str(json.load(answer)["id"])
+        ids: set[str] = set()
 
         def both_served() -> bool:
             # Together: of requests one after the other, one of the two may get all.
             with ThreadPoolExecutor(4) as threads:
-                posted.update(threads.map(post, range(4)))
+                ids.update(threads.map(posted, [address] * 4))
             return len({job.params["pid"] for job in queue.query_jobs(limit=None)}) == 2
 
         eventually(both_served)
@@ -399,4 +404,40 @@ def test_workers_that_gunicorn_forks_share_the_queue(project: Path) -> None:
         server.send_signal(signal.SIGTERM)
         server.communicate(timeout=30)
 
-    assert stored == posted
+    assert stored == ids
+
+
+def test_the_reloader_s_processes_share_the_queue_and_do_no_work(project: Path) -> None:
+    # Not `flask run`: it takes watchdog where that is installed, which cannot be told not to.
+    (project / "serve.py").write_text(
+        "import shop\nshop.create_app().run(port=0, debug=True, reloader_type='stat')\n"
+    )
+    server = subprocess.Popen(
+        [sys.executable, "serve.py"],
+        cwd=project,
+        env=environment(project),
+        stderr=subprocess.PIPE,
+        stdout=subprocess.DEVNULL,
+        text=True,
+        start_new_session=True,  # to end the server together with its child
+    )
+    watchdog = threading.Timer(60, os.killpg, (server.pid, signal.SIGKILL))
+    watchdog.start()
+    try:
+        assert server.stderr is not None
+        lines = iter(server.stderr.readline, "")
+        address = next(found[1] for line in lines if (found := re.search(r"on (http\S+)", line)))
+        next(line for line in lines if "Debugger is active" in line)
+        before = posted(address)
+        with (project / "shop.py").open("a") as module:
+            module.write("# changed")
+        next(line for line in lines if "Debugger is active" in line)
+        after = posted(address)
+        stored = JobQueue(project / "instance" / "var").query_jobs(status="pending")
+    finally:
+        watchdog.cancel()
+        os.killpg(server.pid, signal.SIGKILL)
+        server.communicate(timeout=30)
+
+    assert {job.metadata.id for job in stored} == {before, after}
+    assert len({job.params["pid"] for job in stored} - {server.pid}) == 2
