@@ -113,6 +113,12 @@ class Liveness:
         """The key of the lock; another one once it was given up."""
         return self._key
 
+    @property
+    def is_cut_off(self) -> bool:
+        """Whether the lock was had, and its session is being made again: whoever asks the server
+        something at this moment may wait in vain."""
+        return self._thread is not None and not self._is_held
+
     def vouches(self, key: int) -> bool:
         """Whether jobs held under that key are ours for all we know."""
         self._give_up_if_due()
