@@ -7,11 +7,11 @@ from __future__ import annotations
 
 from typing import Final
 
-from peers import dirqs, hueys, npms, ours, procrastinates, rqs, sqlites
+from peers import dirqs, hueys, npms, ours, postgresqls, procrastinates, rqs, sqlites
 from peers.peer import Kind
 
 KINDS: Final[dict[str, Kind]] = {
     kind.name: kind
-    for family in (ours, hueys, sqlites, dirqs, npms, rqs, procrastinates)
+    for family in (ours, hueys, sqlites, dirqs, npms, rqs, postgresqls, procrastinates)
     for kind in family.KINDS
 }

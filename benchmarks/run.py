@@ -40,6 +40,7 @@ SUITES: Final[dict[str, Callable[[Run], None]]] = {
     "batch": throughput.batch,
     "processes": throughput.processes,
     "contending": throughput.contending,
+    "crowds": throughput.crowds,
     "backlog": backlog.backlog,
     "million": backlog.million,
     "waking": waking.waking,
@@ -48,7 +49,7 @@ SUITES: Final[dict[str, Callable[[Run], None]]] = {
     "reading": upkeep.reading,
     "faults": upkeep.faults,
 }
-OURS: Final = ("bare", "ours", "bare-fsync", "ours-fsync", "ours-watch")
+OURS: Final = ("bare", "ours", "bare-fsync", "ours-fsync", "ours-watch", "ours-postgres")
 QUICK: Final = {"rounds": 1, "scale": 0.1, "watch": 5.0}
 """For a look: a tenth of the jobs, once, which is too few for a figure to be quoted."""
 

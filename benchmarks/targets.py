@@ -136,6 +136,31 @@ TARGETS: Final = (
         1.2,
         unit="x",
     ),
+    *(
+        _at_least(
+            f"{title} on PostgreSQL, of procrastinate's",
+            1.5,
+            _ratio((row, "ours-postgres"), (row, "procrastinate")),
+        )
+        for row, title in (
+            ("drain", "drain"),
+            ("drain 4 workers", "drain by 4 workers"),
+            ("drain 16 workers", "drain by 16 workers"),
+        )
+    ),
+    _at_least("batch of 1 000 on PostgreSQL", 20_000, _samples("batch", "ours-postgres"), "jobs/s"),
+    Target(
+        "claim+complete on PostgreSQL, 1 000 000 pending, of 1 000",
+        _ratio(("claim 1000000", "ours-postgres"), ("claim 1000", "ours-postgres")),
+        1.3,
+        unit="x",
+    ),
+    Target(
+        "wake-up across processes on PostgreSQL, p50",
+        _samples("wake", "ours-postgres"),
+        10.0,
+        unit="ms",
+    ),
     Target("open and first claim, 100 000 pending", _samples("first 100000"), 5.0, unit="s"),
     Target("memory for each pending job", _samples("memory a job"), 400, unit="bytes"),
     Target("wake-up across processes, p50", _samples("wake"), 15.0, unit="ms"),

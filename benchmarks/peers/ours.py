@@ -39,10 +39,10 @@ def new_job(payload: Payload, job_type: str = JOB_TYPE) -> PendingJob[Payload]:
 class Ours(SimplePeer):
     """A `JobQueue`, used as a caller does."""
 
-    def __init__(self, place: Path, *, fsync: bool) -> None:
+    def __init__(self, place: Path, *, fsync: bool, url: str | None = None) -> None:
         super().__init__()
         self.place = place
-        self.queue = JobQueue(place, fsync=fsync).initialize()
+        self.queue = JobQueue(url or place, fsync=fsync).initialize()
 
     def put(self, payload: Payload) -> None:
         self.queue.create_job(new_job(payload))

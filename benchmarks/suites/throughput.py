@@ -10,6 +10,7 @@ from typing import Final
 
 from actors import Actor, actors_for, at_once, together
 from measuring import Run, count_outcomes, drained
+from peers import servers
 from peers.peer import Kind
 
 BATCH: Final = 1000
@@ -17,6 +18,9 @@ THREADS: Final = 4
 WAITING_THREADS: Final = 8
 """Threads that wait for a disk cost nothing: so many that its commits are shared."""
 CONTENDERS: Final = 8
+CROWDS: Final = (1, 4, 16)
+"""Processes that take from one server; no machine of ours has cores for the last."""
+CROWD_JOBS: Final = 800
 CONTENDED: Final = 2000
 """Jobs for eight processes: two hundred and fifty for each, so that they meet often."""
 
@@ -102,6 +106,21 @@ def contending(run: Run) -> None:
             run.figures.add(row, kind.name, rate)
             run.figures.add("not run", kind.name, lost)
             run.figures.add("run again", kind.name, repeated)
+
+
+def crowds(run: Run) -> None:
+    """One, four and sixteen processes on one server."""
+    kinds = run.chosen(lambda kind: kind.missing is servers.why_no_postgres)
+    for crowd in CROWDS:
+        row = f"drain {crowd} workers"
+        for kind, counts in run.turns(row, kinds):
+            with run.excusing(row, kind), actors_for([kind], each=crowd) as actors:
+                count = run.jobs(CROWD_JOBS)
+                rate, lost, repeated = _drained_by(run, actors[kind.name], kind, count)
+                assert not lost, f"{lost} not run"
+                assert not repeated, f"{repeated} run again"
+                if counts:
+                    run.figures.add(row, kind.name, rate)
 
 
 def _drained_by(run: Run, actors: list[Actor], kind: Kind, count: int) -> tuple[float, int, int]:

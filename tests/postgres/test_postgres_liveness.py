@@ -114,6 +114,25 @@ def test_an_owner_whose_session_was_ended_takes_its_lock_again_and_keeps_its_job
     assert claim.complete().status == "complete"
 
 
+def test_a_session_that_stood_is_made_again_without_a_pause(
+    make_queue: Make, server_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(liveness, "HEARTBEAT", 0.01)
+    queue = make_queue()
+    claim = held(queue)
+    backend = owner_backend(server_url, queue)
+    pauses: list[float] = []
+    monkeypatch.setattr(queue.store._opened.liveness, "_pause", pauses.append)  # type: ignore[attr-defined]
+    asked = queue.store._opened.liveness._heard_at  # type: ignore[attr-defined]
+    eventually(lambda: queue.store._opened.liveness._heard_at != asked)  # type: ignore[attr-defined]
+
+    sql(server_url, "SELECT pg_terminate_backend(%s, 10000)", backend)
+    eventually(lambda: is_owned_anew(server_url, queue, backend))
+
+    assert pauses == []
+    assert claim.complete().status == "complete"
+
+
 def test_an_owner_that_is_soon_back_is_not_rescued_from(
     make_queue: Make, server_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -14,7 +14,7 @@ from semiont_jobs.stores.postgres import PostgresStore
 from semiont_jobs.testing import JobQueueMachine
 
 SOME = settings(
-    max_examples=8,
+    max_examples=4,
     stateful_step_count=30,
     deadline=None,
     derandomize=True,

@@ -24,7 +24,7 @@ from semiont_jobs.model import AnyJob, PendingJob, RunningJob
 from semiont_jobs.stores.postgres import rows
 from semiont_jobs.stores.postgres.liveness import Liveness
 from semiont_jobs.stores.postgres.rows import Statements
-from semiont_jobs.stores.postgres.sessions import Session, Sessions
+from semiont_jobs.stores.postgres.sessions import KEEPER_PATIENCE, Session, Sessions
 
 
 @frozen(kw_only=True)
@@ -223,9 +223,11 @@ class PostgresHold:
             return Seen(stands=True, is_asked=self._is_asked)
         if self._owner is None or not office.liveness.vouches(self._owner):
             return Seen(stands=False, is_asked=False)
+        if office.liveness.is_cut_off:
+            return Seen(stands=True, is_asked=False)
         job_id = self.job.metadata.id
         try:
-            with office.sessions.session(job_id) as session:
+            with office.sessions.session(job_id, patience=KEEPER_PATIENCE) as session:
                 row = session.execute(office.statements.look, [job_id]).fetchone()
         except StoreError:
             # The server is away. Nobody has the job as long as our lock is not given up, for all

@@ -113,6 +113,12 @@ class Liveness:
         """The key of the lock; another one once it was given up."""
         return self._key
 
+    @property
+    def is_cut_off(self) -> bool:
+        """Whether the lock was had, and its session is being made again: whoever asks the server
+        something at this moment may wait in vain."""
+        return self._thread is not None and not self._is_held
+
     def vouches(self, key: int) -> bool:
         """Whether jobs held under that key are ours for all we know."""
         self._give_up_if_due()
@@ -122,26 +128,27 @@ class Liveness:
 
     def _live(self) -> None:
         pace = error_pace(RECONNECT)
-        errors = 0
+        errors, taken_at = 0, 0.0
         while not self._ending:
             try:
                 session = self._sessions.connect()
                 try:
                     self._take(session)
-                    errors = 0
+                    errors, taken_at = 0, time.monotonic()
                     self._listen(session)
                 finally:
                     session.close()
             except (psycopg.Error, OSError, SemiontJobsError) as error:
-                errors += 1
                 self._lost(error)
-                self._pause(pace(errors))
             except Exception as error:  # noqa: BLE001
                 # This thread must outlive whatever a hearer does: without it every job of this
                 # process would be an orphan.
-                errors += 1
                 logger.exception("the liveness session failed")
                 self._lost(error)
+            errors += 1
+            # A session that stood is made again at once, before rescuers look a second time
+            # (`upkeep.SECOND_LOOK`); what fails right away would make a hot loop.
+            if errors > 1 or time.monotonic() - taken_at < HEARTBEAT:
                 self._pause(pace(errors))
 
     def _take(self, session: Session) -> None:

@@ -27,6 +27,9 @@ from semiont_jobs.stores.postgres.told import LOST, store_error
 PATIENCE: Final = 10.0
 """Seconds that a verb waits for a connection: longer than a server takes to restart, and short
 enough that a caller is told when it does not."""
+KEEPER_PATIENCE: Final = 1.0
+"""The same for what the keeper asks for again and again: while it waits, nobody is told that the
+server has been silent for too long."""
 IDLE: Final = 60.0
 """Seconds after which a connection that nobody needs is given back to the server."""
 
@@ -152,13 +155,16 @@ class Sessions:
         self._open = weakref.WeakSet()
 
     @contextmanager
-    def session(self, job_id: str | None = None) -> Iterator[Session]:
+    def session(
+        self, job_id: str | None = None, *, patience: float = PATIENCE
+    ) -> Iterator[Session]:
         """A connection for a moment, in autocommit; a transaction begun on it and not ended is
         rolled back when an error leaves the block.
 
+        :param patience: seconds that it is waited for.
         :raises StoreError: what the server, or the way to it, refused.
         """
-        with self.told(job_id), self.pool.connection() as session:
+        with self.told(job_id), self.pool.connection(patience) as session:
             yield session
 
     def take(self) -> Session:

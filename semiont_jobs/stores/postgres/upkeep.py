@@ -16,6 +16,7 @@ from semiont_jobs.model import FINISHED, AnyJob, JobStatus
 from semiont_jobs.stores.postgres.claiming import set_aside
 from semiont_jobs.stores.postgres.hold import Office, PostgresHold
 from semiont_jobs.stores.postgres.rows import text
+from semiont_jobs.stores.postgres.sessions import KEEPER_PATIENCE
 from semiont_jobs.stores.postgres.taking import GRACE, hold
 
 NOBODY: Final = 0
@@ -29,14 +30,19 @@ REMOVED_AT_ONCE: Final = 1000
 
 
 def orphans(office: Office, notify: Hook) -> Iterator[PostgresHold]:
-    """See `JobStore.orphans`. The lock of a holder's key that can be taken is the proof."""
+    """See `JobStore.orphans`. The lock of a holder's key that can be taken is the proof.
+
+    None while this process is cut off from the server: it must look after its own jobs first.
+    """
+    if office.liveness.is_cut_off:
+        return
     values = {
         "grace": GRACE,
         # Without a session of our own there is no key in the table that is ours.
         "mine": office.liveness.key,
         "held": list(office.holds),
     }
-    with office.sessions.session() as session:
+    with office.sessions.session(patience=KEEPER_PATIENCE) as session:
         found = session.execute(office.statements.orphans, values).fetchall()
     if any(owner not in (None, NOBODY, office.liveness.key) for _, owner in found):
         pause(SECOND_LOOK)

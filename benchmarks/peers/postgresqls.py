@@ -1,0 +1,97 @@
+"""semiont_jobs and Huey on the same PostgreSQL, as measured queues.
+
+It must not know other queues. procrastinate has a module of its own, for it is asynchronous.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Final
+
+from peers import servers
+from peers.hueys import HueyPeer
+from peers.ours import Ours, new_job
+from peers.peer import Kind, Payload
+
+FILLED_AT_ONCE: Final = 100_000
+"""Rows of one statement: a few seconds."""
+FINISHED: Final = 0.2
+"""Of the backlog, as many jobs besides that are complete and kept."""
+
+
+class OursOnPostgres(Ours):
+    """A `JobQueue` in a database."""
+
+    def __init__(self, place: Path) -> None:
+        address, _is_new = servers.database(place.name)
+        parts = dict(part.split("=", 1) for part in address.split())
+        url = f"postgresql://{parts['user']}@/{parts['dbname']}?host={parts['host']}"
+        super().__init__(place, fsync=True, url=url)
+
+    def fill(self, payloads: Sequence[Payload]) -> None:
+        """Rows as the queue would have written them, by the server itself; a fifth as many of
+        jobs that are complete."""
+        first, number = new_job(payloads[0]), payloads[0]["n"]
+        self.queue.create_job(first)
+        claim = self.queue.claim_next_job()
+        assert claim is not None
+        claim.complete({"ok": True})
+        self._copies(claim.job.metadata.id, number, int(FINISHED * len(payloads)), "done")
+        self.queue.create_job(example := new_job(payloads[0]))
+        self._copies(example.metadata.id, number, len(payloads) - 1, "job")
+        store: Any = self.queue.store
+        with store._sessions.session() as session:
+            # As its own process does in time, which a backlog of seconds' age has not had.
+            session.execute(f"VACUUM ANALYZE {store.address.schema}.jobs")
+
+    def _copies(self, example: str, first: int, count: int, prefix: str) -> None:
+        store: Any = self.queue.store
+        columns = (
+            "status, type, queue, user_id, priority, due, created, not_before, ended, revision,"
+            " life, asked, token, owner, author"
+        )
+        query = f"""
+            INSERT INTO {store.address.schema}.jobs (id, {columns}, document)
+            SELECT new, {columns}, convert_to(replace(replace(convert_from(document, 'UTF8'),
+                id, new), '"n": {first},', '"n": ' || n || ','), 'UTF8')
+            FROM {store.address.schema}.jobs,
+                LATERAL (SELECT n, '{prefix}-' || lpad(n::text, 26, '0') AS new
+                    FROM generate_series(%s::bigint, %s::bigint) AS n) AS numbers
+            WHERE id = %s
+        """
+        with store._sessions.session() as session:
+            for start in range(first + 1, first + 1 + count, FILLED_AT_ONCE):
+                end = min(start + FILLED_AT_ONCE, first + 1 + count) - 1
+                session.execute(query.encode(), [start, end, example])
+
+
+def _huey(place: Path) -> HueyPeer:
+    from huey import PostgresHuey
+
+    address, _is_new = servers.database(place.name)
+    return HueyPeer(PostgresHuey(dsn=address))
+
+
+KINDS: Final = (
+    Kind(
+        name="ours-postgres",
+        label="semiont_jobs on PostgreSQL",
+        durability="power",
+        open=OursOnPostgres,
+        missing=servers.why_no_postgres,
+        jobs=500,
+        threads=True,
+        batches=True,
+    ),
+    Kind(
+        name="huey-postgres",
+        label="Huey on PostgreSQL",
+        durability="power",
+        open=_huey,
+        package="huey",
+        missing=servers.why_no_postgres,
+        jobs=300,
+        backlog=False,
+    ),
+)
