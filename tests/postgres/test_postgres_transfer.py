@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -127,7 +128,7 @@ def test_a_demonstration_begun_on_files_is_finished_in_the_database(
     url: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     with JobQueue(tmp_path, fsync=False) as queue:
-        planned = plan(titles(), queue.job_types)
+        planned = plan(dict(islice(titles().items(), 10)), queue.job_types)
         queue.create_jobs(planned)
         with at_work(queue, tmp_path):
             eventually(lambda: queue.get_stats().complete >= len(planned) // 2, TIMEOUT)
