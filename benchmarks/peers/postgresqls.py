@@ -44,6 +44,8 @@ class OursOnPostgres(Ours):
         with store._sessions.session() as session:
             # As its own process does in time, which a backlog of seconds' age has not had.
             session.execute(f"VACUUM ANALYZE {store.address.schema}.jobs")
+            # Or the disk would be busy with it for minutes, which no backlog that grew is.
+            session.execute("CHECKPOINT")
 
     def _copies(self, example: str, first: int, count: int, prefix: str) -> None:
         store: Any = self.queue.store

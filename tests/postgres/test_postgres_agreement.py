@@ -23,8 +23,8 @@ from semiont_jobs.testing import JobQueueMachine
 from semiont_jobs.testing.waiting import eventually
 
 SOME = settings(
-    max_examples=8,
-    stateful_step_count=40,
+    max_examples=6,
+    stateful_step_count=30,
     deadline=None,
     derandomize=True,
     # A history that fails is told as it is: each of the thousand tries to shorten it takes a
