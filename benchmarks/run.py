@@ -49,7 +49,7 @@ SUITES: Final[dict[str, Callable[[Run], None]]] = {
     "reading": upkeep.reading,
     "faults": upkeep.faults,
 }
-OURS: Final = ("bare", "ours", "bare-fsync", "ours-fsync", "ours-watch", "ours-postgres")
+OURS: Final = ("bare", "ours", "bare-fsync", "ours-fsync", "ours-watch")
 QUICK: Final = {"rounds": 1, "scale": 0.1, "watch": 5.0}
 """For a look: a tenth of the jobs, once, which is too few for a figure to be quoted."""
 
