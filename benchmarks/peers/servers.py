@@ -126,6 +126,8 @@ def _start_postgres(data: Path, sockets: Path, started: list[subprocess.Popen[by
     ]
     subprocess.run(make, check=True, user=user, cwd=data, stdout=subprocess.DEVNULL)
     command = [str(programs / "postgres"), "-D", str(data), "-h", "", "-k", str(sockets)]
+    # Sixteen workers of a queue that keeps ten connections each are more than the default allows.
+    command += ["-c", "max_connections=400"]
     started.append(_quietly(command, user=user))
     address = f"host={sockets} user=postgres"
     os.environ[POSTGRES] = address
