@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from typing import Any, Final
 from urllib.parse import urlencode
 
@@ -24,6 +25,7 @@ from semiont_jobs.django.compat import InvalidTaskBackend, task_backends
 from semiont_jobs.django.permissions import may
 from semiont_jobs.django.tasks import TaskCall
 from semiont_jobs.errors import InvalidJobId, JobDecodeError, SemiontJobsError
+from semiont_jobs.ids import job_id
 from semiont_jobs.model import FINISHED, STATUSES, AnyJob
 from semiont_jobs.queue import JobQueue
 
@@ -193,7 +195,9 @@ class Acting(_Page):
         if len(refused) > MOST_TOLD:
             messages.error(request, f"... and {len(refused) - MOST_TOLD} more.")
         if request.POST.get("back") == "detail" and action != "delete" and ids:
-            return HttpResponseRedirect(self._url("detail", alias=alias, job_id=ids[0]))
+            with suppress(InvalidJobId):  # what no job's id can be has no page to go back to
+                page = self._url("detail", alias=alias, job_id=job_id(ids[0]))
+                return HttpResponseRedirect(page)
         return HttpResponseRedirect(self._list_url(alias, kept))
 
 

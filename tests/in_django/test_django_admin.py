@@ -16,7 +16,7 @@ from django.contrib.auth.models import Permission, User
 from django.core.management import call_command
 from django.test import Client, override_settings
 from django.urls import path
-from in_django.projects import project, works
+from in_django.projects import BACKEND, project, works
 
 from semiont_jobs import JobQueue
 from semiont_jobs.django import JobsBackend
@@ -310,3 +310,32 @@ def test_another_site_can_have_the_jobs_too(
     page = shown(as_staff(is_superuser=True), "/other/semiont_jobs/")
 
     assert f'href="/other/semiont_jobs/default/{id_}/"' in page
+
+
+@pytest.mark.parametrize("wrong", ["a/b", "", "../x"])
+def test_what_is_no_id_is_told_in_the_list(
+    backend: JobsBackend, as_staff: Callable[..., Client], wrong: str
+) -> None:
+    client = as_staff("view", "change")
+
+    answer = client.post(ACT, {"action": "retry", "id": wrong, "back": "detail"})
+
+    assert f"{LIST}?backend=default" == answer["Location"]
+    assert "id" in said(client, answer)
+
+
+def test_a_backend_may_have_any_alias(as_staff: Callable[..., Client]) -> None:
+    client = as_staff("view", "change")
+    ours = {"BACKEND": BACKEND, "OPTIONS": {"data_dir": "memory:"}}
+    with override_settings(TASKS={"default": ours, "shop/mail": ours}):
+        job_id = works.give.using(backend="shop/mail").enqueue(1).id
+        page = shown(client, backend="shop/mail")
+        address = re.search(rf'href="([^"]+/{job_id}/)"', page)
+        assert address is not None
+        detail = shown(client, address[1])
+        act = re.search(r'action="([^"]+/act/)"', detail)
+        assert act is not None
+        answer = client.post(act[1], {"action": "cancel", "id": job_id, "back": "detail"})
+
+        assert address[1] == answer["Location"]
+        assert "cancelled" in said(client, answer)
