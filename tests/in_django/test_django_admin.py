@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import pytest
 
@@ -339,3 +340,16 @@ def test_a_backend_may_have_any_alias(as_staff: Callable[..., Client]) -> None:
 
         assert address[1] == answer["Location"]
         assert "cancelled" in said(client, answer)
+
+
+@pytest.mark.parametrize("use_tz", [True, False])
+def test_times_are_told_in_the_project_s_time_zone(
+    as_staff: Callable[..., Client], use_tz: bool
+) -> None:
+    client = as_staff("view")
+    with project(), override_settings(USE_TZ=use_tz, TIME_ZONE="Asia/Kathmandu"):
+        result = works.give.enqueue(1)
+        created = result.job.metadata.created.astimezone(ZoneInfo("Asia/Kathmandu"))
+        pages = [shown(client), shown(client, f"{LIST}default/{result.id}/")]
+
+    assert all(f"{created:%Y-%m-%d %H:%M:%S}" in page for page in pages)
