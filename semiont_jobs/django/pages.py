@@ -31,6 +31,9 @@ from semiont_jobs.queue import JobQueue
 
 PAGE: Final = 100
 """Jobs on one page, as many as a page of the admin has."""
+SHOWN: Final = 20_000
+"""Characters of a params, progress or result: some hundred lines. A job may have 16 MiB of them,
+which no browser should be sent for a look."""
 MOST_TOLD: Final = 5
 """Refusals told one by one."""
 VERBS: Final[dict[str, tuple[str, str, Callable[[JobQueue, str], object]]]] = {
@@ -138,7 +141,7 @@ class Detail(_Page):
             return HttpResponseRedirect(self._list_url(alias))
         document = json.loads(queue.codec.encode(job, is_read=True))
         parts = [
-            (name, json.dumps(document[name], indent=2, ensure_ascii=False))
+            (name, _cut(json.dumps(document[name], indent=2, ensure_ascii=False)))
             for name in ("params", "progress", "result")
             if name in document
         ]
@@ -215,6 +218,11 @@ def _each(
         except (SemiontJobsError, OSError) as error:
             refused.append(str(error))
     return done, refused
+
+
+def _cut(text: str) -> str:
+    left = len(text) - SHOWN
+    return text if left <= 0 else f"{text[:SHOWN]}\n... ({left} characters more)"
 
 
 def _fits(job: AnyJob, chosen: dict[str, str]) -> bool:

@@ -23,6 +23,7 @@ from semiont_jobs import JobQueue
 from semiont_jobs.django import JobsBackend
 from semiont_jobs.django.admin import add_to
 from semiont_jobs.django.compat import FRAMEWORK
+from semiont_jobs.django.pages import SHOWN
 
 LIST = "/admin/semiont_jobs/"
 ACT = "/admin/semiont_jobs/default/act/"
@@ -353,3 +354,14 @@ def test_times_are_told_in_the_project_s_time_zone(
         pages = [shown(client), shown(client, f"{LIST}default/{result.id}/")]
 
     assert all(f"{created:%Y-%m-%d %H:%M:%S}" in page for page in pages)
+
+
+def test_a_text_too_long_to_look_at_is_cut(
+    backend: JobsBackend, as_staff: Callable[..., Client]
+) -> None:
+    result = works.give.enqueue("x" * (2 * SHOWN) + "end")
+
+    page = shown(as_staff("view"), f"{LIST}default/{result.id}/")
+
+    assert "characters more)" in page
+    assert "xend" not in page
