@@ -32,8 +32,9 @@ def add_to(site: AdminSite) -> None:
         acting = site.admin_view(pages.Acting.as_view(site=site))
         return [
             path(f"{LABEL}/", listing, name=f"{LABEL}_list"),
-            path(f"{LABEL}/<str:alias>/act/", acting, name=f"{LABEL}_act"),
-            path(f"{LABEL}/<str:alias>/<str:job_id>/", detail, name=f"{LABEL}_detail"),
+            # A path: TASKS takes any text for an alias, one with a slash too.
+            path(f"{LABEL}/<path:alias>/act/", acting, name=f"{LABEL}_act"),
+            path(f"{LABEL}/<path:alias>/<str:job_id>/", detail, name=f"{LABEL}_detail"),
             *urls_before(),
         ]
 

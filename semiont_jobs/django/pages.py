@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from typing import Any, Final
 from urllib.parse import urlencode
 
@@ -24,11 +25,15 @@ from semiont_jobs.django.compat import InvalidTaskBackend, task_backends
 from semiont_jobs.django.permissions import may
 from semiont_jobs.django.tasks import TaskCall
 from semiont_jobs.errors import InvalidJobId, JobDecodeError, SemiontJobsError
+from semiont_jobs.ids import job_id
 from semiont_jobs.model import FINISHED, STATUSES, AnyJob
 from semiont_jobs.queue import JobQueue
 
 PAGE: Final = 100
 """Jobs on one page, as many as a page of the admin has."""
+SHOWN: Final = 20_000
+"""Characters of a params, progress or result: some hundred lines. A job may have 16 MiB of them,
+which no browser should be sent for a look."""
 MOST_TOLD: Final = 5
 """Refusals told one by one."""
 VERBS: Final[dict[str, tuple[str, str, Callable[[JobQueue, str], object]]]] = {
@@ -136,7 +141,7 @@ class Detail(_Page):
             return HttpResponseRedirect(self._list_url(alias))
         document = json.loads(queue.codec.encode(job, is_read=True))
         parts = [
-            (name, json.dumps(document[name], indent=2, ensure_ascii=False))
+            (name, _cut(json.dumps(document[name], indent=2, ensure_ascii=False)))
             for name in ("params", "progress", "result")
             if name in document
         ]
@@ -193,7 +198,9 @@ class Acting(_Page):
         if len(refused) > MOST_TOLD:
             messages.error(request, f"... and {len(refused) - MOST_TOLD} more.")
         if request.POST.get("back") == "detail" and action != "delete" and ids:
-            return HttpResponseRedirect(self._url("detail", alias=alias, job_id=ids[0]))
+            with suppress(InvalidJobId):  # what no job's id can be has no page to go back to
+                page = self._url("detail", alias=alias, job_id=job_id(ids[0]))
+                return HttpResponseRedirect(page)
         return HttpResponseRedirect(self._list_url(alias, kept))
 
 
@@ -211,6 +218,11 @@ def _each(
         except (SemiontJobsError, OSError) as error:
             refused.append(str(error))
     return done, refused
+
+
+def _cut(text: str) -> str:
+    left = len(text) - SHOWN
+    return text if left <= 0 else f"{text[:SHOWN]}\n... ({left} characters more)"
 
 
 def _fits(job: AnyJob, chosen: dict[str, str]) -> bool:

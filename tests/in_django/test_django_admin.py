@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import pytest
 
@@ -16,12 +17,13 @@ from django.contrib.auth.models import Permission, User
 from django.core.management import call_command
 from django.test import Client, override_settings
 from django.urls import path
-from in_django.projects import project, works
+from in_django.projects import BACKEND, project, works
 
 from semiont_jobs import JobQueue
 from semiont_jobs.django import JobsBackend
 from semiont_jobs.django.admin import add_to
 from semiont_jobs.django.compat import FRAMEWORK
+from semiont_jobs.django.pages import SHOWN
 
 LIST = "/admin/semiont_jobs/"
 ACT = "/admin/semiont_jobs/default/act/"
@@ -310,3 +312,56 @@ def test_another_site_can_have_the_jobs_too(
     page = shown(as_staff(is_superuser=True), "/other/semiont_jobs/")
 
     assert f'href="/other/semiont_jobs/default/{id_}/"' in page
+
+
+@pytest.mark.parametrize("wrong", ["a/b", "", "../x"])
+def test_what_is_no_id_is_told_in_the_list(
+    backend: JobsBackend, as_staff: Callable[..., Client], wrong: str
+) -> None:
+    client = as_staff("view", "change")
+
+    answer = client.post(ACT, {"action": "retry", "id": wrong, "back": "detail"})
+
+    assert f"{LIST}?backend=default" == answer["Location"]
+    assert "id" in said(client, answer)
+
+
+def test_a_backend_may_have_any_alias(as_staff: Callable[..., Client]) -> None:
+    client = as_staff("view", "change")
+    ours = {"BACKEND": BACKEND, "OPTIONS": {"data_dir": "memory:"}}
+    with override_settings(TASKS={"default": ours, "shop/mail": ours}):
+        job_id = works.give.using(backend="shop/mail").enqueue(1).id
+        page = shown(client, backend="shop/mail")
+        address = re.search(rf'href="([^"]+/{job_id}/)"', page)
+        assert address is not None
+        detail = shown(client, address[1])
+        act = re.search(r'action="([^"]+/act/)"', detail)
+        assert act is not None
+        answer = client.post(act[1], {"action": "cancel", "id": job_id, "back": "detail"})
+
+        assert address[1] == answer["Location"]
+        assert "cancelled" in said(client, answer)
+
+
+@pytest.mark.parametrize("use_tz", [True, False])
+def test_times_are_told_in_the_project_s_time_zone(
+    as_staff: Callable[..., Client], use_tz: bool
+) -> None:
+    client = as_staff("view")
+    with project(), override_settings(USE_TZ=use_tz, TIME_ZONE="Asia/Kathmandu"):
+        result = works.give.enqueue(1)
+        created = result.job.metadata.created.astimezone(ZoneInfo("Asia/Kathmandu"))
+        pages = [shown(client), shown(client, f"{LIST}default/{result.id}/")]
+
+    assert all(f"{created:%Y-%m-%d %H:%M:%S}" in page for page in pages)
+
+
+def test_a_text_too_long_to_look_at_is_cut(
+    backend: JobsBackend, as_staff: Callable[..., Client]
+) -> None:
+    result = works.give.enqueue("x" * (2 * SHOWN) + "end")
+
+    page = shown(as_staff("view"), f"{LIST}default/{result.id}/")
+
+    assert "characters more)" in page
+    assert "xend" not in page
