@@ -9,9 +9,11 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import pytest
 from hypothesis import HealthCheck, Phase, settings
 from hypothesis.stateful import run_state_machine_as_test
 from postgres.servers import a_schema
+from proofs.soak import factor
 from reopening import Mortal, Reopened
 
 from semiont_jobs import FileStore, JobQueue, MemoryStore
@@ -23,7 +25,8 @@ from semiont_jobs.testing import JobQueueMachine
 from semiont_jobs.testing.waiting import eventually
 
 SOME = settings(
-    max_examples=6,
+    # Few, for each takes a second: a soak has sixty of them, or as many as it is given time for.
+    max_examples=6 * int(factor()),
     stateful_step_count=30,
     deadline=None,
     derandomize=True,
@@ -160,6 +163,7 @@ class Agreement(JobQueueMachine):
         self.directory.cleanup()
 
 
+@pytest.mark.scaled
 def test_memory_files_and_postgresql_agree_on_random_histories(server_url: str) -> None:
     machine = type("Machine", (Agreement,), {"server_url": server_url})
 

@@ -14,7 +14,7 @@ from attrs import frozen
 from semiont_jobs import fields
 from semiont_jobs.errors import JobDecodeError
 from semiont_jobs.stores.postgres.hold import Office
-from semiont_jobs.stores.postgres.schema import TESTED, VERSION
+from semiont_jobs.stores.postgres.schema import TESTED
 from semiont_jobs.stores.postgres.sessions import Session
 
 PATIENCE: Final = 5.0
@@ -71,7 +71,7 @@ def inspect(office: Office, schema: str) -> DatabaseInspection:
         return DatabaseInspection(
             server=one.info.server_version // 10000,
             is_tested=one.info.server_version // 10000 in TESTED,
-            schema_version=VERSION,
+            schema_version=_one(one, f"SELECT version FROM {schema}.about"),
             locks_exclude=_exclude(one, other),
             is_notified=_hears(one, other),
             bad=tuple(bad),
