@@ -85,6 +85,10 @@ def address_of(url: str, schema: str | None = None) -> Address:
         raise InvalidValue(
             f"no URL of a database: {reason}", field="url", value=_hidden(url)
         ) from None
+    if not all(re.fullmatch("[0-9]{1,5}|", port) for port in given.get("port", "").split(",")):
+        raise InvalidValue(
+            "no URL of a database: its port is no number", field="url", value=_hidden(url)
+        )
     return Address(make_conninfo(**{**CONNECTING, **given}), name, _shown(given, name))
 
 

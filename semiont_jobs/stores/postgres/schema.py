@@ -78,7 +78,15 @@ CREATE VIEW {schema}.readable AS
 
 VERSION: Final = len(MIGRATIONS)
 
-COLUMNS: Final = frozenset({*COPIED, "asked", "token", "owner"})
+COLUMNS: Final = {
+    **dict.fromkeys((*COPIED, "token"), "text"),
+    **dict.fromkeys(("priority", "revision", "author", "owner"), "bigint"),
+    **dict.fromkeys(("due", "created", "not_before", "ended"), "timestamp with time zone"),
+    "asked": "boolean",
+    "document": "bytea",
+}
+NEEDED: Final = frozenset({"jobs", "quarantine", "jobs_pkey"})
+"""Without these no job would be safe; without one of the other indexes it is only slow."""
 
 
 def check_server(session: Session, place: str) -> None:
@@ -154,6 +162,8 @@ def prepare(session: Session, schema: str, place: str, *, read_only: bool) -> No
     """
     found = _version(session, schema, place)
     if found is None and read_only:
+        if _relations(session, schema) and _version(session, schema, place) is None:
+            _refuse_foreign(session, schema, place)
         raise StoreError(errno.ENOENT, "there are no jobs: the schema is not there", place)
     if found != VERSION and not read_only:
         with session.transaction():
@@ -164,7 +174,7 @@ def prepare(session: Session, schema: str, place: str, *, read_only: bool) -> No
                 # them at this moment.
                 _refuse_foreign(session, schema, place)
             _migrate(session, schema, found)
-    _check_columns(session, schema, place)
+    _check_tables(session, schema, place)
     _check_rights(session, schema, place, read_only=read_only)
 
 
@@ -176,7 +186,8 @@ def _version(session: Session, schema: str, place: str) -> int | None:
         row = session.execute(f"SELECT version FROM {schema}.about".encode()).fetchone()
     except errors.UndefinedColumn:
         row = None
-    if row is None or not isinstance(row[0], int):
+    # Below 1 is what a transaction that makes the tables says to itself.
+    if row is None or not isinstance(row[0], int) or row[0] < 1:
         raise UnsafeStore(errno.EINVAL, f"{schema}.about does not tell a version", place)
     if row[0] > VERSION:
         raise UnsupportedFormat(
@@ -223,26 +234,39 @@ def _migrate(session: Session, schema: str, found: int | None) -> None:
     session.execute(f"UPDATE {schema}.about SET version = {VERSION}".encode())
 
 
-def _check_columns(session: Session, schema: str, place: str) -> None:
+def _check_tables(session: Session, schema: str, place: str) -> None:
+    missing = NEEDED - _relations(session, schema)
+    if missing:
+        names = ", ".join(sorted(missing))
+        raise UnsafeStore(
+            errno.EINVAL, f"the schema {schema} was made or changed by hand: no {names}", place
+        )
     query = (
-        "SELECT attname FROM pg_attribute"
+        "SELECT attname, format_type(atttypid, NULL) FROM pg_attribute"
         " WHERE attrelid = to_regclass(%s) AND attnum > 0 AND NOT attisdropped"
     )
-    found = {row[0] for row in session.execute(query, [f"{schema}.jobs"])}
+    found: dict[str, str] = dict(session.execute(query, [f"{schema}.jobs"]).fetchall())
     if found != COLUMNS:
-        odd = ", ".join(sorted(found ^ COLUMNS))
+        odd = ", ".join(sorted({name for name, _type in found.items() ^ COLUMNS.items()}))
         raise UnsafeStore(
             errno.EINVAL, f"the table {schema}.jobs was changed by hand (columns: {odd})", place
         )
 
 
 def _check_rights(session: Session, schema: str, place: str, *, read_only: bool) -> None:
-    wanted = ("SELECT",) if read_only else ("SELECT", "INSERT", "UPDATE", "DELETE")
+    wanted = [("jobs", "SELECT")]
+    if not read_only:
+        wanted += [("jobs", right) for right in ("INSERT", "UPDATE", "DELETE")]
+        wanted += [("quarantine", "INSERT")]  # else the first bad row would stop every worker
     query = "SELECT " + ", ".join(["has_table_privilege(%s, %s)"] * len(wanted))
-    names = [text for right in wanted for text in (f"{schema}.jobs", right)]
+    names = [text for table, right in wanted for text in (f"{schema}.{table}", right)]
     row = session.execute(query.encode(), names).fetchone()
     assert row is not None
-    missing = [right for right, has in zip(wanted, row, strict=True) if not has]
+    missing = [
+        right if table == "jobs" else f"{right} into {table}"
+        for (table, right), has in zip(wanted, row, strict=True)
+        if not has
+    ]
     if missing:
         user = session.info.user
         raise StoreError(
