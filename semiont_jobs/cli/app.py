@@ -103,7 +103,11 @@ def location() -> str:
 
 def shown() -> str:
     """The place asked for, as it may be printed: without a password."""
-    where = location()
+    return shown_of(location())
+
+
+def shown_of(where: str) -> str:
+    """A place as it may be printed."""
     if not is_url(where):
         return where
     from semiont_jobs.stores.postgres.address import address_of
@@ -112,28 +116,43 @@ def shown() -> str:
 
 
 def store_there(**options: Any) -> JobStore:
-    """The store of the place asked for.
+    """The store of the place asked for. Raises what `store_of` raises."""
+    return store_of(location(), **options)
+
+
+def store_of(where: str, **options: Any) -> JobStore:
+    """The store of a place.
 
     :raises click.ClickException: a URL, and there is no driver.
     """
     try:
-        return open_store(location(), **options)
+        return open_store(where, **options)
     except ImportError as error:
         raise click.ClickException(str(error)) from error
 
 
+def check_there(where: str) -> None:
+    """Raise unless there are jobs at a place, or none any more.
+
+    :raises click.ClickException: no data directory.
+    :raises StoreError: no schema.
+    """
+    if is_url(where):
+        # A look makes no schema; a wrong URL must not be answered by an empty one.
+        JobQueue(store_of(where, read_only=True)).initialize().close()
+    else:
+        _check_directory(where)
+
+
 def open_queue() -> JobQueue:
     """The queue of a place that is there."""
-    _check_there()
-    if is_url(location()):
-        # A look makes no schema; a wrong URL must not be answered by an empty one.
-        JobQueue(store_there(read_only=True)).initialize().close()
+    check_there(location())
     return _closed_at_the_end(JobQueue(store_there()).initialize())
 
 
 def open_to_look() -> JobQueue:
     """The same for a command that changes nothing: for whoever may read there."""
-    _check_there()
+    _check_directory(location())
     return _closed_at_the_end(JobQueue(store_there(read_only=True)).initialize())
 
 
@@ -145,8 +164,7 @@ def open_or_make_queue() -> JobQueue:
     return _closed_at_the_end(JobQueue(store_there()))
 
 
-def _check_there() -> None:
-    where = location()
+def _check_directory(where: str) -> None:
     if not is_url(where) and not (Path(where) / "jobs").is_dir():
         raise click.ClickException(f"there is no data directory at {where}: it has no jobs folder")
 

@@ -7,16 +7,15 @@ from __future__ import annotations
 
 import os
 from datetime import timedelta
-from pathlib import Path
 from typing import Any
 
 import click
 
-from semiont_jobs.cli.app import Duration, as_json
+from semiont_jobs.cli.app import Duration, as_json, check_there, shown_of, store_of
 from semiont_jobs.cli.text import json_line, plain
 from semiont_jobs.errors import InvalidValue
 from semiont_jobs.queue import JobQueue
-from semiont_jobs.stores import MEMORY, is_url, open_store
+from semiont_jobs.stores import MEMORY, is_url
 from semiont_jobs.transfer import Report, transfer
 
 MOST_NAMED = 10
@@ -57,27 +56,19 @@ def _check(source: str, target: str) -> None:
     for place in (source, target):
         if place == MEMORY:
             raise click.UsageError("jobs in memory are in one process only, which is not this one")
-    if not is_url(source) and not (Path(source) / "jobs").is_dir():
-        raise click.ClickException(f"there is no data directory at {source}: it has no jobs folder")
-    if _same(source, target):
+    check_there(source)
+    if _identity(source) == _identity(target):
         raise click.UsageError("FROM and TO are the same place")
 
 
-def _same(one: str, other: str) -> bool:
-    if is_url(one) and is_url(other):
-        from semiont_jobs.stores.postgres.address import address_of
-
-        return address_of(one, None).shown == address_of(other, None).shown
-    return (
-        not is_url(one) and not is_url(other) and os.path.realpath(one) == os.path.realpath(other)
-    )
+def _identity(place: str) -> str:
+    """The same text for the same place, however it was written."""
+    return shown_of(place) if is_url(place) else os.path.realpath(place)
 
 
 def _opened(place: str) -> JobQueue:
     try:
-        return JobQueue(open_store(place))
-    except ImportError as error:
-        raise click.ClickException(str(error)) from error
+        return JobQueue(store_of(place))
     except InvalidValue as error:
         raise click.ClickException(f"{place}: {error.reason}") from error
 

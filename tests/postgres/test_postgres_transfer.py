@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from postgres.servers import sql
 
 from semiont_jobs import Event, JobQueue, PermanentError
 from semiont_jobs.cli.main import main
@@ -147,6 +148,16 @@ def test_a_demonstration_begun_on_files_is_finished_in_the_database(
     assert waiting > 0
     assert f"{len(planned)} are there now, 0 stay\n" in capsys.readouterr().out
     assert verdict.is_clean, verdict
+
+
+def test_a_schema_that_is_not_there_is_told_and_not_made(
+    url: str, server_url: str, schema: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    code = main(["transfer", url, str(tmp_path / "new")])
+
+    assert (1, True) == (code, "the schema is not there" in capsys.readouterr().err)
+    assert [(0,)] == sql(server_url, "SELECT count(*) FROM pg_namespace WHERE nspname = %s", schema)
+    assert not (tmp_path / "new").exists()
 
 
 def test_a_database_that_is_not_there_is_one_line_and_moves_nothing(
