@@ -12,15 +12,13 @@ import click
 
 from semiont_jobs.cli import doctor_of_databases
 from semiont_jobs.cli.app import as_json, open_to_look, place
-from semiont_jobs.cli.text import age, json_line, plain
+from semiont_jobs.cli.text import age, counted, json_line, plain
 from semiont_jobs.fields import now
 from semiont_jobs.stores import FileStore
 from semiont_jobs.stores.files.inspection import Inspection
 
 LITTLE_SPACE: Final = 100 * 1024 * 1024
 """Bytes. Below this a busy queue of small jobs fills a disk within minutes."""
-OLD: Final = 3600.0
-"""Seconds. A due job that has waited for an hour has no worker that wants it, or too few."""
 
 
 @click.command()
@@ -59,16 +57,16 @@ def _checks(found: Inspection) -> Iterator[tuple[bool, str, str]]:
         f"{kept_out if found.locks_exclude else 'a second process is NOT kept out'}"
         f" ({found.file_system or 'unknown file system'})",
     )
-    yield not found.bad, "files", _count(len(found.bad), "cannot be read as a job")
+    yield not found.bad, "files", counted(len(found.bad), "cannot be read as a job")
     yield not found.duplicates, "duplicates", _named(found.duplicates, "in two folders")
     yield not found.orphans, "orphans", _named(found.orphans, "with a dead worker")
-    yield not found.quarantined, "quarantine", _count(len(found.quarantined), "set aside")
+    yield not found.quarantined, "quarantine", counted(len(found.quarantined), "set aside")
     # No trouble: every crash may leave one, and whoever works here next sweeps them away.
     swept = ", which the next worker removes" if found.leftovers else ""
-    yield True, "left over", _count(found.leftovers, f"old files in .tmp{swept}")
+    yield True, "left over", counted(found.leftovers, f"old files in .tmp{swept}")
     oldest = _oldest_age(found)
     waits = "nothing waits" if found.oldest_due is None else f"the oldest waits {_ago(found)}"
-    yield oldest is None or oldest < OLD, "pending", waits
+    yield oldest is None or oldest < doctor_of_databases.OLD, "pending", waits
     free = found.free_bytes // (1024 * 1024)
     yield found.free_bytes >= LITTLE_SPACE, "disk", f"{free:,} MiB free"
 
@@ -84,12 +82,8 @@ def _ago(found: Inspection) -> str:
     return f"{age(found.oldest_due.metadata.due, now())} ({found.oldest_due.metadata.id})"
 
 
-def _count(count: int, what: str) -> str:
-    return f"{count or 'none'} {what}"
-
-
 def _named(ids: tuple[str, ...], what: str) -> str:
-    return f"{_count(len(ids), what)}{': ' if ids else ''}{', '.join(ids[:5])}"
+    return f"{counted(len(ids), what)}{': ' if ids else ''}{', '.join(ids[:5])}"
 
 
 def _figures(found: Inspection) -> dict[str, Any]:

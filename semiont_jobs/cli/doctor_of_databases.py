@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any, Final
 
-from semiont_jobs.cli.text import age
+from semiont_jobs.cli.text import age, counted
 from semiont_jobs.fields import now
 
 if TYPE_CHECKING:
@@ -30,17 +30,17 @@ def checks(found: DatabaseInspection) -> Iterator[tuple[bool, str, str]]:
     yield found.locks_exclude, "locks", f"a second session {kept_out}"
     arrives = "arrive" if found.is_notified else "do NOT arrive: workers look every second instead"
     yield found.is_notified, "news", f"notifications {arrives}"
-    yield not found.bad, "rows", _count(len(found.bad), "cannot be read as a job")
+    yield not found.bad, "rows", counted(len(found.bad), "cannot be read as a job")
     named = f": {', '.join(found.orphans[:5])}" if found.orphans else ""
-    yield not found.orphans, "orphans", _count(len(found.orphans), f"with a dead worker{named}")
-    yield not found.quarantined, "quarantine", _count(len(found.quarantined), "set aside")
+    yield not found.orphans, "orphans", counted(len(found.orphans), f"with a dead worker{named}")
+    yield not found.quarantined, "quarantine", counted(len(found.quarantined), "set aside")
     again = ": run it again" if found.arriving else ""
     broken_off = f"of a transfer that was broken off{again}"
-    yield not found.arriving, "arriving", _count(found.arriving, broken_off)
+    yield not found.arriving, "arriving", counted(found.arriving, broken_off)
     waits = _waiting(found)
     yield waits is None or waits < OLD, "pending", _oldest(found)
     idle = found.idle_transactions
-    yield not idle, "transactions", _count(idle, "idle for minutes, which keeps dead rows")
+    yield not idle, "transactions", counted(idle, "idle for minutes, which keeps dead rows")
     ahead = found.clock_ahead
     apart = f"the server's is {abs(ahead):.1f} s {'ahead of' if ahead > 0 else 'behind'} ours"
     yield abs(ahead) < FAR, "clocks", apart
@@ -75,7 +75,3 @@ def _oldest(found: DatabaseInspection) -> str:
         return "nothing waits"
     job_id, since = found.oldest_due
     return f"the oldest waits {age(since, now())} ({job_id})"
-
-
-def _count(count: int, what: str) -> str:
-    return f"{count or 'none'} {what}"

@@ -112,3 +112,8 @@ def span(time: timedelta) -> str:
         if seconds >= 2 * size:
             return f"{seconds // size}{unit}"
     return f"{seconds}s"
+
+
+def counted(count: int, what: str) -> str:
+    """How many there are of something: ``3 set aside``, ``none set aside``."""
+    return f"{count or 'none'} {what}"

@@ -6,7 +6,6 @@ parent and in every `flask` command, and none of them is a worker.
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Callable
 from functools import partial
 from typing import Any, Final, ParamSpec, TypeAlias, TypeVar, cast
@@ -20,6 +19,7 @@ from semiont_jobs.flask.config import read
 from semiont_jobs.handlers import Handler, HandlerWorker, job_handler
 from semiont_jobs.job_types import JobType
 from semiont_jobs.model import PendingJob, RunningJob
+from semiont_jobs.pool.roster import made_of_class
 from semiont_jobs.queue import JobQueue
 from semiont_jobs.retry import RetryPolicy
 from semiont_jobs.worker import JobWorker
@@ -77,9 +77,7 @@ class AppJobs:
         given = self._workers[number]
         if isinstance(given, Handler):
             return within_context(HandlerWorker, self._app)(given, queue)
-        worker = within_context(given, self._app)
-        # A class may have an __init__ of its own that takes nothing.
-        return worker(queue) if inspect.signature(worker).parameters else worker()
+        return made_of_class(within_context(given, self._app), queue)
 
     @property
     def worker_names(self) -> list[str]:

@@ -73,13 +73,17 @@ class Post:
         if isinstance(self.given, Handler):
             return self.given.make_worker(queue)
         if isinstance(self.given, type) and issubclass(self.given, JobWorker):
-            # A class may have an __init__ of its own that takes nothing.
-            takes_any = inspect.signature(self.given).parameters
-            return self.given(queue) if takes_any else self.given()
+            return made_of_class(self.given, queue)
         return self.given()
 
     def _refused(self, rule: str) -> InvalidValue:
         return InvalidValue(rule, field=self.place, value=self.given)
+
+
+def made_of_class(kind: type[JobWorker], queue: JobQueue | None) -> JobWorker:
+    """A worker of that class, for that queue; None: for the one that it is told later."""
+    # A class may have an __init__ of its own that takes nothing.
+    return kind(queue) if inspect.signature(kind).parameters else kind()
 
 
 def checked_post(given: object, queue: JobQueue, *, label: str = "", place: str = "worker") -> Post:

@@ -148,13 +148,20 @@ def test_something_is_claimed_before_all_is_read_and_then_all_strictly_by_priori
     assert rest == [f"j{n:02}" for n in (3, 7, 11, 2, 6, 10, 1, 5, 9, 4, 8)]
 
 
-def test_there_is_nothing_to_claim_only_when_all_was_read(
+def facing_a_large_folder(
     actor: Actors, place: Place, monkeypatch: pytest.MonkeyPatch
-) -> None:
+) -> Unattended:
+    """Somebody who reads one of ten files at a time; what is wanted is the last."""
     monkeypatch.setattr(pending, "READ_AT_ONCE", 0.0)
     actor().create_jobs([*(job(f"j{n}") for n in range(9)), job("z", type="wanted")])
     os.utime(place.jobs / "pending", (1_700_000_000, 1_700_000_000))
-    worker = actor()
+    return actor()
+
+
+def test_there_is_nothing_to_claim_only_when_all_was_read(
+    actor: Actors, place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    worker = facing_a_large_folder(actor, place, monkeypatch)
 
     assert claimed(worker, types=["wanted"]).job.metadata.id == "z"
     assert worker.claim_next_job(["nothing"]) is None
@@ -163,10 +170,7 @@ def test_there_is_nothing_to_claim_only_when_all_was_read(
 def test_whoever_is_told_to_stop_reads_no_large_folder_to_its_end(
     actor: Actors, place: Place, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(pending, "READ_AT_ONCE", 0.0)
-    actor().create_jobs([*(job(f"j{n}") for n in range(9)), job("z", type="wanted")])
-    os.utime(place.jobs / "pending", (1_700_000_000, 1_700_000_000))
-    worker = actor()
+    worker = facing_a_large_folder(actor, place, monkeypatch)
     read: list[str] = []
 
     def stopped_meanwhile(self: pending.Pending, key: str, now: float) -> None:

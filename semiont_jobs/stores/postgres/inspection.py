@@ -14,6 +14,7 @@ from attrs import frozen
 from semiont_jobs import fields
 from semiont_jobs.errors import JobDecodeError
 from semiont_jobs.stores.postgres.hold import Office
+from semiont_jobs.stores.postgres.rows import LOCKED_KEYS
 from semiont_jobs.stores.postgres.schema import TESTED
 from semiont_jobs.stores.postgres.sessions import Session
 
@@ -85,12 +86,9 @@ def inspect(office: Office, schema: str) -> DatabaseInspection:
         )
 
 
-_ORPHANS: Final = """
-SELECT id FROM {s}.jobs WHERE status = 'running' AND NOT EXISTS (
-    SELECT FROM pg_locks WHERE locktype = 'advisory' AND objsubid = 1 AND granted
-        AND database = (SELECT oid FROM pg_database WHERE datname = current_database())
-        AND (classid::bigint << 32) | objid::bigint = owner
-) ORDER BY id
+_ORPHANS: Final = f"""
+SELECT id FROM {{s}}.jobs
+WHERE status = 'running' AND (owner IS NULL OR owner NOT IN ({LOCKED_KEYS})) ORDER BY id
 """
 _OLDEST: Final = """
 SELECT id, due FROM {s}.jobs WHERE status = 'pending' AND not_before <= now()

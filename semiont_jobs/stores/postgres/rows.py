@@ -46,6 +46,12 @@ LOCKS_SINCE: Final = (
 """When the server last let all locks fall: at its start, or when one of its processes was killed,
 whereupon it ends every session, begins anew and discards its statistics, but has the time of its
 start as it was. Statistics that a person resets make it later than it is, which does no harm."""
+LOCKED_KEYS: Final = """
+    SELECT (classid::bigint << 32) | objid::bigint FROM pg_locks
+    WHERE locktype = 'advisory' AND objsubid = 1 AND granted
+    AND database = (SELECT oid FROM pg_database WHERE datname = current_database())
+"""
+"""The keys of all owners who live: those whose lock some session has."""
 LONGEST: Final = 1000
 """Bytes of a text in a column: two of them and an id go into an entry of an index, which may
 have 2704. Of a longer one the column has the beginning and a digest, the document all."""
@@ -181,11 +187,7 @@ _TEXTS: Final = {
         AND (
             owner IS NULL
             OR (owner = %(mine)s AND NOT id = ANY(%(held)s))
-            OR owner NOT IN (
-                SELECT (classid::bigint << 32) | objid::bigint FROM pg_locks
-                WHERE locktype = 'advisory' AND objsubid = 1 AND granted
-                AND database = (SELECT oid FROM pg_database WHERE datname = current_database())
-            )
+            OR owner NOT IN ({LOCKED_KEYS})
         )
     """,
     # In this order, or a lock would be taken in vain.
