@@ -9,6 +9,7 @@ from typing import Any
 from semiont_jobs.errors import InvalidValue
 from semiont_jobs.store import JobStore
 from semiont_jobs.stores.files import FileStore
+from semiont_jobs.stores.files.forcing import durability_of
 from semiont_jobs.stores.location import MEMORY, is_url
 from semiont_jobs.stores.memory import MemoryStore
 
@@ -19,20 +20,21 @@ def open_store(location: str | os.PathLike[str], **options: Any) -> JobStore:
     """The store of a location: ``"memory:"``, the URL of a PostgreSQL database, or the path of
     a data directory.
 
-    `options` are those of `FileStore` or `PostgresStore`; of those the memory store takes
-    ``fsync``, which means nothing to it.
+    `options` are those of `FileStore` or `PostgresStore`; of those the memory store takes ``fsync``
+    and ``durability``, which mean nothing to it. To a database any durability but ``"process"`` is
+    ``fsync=True``: its server has a journal of its own.
 
     :raises ImportError: a URL, and psycopg is not installed; says what to install.
     """
     text = os.fspath(location)
     if text == MEMORY:
-        options.pop("fsync", None)
+        _take_durability(options)
         return MemoryStore(**options)
     if is_url(text):
         # Here, since whoever keeps jobs in files has no driver installed.
         from semiont_jobs.stores.postgres import PostgresStore
 
-        return PostgresStore(text, **options)
+        return PostgresStore(text, fsync=_take_durability(options), **options)
     if not text or "://" in text:
         raise InvalidValue(
             "a data directory's path, 'memory:' or a postgresql:// URL is needed",
@@ -40,3 +42,9 @@ def open_store(location: str | os.PathLike[str], **options: Any) -> JobStore:
             value=location,
         )
     return FileStore(text, **options)
+
+
+def _take_durability(options: dict[str, Any]) -> bool:
+    """Take both options out; whether what is acknowledged shall survive a power cut."""
+    durability = options.pop("durability", None)
+    return durability_of(options.pop("fsync", True), durability) != "process"

@@ -153,6 +153,10 @@ class WatchedDisk(Disk):
         self._note_fd("write", fd)
         super().write(fd, data)
 
+    def write_at(self, fd: int, data: bytes, offset: int) -> None:
+        self._note_fd("write_at", fd)
+        super().write_at(fd, data, offset)
+
     def read(self, fd: int, size: int, limit: int) -> bytes:
         self._note_fd("read", fd)
         return super().read(fd, size, limit)
@@ -199,6 +203,10 @@ class WatchedDisk(Disk):
     def fsync(self, fd: int) -> None:
         self._note_fd("fsync", fd)
         super().fsync(fd)
+
+    def fdatasync(self, fd: int) -> None:
+        self._note_fd("fdatasync", fd)
+        super().fdatasync(fd)
 
     def fsync_folder(self, folder: str) -> None:
         self._note("fsync_folder", folder)

@@ -14,6 +14,7 @@ from proofs.recording import RecordingDisk
 from semiont_jobs.model import AnyJob, JobStatus
 from semiont_jobs.stores.files import layout, store
 from semiont_jobs.stores.files.descriptors import Descriptor
+from semiont_jobs.stores.files.forcing import Forcing
 from semiont_jobs.stores.files.markers import Markers
 from semiont_jobs.stores.files.moves import Moves
 from semiont_jobs.stores.files.upkeep import Upkeep
@@ -37,20 +38,20 @@ def forces_folders_before_it_publishes(patch: Patch) -> None:
     """Right calls in the wrong order."""
     publish = Moves._publish_beside
 
-    def early(self: Moves, temporary: str, job: AnyJob, new: Descriptor) -> None:
+    def early(self: Moves, temporary: str, job: AnyJob, data: bytes, new: Descriptor) -> None:
         self.secure_folder(job.status)
         self.disk.fsync(new.fd)
         with patch.context() as inside:
-            inside.setattr(self, "fsync", False)
-            publish(self, temporary, job, new)
+            inside.setattr(self, "forcing", Forcing(self.disk, self.layout))
+            publish(self, temporary, job, data, new)
 
     patch.setattr(Moves, "_publish_beside", early)
 
 
 def renames_a_rewrite_before_it_forces_it(patch: Patch) -> None:
-    def rewrite(self: Moves, status: JobStatus, job_id: str, data: bytes) -> Descriptor:
+    def rewrite(self: Moves, job: AnyJob, data: bytes) -> Descriptor:
         temporary, new = self.write_temporary(data)
-        self.disk.rename(temporary, self.layout.path(status, job_id))
+        self.disk.rename(temporary, self.layout.path(job.status, job.metadata.id))
         self.disk.fsync(new.fd)
         return new
 
@@ -61,8 +62,8 @@ def unlinks_the_old_copy_before_it_forces_the_new(patch: Patch) -> None:
     def move(self: Moves, source: JobStatus, job: AnyJob, data: bytes) -> Descriptor:
         temporary, new = self.write_temporary(data)
         with patch.context() as inside:
-            inside.setattr(self, "fsync", False)
-            self._publish_beside(temporary, job, new)
+            inside.setattr(self, "forcing", Forcing(self.disk, self.layout))
+            self._publish_beside(temporary, job, data, new)
         self.discard(self.layout.path(source, job.metadata.id))
         self.disk.fsync(new.fd)
         self.disk.fsync_folder(self.layout.folders[job.status])

@@ -26,6 +26,7 @@ from proofs.judge import LATER, judge
 from proofs.ledger import PaperLedger
 from proofs.session import Session, at_once
 
+from semiont_jobs.stores.files.forcing import Durability
 from semiont_jobs.testing import FakeClock
 
 End: TypeAlias = Literal["killed", "survived"]
@@ -47,13 +48,13 @@ PARTS: Final[Sequence[Sequence[str]]] = (
 history's length."""
 
 
-def main(mode: str, path: Path, fsync: bool, count: int) -> dict[str, Any]:
+def main(mode: str, path: Path, durability: Durability, count: int) -> dict[str, Any]:
     """``parts``: a crash at every step of each short history. ``whole``: of the long one.
     ``pairs``: a crash in the long one and one more in the recovery, `count` times."""
     gc.freeze()  # what is there now is not looked at, hence not copied, in every child
     found = Findings()
     for chapters in PARTS if mode == "parts" else ((),):
-        whole = Whole(path, fsync, chapters)
+        whole = Whole(path, durability, chapters)
         points: list[tuple[int, ...]]
         if mode == "pairs":
             points = list(_pairs(whole.steps, count))
@@ -91,10 +92,10 @@ class Findings:
 class Whole:
     """A history as it is when nobody dies: what the others must have begun to do, too."""
 
-    def __init__(self, path: Path, fsync: bool, chapters: Sequence[str]) -> None:
+    def __init__(self, path: Path, durability: Durability, chapters: Sequence[str]) -> None:
         self._path = path / ("all" if not chapters else chapters[0])
         self._path.mkdir()
-        self._fsync = fsync
+        self._durability = durability
         self._chapters = chapters
         disk = SteadyDisk()
         # As deep as the others: opening forces every folder above.
@@ -102,7 +103,7 @@ class Whole:
         place.mkdir()
         ledger = PaperLedger(place / "ledger")
         with at_once():
-            history = History(place / "data", ledger, disk=disk, fsync=fsync)
+            history = History(place / "data", ledger, disk=disk, durability=durability)
             history.queue.initialize()
             self.opening = len(disk.calls)
             history.run(chapters)
@@ -139,7 +140,7 @@ class Whole:
     def _first(self, place: Path, k: int) -> None:
         ledger = PaperLedger(place / "ledger")
         disk = LethalDisk(k)
-        History(place / "data", ledger, disk=disk, fsync=self._fsync).run(self._chapters)
+        History(place / "data", ledger, disk=disk, durability=self._durability).run(self._chapters)
 
     def _second(self, place: Path, k: int) -> None:
         clock = FakeClock()
@@ -148,7 +149,7 @@ class Whole:
             place / "data",
             PaperLedger(place / "ledger"),
             disk=LethalDisk(k),
-            fsync=self._fsync,
+            durability=self._durability,
             clock=clock,
             is_faulty=True,
         ).work_off()
@@ -186,6 +187,5 @@ def _read(place: Path) -> PaperLedger:
 
 
 if __name__ == "__main__":
-    print(
-        json.dumps(main(sys.argv[1], Path(sys.argv[2]), sys.argv[3] == "fsync", int(sys.argv[4])))
-    )
+    durability: Durability = sys.argv[3]  # type: ignore[assignment]
+    print(json.dumps(main(sys.argv[1], Path(sys.argv[2]), durability, int(sys.argv[4]))))

@@ -19,14 +19,15 @@ from pathlib import Path
 from typing import Final
 
 from files.places import FOLDERS
-from proofs.judge import judge
+from proofs.judge import Allowed, judge
 from proofs.ledger import Entry, MemoryLedger
-from proofs.power import MODELS, MOST, Cutter, State
+from proofs.power import MODELS, MOST, SHARED, Cutter, State
 from proofs.recording import RecordingDisk, Step, Trace
 from proofs.session import Session, at_once
 from proofs.states import possible
 
 from semiont_jobs.events import logger
+from semiont_jobs.stores.files.journal import boot
 
 SEED: Final = 20
 """Of what is drawn at random: which states of other jobs stand beside the one that is tried."""
@@ -111,7 +112,9 @@ class Verdict:
     violations: list[Violation] = field(default_factory=list)
 
 
-def judge_after_power_cut(ledger: MemoryLedger, data_dir: Path) -> list[str]:
+def judge_after_power_cut(
+    ledger: MemoryLedger, data_dir: Path, allowed: Allowed = possible
+) -> list[str]:
     """`judge`, once workers and a cleaner have had their ordinary looks, which set aside what
     a cut left of jobs that were never acknowledged.
 
@@ -125,7 +128,7 @@ def judge_after_power_cut(ledger: MemoryLedger, data_dir: Path) -> list[str]:
     torn = [path.name for path in aside.iterdir() if path.suffix != ".why" and is_torn(path)]
     return [
         fault
-        for fault in judge(MemoryLedger(entries), data_dir)
+        for fault in judge(MemoryLedger(entries), data_dir, allowed)
         if not any(fault.startswith((f"{name} was set", f"{name}.why was set")) for name in torn)
     ]
 
@@ -201,7 +204,7 @@ def cut_everywhere(
     cutter = Cutter(owner_of(recorded.data / "jobs"), random.Random(SEED), most)
     verdict = Verdict()
     draw, share = random.Random(SEED), min(1.0, share) ** 0.5
-    with at_once(), silence(), rooms() as room:
+    with at_once(), silence(), started_again(), rooms() as room:
         for model in models:
             for position, state in cutter.cuts(MODELS[model], recorded.steps, since, share):
                 if draw.random() >= share:
@@ -240,7 +243,8 @@ def _violation(
 
 
 def owner_of(jobs: Path) -> Callable[[str], str | None]:
-    """Whose file has a path: a job's id; the empty text, the house; None, of scratch."""
+    """Whose file has a path: a job's id; the empty text, the house; `SHARED`, the journals; None,
+    of scratch."""
     pattern = re.compile(
         re.escape(str(jobs)) + r"/(?:[a-z]+/(?P<id>[\w-]+)\.json|\.cancel/(?P<of>[\w-]+)\..*)"
     )
@@ -248,10 +252,22 @@ def owner_of(jobs: Path) -> Callable[[str], str | None]:
     def owner(path: str) -> str | None:
         if path.startswith(f"{jobs}/.tmp/"):
             return None
+        if path.startswith(f"{jobs}/.journal/"):
+            return SHARED
         found = pattern.fullmatch(path)
         return (found["id"] or found["of"]) if found else ""
 
     return owner
+
+
+@contextmanager
+def started_again() -> Iterator[None]:
+    """The machine was started again: what was written is no longer in anybody's memory."""
+    was, boot.current = boot.current, lambda: "another start"
+    try:
+        yield
+    finally:
+        boot.current = was
 
 
 @contextmanager

@@ -19,6 +19,7 @@ from proofs.session import Session, at_once
 
 from semiont_jobs import JobDecodeError, SemiontJobsError, StoreError
 from semiont_jobs.stores.files.descriptors import HELD
+from semiont_jobs.stores.files.forcing import Durability
 from semiont_jobs.testing import FakeClock
 
 ERRNOS: Final = (
@@ -35,11 +36,11 @@ VERBS: Final = 3
 with the queue in whatever state the second left."""
 
 
-def steps(path: Path, chapters: Sequence[str], *, fsync: bool) -> tuple[int, int]:
+def steps(path: Path, chapters: Sequence[str], *, durability: Durability) -> tuple[int, int]:
     """How many primitives it takes to open an empty directory, and the history in all."""
     disk = SteadyDisk()
     with at_once():
-        history = History(path / "whole", MemoryLedger(), disk=disk, fsync=fsync)
+        history = History(path / "whole", MemoryLedger(), disk=disk, durability=durability)
         history.queue.initialize()
         opening = len(disk.calls)
         history.run(chapters)
@@ -49,7 +50,13 @@ def steps(path: Path, chapters: Sequence[str], *, fsync: bool) -> tuple[int, int
 
 
 def fail_at(
-    path: Path, chapters: Sequence[str], k: int, code: int, *, goes_on: bool, fsync: bool = True
+    path: Path,
+    chapters: Sequence[str],
+    k: int,
+    code: int,
+    *,
+    goes_on: bool,
+    durability: Durability = "fsync",
 ) -> list[str]:
     """Run the history with that fault; what is wrong with what came of it.
 
@@ -58,7 +65,7 @@ def fail_at(
     """
     disk = FaultyDisk(k, code, verbs=VERBS if goes_on else 0)
     data_dir = path / f"{k}-{code}"
-    history = History(data_dir, MemoryLedger(), disk=disk, fsync=fsync, is_faulty=True)
+    history = History(data_dir, MemoryLedger(), disk=disk, durability=durability, is_faulty=True)
     return _faults(history, disk, lambda: history.run(chapters))
 
 
@@ -87,7 +94,7 @@ def recover_at(path: Path, k: int, code: int, *, goes_on: bool) -> tuple[bool, l
     disk = FaultyDisk(k, code, verbs=VERBS if goes_on else 0)
     clock = FakeClock()
     clock.advance(LATER)
-    session = Session(data_dir, ledger, disk=disk, fsync=True, clock=clock, is_faulty=True)
+    session = Session(data_dir, ledger, disk=disk, durability="fsync", clock=clock, is_faulty=True)
     session.after_verb = disk.verb_ended
 
     def recover() -> None:

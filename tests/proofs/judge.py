@@ -10,9 +10,9 @@ import json
 import os
 import re
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, TypeAlias
 
 from files.places import FOLDERS
 from proofs.ledger import Entry, Ledger, MemoryLedger
@@ -31,18 +31,19 @@ Texts = dict[tuple[str, str], bytes]
 """What stands in the five folders, by folder and name."""
 
 
-def judge(ledger: Ledger, data_dir: Path, *, power_cut: bool = False) -> list[str]:
+Allowed: TypeAlias = Callable[[list[Entry]], dict[str, frozenset[State]]]
+
+
+def judge(ledger: Ledger, data_dir: Path, allowed: Allowed = possible) -> list[str]:
     """Which laws are broken; none, if the list is empty.
 
-    :param power_cut: what was removed may be back, for a removal is not forced to the disk.
+    :param allowed: in which states each job may be after a ledger's entries.
     """
     entries = ledger.entries()
     try:
-        may_be = possible(entries)
+        may_be = allowed(entries)
     except AssertionError as error:
         return [str(error)]
-    if power_cut:
-        may_be = _with_returned(may_be, entries)
     with at_once():
         try:
             return _Trial(may_be, entries, data_dir).verdict()
@@ -196,17 +197,6 @@ class _Trial:
             left = os.listdir(self._jobs / folder)
             if left:
                 self._faults.append(f"no sweep removes {left} from {folder}")
-
-
-def _with_returned(
-    may_be: dict[str, frozenset[State]], entries: list[Entry]
-) -> dict[str, frozenset[State]]:
-    """The same, where a removed job may be back as it was before its removal."""
-    kept = possible([each for each in entries if each.verb != "remove"])
-    return {
-        job_id: states | kept[job_id] if ABSENT in states and job_id in kept else states
-        for job_id, states in may_be.items()
-    }
 
 
 def _of(job_id: str, texts: Texts, status: str) -> bytes | None:

@@ -60,6 +60,10 @@ class Machine:
                 self._change({step.path: step.inode})
             case "write":
                 self.content[step.inode] += step.data
+            case "write_at":
+                was = self.content[step.inode].ljust(step.offset, b"\0")
+                end = step.offset + len(step.data)
+                self.content[step.inode] = was[: step.offset] + step.data + was[end:]
             case "link":
                 self._change({step.path: step.inode})
             case "rename":
@@ -74,6 +78,9 @@ class Machine:
             case "fsync":
                 self.safe_content[step.inode] = self.content[step.inode]
                 self._commit()
+            case "fdatasync":
+                # Bytes that have their place need no commit of names, and may get none.
+                self.safe_content[step.inode] = self.content[step.inode]
             case "fsync_folder":
                 for path in [path for path in self.past if os.path.dirname(path) == step.path]:
                     del self.past[path]
@@ -99,8 +106,18 @@ class Machine:
         whole, kept = self.content[inode], self.safe_content.get(inode, b"")
         lost = len(whole) - len(kept)
         half = whole[: len(kept) + lost // 2]
+        zeros = kept + bytes(lost)
         # As a dict: what is the same need not be tried twice.
-        return list(dict.fromkeys((whole, kept, half, kept + bytes(lost))))
+        return list(dict.fromkeys((whole, kept, half, zeros, *_overwritten(whole, zeros))))
+
+
+def _overwritten(new: bytes, old: bytes) -> Iterator[bytes]:
+    """Where bytes were written over others, of equally long ones: either half of the change."""
+    changed = [at for at in range(len(new)) if new[at] != old[at]]
+    if changed:
+        middle = (changed[0] + changed[-1] + 1) // 2
+        yield new[:middle] + old[middle:]
+        yield old[:middle] + new[middle:]
 
 
 Choices: TypeAlias = dict[str, Sequence[Value]]
@@ -133,6 +150,9 @@ def strict(machine: Machine) -> Iterator[Choices]:
         for path, value in machine.now.items()
     }
 
+
+SHARED: Final = "*"
+"""The owner of files that are looked at to decide about everybody's."""
 
 MODELS: Final[dict[str, Model]] = {"ordered": ordered, "eager": eager, "strict": strict}
 
@@ -184,7 +204,8 @@ class Cutter:
 
     owner_of: Callable[[str], str | None]
     """Whose a path is; None: it is scratch. Of names in scratch all stand that may, or none of
-    those that need not."""
+    those that need not. What is `SHARED` is looked at for every other owner: each of its states
+    stands beside each of theirs."""
     draw: random.Random
     most: int = MOST
     left_out: int = 0
@@ -227,21 +248,23 @@ class Cutter:
                 if os.path.dirname(path) in standing:
                     names[path] = values
             parts = {owner: self._parts(machine, owner, owned[owner]) for owner in owned}
-            fresh: dict[str, list[Part]] = {}
-            for owner, all_ in parts.items():
-                for part in all_:
-                    key = (owner, part, folders, said.get(owner, 0), said.get("", 0))
-                    if key not in self._seen:
-                        self._seen.add(key)
-                        fresh.setdefault(owner, []).append(part)
-            for turn in range(max(map(len, fresh.values()), default=0)):
-                chosen = [
-                    fresh[owner][turn]
-                    if turn < len(fresh.get(owner, ()))
-                    else self.draw.choice(parts[owner])
-                    for owner in parts
-                ]
-                yield State(folders, frozenset(chosen), self._scratch(machine, scratch))
+            for shared in parts.pop(SHARED, [frozenset()]):
+                fresh: dict[str, list[Part]] = {}
+                for owner, all_ in parts.items():
+                    for part in all_:
+                        key = (owner, part, shared, folders, said.get(owner, 0), said.get("", 0))
+                        if key not in self._seen:
+                            self._seen.add(key)
+                            fresh.setdefault(owner, []).append(part)
+                for turn in range(max(map(len, fresh.values()), default=0)):
+                    chosen = [
+                        fresh[owner][turn]
+                        if turn < len(fresh.get(owner, ()))
+                        else self.draw.choice(parts[owner])
+                        for owner in parts
+                    ]
+                    names = frozenset((*chosen, shared))
+                    yield State(folders, names, self._scratch(machine, scratch))
 
     def _scratch(self, machine: Machine, choices: Choices) -> Part:
         is_full = self.draw.random() < 0.5

@@ -24,6 +24,7 @@ class Step:
     inode: int = 0
     source: str = ""
     data: bytes = b""
+    offset: int = 0
 
     def __str__(self) -> str:
         return f"{self.verb} {self.path or f'#{self.inode}'}"
@@ -117,11 +118,19 @@ class RecordingDisk(WatchedDisk):
         super().write(fd, data)
         self.trace.note("write", inode=self._inodes[fd], data=data)
 
+    def write_at(self, fd: int, data: bytes, offset: int) -> None:
+        super().write_at(fd, data, offset)
+        self.trace.note("write_at", inode=self._inodes[fd], data=data, offset=offset)
+
     # -- forcing: recorded, and not done, for the disk of the test need not survive anything --
 
     def fsync(self, fd: int) -> None:
         self._note_fd("fsync", fd)
         self.trace.note("fsync", inode=self._inodes[fd])
+
+    def fdatasync(self, fd: int) -> None:
+        self._note_fd("fdatasync", fd)
+        self.trace.note("fdatasync", inode=self._inodes[fd])
 
     def fsync_folder(self, folder: str) -> None:
         self._note("fsync_folder", folder)

@@ -15,6 +15,7 @@ from proofs.cuts import Recorded
 from proofs.session import Session, at_once
 
 from semiont_jobs import PermanentError
+from semiont_jobs.stores.files.forcing import Durability
 from semiont_jobs.testing import FakeClock
 
 _PUBLISHED: Final = ("fsync {to}/{id}.json", "fsync_folder jobs/{to}", "unlink {at}/{id}.json")
@@ -36,15 +37,33 @@ DEATHS: Final[dict[str, tuple[str, str, tuple[str, ...]]]] = {
 }
 """By verb: from where it moves a job, where to, and before which steps processes die in it."""
 
+_IN_A_JOURNAL: Final = ("write_at .journal/*", "fdatasync .journal/*")
+"""What is done instead of forcing a file and its folder; of the old file, if there is one, the
+name goes after that."""
+
+JOURNAL_DEATHS: Final = {
+    **{
+        verb: (source, target, (*_IN_A_JOURNAL, *steps[2:]))
+        for verb, (source, target, steps) in DEATHS.items()
+    },
+    # Its job was created by the same process, so that the record of that is there.
+    "claim": ("pending", "running", _PUBLISHED[2:]),
+    "checkpoint": ("running", "running", (*_IN_A_JOURNAL, "rename {to}/{id}.json")),
+    "cancel": DEATHS["cancel"],
+    "remove": ("complete", "", (*_IN_A_JOURNAL, *DEATHS["remove"][2])),
+}
+"""The same, where there is a journal."""
+
 
 class Relay:
     """Runs one verb to each of its deaths, and then a recovery, on an empty directory."""
 
-    def __init__(self, recorded: Recorded, verb: str, *, fsync: bool = True) -> None:
+    def __init__(self, recorded: Recorded, verb: str, *, durability: Durability = "fsync") -> None:
         self.recorded = recorded
         self.verb = verb
-        self.source, self.target, self.steps = DEATHS[verb]
-        self.fsync = fsync
+        deaths = JOURNAL_DEATHS if durability == "journal" else DEATHS
+        self.source, self.target, self.steps = deaths[verb]
+        self.durability = durability
         self.clock = FakeClock()
         self.ids: list[str] = []
         self.first_death = 0
@@ -73,7 +92,7 @@ class Relay:
             self.recorded.data,
             self.recorded.ledger,
             disk=self.recorded.disk(),
-            fsync=self.fsync,
+            durability=self.durability,
             clock=self.clock,
             is_faulty=is_faulty,
         )

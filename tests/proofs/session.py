@@ -26,9 +26,15 @@ from semiont_jobs.keeper import Keeper
 from semiont_jobs.stores.files import pending, reader
 from semiont_jobs.stores.files.copies import Copies
 from semiont_jobs.stores.files.door import Disk
+from semiont_jobs.stores.files.forcing import Durability
+from semiont_jobs.stores.files.journal import by_journal, segment
+from semiont_jobs.stores.files.journal.journal import Journal
 from semiont_jobs.testing import FakeClock
 
 T = TypeVar("T")
+
+SMALL_JOURNAL: Final = 6 * 1024
+"""Bytes of a journal's file: some eight records."""
 
 ROUNDS: Final = 5
 """Looks at what is left to work off: each works off all it sees, so the second finds nothing,
@@ -59,6 +65,8 @@ def at_once() -> Iterator[None]:
     what met a passing error is tried again at once, ``pending`` is listed whenever it has changed, and a folder counts as quiet. With a
     `SteadyDisk` the calls of a script then depend on nothing but the script.
 
+    Journals are small, so that a history fills some, and are emptied by whoever fills them.
+
     And all queues share one codec: it writes the code that reads jobs when it is made, which
     takes as long as a whole history."""
     now: tuple[tuple[Any, str, Any], ...] = (
@@ -71,6 +79,10 @@ def at_once() -> Iterator[None]:
         (retry, "_wait", lambda _seconds: None),
         (logger, "disabled", True),  # thousands of warnings, all provoked
         (desk, "Codec", lambda _job_types: _CODEC),
+        (Journal, "in_background", False),
+        (segment, "MOST_BYTES", SMALL_JOURNAL),
+        (segment, "FIRST_STEP", SMALL_JOURNAL // 4),
+        (by_journal, "LARGEST", SMALL_JOURNAL // 3),
     )
     was = [(owner, name, getattr(owner, name)) for owner, name, _value in now]
     for owner, name, value in now:
@@ -101,14 +113,14 @@ class Session:
         ledger: Ledger,
         *,
         disk: Disk | None = None,
-        fsync: bool = False,
+        durability: Durability = "process",
         clock: FakeClock | None = None,
         is_faulty: bool = False,
     ) -> None:
         self.data_dir = data_dir
         self.ledger = ledger
         self.disk = disk or Disk()
-        self.fsync = fsync
+        self.durability = durability
         self.clock = clock or FakeClock()
         self.is_faulty = is_faulty
         self.spoiled: set[str] = set()
@@ -120,7 +132,7 @@ class Session:
         self.queue = self._open()
 
     def _open(self) -> AloneQueue:
-        store = FileStore(self.data_dir, fsync=self.fsync, disk=self.disk)
+        store = FileStore(self.data_dir, durability=self.durability, disk=self.disk)
         queue = AloneQueue(store, retry_policy=AT_ONCE, clock=self.clock, max_crashes=MAX_CRASHES)
         queue.subscribe(self._told.append)
         return queue

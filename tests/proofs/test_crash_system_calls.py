@@ -14,6 +14,8 @@ from typing import Any
 import pytest
 from proofs.fast import fast
 
+from semiont_jobs.stores.files.forcing import DURABILITIES, Durability
+
 pytestmark = pytest.mark.proof
 
 PATIENCE = 1800.0
@@ -32,13 +34,13 @@ def why_not() -> str:
     return "" if done.returncode == 0 else f"strace may not trace: {done.stderr.strip()}"
 
 
-def killed_at(path: Path, *, fsync: bool, count: int) -> dict[str, Any]:
+def killed_at(path: Path, *, durability: Durability, count: int) -> dict[str, Any]:
     if why_not():
         pytest.skip(why_not())
     with fast(path) as place:
         script = [sys.executable, "-m", "proofs.traced", str(place)]
         done = subprocess.run(
-            [*script, "fsync" if fsync else "no fsync", str(count), "3"],
+            [*script, durability, str(count), "3"],
             env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
             capture_output=True,
             text=True,
@@ -50,19 +52,20 @@ def killed_at(path: Path, *, fsync: bool, count: int) -> dict[str, Any]:
     return found
 
 
-@pytest.mark.parametrize("fsync", [True, False], ids=["fsync", "no fsync"])
-def test_a_kill_at_a_system_call_loses_nothing(tmp_path: Path, fsync: bool) -> None:
-    found = killed_at(tmp_path, fsync=fsync, count=SOME)
+@pytest.mark.parametrize("durability", DURABILITIES)
+def test_a_kill_at_a_system_call_loses_nothing(tmp_path: Path, durability: Durability) -> None:
+    found = killed_at(tmp_path, durability=durability, count=SOME)
 
     assert {} == found["faults"]
     assert found["killed"] > SOME * 0.8
-    assert fsync == bool(found["calls"].get("fsync"))
+    assert (durability != "process") == bool(found["calls"].get("fsync"))
+    assert (durability == "journal") == bool(found["calls"].get("fdatasync"))
 
 
 @pytest.mark.soak
-@pytest.mark.parametrize("fsync", [True, False], ids=["fsync", "no fsync"])
-def test_a_kill_at_every_system_call_loses_nothing(tmp_path: Path, fsync: bool) -> None:
-    found = killed_at(tmp_path, fsync=fsync, count=0)
+@pytest.mark.parametrize("durability", DURABILITIES)
+def test_a_kill_at_every_system_call_loses_nothing(tmp_path: Path, durability: Durability) -> None:
+    found = killed_at(tmp_path, durability=durability, count=0)
 
     assert {} == found["faults"]
     assert found["killed"] > found["points"] * 0.9

@@ -20,6 +20,7 @@ from proofs.errors import ERRNOS, fail_at, recover_at, steps
 from proofs.fast import fast
 
 from semiont_jobs import FileStore, JobQueue, JobWorker, RunningJob
+from semiont_jobs.stores.files.forcing import DURABILITIES, Durability
 from semiont_jobs.testing.suite import eventually
 
 pytestmark = pytest.mark.proof
@@ -29,38 +30,41 @@ parts = pytest.mark.parametrize("chapters", PARTS, ids=" and ".join)
 
 
 def faults_of(
-    path: Path, chapters: Sequence[str], *, goes_on: bool, fsync: bool, errnos: int
+    path: Path, chapters: Sequence[str], *, goes_on: bool, durability: Durability, errnos: int
 ) -> list[str]:
     """Every step, each with so many of the errnos: which ones goes round with the step, so that
     in the end every verb has met each."""
     found = []
     with fast(path) as place:
-        opening, whole = steps(place, chapters, fsync=fsync)
+        opening, whole = steps(place, chapters, durability=durability)
         first = 1 if chapters == PARTS[0] else opening + 1
         for k in range(first, whole + 1):
             for turn in range(errnos):
                 # Not the same errno once and from then on: two for each step.
                 code = ERRNOS[(k + turn + 3 * goes_on) % len(ERRNOS)]
-                found += fail_at(place, chapters, k, code, goes_on=goes_on, fsync=fsync)
+                found += fail_at(place, chapters, k, code, goes_on=goes_on, durability=durability)
     return found
 
 
 @parts
 @once_or_on
+@pytest.mark.parametrize("durability", ["fsync", "journal"])
 def test_a_verb_that_the_disk_refuses_says_so_and_the_queue_goes_on_by_itself(
-    tmp_path: Path, chapters: Sequence[str], goes_on: bool
+    tmp_path: Path, chapters: Sequence[str], goes_on: bool, durability: Durability
 ) -> None:
-    assert [] == faults_of(tmp_path, chapters, goes_on=goes_on, fsync=True, errnos=1)
+    assert [] == faults_of(tmp_path, chapters, goes_on=goes_on, durability=durability, errnos=1)
 
 
 @pytest.mark.soak
 @parts
 @once_or_on
-@pytest.mark.parametrize("fsync", [True, False], ids=["fsync", "no fsync"])
+@pytest.mark.parametrize("durability", DURABILITIES)
 def test_every_errno_at_every_step_loses_nothing(
-    tmp_path: Path, chapters: Sequence[str], goes_on: bool, fsync: bool
+    tmp_path: Path, chapters: Sequence[str], goes_on: bool, durability: Durability
 ) -> None:
-    found = faults_of(tmp_path, chapters, goes_on=goes_on, fsync=fsync, errnos=len(ERRNOS))
+    found = faults_of(
+        tmp_path, chapters, goes_on=goes_on, durability=durability, errnos=len(ERRNOS)
+    )
 
     assert [] == found
 

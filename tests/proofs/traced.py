@@ -24,6 +24,8 @@ from proofs.judge import judge
 from proofs.ledger import PaperLedger
 from proofs.session import at_once
 
+from semiont_jobs.stores.files.forcing import Durability
+
 CALLS: Final = (
     "openat",
     "flock",
@@ -45,10 +47,10 @@ CALLS: Final = (
 PATIENCE: Final = 60.0
 
 
-def main(path: Path, fsync: bool, count: int, seed: int) -> dict[str, Any]:
+def main(path: Path, durability: Durability, count: int, seed: int) -> dict[str, Any]:
     """Kill at `count` pairs of a call and how often it was made before; 0: at all there are."""
     gc.freeze()
-    made = _count(path, fsync)
+    made = _count(path, durability)
     points = [(call, k) for call, times in sorted(made.items()) for k in range(1, times + 1)]
     if count:
         points = random.Random(seed).sample(points, count)
@@ -57,7 +59,7 @@ def main(path: Path, fsync: bool, count: int, seed: int) -> dict[str, Any]:
     for call, k in points:
         place = path / f"{call}-{k}"
         place.mkdir()
-        status = _traced(place, fsync, "-e", f"inject={call}:signal=SIGKILL:when={k}")
+        status = _traced(place, durability, "-e", f"inject={call}:signal=SIGKILL:when={k}")
         killed += os.WIFSIGNALED(status) and os.WTERMSIG(status) == signal.SIGKILL
         ledger = PaperLedger(place / "ledger")
         ledger.close()
@@ -68,19 +70,19 @@ def main(path: Path, fsync: bool, count: int, seed: int) -> dict[str, Any]:
     return {"calls": made, "points": len(points), "killed": killed, "faults": faults}
 
 
-def _count(path: Path, fsync: bool) -> dict[str, int]:
+def _count(path: Path, durability: Durability) -> dict[str, int]:
     """How often a whole history makes each call."""
     place = path / "whole"
     place.mkdir()
     log = place / "calls"
-    _traced(place, fsync, "-o", str(log))
+    _traced(place, durability, "-o", str(log))
     names = (
         line.split("(", 1)[0].split()[-1] for line in log.read_text().splitlines() if "(" in line
     )
     return {name: n for name, n in Counter(names).items() if name in CALLS}
 
 
-def _traced(place: Path, fsync: bool, *options: str) -> int:
+def _traced(place: Path, durability: Durability, *options: str) -> int:
     """Run a history under strace; its exit status, as `os.waitpid` tells it."""
     waits, goes = os.pipe()
     pid = os.fork()
@@ -88,7 +90,7 @@ def _traced(place: Path, fsync: bool, *options: str) -> int:
         os.read(waits, 1)
         try:
             with at_once():
-                History(place / "data", PaperLedger(place / "ledger"), fsync=fsync).run()
+                History(place / "data", PaperLedger(place / "ledger"), durability=durability).run()
         finally:
             os._exit(0)
     out = () if "-o" in options else ("-o", os.devnull)
@@ -113,5 +115,6 @@ def _is_traced(pid: int) -> bool:
 
 
 if __name__ == "__main__":
-    where, fsync, count, seed = sys.argv[1:]
-    print(json.dumps(main(Path(where), fsync == "fsync", int(count), int(seed))))
+    where, named, count, seed = sys.argv[1:]
+    durability: Durability = named  # type: ignore[assignment]
+    print(json.dumps(main(Path(where), durability, int(count), int(seed))))

@@ -6,40 +6,42 @@ It must not know what the jobs are.
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
 
 from semiont_jobs.errors import JobExists
 from semiont_jobs.stores.files.copies import Copy
 from semiont_jobs.stores.files.descriptors import HELD, Descriptor
+from semiont_jobs.stores.files.forcing import Texts
+from semiont_jobs.stores.files.journal.records import moment
 from semiont_jobs.stores.files.moves import Moves
 
 
-def create_batch(moves: Moves, texts: Mapping[str, bytes]) -> dict[str, os.stat_result]:
-    """Publish new jobs, given as id and text, in order; returns what the file of each is.
+def create_batch(moves: Moves, texts: Texts) -> dict[str, os.stat_result]:
+    """Publish new jobs in order; returns what the file of each is.
 
     All files are written and made durable before the first is published: a full disk is met
-    while nothing is seen yet. One ``syncfs`` serves all of them, one fsync of the folder all
-    their names. After a crash a prefix stands.
+    while nothing is seen yet. With fsync, one ``syncfs`` serves all of them, one fsync of the
+    folder all their names; a journal is forced once. After a crash a prefix stands.
 
     When it raises, those published already are taken back, but for what a worker has claimed
     in the meantime.
 
     :raises JobExists: one of them exists.
     """
+    at = moment()
     for job_id in texts:
         moves.check_absent(job_id)
     written: list[tuple[str, str]] = []
     published: dict[str, os.stat_result] = {}
     try:
-        for job_id, data in texts.items():
+        for job_id, (_job, data) in texts.items():
             written.append((job_id, _write(moves, data)))
-        _make_durable(moves, [path for _job_id, path in written])
+        moves.forcing.batch_written([path for _job_id, path in written])
         for job_id, path in written:
             # Locked again for its publication: see `Moves.create`. Not all at once, for a
             # process may have no more than a thousand files open.
             descriptor = _lock(moves, job_id, path)
-            published[job_id] = moves.publish_new(job_id, path, descriptor, durably=False)
-        moves.secure_folder("pending")
+            published[job_id] = moves.publish_new(job_id, path, descriptor, None)
+        moves.forcing.batch_published(texts, at)
     except BaseException:
         for _job_id, path in written[len(published) :]:
             moves.discard(path)
@@ -77,14 +79,3 @@ def _lock(moves: Moves, job_id: str, path: str) -> Descriptor:
         moves.copies.close(descriptor)
         raise
     return descriptor
-
-
-def _make_durable(moves: Moves, paths: list[str]) -> None:
-    if not moves.fsync or moves.disk.syncfs(moves.layout.tmp):
-        return
-    for path in paths:
-        fd = moves.disk.open(path)
-        try:
-            moves.disk.fsync(fd)
-        finally:
-            moves.disk.close(fd)

@@ -76,6 +76,13 @@ class Disk:
             data = data[written:]
             written = os.write(fd, data)
 
+    def write_at(self, fd: int, data: bytes, offset: int) -> None:
+        """Write all of `data` at that place of the file."""
+        written = os.pwrite(fd, data, offset)
+        while written < len(data):
+            data, offset = data[written:], offset + written
+            written = os.pwrite(fd, data, offset)
+
     def read(self, fd: int, size: int, limit: int) -> bytes:
         """The file from its start, at most `limit` bytes; `size` is what it should have.
 
@@ -133,11 +140,14 @@ class Disk:
         """Make a file's content survive a power cut."""
         _full_fsync(fd)
 
+    def fdatasync(self, fd: int) -> None:
+        """Make a file's content survive a power cut, but not when it was written: where the file
+        became no longer, that is no commit of the file system's own journal."""
+        _fdatasync(fd)
+
     def fsync_folder(self, folder: str) -> None:
         """Make the names in a folder survive a power cut."""
-        kept = self._folders.get(folder)
-        if kept is None or not is_same(kept.found, os.lstat(folder)):
-            kept = self._folders[folder] = _Folder(folder)
+        kept = self._kept(folder)
         try:
             _full_fsync(kept.fd)
         except OSError:
@@ -145,22 +155,30 @@ class Disk:
             self._folders.pop(folder, None)
             raise
 
+    def _kept(self, folder: str) -> _Folder:
+        kept = self._folders.get(folder)
+        if kept is None or not is_same(kept.found, os.lstat(folder)):
+            kept = self._folders[folder] = _Folder(folder)
+        return kept
+
     def forget_folders(self) -> None:
         """Close what `fsync_folder` keeps open; it opens them again when needed."""
         self._folders.clear()
 
     def syncfs(self, folder: str) -> bool:
         """Make everything on the folder's file system survive; False where it cannot be done
-        in one call."""
+        in one call.
+
+        On the descriptor that `fsync_folder` keeps, if it does: the kernel tells of writes that
+        failed since a descriptor was opened, and not of those before.
+        """
         if _SYNCFS is None:
             return False
-        fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-        try:
-            if _SYNCFS(fd) != 0:
-                code = ctypes.get_errno()
-                raise OSError(code, os.strerror(code), folder)
-        finally:
-            os.close(fd)
+        kept = self._kept(folder)
+        if _SYNCFS(kept.fd) != 0:
+            code = ctypes.get_errno()
+            self._folders.pop(folder, None)
+            raise OSError(code, os.strerror(code), folder)
         return True
 
     def make_folder(self, path: str, mode: int) -> None:
@@ -196,6 +214,13 @@ def _full_fsync(fd: int) -> None:
         fcntl.fcntl(fd, _F_FULLFSYNC)
     else:
         os.fsync(fd)
+
+
+def _fdatasync(fd: int) -> None:
+    if _F_FULLFSYNC is not None:
+        _full_fsync(fd)
+    else:
+        os.fdatasync(fd)
 
 
 def _find_syncfs() -> Callable[[int], int] | None:

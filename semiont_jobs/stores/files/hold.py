@@ -88,11 +88,11 @@ class FileHold:
             self.let_go()
 
     def _rewrite(self, job: AnyJob, data: bytes) -> None:
-        new = self._moves.rewrite(job.status, job.metadata.id, data)
+        new = self._moves.rewrite(job, data)
         # The new file stands now, whatever comes: were it not held, the job would look like
         # an orphan.
         self._adopt(new, job)
-        self._moves.secure_folder(job.status)
+        self._moves.forcing.replaced(job, data)
 
     def _clear_refused(self, job: AnyJob) -> None:
         """What was refused before this may stand all the same, in another folder, where the disk

@@ -8,6 +8,7 @@ It must not know jobs' contents or how they move.
     DATA_DIR/jobs/.tmp/                            files being written
     DATA_DIR/jobs/.cancel/ID.LIFE                  asks a running job to stop
     DATA_DIR/jobs/.quarantine/                     what could not be read, and why
+    DATA_DIR/jobs/.journal/                        what was acknowledged, with durability="journal"
     DATA_DIR/jobs/.format                          version of this layout
 """
 
@@ -69,6 +70,7 @@ class Layout:
         self.tmp = os.path.join(self.root, ".tmp")
         self.cancel = os.path.join(self.root, ".cancel")
         self.quarantine = os.path.join(self.root, ".quarantine")
+        self.journal = os.path.join(self.root, ".journal")
         self.arriving = os.path.join(self.root, ".arriving")
         self.format = os.path.join(self.root, ".format")
 
@@ -92,10 +94,13 @@ def id_of(name: str) -> str | None:
         return None
 
 
-def prepare(layout: Layout, disk: Disk, *, fsync: bool, dir_mode: int, file_mode: int) -> None:
+def prepare(
+    layout: Layout, disk: Disk, *, fsync: bool, journal: bool, dir_mode: int, file_mode: int
+) -> None:
     """Make the folders that are missing and refuse a place where jobs would not be safe.
 
     :param fsync: the folders must survive a power cut, or no job in them would.
+    :param journal: there is to be a folder for journals.
     :raises UnsafeStore: a status folder is a symlink or open to everyone's writing.
     :raises UnsupportedFormat: a newer version of this library wrote there.
     """
@@ -116,6 +121,7 @@ def prepare(layout: Layout, disk: Disk, *, fsync: bool, dir_mode: int, file_mode
         layout.tmp,
         layout.cancel,
         layout.quarantine,
+        *([layout.journal] if journal or disk.exists(layout.journal) else []),
     ):
         with suppress(FileExistsError):
             disk.make_folder(folder, dir_mode)

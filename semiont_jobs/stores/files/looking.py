@@ -68,10 +68,12 @@ class LookingDisk(Disk):
     # All that write.
     create = _REFUSED
     write = _REFUSED
+    write_at = _REFUSED
     link = _REFUSED
     rename = _REFUSED
     unlink = _REFUSED
     make_folder = _REFUSED
     fsync = _REFUSED
+    fdatasync = _REFUSED
     fsync_folder = _REFUSED
     syncfs = _REFUSED

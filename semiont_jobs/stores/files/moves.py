@@ -14,12 +14,15 @@ import errno
 import itertools
 import os
 import threading
+from collections.abc import Callable
+from functools import partial
 from typing import Final
 
 from semiont_jobs.errors import ClaimLost, JobExists, StoreError
 from semiont_jobs.model import STATUSES, AnyJob, JobStatus
 from semiont_jobs.stores.files.copies import BUSY, Bad, Copies
 from semiont_jobs.stores.files.descriptors import HELD, Descriptor
+from semiont_jobs.stores.files.forcing import Forcing
 from semiont_jobs.stores.files.settling import SetAside, Settling
 
 LINK_TRIES: Final = 50
@@ -31,8 +34,10 @@ within microseconds unless its process is stopped. Half a second, then the calle
 class Moves(Settling):
     """Publishes, moves and settles the copies of jobs in one data directory."""
 
-    def __init__(self, copies: Copies, set_aside: SetAside, *, fsync: bool, file_mode: int) -> None:
-        super().__init__(copies, set_aside, fsync=fsync)
+    def __init__(
+        self, copies: Copies, set_aside: SetAside, forcing: Forcing, *, file_mode: int
+    ) -> None:
+        super().__init__(copies, set_aside, forcing)
         self._file_mode = file_mode
         self.reset_after_fork()
 
@@ -65,16 +70,18 @@ class Moves(Settling):
         except OSError:
             return
 
-    def create(self, job_id: str, data: bytes) -> os.stat_result:
+    def create(self, job: AnyJob, data: bytes) -> os.stat_result:
         """Publish a new job; returns what its file is.
 
         Looks, publishes its locked file in ``pending``, looks in the other folders while it
         holds the lock: of two creators of one id one wins, and a worker cannot take a job
         that is about to be refused (C10).
         """
+        job_id = job.metadata.id
         self.check_absent(job_id)
         temporary, descriptor = self.write_temporary(data)
-        return self.publish_new(job_id, temporary, descriptor, durably=self.fsync)
+        force = partial(self.forcing.published, job, data)
+        return self.publish_new(job_id, temporary, descriptor, force)
 
     def check_absent(self, job_id: str) -> None:
         """Raise `JobExists` if a job of this id stands anywhere."""
@@ -83,9 +90,16 @@ class Moves(Settling):
                 raise JobExists(job_id, f"a job of this id exists already: it is {status}")
 
     def publish_new(
-        self, job_id: str, temporary: str, descriptor: Descriptor, *, durably: bool
+        self,
+        job_id: str,
+        temporary: str,
+        descriptor: Descriptor,
+        force: Callable[[int], object] | None,
     ) -> os.stat_result:
-        """The second half of `create`, from a locked temporary file; closes it."""
+        """The second half of `create`, from a locked temporary file; closes it.
+
+        :param force: makes the open file and its name durable; None: that is done for many.
+        """
         path = self.layout.path("pending", job_id)
         published = False
         try:
@@ -98,9 +112,8 @@ class Moves(Settling):
             for status in STATUSES[1:]:
                 if self.disk.exists(self.layout.path(status, job_id)):
                     raise JobExists(job_id, f"a job of this id exists already: it is {status}")
-            if durably:
-                self.disk.fsync(descriptor.fd)
-                self.disk.fsync_folder(self.layout.folders["pending"])
+            if force is not None:
+                force(descriptor.fd)
             return self.disk.stat_of(descriptor.fd)
         except BaseException:
             # Still ours: nobody else could lock it.
@@ -116,18 +129,17 @@ class Moves(Settling):
         if not self.copies.stands(held, self.layout.path(status, job_id)):
             raise ClaimLost(job_id, "somebody else moved or removed the job")
 
-    def rewrite(self, status: JobStatus, job_id: str, data: bytes) -> Descriptor:
+    def rewrite(self, job: AnyJob, data: bytes) -> Descriptor:
         """Replace a held copy under its own name; returns the new file's descriptor, locked.
 
         There is no old copy beside it to fall back on: it must be durable before it replaces
-        what is (C18). The caller then owns the new file, closes the old, and calls
-        `secure_folder` before it acknowledges.
+        what is (C18). The caller then owns the new file, closes the old, and has `forcing` force
+        the name before it acknowledges.
         """
         temporary, new = self.write_temporary(data)
         try:
-            if self.fsync:
-                self.disk.fsync(new.fd)
-            self.disk.rename(temporary, self.layout.path(status, job_id))
+            self.forcing.written(job, data, new.fd)
+            self.disk.rename(temporary, self.layout.path(job.status, job.metadata.id))
         except BaseException:
             self.discard(temporary)
             self.copies.close(new)
@@ -144,7 +156,7 @@ class Moves(Settling):
         """
         temporary, new = self.write_temporary(data)
         try:
-            self._publish_beside(temporary, job, new)
+            self._publish_beside(temporary, job, data, new)
         except BaseException:
             self.copies.close(new)
             raise
@@ -154,7 +166,7 @@ class Moves(Settling):
         self.secure_absence(source)
         return new
 
-    def _publish_beside(self, temporary: str, job: AnyJob, new: Descriptor) -> None:
+    def _publish_beside(self, temporary: str, job: AnyJob, data: bytes, new: Descriptor) -> None:
         target = self.layout.path(job.status, job.metadata.id)
         try:
             if job.status == "pending":
@@ -166,11 +178,8 @@ class Moves(Settling):
             raise
         if job.status == "pending":
             self.discard(temporary)
-        if not self.fsync:
-            return
         try:
-            self.disk.fsync(new.fd)
-            self.disk.fsync_folder(self.layout.folders[job.status])
+            self.forcing.published(job, data, new.fd)
         except BaseException:
             # Not acknowledged, so it must not be seen. Should this fail too: as long as we
             # hold the old copy nobody can act on the new one (they settle), and the next try

@@ -14,6 +14,7 @@ from semiont_jobs.model import FINISHED, AnyJob, JobStatus
 from semiont_jobs.stores.files.copies import BUSY, OF_THE_FILE, Bad, Copies, Copy, tie_loser
 from semiont_jobs.stores.files.descriptors import Descriptor
 from semiont_jobs.stores.files.door import Disk, is_same
+from semiont_jobs.stores.files.forcing import Forcing
 from semiont_jobs.stores.files.layout import SUFFIX, Layout
 
 Settled: TypeAlias = Literal["stays", "gone", "busy"]
@@ -25,12 +26,14 @@ SetAside: TypeAlias = Callable[[str, str], None]
 class Settling:
     """Settles the copies of jobs in one data directory, and forces what must not be lost."""
 
-    def __init__(self, copies: Copies, set_aside: SetAside, *, fsync: bool) -> None:
+    def __init__(self, copies: Copies, set_aside: SetAside, forcing: Forcing) -> None:
         self.copies = copies
         self.disk: Disk = copies.disk
         self.layout: Layout = copies.layout
         self.set_aside = set_aside
-        self.fsync = fsync
+        self.forcing = forcing
+        self.fsync = forcing.is_durable
+        """Whether what is done here, which is rare, is forced by itself."""
 
     def settle(self, job_id: str, status: JobStatus, held: Descriptor, mine: Copy | Bad) -> Settled:
         """Resolve all copies of a job, of which the one in `status` is held.

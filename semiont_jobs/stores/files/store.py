@@ -15,7 +15,7 @@ from typing import Any
 
 from semiont_jobs.codec import Codec
 from semiont_jobs.errors import JobExists, JobNotFound, SemiontJobsError
-from semiont_jobs.events import Hook
+from semiont_jobs.events import Hook, logger
 from semiont_jobs.model import FINISHED, STATUSES, AnyJob, ClaimStamp, JobStatus, PendingJob
 from semiont_jobs.store import Hold, Roll, Wanted
 from semiont_jobs.stores.files import nfs
@@ -24,8 +24,13 @@ from semiont_jobs.stores.files.batch import create_batch
 from semiont_jobs.stores.files.claiming import Claiming
 from semiont_jobs.stores.files.copies import Copies
 from semiont_jobs.stores.files.door import Disk
+from semiont_jobs.stores.files.forcing import ByFsync, Durability, Forcing, durability_of
 from semiont_jobs.stores.files.hold import FileHold
 from semiont_jobs.stores.files.inspection import Inspection, inspect
+from semiont_jobs.stores.files.journal.boot import check_for_journals
+from semiont_jobs.stores.files.journal.by_journal import ByJournal
+from semiont_jobs.stores.files.journal.journal import Journal
+from semiont_jobs.stores.files.journal.replay import Replay
 from semiont_jobs.stores.files.layout import (
     Layout,
     check_file_system,
@@ -50,7 +55,12 @@ from semiont_jobs.stores.files.upkeep import Upkeep
 class FileStore:
     """Jobs in ``DATA_DIR/jobs``.
 
-    :param fsync: acknowledged changes survive a power cut, not only the death of processes.
+    :param fsync: acknowledged changes survive a power cut, not only the death of processes: the
+        short name of two durabilities, ``"fsync"`` and ``"process"``.
+    :param durability: what acknowledged changes survive, and how. ``"process"``: the death of
+        processes. ``"fsync"``: a power cut too, since every file is forced to the disk.
+        ``"journal"``: the same for a fraction of the time, since what is acknowledged goes into a
+        journal, which is replayed after a power cut. None: as ``fsync`` says.
     :param dir_mode: permission bits of folders made here.
     :param file_mode: permission bits of files made here.
     :param allow_network_fs: accept a network file system. Only where one host alone uses the
@@ -66,6 +76,7 @@ class FileStore:
         data_dir: str | os.PathLike[str],
         *,
         fsync: bool = True,
+        durability: Durability | None = None,
         dir_mode: int = 0o700,
         file_mode: int = 0o600,
         allow_network_fs: bool = False,
@@ -76,16 +87,18 @@ class FileStore:
         self._disk = LookingDisk(self.layout) if read_only else disk or Disk()
         self._may_be_on_nfs = allow_network_fs and not read_only and disk is None
         self._read_only = read_only
-        self._fsync = fsync
+        self._durability = durability_of(fsync, durability)
+        self._fsync = self._durability != "process"
         self._dir_mode = dir_mode
         self._file_mode = file_mode
         self._allow_network_fs = allow_network_fs
         self._holds: dict[str, FileHold] = {}
+        self._journal: Journal | None = None
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Pickled, a store is its directory and its options; read, it is another one there."""
         options: dict[str, Any] = {
-            "fsync": self._fsync,
+            "durability": self._durability,
             "dir_mode": self._dir_mode,
             "file_mode": self._file_mode,
             "allow_network_fs": self._allow_network_fs,
@@ -112,7 +125,10 @@ class FileStore:
         self._reader = Reader(copies)
         quarantine = Quarantine(copies, notify, fsync=self._fsync, file_mode=mode)
         self._markers = Markers(disk, layout, fsync=self._fsync, file_mode=mode)
-        self._moves = moves = Moves(copies, quarantine.put, fsync=self._fsync, file_mode=mode)
+        forcing = self._forcing()
+        self._moves = moves = Moves(copies, quarantine.put, forcing, file_mode=mode)
+        self._replay = Replay(moves)
+        self._replay_journals()
         self._pending = pending = Pending(copies, quarantine.put_if_bad)
         self._holds.clear()  # after a fork these were the parent's
         self._taking = taking = Taking(moves, self._markers, pending, self._holds)
@@ -122,7 +138,26 @@ class FileStore:
         self._sweeper = Sweeper(disk, layout, self.get)
         if not self._read_only:
             with told():
-                self._sweeper.sweep()
+                self._sweep()
+
+    def _replay_journals(self) -> None:
+        """Before anything else is done here: a file may say less than was acknowledged."""
+        with told():
+            if not self._read_only:
+                self._replay.replay()
+            elif self._replay.is_due():
+                logger.warning("%s: what a power cut left is not replayed", self.layout.journal)
+
+    def _forcing(self) -> Forcing:
+        self._journal = None
+        if self._durability == "journal" and not self._read_only:
+            self._journal = Journal(self._disk, self.layout, file_mode=self._file_mode)
+            return ByJournal(self._disk, self.layout, self._journal)
+        return (ByFsync if self._fsync else Forcing)(self._disk, self.layout)
+
+    def _sweep(self) -> None:
+        self._sweeper.sweep()
+        self._replay.retire(self._journal)
 
     def _make_ready(self) -> None:
         if self._may_be_on_nfs and file_system_of(self.layout.root) in nfs.FILE_SYSTEMS:
@@ -130,10 +165,13 @@ class FileStore:
         prepare(
             self.layout,
             self._disk,
+            journal=self._durability == "journal",
             fsync=self._fsync,
             dir_mode=self._dir_mode,
             file_mode=self._file_mode,
         )
+        if self._durability == "journal":
+            check_for_journals(self.layout)
         if not self._allow_network_fs:
             check_file_system(self.layout)
             check_locks(self.layout, self._disk, self._file_mode)
@@ -143,6 +181,8 @@ class FileStore:
         for hold in list(self._holds.values()):
             hold.let_go()
         self._pending.close()
+        if self._journal is not None:
+            self._journal.close()
         self._disk.forget_folders()
         self.wake()
 
@@ -157,19 +197,19 @@ class FileStore:
         """See `JobStore.create`."""
         data = self._copies.codec.encode(job, is_new=True)
         with told(job.metadata.id):
-            found = self._moves.create(job.metadata.id, data)
+            found = self._moves.create(job, data)
         self._pending.put(job, found)
 
     def create_many(self, jobs: Iterable[PendingJob[Any]]) -> None:
         """See `JobStore.create_many`."""
         batch = {}
-        texts: dict[str, bytes] = {}
+        texts: dict[str, tuple[AnyJob, bytes]] = {}
         for job in jobs:
             job_id = job.metadata.id
             if job_id in batch:
                 raise JobExists(job_id, "the batch has this id twice")
             batch[job_id] = job
-            texts[job_id] = self._copies.codec.encode(job, is_new=True)
+            texts[job_id] = (job, self._copies.codec.encode(job, is_new=True))
         with told():
             found = create_batch(self._moves, texts)
         for job_id, job in batch.items():
@@ -245,7 +285,9 @@ class FileStore:
     def orphans(self, now: datetime, foreign_stale_after: timedelta) -> Iterator[Hold]:
         """See `JobStore.orphans`."""
         with told():
-            swept = self._sweeper.sweep_if_due()
+            swept = self._sweeper.is_due()
+            if swept:
+                self._sweep()
             yield from self._upkeep.orphans(now, foreign_stale_after)
             # After the rescue: what is no job must not keep jobs waiting.
             if swept:

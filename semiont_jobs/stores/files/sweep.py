@@ -40,12 +40,9 @@ class Sweeper:
         self._get = get
         self._swept_at = float("-inf")
 
-    def sweep_if_due(self) -> bool:
-        """Sweep, unless it was done lately; whether it was done now."""
-        is_due = time.monotonic() - self._swept_at >= SWEEP_INTERVAL
-        if is_due:
-            self.sweep()
-        return is_due
+    def is_due(self) -> bool:
+        """Whether it was not done lately."""
+        return time.monotonic() - self._swept_at >= SWEEP_INTERVAL
 
     def sweep(self) -> None:
         """Remove what is left over."""

@@ -153,6 +153,7 @@ class Upkeep:
                     holds.append(hold)
             if holds:
                 self._secure_what_went_before()
+                self._moves.forcing.removing([hold.job for hold in holds])
             removed = [hold.job for hold in holds if _remove(hold)]
             if removed:
                 # Told to be gone, they must stay gone: a job that came back would beat a new
@@ -170,6 +171,7 @@ class Upkeep:
         """
         status = hold.job.status
         self._secure_what_went_before()
+        self._moves.forcing.removing([hold.job])
         hold.remove()
         self._moves.secure_folder(status)
 

@@ -1,0 +1,101 @@
+"""What makes an acknowledged change durable: nothing, or ``fsync``. A third way is the journal's.
+
+It must not know which change it is, or what a job becomes.
+
+Every change is published first and acknowledged last, and the older copy goes between: each method
+here is one of the moments at which something may have to be forced.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Final, Literal, TypeAlias, get_args
+
+from semiont_jobs.errors import InvalidValue
+from semiont_jobs.model import AnyJob, JobStatus
+from semiont_jobs.stores.files.door import Disk
+from semiont_jobs.stores.files.layout import Layout
+
+Durability: TypeAlias = Literal["journal", "fsync", "process"]
+"""What survives, and how: see `FileStore`."""
+
+Texts: TypeAlias = Mapping[str, tuple[AnyJob, bytes]]
+"""New jobs by id, with what is in their files."""
+
+
+DURABILITIES: Final[tuple[Durability, ...]] = get_args(Durability)
+
+
+def durability_of(fsync: bool, durability: Durability | None) -> Durability:
+    """What two options mean together.
+
+    :raises InvalidValue: there is no such durability, or the two contradict each other.
+    """
+    if durability is None:
+        return "fsync" if fsync else "process"
+    if durability not in DURABILITIES:
+        rule = f"one of {', '.join(DURABILITIES)} is needed"
+        raise InvalidValue(rule, field="durability", value=durability)
+    if not fsync and durability != "process":
+        rule = "fsync=False is the durability 'process'; give one of the two"
+        raise InvalidValue(rule, field="durability", value=durability)
+    return durability
+
+
+class Forcing:
+    """Nothing is forced: what is acknowledged survives the death of processes."""
+
+    is_durable = False
+    """Whether what is acknowledged survives a power cut."""
+
+    def __init__(self, disk: Disk, layout: Layout) -> None:
+        self.disk = disk
+        self.layout = layout
+
+    def published(self, job: AnyJob, text: bytes, fd: int) -> None:
+        """A copy has its name, the older one has its own still."""
+
+    def written(self, job: AnyJob, text: bytes, fd: int) -> None:
+        """A copy is whole, and is about to replace the older one under its name."""
+
+    def replaced(self, job: AnyJob, text: bytes) -> None:
+        """It has."""
+
+    def batch_written(self, paths: Sequence[str]) -> None:
+        """New jobs are whole, none has its name yet."""
+
+    def batch_published(self, texts: Texts, at: int) -> None:
+        """All have; the first since `at` (`moment`)."""
+
+    def removing(self, jobs: Sequence[AnyJob]) -> None:
+        """These are about to be removed for good."""
+
+
+class ByFsync(Forcing):
+    """Files and the names in their folders are forced, each by itself."""
+
+    is_durable = True
+
+    def published(self, job: AnyJob, text: bytes, fd: int) -> None:
+        self.disk.fsync(fd)
+        self.disk.fsync_folder(self.layout.folders[job.status])
+
+    def written(self, job: AnyJob, text: bytes, fd: int) -> None:
+        self.disk.fsync(fd)
+
+    def replaced(self, job: AnyJob, text: bytes) -> None:
+        self.disk.fsync_folder(self.layout.folders[job.status])
+
+    def batch_written(self, paths: Sequence[str]) -> None:
+        if self.disk.syncfs(self.layout.tmp):
+            return
+        for path in paths:
+            fd = self.disk.open(path)
+            try:
+                self.disk.fsync(fd)
+            finally:
+                self.disk.close(fd)
+
+    def batch_published(self, texts: Texts, at: int) -> None:
+        pending: JobStatus = "pending"
+        self.disk.fsync_folder(self.layout.folders[pending])

@@ -1,0 +1,56 @@
+"""Which start of the machine this is: what was written before another one may be lost.
+
+It must not know what was written.
+"""
+
+from __future__ import annotations
+
+import errno
+import subprocess
+import sys
+from functools import cache
+
+from semiont_jobs.errors import UnsafeStore
+from semiont_jobs.stores.files.layout import NETWORK_FILE_SYSTEMS, Layout, file_system_of
+
+
+def check_for_journals(layout: Layout) -> None:
+    """Refuse a place whose journals could not be trusted.
+
+    :raises UnsafeStore: what another host has written may be lost though this machine was not
+        started again, or nobody can know whether it was.
+    """
+    kind = file_system_of(layout.root)
+    if kind in NETWORK_FILE_SYSTEMS:
+        reason = (
+            f"a journal is replayed when this machine was started again, and {kind} is not of it"
+        )
+    elif not current():
+        reason = "the system does not tell whether it was started again"
+    else:
+        return
+    raise UnsafeStore(errno.ENOTSUP, f"{reason}: use durability='fsync'", layout.root)
+
+
+def current() -> str:
+    """The name of this start of the machine's kernel, the same for all its processes, in
+    containers too; empty where the system tells none."""
+    return _of_the_system()
+
+
+@cache
+def _of_the_system() -> str:
+    if sys.platform == "darwin":
+        return _printed_by("sysctl", "-n", "kern.bootsessionuuid")
+    try:
+        with open("/proc/sys/kernel/random/boot_id", encoding="ascii") as file:
+            return file.read().strip()
+    except (OSError, UnicodeDecodeError):
+        return ""
+
+
+def _printed_by(*command: str) -> str:
+    try:
+        return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
+    except (OSError, subprocess.SubprocessError):
+        return ""

@@ -1,0 +1,85 @@
+"""Forcing by the journal: one small write for whatever is acknowledged.
+
+It must not know how the journal is kept.
+
+The rule is that no step removes or replaces the last durable copy of a job. A new copy is in the
+journal, durably, before the older one goes. One step needs no record: a claim of a job whose own
+record stands in the file that is appended to. Until that is emptied, this record is the durable
+copy; and emptying it makes the claimed copy durable.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Final
+
+from semiont_jobs.model import AnyJob
+from semiont_jobs.stores.files.door import Disk
+from semiont_jobs.stores.files.forcing import ByFsync, Forcing, Texts
+from semiont_jobs.stores.files.journal.journal import Journal
+from semiont_jobs.stores.files.journal.records import MOST_REVISION
+from semiont_jobs.stores.files.journal.segment import MOST_BYTES, Segment
+from semiont_jobs.stores.files.layout import Layout
+
+LARGEST: Final = MOST_BYTES // 4
+"""Bytes of a job above which its file is forced by itself: what is written twice should be small,
+and four jobs must not fill a journal."""
+
+
+class ByJournal(Forcing):
+    """What is acknowledged is in the journal; the files become durable later."""
+
+    is_durable = True
+
+    def __init__(self, disk: Disk, layout: Layout, journal: Journal) -> None:
+        super().__init__(disk, layout)
+        self.journal = journal
+        self._by_itself = ByFsync(disk, layout)
+        self._replacing: dict[str, Segment] = {}
+
+    def published(self, job: AnyJob, text: bytes, fd: int) -> None:
+        if _is_unfit(job, text):
+            self._by_itself.published(job, text, fd)
+        elif job.status != "running" or not self.journal.has(job, job.metadata.revision - 1):
+            self.journal.write([(job, text)])
+
+    def written(self, job: AnyJob, text: bytes, fd: int) -> None:
+        if _is_unfit(job, text):
+            self._by_itself.written(job, text, fd)
+        else:
+            self._replacing[job.metadata.id] = self.journal.write([(job, text)])
+
+    def replaced(self, job: AnyJob, text: bytes) -> None:
+        if _is_unfit(job, text):
+            self._by_itself.replaced(job, text)
+        # Where the file with the record began to be emptied before the job's file had its name, the
+        # record may go and the name not be durable: said again.
+        elif not self.journal.is_current(self._replacing.pop(job.metadata.id)):
+            self.journal.write([(job, text)])
+
+    def batch_published(self, texts: Texts, at: int) -> None:
+        fit = []
+        for job, text in texts.values():
+            if _is_unfit(job, text):
+                self._force_one(job)
+            else:
+                fit.append((job, text))
+        if fit:
+            self.journal.write(fit, at)
+
+    def _force_one(self, job: AnyJob) -> None:
+        try:
+            fd = self.disk.open_to_read(self.layout.path(job.status, job.metadata.id))
+        except FileNotFoundError:
+            return  # a worker was faster, and has made it durable
+        try:
+            self._by_itself.published(job, b"", fd)
+        finally:
+            self.disk.close(fd)
+
+    def removing(self, jobs: Sequence[AnyJob]) -> None:
+        self.journal.remove(job.metadata.id for job in jobs)
+
+
+def _is_unfit(job: AnyJob, text: bytes) -> bool:
+    return len(text) > LARGEST or job.metadata.revision > MOST_REVISION

@@ -1,0 +1,183 @@
+"""One file of a journal: appended to by one process, forced for all its threads at once.
+
+It must not know what its records say, or when it may go.
+"""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+import threading
+import time
+from contextlib import suppress
+from datetime import datetime
+from typing import Any, Final
+
+from attrs import frozen
+
+from semiont_jobs import fields
+from semiont_jobs.errors import StoreError
+from semiont_jobs.stores.files.descriptors import HELD, Descriptor
+from semiont_jobs.stores.files.door import Disk
+from semiont_jobs.stores.files.journal import boot
+from semiont_jobs.stores.files.layout import Layout
+
+SUFFIX: Final = ".journal"
+VERSION: Final = 1
+HEADER_BYTES: Final = 512
+"""The first line, padded. A disk writes no smaller block, so no record ever shares one with it."""
+MOST_BYTES: Final = 16 * 1024 * 1024
+"""Some twenty thousand records; as much again stands while an older file is being emptied."""
+FIRST_STEP: Final = 128 * 1024
+LARGEST_STEP: Final = 4 * 1024 * 1024
+"""Zeros are written ahead of the records, since forcing an append that makes a file longer costs a
+commit of the file system's own journal, five times what it costs to force bytes that have their
+place. A file begins small, for many processes put in one job and end; each step doubles."""
+HEADER_LIMIT: Final = 4096
+
+
+@frozen
+class Header:
+    """What the first line of a file says."""
+
+    boot: str
+    """The start of the machine in which it was written; empty if the line cannot be read."""
+    pid: int
+    began: str
+    """When, as ISO 8601."""
+    is_kept: bool
+    """What it tells of could not be made durable otherwise: it must be replayed one day."""
+
+    def line(self) -> bytes:
+        """As it is written."""
+        facts = {
+            "journal": VERSION,
+            "boot": self.boot,
+            "pid": self.pid,
+            "began": self.began,
+            "kept": self.is_kept,
+        }
+        return (json.dumps(facts) + "\n").encode().ljust(HEADER_BYTES, b" ")
+
+    @classmethod
+    def read(cls, data: bytes) -> Header:
+        """From the start of a file. What is torn is of no start of the machine that is known, so
+        that its records, if there are any, are replayed."""
+        try:
+            facts: Any = json.loads(data[:HEADER_BYTES])
+            return cls(
+                str(facts["boot"]), int(facts["pid"]), str(facts["began"]), bool(facts["kept"])
+            )
+        except (ValueError, KeyError, TypeError):
+            return cls("", 0, "", is_kept=False)
+
+
+class Segment:
+    """A file that this process appends to, under its own lock.
+
+    `append` is called by one thread at a time; `force` by any number.
+    """
+
+    def __init__(self, disk: Disk, path: str, descriptor: Descriptor, header: Header) -> None:
+        self._disk = disk
+        self._descriptor = descriptor
+        self._header = header
+        self._allocated = HEADER_BYTES
+        self._step = FIRST_STEP
+        self._turn = threading.Condition()
+        self._is_forcing = False
+        self._safe = 0
+        self.path = path
+        self.name = os.path.basename(path)
+        self.end = HEADER_BYTES
+        self.began = time.monotonic()
+        self.is_faulty = False
+        """Its forcing failed: nothing may be written here any more, for the kernel tells of a
+        lost write only once."""
+        self.revisions: dict[str, tuple[datetime, int]] = {}
+        """Of each job it has records of, its creation and the latest revision."""
+
+    @classmethod
+    def begin(cls, disk: Disk, layout: Layout, name: str, file_mode: int) -> Segment:
+        """Make a new one, whole and locked before anybody sees it, and durable."""
+        temporary = f"{layout.tmp}/{name}"
+        path = f"{layout.journal}/{name}"
+        header = Header(boot.current(), os.getpid(), fields.now().isoformat(), is_kept=False)
+        descriptor = HELD.open(disk.create, temporary, file_mode)
+        standing = temporary
+        try:
+            if not disk.lock(descriptor.fd):
+                raise StoreError(errno.ENOLCK, "the lock of a new file is taken", temporary)
+            disk.write(descriptor.fd, header.line())
+            disk.fsync(descriptor.fd)
+            disk.rename(temporary, path)
+            standing = path
+            disk.fsync_folder(layout.journal)
+        except BaseException:
+            with suppress(OSError):  # unlocked and empty, it goes when what is left is retired
+                disk.unlink(standing)
+            HELD.close(descriptor, disk.close)
+            raise
+        return cls(disk, path, descriptor, header)
+
+    def fits(self, size: int) -> bool:
+        """Whether so many bytes more may be appended."""
+        return not self.is_faulty and self.end + size <= MOST_BYTES
+
+    def append(self, data: bytes) -> int:
+        """Write records after the last; where they end. They are not durable yet."""
+        end = self.end + len(data)
+        while end > self._allocated:
+            zeros = bytes(self._step)
+            self._disk.write_at(self._descriptor.fd, zeros, self._allocated)
+            self._allocated += len(zeros)
+            self._step = min(2 * self._step, LARGEST_STEP)
+        self._disk.write_at(self._descriptor.fd, data, self.end)
+        self.end = end
+        return end
+
+    def force(self, end: int) -> None:
+        """Return when everything up to `end` is durable: one thread forces what all have written,
+        the others wait for it.
+
+        :raises OSError: it may not be durable, and is not acknowledged to anybody.
+        """
+        with self._turn:
+            while self._safe < end and self._is_forcing:
+                self._turn.wait()
+            if self._safe >= end:
+                return
+            if self.is_faulty:
+                raise OSError(errno.EIO, "the journal could not be forced to the disk", self.path)
+            self._is_forcing = True
+            reach = self.end
+        is_done = False
+        try:
+            self._disk.fdatasync(self._descriptor.fd)
+            is_done = True
+        finally:
+            with self._turn:
+                self._is_forcing = False
+                if is_done:
+                    self._safe = max(self._safe, reach)
+                else:
+                    self.is_faulty = True
+                self._turn.notify_all()
+
+    def forced_otherwise(self) -> None:
+        """All of it is durable, or of no more use: whoever waits to force it need not."""
+        with self._turn:
+            while self._is_forcing:
+                self._turn.wait()
+            self._safe = self.end
+
+    def keep(self) -> None:
+        """Note in the file that it must not go before it was replayed."""
+        header = Header(self._header.boot, self._header.pid, self._header.began, is_kept=True)
+        self._disk.write_at(self._descriptor.fd, header.line(), 0)
+        self._disk.fsync(self._descriptor.fd)
+
+    def close(self) -> None:
+        """Let go of its lock."""
+        HELD.close(self._descriptor, self._disk.close)

@@ -1,0 +1,48 @@
+"""What a power cut may undo where there is a journal: a claim, and nothing else.
+
+It must not know file systems. A claim is told to nobody but the one who works: undone, the job
+waits, as it did before, and its work begins again, which a worker's death has cost it anyway.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from proofs.cuts import OF_A_BATCH, judge_after_power_cut
+from proofs.ledger import Entry, Facts, MemoryLedger
+from proofs.states import ABSENT, EFFECTS, State, done
+
+
+def with_claims_undone(entries: list[Entry]) -> dict[str, frozenset[State]]:
+    """In which states each job may be, where a claim that was acknowledged is done or not done,
+    unless something was acknowledged that came of it."""
+    may_be: dict[str, frozenset[State]] = {}
+    before: dict[str, frozenset[State]] = {}
+    for phase, verb, job_id, facts in entries:
+        if verb not in EFFECTS:
+            continue  # of no job
+        if phase == "begun":
+            before[job_id] = may_be.get(job_id, frozenset({ABSENT}))
+            may_be[job_id] = before[job_id] | _done(verb, before[job_id], facts)
+        elif phase == "acknowledged":
+            may_be[job_id] = _done(verb, before[job_id], facts)
+            if verb == "claim":
+                may_be[job_id] |= before[job_id]
+            assert may_be[job_id], f"{verb} of {job_id} was acknowledged, but cannot be"
+    return may_be
+
+
+def _done(verb: str, states: frozenset[State], facts: Facts) -> frozenset[State]:
+    result = done(verb, states, facts)
+    if verb == "cancel" and any(each.status == "running" for each in states):
+        # The request stands, whatever becomes of the claim: whoever claims the job next finds it.
+        waiting = {each for each in states if each.status == "pending"}
+        result |= {each._replace(is_asked=True) for each in waiting}
+    return result
+
+
+def judge_journalled(ledger: MemoryLedger, data_dir: Path) -> list[str]:
+    """Which laws are broken after a power cut. Of a batch that was not acknowledged any part may
+    stand, for its files are not forced before the first of them has its name."""
+    faults = judge_after_power_cut(ledger, data_dir, with_claims_undone)
+    return [fault for fault in faults if OF_A_BATCH not in fault]
