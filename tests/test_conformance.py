@@ -12,6 +12,7 @@ import pytest
 from reopening import Reopened
 
 from semiont_jobs import FileStore, JobQueue, MemoryStore
+from semiont_jobs.stores.files.forcing import Durability
 from semiont_jobs.testing import ProcessConformance, StoreConformance
 from semiont_jobs.testing.suite import AnyClaim, eventually
 
@@ -52,7 +53,7 @@ class TestMemory(StoreConformance):
 class TestFiles(Reopened, ProcessConformance):
     """A directory; acknowledged changes survive the death of any process."""
 
-    fsync: ClassVar[bool] = False
+    durability: ClassVar[Durability] = "process"
     path: Path
     planted = 0
 
@@ -64,7 +65,7 @@ class TestFiles(Reopened, ProcessConformance):
         return self.open_first(**settings)
 
     def new_store(self) -> FileStore:
-        return FileStore(self.path, fsync=self.fsync)
+        return FileStore(self.path, durability=self.durability)
 
     def plant_bad_entry(self, data: bytes) -> str:
         self.planted += 1
@@ -75,7 +76,7 @@ class TestFiles(Reopened, ProcessConformance):
         return name
 
     def opener(self) -> Callable[[], JobQueue]:
-        return partial(JobQueue, self.path, fsync=self.fsync)
+        return partial(JobQueue, self.path, durability=self.durability)
 
     def test_what_was_set_aside_is_kept_whole_beside_its_reason(self) -> None:
         queue = self.queue()
@@ -122,4 +123,11 @@ class TestFiles(Reopened, ProcessConformance):
 class TestDurableFiles(TestFiles):
     """The same with every change forced to the disk."""
 
-    fsync = True
+    durability = "fsync"
+
+
+@pytest.mark.proof
+class TestJournalledDurableFiles(TestFiles):
+    """The same with every change in the journal."""
+
+    durability = "journal"

@@ -17,6 +17,7 @@ from files.disks import WatchedDisk
 
 from semiont_jobs import FileStore, JobMetadata, JobQueue, PendingJob, RetryPolicy, job_id
 from semiont_jobs.claim import AnyClaim
+from semiont_jobs.stores.files.forcing import Durability
 
 T = TypeVar("T")
 
@@ -85,11 +86,14 @@ class Actors:
         self.place = Place(path)
         self._queues: list[Unattended] = []
 
-    def __call__(self, *, fsync: bool = False, **settings: Any) -> Unattended:
+    def __call__(
+        self, *, fsync: bool = False, durability: Durability | None = None, **settings: Any
+    ) -> Unattended:
         disk = WatchedDisk()
-        queue = Unattended(
-            FileStore(self.path, fsync=fsync, disk=disk), **{"retry_policy": AT_ONCE, **settings}
+        store = FileStore(
+            self.path, fsync=fsync or durability is not None, durability=durability, disk=disk
         )
+        queue = Unattended(store, **{"retry_policy": AT_ONCE, **settings})
         queue.disk = disk
         self._queues.append(queue)
         queue.initialize()

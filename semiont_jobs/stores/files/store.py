@@ -11,7 +11,7 @@ import threading
 from collections.abc import Collection, Hashable, Iterable, Iterator, Mapping
 from datetime import datetime, timedelta
 from functools import partial
-from typing import Any
+from typing import Any, Final
 
 from semiont_jobs.codec import Codec
 from semiont_jobs.errors import JobExists, JobNotFound, SemiontJobsError
@@ -87,8 +87,9 @@ class FileStore:
         self._disk = LookingDisk(self.layout) if read_only else disk or Disk()
         self._may_be_on_nfs = allow_network_fs and not read_only and disk is None
         self._read_only = read_only
-        self._durability = durability_of(fsync, durability)
-        self._fsync = self._durability != "process"
+        self.durability: Final = durability_of(fsync, durability)
+        """What acknowledged changes survive, and how."""
+        self._fsync = self.durability != "process"
         self._dir_mode = dir_mode
         self._file_mode = file_mode
         self._allow_network_fs = allow_network_fs
@@ -98,7 +99,7 @@ class FileStore:
     def __reduce__(self) -> tuple[Any, ...]:
         """Pickled, a store is its directory and its options; read, it is another one there."""
         options: dict[str, Any] = {
-            "durability": self._durability,
+            "durability": self.durability,
             "dir_mode": self._dir_mode,
             "file_mode": self._file_mode,
             "allow_network_fs": self._allow_network_fs,
@@ -150,7 +151,7 @@ class FileStore:
 
     def _forcing(self) -> Forcing:
         self._journal = None
-        if self._durability == "journal" and not self._read_only:
+        if self.durability == "journal" and not self._read_only:
             self._journal = Journal(self._disk, self.layout, file_mode=self._file_mode)
             return ByJournal(self._disk, self.layout, self._journal)
         return (ByFsync if self._fsync else Forcing)(self._disk, self.layout)
@@ -165,12 +166,12 @@ class FileStore:
         prepare(
             self.layout,
             self._disk,
-            journal=self._durability == "journal",
+            journal=self.durability == "journal",
             fsync=self._fsync,
             dir_mode=self._dir_mode,
             file_mode=self._file_mode,
         )
-        if self._durability == "journal":
+        if self.durability == "journal":
             check_for_journals(self.layout)
         if not self._allow_network_fs:
             check_file_system(self.layout)

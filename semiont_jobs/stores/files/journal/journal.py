@@ -180,7 +180,7 @@ class Journal:
             # until the machine is started again.
             logger.error("the journal %s cannot be emptied, and is kept: %s", old.name, error)
             self._kept.append(old)
-            with suppress(OSError):
+            with suppress(Exception):
                 old.keep()
         else:
             old.forced_otherwise()
@@ -250,6 +250,9 @@ class Journal:
         self._wake.set()
         if self._emptier is not None:
             self._emptier.join()
+            self._emptier = None
+        if self._old is not None:
+            self._empty()
         with self._lock, suppress(OSError):
             self._forget_removals()
         if self._current is not None and not self._removals:

@@ -1,0 +1,553 @@
+"""The journal: what is acknowledged is in it, durably, before an older copy goes; what stands in
+the files anyway is let go."""
+
+from __future__ import annotations
+
+import errno
+import logging
+import os
+import pickle
+import threading
+from pathlib import Path
+from typing import Any
+
+import pytest
+from files.children import Children
+from files.disks import WatchedDisk
+from files.journals import files, records, small, told
+from files.places import FOLDERS, PATIENCE, Actors, Place, Unattended, claimed, job, meanwhile
+from hypothesis import given
+from hypothesis import strategies as st
+
+from semiont_jobs import FileStore, InvalidValue, JobQueue, StoreError, UnsafeStore
+from semiont_jobs.stores import open_store
+from semiont_jobs.stores.files.journal import boot, journal, segment
+from semiont_jobs.stores.files.journal.journal import Journal
+from semiont_jobs.stores.files.journal.records import Record, records_in, removal_of, revision_of
+from semiont_jobs.testing.waiting import eventually
+
+
+def journalled(actor: Actors, **settings: Any) -> Unattended:
+    return actor(durability="journal", **settings)
+
+
+def forced(queue: Unattended) -> int:
+    """How often the journal was forced since it was last asked."""
+    count = queue.disk.count("fdatasync")
+    queue.disk.calls.clear()
+    return count
+
+
+# -- records -----------------------------------------------------------------------------
+
+ids = st.from_regex(r"[A-Za-z0-9_-]{1,128}", fullmatch=True)
+counts = st.integers(0, 2**64 - 1)
+given_records = st.lists(
+    st.builds(Record, ids, counts, counts, st.binary(max_size=50))
+    | st.builds(Record, ids, st.just(0), counts, st.none())
+)
+
+
+def written(record: Record) -> bytes:
+    if record.text is None:
+        return removal_of(record.job_id, record.at)
+    return revision_of(record.job_id, record.revision, record.at, record.text)
+
+
+@given(given_records)
+def test_what_was_written_is_read(given: list[Record]) -> None:
+    data = b"".join(map(written, given))
+
+    assert given == list(records_in(data + bytes(100)))
+
+
+@given(given_records.filter(len), st.data())
+def test_a_torn_record_ends_the_journal_and_what_lies_before_it_counts(
+    given: list[Record], data: st.DataObject
+) -> None:
+    before = b"".join(map(written, given[:-1]))
+    last = written(given[-1])
+    cut = data.draw(st.integers(0, len(last) - 1))
+
+    assert given[:-1] == list(records_in(before + last[:cut] + bytes(len(last) - cut)))
+    assert given[:-1] == list(records_in(before + last[:cut]))
+
+
+@given(given_records.filter(len), st.data())
+def test_a_byte_that_changed_ends_the_journal(given: list[Record], data: st.DataObject) -> None:
+    whole = bytearray(b"".join(map(written, given)))
+    at = data.draw(st.integers(0, len(whole) - 1))
+    whole[at] ^= data.draw(st.integers(1, 255))
+
+    found = list(records_in(bytes(whole)))
+
+    assert found == given[: len(found)]
+    assert len(found) < len(given)
+
+
+# -- what is written when ------------------------------------------------------------------
+
+
+def test_each_verb_is_forced_once_and_a_claim_of_what_was_just_written_not_at_all(
+    actor: Actors, place: Place
+) -> None:
+    queue = journalled(actor)
+
+    queue.create_job(job())
+    assert forced(queue) == 1
+    claim = claimed(queue)
+    assert forced(queue) == 0
+    claim.checkpoint(["a"])
+    assert forced(queue) == 1
+    claim.complete()
+    assert forced(queue) == 1
+
+    assert told(place.path) == [("j", 0), ("j", 2), ("j", 3)]
+    assert records(place.path)[-1].text == (place.jobs / "complete" / "j.json").read_bytes()
+
+
+def test_a_claim_of_what_another_process_wrote_is_in_the_journal_before_the_file_goes(
+    actor: Actors, place: Place
+) -> None:
+    journalled(actor).create_job(job())
+    worker = journalled(actor)
+
+    claimed(worker)
+
+    assert told(place.path).count(("j", 1)) == 1
+    steps = [str(call) for call in worker.disk.calls if call.verb in ("fdatasync", "unlink")]
+    assert steps[-2].startswith("fdatasync .journal/")
+    assert steps[-1] == "unlink pending/j.json"
+
+
+def test_a_claim_after_the_journal_was_emptied_is_in_the_next(
+    actor: Actors, place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    small(monkeypatch)
+    queue = journalled(actor)
+    queue.create_job(job())
+    first = files(place.path)
+    while files(place.path) == first:
+        queue.create_job(job(f"k-{queue.disk.count('create')}", type="other"))
+
+    claimed(queue, types=["task"])
+
+    assert told(place.path)[-1] == ("j", 1)
+
+
+def test_a_claim_of_a_job_that_another_process_has_changed_is_in_the_journal(
+    actor: Actors, place: Place
+) -> None:
+    queue, other = journalled(actor), journalled(actor)
+    queue.create_job(job())
+    claimed(other).release()
+
+    claimed(queue)
+
+    assert ("j", 3) in told(place.path)
+
+
+def test_a_batch_is_forced_once(actor: Actors, place: Place) -> None:
+    queue = journalled(actor)
+
+    queue.create_jobs([job(f"j-{n}") for n in range(20)])
+
+    assert forced(queue) == 1
+    assert len(told(place.path)) == 20
+
+
+def test_threads_that_write_while_the_disk_is_busy_share_the_next_forcing(actor: Actors) -> None:
+    queue = journalled(actor)
+    queue.create_job(job("first"))
+    queue.disk.calls.clear()
+    is_busy, goes_on = threading.Event(), threading.Event()
+
+    def wait() -> None:
+        is_busy.set()
+        assert goes_on.wait(PATIENCE)
+
+    queue.disk.before("fdatasync", "*", wait)
+    with meanwhile(lambda: queue.create_job(job("second"))):
+        assert is_busy.wait(PATIENCE)
+        others = [threading.Thread(target=queue.create_job, args=[job(f"j-{n}")]) for n in range(8)]
+        for thread in others:
+            thread.start()
+        eventually(lambda: queue.disk.count("write_at") == 9)
+        goes_on.set()
+        for thread in others:
+            thread.join(PATIENCE)
+
+    assert forced(queue) == 2
+
+
+def test_a_job_too_large_for_the_journal_is_forced_by_itself(
+    actor: Actors, place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    small(monkeypatch)
+    queue = journalled(actor)
+    large = {"text": "x" * 4000}
+
+    queue.create_jobs([job("one", params=large), job("two")])
+    queue.create_job(job("three", params=large))
+    claim = claimed(queue, types=["task"])
+    claim.report({"page": 1})
+    claim.complete()
+
+    assert told(place.path) == [("two", 0)]
+    assert queue.disk.count("fsync", "pending/one.json") == 1
+    assert queue.disk.count("fsync", "pending/three.json") == 1
+    assert queue.disk.count("fsync_folder", "jobs/complete") >= 1
+
+
+def test_no_foreign_reader_sees_any_of_it(actor: Actors, place: Place) -> None:
+    queue = journalled(actor)
+    queue.create_job(job())
+    claimed(queue).complete()
+
+    shown = {path.name for path in place.jobs.iterdir() if not path.name.startswith(".")}
+
+    assert shown == set(FOLDERS)
+    assert place.everything() == {"complete": ["j.json"]}
+
+
+# -- what a disk refuses ---------------------------------------------------------------------
+
+
+def test_what_could_not_be_forced_is_not_acknowledged_and_goes_to_another_file_next_time(
+    actor: Actors, place: Place
+) -> None:
+    queue = journalled(actor)
+    queue.create_job(job("before"))
+    queue.disk.refuse(errno.EIO, "fdatasync")
+
+    with pytest.raises(StoreError):
+        queue.create_job(job("refused"))
+    queue.disk.calls.clear()
+    queue.create_job(job("after"))
+
+    assert place.names("pending") == ["after.json", "before.json"]
+    assert queue.disk.count("rename", ".journal/*") == 1
+
+
+def test_a_full_disk_is_met_before_anything_is_acknowledged(actor: Actors, place: Place) -> None:
+    queue = journalled(actor)
+    queue.disk.refuse(errno.ENOSPC, "write_at", ".journal/*")
+
+    with pytest.raises(StoreError) as caught:
+        queue.create_job(job())
+    queue.create_job(job())
+
+    assert caught.value.errno == errno.ENOSPC
+    assert place.names("pending") == ["j.json"]
+
+
+def fill(queue: Unattended, place: Path) -> None:
+    """Until the file at hand is another one."""
+    first = files(place)[-1]
+    n = 0
+    while files(place)[-1] == first:
+        n += 1
+        queue.create_job(job(f"{first.stem[-8:]}-{n}"))
+
+
+def test_a_full_file_goes_once_everything_is_forced(
+    actor: Actors, place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    small(monkeypatch)
+    queue = journalled(actor)
+    queue.create_job(job())
+    (first,) = files(place.path)
+    queue.disk.calls.clear()
+
+    fill(queue, place.path)
+
+    assert not first.exists()
+    steps = [str(call) for call in queue.disk.calls if call.verb in ("syncfs", "unlink")]
+    assert steps.index("syncfs jobs/.journal") < steps.index(f"unlink .journal/{first.name}")
+
+
+def test_without_syncfs_the_files_themselves_are_forced_before_a_full_file_goes(
+    actor: Actors, place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    small(monkeypatch)
+    monkeypatch.setattr(WatchedDisk, "syncfs", lambda _disk, _folder: False)
+    queue = journalled(actor)
+    queue.create_job(job("j"))
+    claimed(queue)
+    (first,) = files(place.path)
+    queue.disk.calls.clear()
+
+    fill(queue, place.path)
+
+    steps = [str(call) for call in queue.disk.calls]
+    gone = steps.index(f"unlink .journal/{first.name}")
+    assert "fsync running/j.json" in steps[:gone]
+    assert "fsync_folder jobs/running" in steps[:gone]
+
+
+def test_a_slow_disk_slows_those_who_write_and_the_journal_does_not_grow(
+    actor: Actors, place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    small(monkeypatch)
+    monkeypatch.setattr(Journal, "in_background", True)
+    queue = journalled(actor)
+    is_slow, goes_on = threading.Event(), threading.Event()
+
+    def wait() -> None:
+        is_slow.set()
+        assert goes_on.wait(PATIENCE)
+
+    queue.disk.before("syncfs", "*", wait)
+    made: list[int] = []
+
+    def produce() -> None:
+        for n in range(60):
+            queue.create_job(job(f"j-{n}"))
+            made.append(n)
+
+    with meanwhile(produce) as done:
+        assert is_slow.wait(PATIENCE)
+        eventually(lambda: len(files(place.path)) == 2)
+        with pytest.raises(TimeoutError):
+            done.result(0.5)
+        stuck = len(made)
+        assert len(files(place.path)) == 2
+        goes_on.set()
+
+    assert stuck < 60 == len(made)
+    assert done.exception() is None
+
+
+def test_a_file_that_cannot_be_emptied_is_kept_and_in_the_end_nothing_more_is_acknowledged(
+    actor: Actors, place: Place, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    small(monkeypatch)
+    queue = journalled(actor)
+    queue.disk.refuse(errno.EIO, "syncfs", times=10**6)
+
+    with pytest.raises(StoreError, match="lost writes"):
+        for n in range(200):
+            queue.create_job(job(f"j-{n}"))
+    kept = files(place.path)
+    acknowledged = len(place.names("pending"))
+    queue.disk.relent()
+    queue.close()
+    with actor(durability="journal"):
+        pass
+
+    assert len(kept) == journal.MOST_KEPT + 1
+    assert files(place.path) == kept
+    assert all(segment.Header.read(path.read_bytes()).is_kept for path in kept)
+    assert len(records(place.path)) == acknowledged
+    assert "cannot be emptied" in caplog.text
+
+
+def test_an_old_file_is_emptied_in_the_background(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(journal, "MOST_AGE", 0.05)
+    with JobQueue(tmp_path, durability="journal") as queue:
+        queue.create_job(job())
+
+        assert eventually(lambda: files(tmp_path) == [])
+
+
+# -- removals ------------------------------------------------------------------------------
+
+
+def finished(queue: Unattended, job_id: str = "j") -> None:
+    queue.create_job(job(job_id))
+    claimed(queue).complete()
+
+
+def test_a_removal_is_told_before_the_file_goes(actor: Actors, place: Place) -> None:
+    queue = journalled(actor)
+    finished(queue)
+    queue.disk.calls.clear()
+
+    assert queue.remove_job("j")
+
+    assert told(place.path)[-1] == ("j", None)
+    steps = [str(call) for call in queue.disk.calls if call.verb in ("fdatasync", "unlink")]
+    assert steps[0].startswith("fdatasync .journal/")
+    assert steps[1] == "unlink complete/j.json"
+
+
+def test_a_removal_is_told_on_while_another_file_may_tell_of_the_job(
+    actor: Actors, place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    small(monkeypatch)
+    producer, worker = journalled(actor), journalled(actor)
+    producer.create_job(job())
+    claimed(worker).complete()
+    worker.remove_job("j")
+
+    fill(worker, place.path)
+    while_it_stands = told(place.path)
+    producer.close()
+    fill(worker, place.path)
+
+    assert ("j", None) in while_it_stands
+    assert ("j", None) not in told(place.path)
+
+
+def test_a_closed_journal_stays_while_another_file_may_tell_of_what_it_removed(
+    actor: Actors, place: Place
+) -> None:
+    producer, worker = journalled(actor), journalled(actor)
+    producer.create_job(job())
+    claimed(worker).complete()
+    worker.remove_job("j")
+
+    worker.close()
+    left = told(place.path)
+    producer.close()
+    with journalled(actor):
+        pass
+
+    assert ("j", None) in left
+    assert files(place.path) == []
+
+
+# -- dead and living -------------------------------------------------------------------------
+
+
+def test_a_closed_queue_leaves_no_journal(actor: Actors, place: Place) -> None:
+    queue = journalled(actor)
+    queue.create_job(job())
+
+    queue.close()
+
+    assert files(place.path) == []
+
+
+DIES = """
+queue = JobQueue(data, durability="journal")
+queue.create_job(new("j"))
+witness("created")
+os.kill(os.getpid(), 9)
+"""
+
+LIVES = """
+queue = JobQueue(data, durability="journal")
+queue.create_job(new("j"))
+witness("created")
+wait_for("enough")
+"""
+
+
+def test_the_journal_of_a_killed_process_goes_with_the_next_sweep(tmp_path: Path) -> None:
+    with Children(tmp_path) as children:
+        children.start(DIES).wait(PATIENCE)
+        left = told(children.data)
+        with JobQueue(children.data) as queue:
+            found = queue.get_job("j")
+
+    assert [("j", 0)] == left
+    assert files(children.data) == []
+    assert found is not None
+
+
+def test_the_journal_of_a_living_process_is_not_touched(tmp_path: Path) -> None:
+    with Children(tmp_path) as children:
+        child = children.start(LIVES)
+        eventually(lambda: children.log.exists())
+        with JobQueue(children.data, durability="journal") as queue:
+            queue.create_job(job("k"))
+        left = told(children.data)
+        (tmp_path / "enough").touch()
+        assert child.wait(PATIENCE) == 0
+
+    assert [("j", 0)] == left
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork")
+def test_a_forked_child_writes_to_a_journal_of_its_own(actor: Actors, place: Place) -> None:
+    queue = journalled(actor)
+    queue.create_job(job("parents"))
+    (parents,) = files(place.path)
+    pid = os.fork()
+    if pid == 0:
+        try:
+            queue.create_job(job("childs"))
+        finally:
+            os._exit(0)
+    os.waitpid(pid, 0)
+
+    queue.create_job(job("parents-second"))
+
+    (childs,) = (path for path in files(place.path) if path != parents)
+    found = {
+        path: [each.job_id for each in records_in(path.read_bytes()[segment.HEADER_BYTES :])]
+        for path in (parents, childs)
+    }
+    assert found == {parents: ["parents", "parents-second"], childs: ["childs"]}
+
+
+# -- options ---------------------------------------------------------------------------------
+
+
+def test_a_durability_that_there_is_not_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(InvalidValue, match="durability"):
+        JobQueue(tmp_path, durability="paper")
+
+
+def test_two_options_that_contradict_each_other_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(InvalidValue, match="durability"):
+        JobQueue(tmp_path, fsync=False, durability="journal")
+
+
+def test_the_short_names_mean_what_they_say(tmp_path: Path) -> None:
+    assert FileStore(tmp_path, fsync=True).durability == "fsync"
+    assert FileStore(tmp_path, fsync=False).durability == "process"
+    assert FileStore(tmp_path).durability == "fsync"
+
+
+def test_a_pickled_store_keeps_its_durability(tmp_path: Path) -> None:
+    store = FileStore(tmp_path, durability="journal")
+
+    assert pickle.loads(pickle.dumps(store)).durability == "journal"
+
+
+def test_the_memory_store_takes_any_durability() -> None:
+    for durability in ("journal", "fsync", "process"):
+        open_store("memory:", durability=durability)
+    with pytest.raises(InvalidValue):
+        open_store("memory:", durability="paper")
+
+
+def test_a_journal_on_a_network_file_system_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(boot, "file_system_of", lambda _path: "nfs4")
+
+    with pytest.raises(UnsafeStore, match="nfs4"):
+        JobQueue(tmp_path, durability="journal", allow_network_fs=True).initialize()
+
+
+def test_a_journal_where_nobody_knows_of_starts_of_the_machine_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(boot, "current", lambda: "")
+
+    with pytest.raises(UnsafeStore, match="started again"):
+        JobQueue(tmp_path, durability="journal").initialize()
+
+
+def test_this_start_of_the_machine_has_a_name() -> None:
+    assert boot.current()
+    assert boot.current() == boot.current()
+
+
+def test_a_journal_that_cannot_be_removed_is_told_of_and_stays(
+    actor: Actors, place: Place, caplog: pytest.LogCaptureFixture
+) -> None:
+    queue = journalled(actor)
+    queue.create_job(job())
+    queue.disk.refuse(errno.EACCES, "unlink", ".journal/*")
+
+    with caplog.at_level(logging.ERROR, "semiont_jobs"):
+        queue.close()
+
+    assert told(place.path) == [("j", 0)]
+    assert "is kept" in caplog.text
