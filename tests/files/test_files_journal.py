@@ -147,6 +147,26 @@ def test_a_claim_of_a_job_that_another_process_has_changed_is_in_the_journal(
     assert ("j", 3) in told(place.path)
 
 
+def test_a_record_whose_file_began_to_be_emptied_before_the_copy_had_its_name_is_written_again(
+    actor: Actors, place: Place
+) -> None:
+    queue = journalled(actor)
+    queue.create_job(job())
+    claim = claimed(queue)
+    (first,) = files(place.path)
+
+    def turn_over() -> None:
+        store: Any = queue.store
+        with store._journal._lock:
+            store._journal._turn_over()
+
+    queue.disk.before("rename", "running/j.json", turn_over)
+    claim.checkpoint(["a"])
+
+    assert eventually(lambda: not first.exists())
+    assert told(place.path) == [("j", 2)]
+
+
 def test_a_batch_is_forced_once(actor: Actors, place: Place) -> None:
     queue = journalled(actor)
 

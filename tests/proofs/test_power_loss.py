@@ -13,12 +13,14 @@ from pathlib import Path
 
 import pytest
 from proofs.careless import CARELESS
+from proofs.careless_journals import CARELESS_JOURNALS
 from proofs.cuts import Recorded, cut_everywhere, rooms
+from proofs.emptied import STORIES, Emptied
 from proofs.history import History, at_once
 from proofs.journalled import judge_journalled
 from proofs.ledger import MemoryLedger
 from proofs.power import MODELS
-from proofs.relay import DEATHS, Relay
+from proofs.relay import DEATHS, JOURNAL_DEATHS, Relay
 from proofs.session import Session
 from proofs.soak import factor
 from proofs.unforced import found, judge_unforced
@@ -104,6 +106,51 @@ def test_with_a_journal_a_power_cut_at_any_step_loses_nothing_acknowledged(
 
     assert [] == [str(violation) for violation in verdict.violations]
     assert verdict.states[model] >= 50
+
+
+@pytest.mark.parametrize("story", STORIES)
+def test_with_a_journal_a_power_cut_loses_nothing_of_a_job_whose_record_is_gone_or_elsewhere(
+    recorded: Recorded, story: str
+) -> None:
+    emptied = Emptied(recorded, story)
+    emptied.run()
+
+    verdict = cut_everywhere(recorded, judge_journalled, since=emptied.since, most=8)
+
+    assert [] == [str(violation) for violation in verdict.violations]
+    assert verdict.states
+
+
+@pytest.mark.parametrize("verb", JOURNAL_DEATHS)
+def test_with_a_journal_a_power_cut_after_deaths_and_a_recovery_loses_nothing(
+    recorded: Recorded, verb: str
+) -> None:
+    relay = Relay(recorded, verb, durability="journal")
+    relay.run()
+
+    verdict = cut_everywhere(
+        recorded, judge_journalled, since=relay.first_death, most=8, share=0.01 * FACTOR
+    )
+
+    assert [] == [str(violation) for violation in verdict.violations]
+    assert verdict.states
+
+
+@pytest.mark.parametrize("careless", CARELESS_JOURNALS, ids=lambda careless: careless.__name__)
+def test_the_checker_sees_what_is_lost_by_a_journal_that(
+    recorded: Recorded,
+    monkeypatch: pytest.MonkeyPatch,
+    careless: Callable[[pytest.MonkeyPatch], None],
+) -> None:
+    story = Emptied(recorded, CARELESS_JOURNALS[careless])
+    careless(monkeypatch)
+    story.run()
+
+    verdict = cut_everywhere(
+        recorded, judge_journalled, models=("strict",), since=story.since, most=8
+    )
+
+    assert len(verdict.violations) == 1
 
 
 JOURNALLED = {"ordered": 0.01, "eager": 0.01, "strict": 0.01}

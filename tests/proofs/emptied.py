@@ -1,0 +1,143 @@
+"""Verbs on a job of which no journal tells any more, one does, or another process's does.
+
+It must not know what a power cut does: it leaves a trace, of which the last part is of interest.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Final
+
+from proofs.cuts import Recorded
+from proofs.session import Session, at_once
+
+from semiont_jobs.testing import FakeClock
+
+JOB: Final = "rested"
+
+
+class Emptied:
+    """Runs one story on an empty directory."""
+
+    def __init__(self, recorded: Recorded, story: str) -> None:
+        self.recorded = recorded
+        self.clock = FakeClock()
+        self.act = STORIES[story]
+        self.fillers = 0
+        self.since = 0
+        """How many steps were made before what is of interest."""
+
+    def run(self) -> None:
+        with at_once():
+            self.act(self)
+
+    def process(self) -> Session:
+        """One more process with a journal."""
+        session = Session(
+            self.recorded.data,
+            self.recorded.ledger,
+            disk=self.recorded.disk(),
+            durability="journal",
+            clock=self.clock,
+        )
+        session.queue.initialize()
+        return session
+
+    def empty(self, session: Session) -> None:
+        """Have the process's journal emptied, by filling it."""
+        journal = session.queue.store._journal  # type: ignore[attr-defined]
+        first = journal._current
+        while journal._current is first:
+            self.fillers += 1
+            session.create(f"filler-{self.fillers}")
+
+    def begin(self) -> None:
+        """What follows is of interest."""
+        self.since = len(self.recorded.steps)
+
+    def worker_at_rest(self) -> Session:
+        """A process that runs the job, of which no journal tells: its file is all there is."""
+        session = self.process()
+        session.create(JOB)
+        session.claim(JOB)
+        session.end("checkpoint", JOB, lambda c: c.checkpoint(["a"]), units=["a"], cursors={})
+        self.empty(session)
+        self.begin()
+        return session
+
+
+def _all_in_one(story: Emptied) -> None:
+    session = story.process()
+    story.begin()
+    session.create(JOB)
+    session.claim(JOB)
+    session.end("checkpoint", JOB, lambda c: c.checkpoint(["a"]), units=["a"], cursors={})
+    session.end("complete", JOB, lambda c: c.complete([1]), result=[1])
+
+
+def _claim(story: Emptied) -> None:
+    session = story.process()
+    session.create(JOB)
+    story.empty(session)
+    story.begin()
+    session.claim(JOB)
+
+
+def _checkpoint(story: Emptied) -> None:
+    story.worker_at_rest().end(
+        "checkpoint", JOB, lambda c: c.checkpoint(["b"]), units=["b"], cursors={}
+    )
+
+
+def _complete(story: Emptied) -> None:
+    story.worker_at_rest().end("complete", JOB, lambda c: c.complete([1]), result=[1])
+
+
+def _fail(story: Emptied) -> None:
+    story.worker_at_rest().end("fail", JOB, lambda c: c.fail("no"), is_permanent=False)
+
+
+def _release(story: Emptied) -> None:
+    story.worker_at_rest().end("release", JOB, lambda c: c.release())
+
+
+def _rescue(story: Emptied) -> None:
+    worker = story.worker_at_rest()
+    worker.lose_holder(JOB)
+    story.process().rescue([JOB])
+
+
+def _finished_elsewhere(story: Emptied) -> Session:
+    """One process created the job and has its record still; another has finished it, and of that
+    no journal tells any more."""
+    story.process().create(JOB)
+    worker = story.process()
+    worker.claim(JOB)
+    worker.end("complete", JOB, lambda c: c.complete([1]), result=[1])
+    story.empty(worker)
+    story.begin()
+    return worker
+
+
+def _finish_elsewhere(story: Emptied) -> None:
+    _finished_elsewhere(story)
+
+
+def _remove_elsewhere(story: Emptied) -> None:
+    worker = _finished_elsewhere(story)
+    worker.remove([JOB], story.clock.advance(1))
+    story.empty(worker)
+    story.begin()
+
+
+STORIES: Final[Mapping[str, Callable[[Emptied], None]]] = {
+    "all in one journal": _all_in_one,
+    "claim": _claim,
+    "checkpoint": _checkpoint,
+    "complete": _complete,
+    "fail": _fail,
+    "release": _release,
+    "rescue": _rescue,
+    "finished elsewhere": _finish_elsewhere,
+    "removed elsewhere": _remove_elsewhere,
+}
