@@ -830,6 +830,19 @@ def test_progress_and_result_that_do_not_fit_their_class_stay_plain_data() -> No
     assert CODEC.encode(job) == text_of(running)
 
 
+@pytest.mark.parametrize("value", ["half", "", ["half"], []])
+def test_what_is_no_object_is_not_taken_for_one_that_needs_no_field(value: Any) -> None:
+    codec = Codec(JobTypes([JobType("everything", Everything, Everything)]))
+    running = document("running", progress=value)
+    running["metadata"]["type"] = "everything"
+
+    job = codec.decode(text_of(running))
+
+    assert isinstance(job.params, Everything)
+    assert job.progress == value
+    assert json.loads(codec.encode(job))["progress"] == value
+
+
 def test_parts_of_a_job_whose_params_do_not_fit_are_plain_data_too() -> None:
     done = document("complete", result={"totalFound": 1, "totalEmitted": 1, "errors": 0})
     done["metadata"]["type"] = "detection"

@@ -221,7 +221,7 @@ def _class_structurer(kind: Any, converter: Converter) -> StructureHook:
     # Any: the signature of cattrs has named options beside the fields' overrides.
     names: dict[str, Any] = {name: override(rename=camel(name)) for name, _default in _fields(kind)}
     if kind not in OWN_CLASSES:
-        return make_dict_structure_fn(kind, converter, **names)
+        return _of_an_object(make_dict_structure_fn(kind, converter, **names))
     names["extra"] = override(omit=True)
     structure = make_dict_structure_fn(kind, converter, **names)
     known = frozenset(camel(name) for name in names if name != "extra")
@@ -235,6 +235,18 @@ def _class_structurer(kind: Any, converter: Converter) -> StructureHook:
         return attrs.evolve(made, extra={k: v for k, v in value.items() if k not in known})
 
     return carry
+
+
+def _of_an_object(structure: StructureHook) -> StructureHook:
+    """That hook, refusing what is no object. cattrs only asks which keys are in it: where no field
+    must be there, any text or array would do, and be written back as an empty object."""
+
+    def demand(value: Any, target: Any) -> Any:
+        if type(value) is not dict and not isinstance(value, Mapping):
+            raise JobDecodeError(f"an object is needed, not {_named(value)}")
+        return structure(value, target)
+
+    return demand
 
 
 def _class_unstructurer(kind: Any, converter: Converter) -> UnstructureHook:

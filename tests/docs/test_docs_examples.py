@@ -6,6 +6,7 @@ import ast
 import importlib.util
 import os
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -61,3 +62,20 @@ def test_the_documentation_shows_every_example() -> None:
     shown = re.findall(r"literalinclude:: \.\./examples/(\w+)\.py", page)
 
     assert sorted(shown) == [path.stem for path in EXAMPLES]
+
+
+def test_the_store_of_ones_own_keeps_what_every_store_must(tmp_path: Path) -> None:
+    shutil.copytree(ROOT / "examples" / "sqlite_store", tmp_path, dirs_exist_ok=True)
+
+    run = subprocess.run(
+        [sys.executable, "-m", "pytest", "-q", "-W", "error", "-p", "no:cacheprovider"],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        timeout=600,
+        check=False,
+    )
+
+    assert re.search(r"^\d+ passed in ", run.stdout, flags=re.MULTILINE), run.stdout[-5000:]
+    assert run.returncode == 0

