@@ -65,8 +65,8 @@ class JobQueue(ByHand):
     :param foreign_stale_after: when a running job that the TypeScript package started counts
         as abandoned.
     :param hooks: called with every event, as `subscribe` does.
-    :param store_options: ``dir_mode``, ``file_mode``, ``allow_network_fs``, ``read_only`` of
-        `FileStore`; ``schema``, ``pool_size``, ``read_only`` of `PostgresStore`.
+    :param store_options: ``durability``, ``dir_mode``, ``file_mode``, ``allow_network_fs``,
+        ``read_only`` of `FileStore`; ``schema``, ``pool_size``, ``read_only`` of `PostgresStore`.
     """
 
     def __reduce__(self) -> tuple[Any, ...]:

@@ -5,6 +5,7 @@ It must not mend anything.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
 from typing import Any, Final
 
@@ -64,11 +65,25 @@ def _checks(found: Inspection) -> Iterator[tuple[bool, str, str]]:
     # No trouble: every crash may leave one, and whoever works here next sweeps them away.
     swept = ", which the next worker removes" if found.leftovers else ""
     yield True, "left over", counted(found.leftovers, f"old files in .tmp{swept}")
+    yield _journals(found)
     oldest = _oldest_age(found)
     waits = "nothing waits" if found.oldest_due is None else f"the oldest waits {_ago(found)}"
     yield oldest is None or oldest < doctor_of_databases.OLD, "pending", waits
     free = found.free_bytes // (1024 * 1024)
     yield found.free_bytes >= LITTLE_SPACE, "disk", f"{free:,} MiB free"
+
+
+def _journals(found: Inspection) -> tuple[bool, str, str]:
+    files = found.journals
+    if not files:
+        return True, "journals", "0"
+    size = sum(each.bytes for each in files) / (1024 * 1024)
+    began = min((each.began for each in files if each.began), default=None)
+    oldest = f", the oldest begun {age(began, now())} ago" if began else ""
+    conditions = Counter(each.condition for each in files)
+    told = ", ".join(f"{count} {name}" for name, count in conditions.items())
+    trouble = conditions["kept"] + conditions["to be replayed"]
+    return not trouble, "journals", f"{told}; {size:.1f} MiB{oldest}"
 
 
 def _oldest_age(found: Inspection) -> float | None:
@@ -95,6 +110,15 @@ def _figures(found: Inspection) -> dict[str, Any]:
         "orphans": list(found.orphans),
         "quarantined": list(found.quarantined),
         "leftovers": found.leftovers,
+        "journals": [
+            {
+                "name": each.name,
+                "bytes": each.bytes,
+                "began": None if each.began is None else each.began.isoformat(),
+                "condition": each.condition,
+            }
+            for each in found.journals
+        ],
         "oldestPendingAge": _oldest_age(found),
         "freeBytes": found.free_bytes,
     }

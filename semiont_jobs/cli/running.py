@@ -20,14 +20,22 @@ from semiont_jobs.cli.reloading import Reloader
 from semiont_jobs.handlers import Handler
 from semiont_jobs.job_types import JobType
 from semiont_jobs.queue import JobQueue
+from semiont_jobs.stores.files.forcing import DURABILITIES
 from semiont_jobs.worker import JobWorker
 
 
 @click.command()
 @click.argument("targets", metavar="MODULE:NAME...", nargs=-1, required=True)
+@click.option(
+    "--durability",
+    type=click.Choice(DURABILITIES),
+    default="fsync",
+    show_default=True,
+    help="What outcomes survive: a power cut, by fsync or by a journal, or the death of processes.",
+)
 @pool_options
 @place
-def worker(targets: tuple[str, ...], reload: bool, **options: Any) -> None:
+def worker(targets: tuple[str, ...], durability: str, reload: bool, **options: Any) -> None:
     """Run workers until SIGTERM or Ctrl-C.
 
     Each MODULE:NAME is a JobWorker class, a handler, a function that makes a worker, or a list of
@@ -42,17 +50,19 @@ def worker(targets: tuple[str, ...], reload: bool, **options: Any) -> None:
     The outcome of every job is a line on standard error, unless a module sets logging up itself.
     """
     sys.path.insert(0, os.getcwd())
-    code = reloading(partial(_run, targets, options), reload=reload)
+    code = reloading(partial(_run, targets, durability, options), reload=reload)
     click.get_current_context().exit(code)
 
 
-def _run(targets: tuple[str, ...], options: dict[str, Any], reloader: Reloader | None) -> int:
+def _run(
+    targets: tuple[str, ...], durability: str, options: dict[str, Any], reloader: Reloader | None
+) -> int:
     found = [(target, each) for target in targets for each in _load(target)]
     types = [each for _, each in found if isinstance(each, JobType)]
     if len(types) == len(found):
         raise click.UsageError("no worker class among these, only job types")
     log_to_stderr()
-    queue = JobQueue(store_there(), job_types=types)
+    queue = JobQueue(store_there(durability=durability), job_types=types)
     workers = [(target, each) for target, each in found if not isinstance(each, JobType)]
     return run_pool(queue, workers, options, reloader=reloader)
 

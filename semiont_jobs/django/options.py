@@ -20,6 +20,7 @@ from semiont_jobs.stores import is_url
 PLACES: Final = ("data_dir", "url")
 QUEUE_OPTIONS: Final = (
     "fsync",
+    "durability",
     "retry_policy",
     "max_crashes",
     "dir_mode",

@@ -18,6 +18,7 @@ PREFIX: Final = "SEMIONT_JOBS_"
 PLACES: Final = ("DIR", "URL")
 QUEUE_KEYS: Final[Mapping[str, str]] = {
     "FSYNC": "fsync",
+    "DURABILITY": "durability",
     "RETRY_POLICY": "retry_policy",
     "MAX_CRASHES": "max_crashes",
     "DIR_MODE": "dir_mode",

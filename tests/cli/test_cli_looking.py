@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import subprocess
@@ -12,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from files.journals import another_start, files
 
 from semiont_jobs import FileStore, JobQueue, StoreError
 
@@ -96,6 +98,29 @@ def test_what_is_left_over_is_no_trouble_to_the_doctor(
     assert (0, True) == (
         ran.code,
         "ok    left over    1 old files in .tmp, which the next worker removes" in ran.out,
+    )
+
+
+def test_the_doctor_tells_of_journals_and_of_one_that_waits_to_be_replayed(
+    run: Run, data: Path
+) -> None:
+    with JobQueue(data, durability="journal") as living:
+        living.enqueue({}, type="t")
+        healthy = run("doctor")
+        (path,) = files(data)
+        with another_start():
+            in_use = run("doctor", "--json")
+        copy = path.with_name("1-dead-1.journal")
+        shutil.copy(path, copy)
+        with another_start():
+            waiting = run("doctor")
+
+    assert (0, True) == (healthy.code, "ok    journals     1 in use; 0.1 MiB" in healthy.out)
+    (told,) = json.loads(in_use.out)["journals"]
+    assert ("in use", True) == (told["condition"], told["bytes"] > 0)
+    assert (1, True) == (
+        waiting.code,
+        "LOOK  journals     1 to be replayed, 1 in use" in waiting.out,
     )
 
 

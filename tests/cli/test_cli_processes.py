@@ -118,6 +118,34 @@ def test_a_worker_does_jobs_until_a_signal(place: Path, number: signal.Signals) 
     assert "2 workers at work on data: Quick" in told
 
 
+def test_a_worker_with_a_journal_leaves_none_when_it_ends(place: Path) -> None:
+    process = subprocess.Popen(
+        command(
+            "worker",
+            "work:Quick",
+            "work:THUMBNAIL",
+            "--data-dir",
+            "data",
+            "--durability",
+            "journal",
+        ),
+        cwd=place,
+    )
+    journals = place / "data/jobs/.journal"
+    queue = JobQueue(place / "data")
+    eventually(journals.is_dir)
+    job = queue.enqueue({"path": "a"}, type="thumbnail")
+
+    done = queue.wait_for(job.metadata.id, TIMEOUT)
+    meanwhile = list(journals.iterdir())
+    process.send_signal(signal.SIGTERM)
+
+    assert 0 == process.wait(TIMEOUT)
+    assert "complete" == done.status
+    assert 1 == len(meanwhile)
+    assert [] == list(journals.iterdir())
+
+
 def has_begun(queue: JobQueue) -> bool:
     """Whether the work is at its job: one that is claimed only is given back at a signal."""
     return any(job.metadata.completed_units for job in queue.query_jobs(status="running"))

@@ -21,6 +21,7 @@ from semiont_jobs.model import STATUSES, AnyJob, JobStatus
 from semiont_jobs.stores.files.copies import ODD_NAME, Bad, Copies
 from semiont_jobs.stores.files.descriptors import Descriptor
 from semiont_jobs.stores.files.door import Disk
+from semiont_jobs.stores.files.journal.state import JournalState, journals
 from semiont_jobs.stores.files.layout import Layout, file_system_of, id_of
 from semiont_jobs.stores.files.sweep import TMP_GRACE
 
@@ -47,6 +48,8 @@ class Inspection:
     """Old files in ``.tmp``."""
     quarantined: tuple[str, ...]
     """What was set aside."""
+    journals: tuple[JournalState, ...]
+    """Files in ``.journal``."""
     oldest_due: AnyJob | None
     """The job that has waited longest of those that are due."""
     locks_exclude: bool
@@ -82,6 +85,7 @@ def inspect(layout: Layout, copies: Copies) -> Inspection:
                 name for name in copies.disk.names(layout.quarantine) if not name.endswith(".why")
             )
         ),
+        journals=journals(copies),
         oldest_due=min(pending, key=lambda job: job.metadata.due, default=None),
         locks_exclude=second_process_is_kept_out(layout, copies),
         file_system=file_system_of(layout.root),

@@ -1,0 +1,74 @@
+"""What stands in the folder of journals, for whoever looks and changes nothing.
+
+It must not mend anything.
+"""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from datetime import datetime
+from typing import Literal, TypeAlias
+
+from attrs import frozen
+
+from semiont_jobs.stores.files.copies import BUSY, Copies
+from semiont_jobs.stores.files.descriptors import Descriptor
+from semiont_jobs.stores.files.journal import boot
+from semiont_jobs.stores.files.journal.segment import HEADER_BYTES, SUFFIX, Header
+
+Condition: TypeAlias = Literal["in use", "left over", "kept", "to be replayed"]
+"""Of a living process; of a dead one, which goes with the next sweep; of one whose files the disk
+would not take, which stays until the machine is started again; or of an earlier start of it."""
+
+
+@frozen(kw_only=True)
+class JournalState:
+    """One file of a journal."""
+
+    name: str
+    bytes: int
+    """Its size, with what is not written to yet."""
+    began: datetime | None
+    """When its process made it; None: its first line cannot be read."""
+    condition: Condition
+
+
+def journals(copies: Copies) -> tuple[JournalState, ...]:
+    """All that there are."""
+    try:
+        names = sorted(copies.disk.names(copies.layout.journal))
+    except FileNotFoundError:
+        return ()
+    found = []
+    for name in names:
+        if name.endswith(SUFFIX):
+            with suppress(FileNotFoundError):  # emptied meanwhile
+                found.append(_state(copies, name))
+    return tuple(found)
+
+
+def _state(copies: Copies, name: str) -> JournalState:
+    path = f"{copies.layout.journal}/{name}"
+    fd = copies.disk.open_to_read(path)
+    try:
+        size = copies.disk.stat_of(fd).st_size
+        header = Header.read(copies.disk.read(fd, HEADER_BYTES, HEADER_BYTES))
+    finally:
+        copies.disk.close(fd)
+    began = None
+    with suppress(ValueError):
+        began = datetime.fromisoformat(header.began)
+    return JournalState(
+        name=name, bytes=size, began=began, condition=_condition(copies, path, header)
+    )
+
+
+def _condition(copies: Copies, path: str, header: Header) -> Condition:
+    held = copies.hold(path)
+    if held == BUSY:
+        return "in use"
+    if isinstance(held, Descriptor):
+        copies.close(held)
+    if header.boot != boot.current():
+        return "to be replayed"
+    return "kept" if header.is_kept else "left over"
