@@ -262,12 +262,13 @@ def test_a_full_disk_is_met_before_anything_is_acknowledged(actor: Actors, place
 
 
 def fill(queue: Unattended, place: Path) -> None:
-    """Until the file at hand is another one."""
-    first = files(place)[-1]
+    """Until the file at hand is another one. Whose file sorts last is chance."""
+    first = files(place)
+    prefix = f"filler-{queue.disk.count('create')}"
     n = 0
-    while files(place)[-1] == first:
+    while files(place) == first:
         n += 1
-        queue.create_job(job(f"{first.stem[-8:]}-{n}"))
+        queue.create_job(job(f"{prefix}-{n}"))
 
 
 def test_a_full_file_goes_once_everything_is_forced(
