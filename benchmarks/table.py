@@ -92,7 +92,20 @@ def rst(data: dict[str, Any], figures: Figures) -> str:
     own = [
         [ROWS[row].title, measured(row, figure)]
         for row in ROWS
-        if (figure := figures.of(row, "ours")) is not None and row not in COMPARED
+        if (figure := figures.of(row, "ours")) is not None
+        and row not in COMPARED
+        and not row.startswith("verb ")
+    ]
+    verbs = [
+        [
+            row.removeprefix("verb "),
+            *(
+                number(figure.median) if (figure := figures.of(row, who)) else ""
+                for who in ("ours", "ours-journal", "ours-fsync")
+            ),
+        ]
+        for row in ROWS
+        if row.startswith("verb ") and figures.of(row, "ours")
     ]
     verdicts = [
         [each["target"], each["wanted"], each["measured"], "yes" if each["met"] else "no"]
@@ -104,6 +117,8 @@ def rst(data: dict[str, Any], figures: Figures) -> str:
         compared,
         ".. rubric:: This library, further",
         _list_table(["``fsync=False``", ""], own),
+        ".. rubric:: A call, by durability, in microseconds",
+        _list_table(["", "process", "journal", "fsync"], verbs),
         ".. rubric:: Targets",
         _list_table(["", "wanted", "measured", "met"], verdicts),
     ]
