@@ -55,6 +55,13 @@ ROWS: Final[dict[str, Row]] = {
     "killed": Row("worker killed, restarted: job run again after", "s"),
     "lock free": Row("lock free after SIGKILL", "ms"),
     "rescue": Row("job run again after SIGKILL, idle survivor", "ms"),
+    **{
+        f"verb {verb}": Row(f"the call: {verb}", "us")
+        for verb in (
+            *("create", "claim", "checkpoint", "complete", "fail", "release"),
+            *("cancel", "retry", "remove"),
+        )
+    },
     "list": Row("list the newest 100, 100 000 finished", "ms"),
     "stats": Row("stats, 100 000 finished", "ms"),
     "bad 17 MiB": Row("set a 17 MiB file aside", "ms"),

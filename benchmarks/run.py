@@ -31,7 +31,7 @@ from measuring import Run
 from peers import servers
 from peers.peer import Kind
 from registry import KINDS
-from suites import backlog, killed, throughput, upkeep, waking
+from suites import backlog, killed, throughput, upkeep, verbs, waking
 from targets import verdicts
 
 SUITES: Final[dict[str, Callable[[Run], None]]] = {
@@ -46,10 +46,11 @@ SUITES: Final[dict[str, Callable[[Run], None]]] = {
     "waking": waking.waking,
     "killed": killed.killed,
     "rescue": killed.rescue,
+    "verbs": verbs.verbs,
     "reading": upkeep.reading,
     "faults": upkeep.faults,
 }
-OURS: Final = ("bare", "ours", "bare-fsync", "ours-fsync", "ours-watch")
+OURS: Final = ("bare", "ours", "bare-fsync", "ours-fsync", "ours-journal", "ours-watch")
 QUICK: Final = {"rounds": 1, "scale": 0.1, "watch": 5.0}
 """For a look: a tenth of the jobs, once, which is too few for a figure to be quoted."""
 

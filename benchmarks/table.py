@@ -23,6 +23,7 @@ COMPARED: Final = {
     "killed": "worker killed, restarted",
 }
 """The columns of the table of all queues."""
+BY_DURABILITY: Final = {"ours": "process", "ours-journal": "journal", "ours-fsync": "fsync"}
 RATIOS: Final = {
     "scaling": ("drain 2 processes", "drain 1 process"),
     "claim": ("claim 100000", "claim 1000"),
@@ -92,7 +93,9 @@ def rst(data: dict[str, Any], figures: Figures) -> str:
     own = [
         [ROWS[row].title, measured(row, figure)]
         for row in ROWS
-        if (figure := figures.of(row, "ours")) is not None and row not in COMPARED
+        if (figure := figures.of(row, "ours")) is not None
+        and row not in COMPARED
+        and not row.startswith("verb ")
     ]
     verdicts = [
         [each["target"], each["wanted"], each["measured"], "yes" if each["met"] else "no"]
@@ -104,10 +107,27 @@ def rst(data: dict[str, Any], figures: Figures) -> str:
         compared,
         ".. rubric:: This library, further",
         _list_table(["``fsync=False``", ""], own),
+        *_of_verbs(figures),
         ".. rubric:: Targets",
         _list_table(["", "wanted", "measured", "met"], verdicts),
     ]
     return "\n\n".join(parts) + "\n"
+
+
+def _of_verbs(figures: Figures) -> Iterator[str]:
+    rows = [
+        [row.removeprefix("verb "), *(_median(row, who, figures) for who in BY_DURABILITY)]
+        for row in ROWS
+        if row.startswith("verb ") and figures.of(row, "ours")
+    ]
+    if rows:
+        yield ".. rubric:: A call, by durability, in microseconds"
+        yield _list_table(["", *BY_DURABILITY.values()], rows)
+
+
+def _median(row: str, who: str, figures: Figures) -> str:
+    figure = figures.of(row, who)
+    return number(figure.median) if figure else ""
 
 
 def _rounds(data: dict[str, Any]) -> str:

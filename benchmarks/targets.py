@@ -118,6 +118,20 @@ TARGETS: Final = (
         _ratio(("batch", "ours-fsync"), ("batch", "ours")),
         "%",
     ),
+    *(
+        _at_least(
+            f"{row} with a journal, of SqliteHuey's with fsync and one thread",
+            bound,
+            _ratio((row, "ours-journal"), (row.split()[0], "huey-sqlite-fsync")),
+        )
+        for row, bound in (
+            ("enqueue", 1.0),
+            ("enqueue 8 threads", 1.8),
+            ("drain", 1.2),
+            ("drain 4 threads", 2.0),
+        )
+    ),
+    _at_least("batch of 1 000 with a journal", 10_000, _samples("batch", "ours-journal"), "jobs/s"),
     Target(
         "claim+complete, 100 000 pending, of 1 000",
         _ratio(("claim 100000", "ours"), ("claim 1000", "ours")),

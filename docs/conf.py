@@ -13,7 +13,12 @@ author = "The AI Alliance"
 copyright = "The AI Alliance, Apache-2.0"
 version = release = __version__
 
-extensions = ["sphinx.ext.autodoc", "command_directives", "lifecycle_directives"]
+extensions = [
+    "sphinx.ext.autodoc",
+    "command_directives",
+    "lifecycle_directives",
+    "mutants_directive",
+]
 exclude_patterns = ["_build"]
 # A name in single backticks links to what it names, and is plain code where nothing has it.
 default_role = "py:obj"

@@ -221,6 +221,17 @@ def test_a_batch_with_one_bad_job_creates_none(queue: JobQueue) -> None:
     assert 0 == queue.get_stats().total
 
 
+def test_a_batch_with_a_job_that_was_one_before_creates_none(queue: JobQueue) -> None:
+    good = PendingJob(metadata=JobMetadata(type="t"), params={})
+    used = PendingJob(metadata=JobMetadata(type="t", revision=3), params={})
+
+    with pytest.raises(InvalidJob) as told:
+        queue.create_jobs([good, used])
+
+    assert (used.metadata.id, "metadata.revision") == (told.value.job_id, told.value.field)
+    assert 0 == queue.get_stats().total
+
+
 def test_a_directory_that_cannot_be_made(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
 

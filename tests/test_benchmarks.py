@@ -128,7 +128,7 @@ def test_a_planted_job_is_one_that_the_queue_runs(modules: Any, tmp_path: Path) 
 
 def test_a_drained_job_is_complete_with_a_result(modules: Any, tmp_path: Path) -> None:
     ours, peer = modules("peers.ours"), modules("peers.peer")
-    mine = ours.Ours(tmp_path, fsync=False)
+    mine = ours.Ours(tmp_path, durability="process")
     mine.enqueue([peer.payload_of(number) for number in range(3)])
 
     mine.drain(2)

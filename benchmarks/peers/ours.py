@@ -39,10 +39,10 @@ def new_job(payload: Payload, job_type: str = JOB_TYPE) -> PendingJob[Payload]:
 class Ours(SimplePeer):
     """A `JobQueue`, used as a caller does."""
 
-    def __init__(self, place: Path, *, fsync: bool, url: str | None = None) -> None:
+    def __init__(self, place: Path, *, durability: str, url: str | None = None) -> None:
         super().__init__()
         self.place = place
-        self.queue = JobQueue(url or place, fsync=fsync).initialize()
+        self.queue = JobQueue(url or place, durability=durability).initialize()
 
     def put(self, payload: Payload) -> None:
         self.queue.create_job(new_job(payload))
@@ -153,7 +153,7 @@ _OURS: Final = Kind(
     name="ours",
     label="semiont_jobs, fsync=False",
     durability="process",
-    open=partial(Ours, fsync=False),
+    open=partial(Ours, durability="process"),
     threads=True,
     batches=True,
     hidden=("watchdog",),
@@ -184,8 +184,16 @@ KINDS: Final = (
         name="ours-fsync",
         label="semiont_jobs",
         durability="power",
-        open=partial(Ours, fsync=True),
+        open=partial(Ours, durability="fsync"),
         jobs=300,
+        backlog=False,
+    ),
+    evolve(
+        _OURS,
+        name="ours-journal",
+        label='semiont_jobs, durability="journal"',
+        durability="power",
+        open=partial(Ours, durability="journal"),
         backlog=False,
     ),
     evolve(

@@ -27,7 +27,7 @@ class OursOnPostgres(Ours):
         address, _is_new = servers.database(place.name)
         parts = dict(part.split("=", 1) for part in address.split())
         url = f"postgresql://{parts['user']}@/{parts['dbname']}?host={parts['host']}"
-        super().__init__(place, fsync=True, url=url)
+        super().__init__(place, durability="fsync", url=url)
 
     def fill(self, payloads: Sequence[Payload]) -> None:
         """Rows as the queue would have written them, by the server itself; a fifth as many of

@@ -27,15 +27,15 @@ CONTENDED: Final = 2000
 
 def process(run: Run) -> None:
     """What survives the death of a process, or all but a second of a power cut."""
-    _one_process(run, lambda kind: kind.durability != "power" and not kind.waits_only, THREADS)
+    _one_process(run, lambda kind: kind.durability != "power" and not kind.waits_only, [THREADS])
 
 
 def power(run: Run) -> None:
     """What survives a power cut."""
-    _one_process(run, lambda kind: kind.durability == "power", WAITING_THREADS)
+    _one_process(run, lambda kind: kind.durability == "power", [THREADS, WAITING_THREADS])
 
 
-def _one_process(run: Run, suits, threads: int) -> None:  # type: ignore[no-untyped-def]
+def _one_process(run: Run, suits, threads: list[int]) -> None:  # type: ignore[no-untyped-def]
     kinds = run.chosen(suits)
     with actors_for(kinds) as actors:
         for kind, counts in run.turns("drain", kinds):
@@ -46,20 +46,20 @@ def _one_process(run: Run, suits, threads: int) -> None:  # type: ignore[no-unty
                         run.figures.add(row, kind.name, rate)
 
 
-def _one_round(run: Run, actor: Actor, place: Path, threads: int) -> dict[str, float]:
+def _one_round(run: Run, actor: Actor, place: Path, crowds: list[int]) -> dict[str, float]:
     kind, count = actor.kind, run.jobs(actor.kind.jobs)
     actor.ask("open", place=str(place))
     found = {
         "enqueue": count / actor.span("enqueue", first=0, count=count).seconds,
         "drain": drained(run, "drain", actor, count),
     }
-    if kind.threads:
-        count -= count % threads
-        span = actor.span("enqueue", first=0, count=count, threads=threads)
+    for threads in crowds if kind.threads else ():
+        share = count - count % threads
+        span = actor.span("enqueue", first=0, count=share, threads=threads)
         if threads == WAITING_THREADS:
-            found[f"enqueue {threads} threads"] = count / span.seconds
+            found[f"enqueue {threads} threads"] = share / span.seconds
         row = f"drain {threads} threads"
-        found[row] = drained(run, row, actor, count, threads=threads)
+        found[row] = drained(run, row, actor, share, threads=threads)
     actor.ask("close")
     return found
 

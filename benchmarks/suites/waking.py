@@ -84,7 +84,7 @@ def _within(run: Run) -> None:
 
 @contextmanager
 def _serving_thread(place: Any, started: SimpleQueue[float]) -> Iterator[Ours]:
-    ours = Ours(place, fsync=False)
+    ours = Ours(place, durability="process")
     with ours.worker(lambda _payload, _at: started.put(time.monotonic())):
         yield ours
     ours.close()

@@ -76,7 +76,7 @@ def _checks(found: Inspection) -> Iterator[tuple[bool, str, str]]:
 def _journals(found: Inspection) -> tuple[bool, str, str]:
     files = found.journals
     if not files:
-        return True, "journals", "0"
+        return True, "journals", "none"
     size = sum(each.bytes for each in files) / (1024 * 1024)
     began = min((each.began for each in files if each.began), default=None)
     oldest = f", the oldest begun {age(began, now())} ago" if began else ""

@@ -198,6 +198,7 @@ def test_c10_a_create_that_will_be_refused_cannot_be_claimed(actor: Actors, plac
     race.lose()
 
     assert said == [None]
+    assert other.disk.count("unlink", "pending/*") == 0  # nor can it be taken for debris
     assert place.copies() == {"running": 1}
     assert race.claim.complete().params == {"by": "the first"}
     assert place.everything() == {"complete": ["j.json"]}

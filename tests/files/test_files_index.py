@@ -251,34 +251,37 @@ def test_a_job_with_an_instant_that_is_edited_twice_here_is_offered_as_it_is(act
 
 def test_a_job_created_in_the_clock_tick_of_a_listing_is_seen(actor: Actors, place: Place) -> None:
     worker, other = actor(), actor()
-    folder = place.jobs / "pending"
-    ticks: list[int] = []
+    # The names are read already when the job is created. The worker itself changes nothing: a
+    # claim of its own would make the next listing due.
+    other.create_job(job("seen", "unwanted"))
+    created: list[object] = []
+    worker.disk.before(
+        "open_to_read",
+        "pending/seen.json",
+        lambda: created.append(in_one_tick(place, lambda: other.create_job(job("missed")))),
+    )
+    os.utime(place.jobs / "pending")
+    assert worker.claim_next_job(types=["task"]) is None
+    assert len(created) == 1
 
-    def create_in_the_same_tick() -> None:
-        # What a coarse clock does: the folder's mtime is the same before and after.
-        before = folder.stat()
-        ticks.append(before.st_mtime_ns)
-        other.create_job(job("missed"))
-        os.utime(folder, ns=(before.st_atime_ns, before.st_mtime_ns))
+    claim = eventually(lambda: worker.claim_next_job(types=["task"]))
 
-    # The names are read already when the job is created.
-    other.create_job(job("seen"))
-    worker.disk.before("open_to_read", "pending/seen.json", create_in_the_same_tick)
-    assert claimed(worker).job.metadata.id == "seen"
-    assert len(ticks) == 1
-
-    assert eventually(worker.claim_next_job).job.metadata.id == "missed"
+    assert claim.job.metadata.id == "missed"
 
 
-def release_in_one_tick(claim: AnyClaim, place: Place) -> None:
-    """Put a job back as a coarse clock shows it: the folder changed a moment ago, and its
-    mtime is the same before and after."""
+def in_one_tick(place: Place, act: Callable[[], object]) -> None:
+    """Do something to ``pending`` as a coarse clock shows it: the folder changed a moment ago, and
+    its mtime is the same before and after."""
     folder = place.jobs / "pending"
     before = folder.stat()
-    claim.release()
+    act()
     # Only if it is a moment ago indeed: else the change is seen, on this machine.
     if time.time_ns() - before.st_mtime_ns < LONGEST_TICK:
         os.utime(folder, ns=(before.st_atime_ns, before.st_mtime_ns))
+
+
+def release_in_one_tick(claim: AnyClaim, place: Place) -> None:
+    in_one_tick(place, claim.release)
 
 
 @pytest.mark.parametrize("verb", ["query_jobs", "get_stats"])

@@ -29,6 +29,8 @@ class Waiter(threading.Thread):
         self.woken = threading.Event()
         self._queue, self._timeout = queue, timeout
         assert queue.claim_next_job() is None
+        # That it has its lock is news too, which comes a moment later: it must not be what wakes.
+        eventually(lambda: queue.store._news._count > 0)  # type: ignore[attr-defined]
         self.start()
 
     def run(self) -> None:

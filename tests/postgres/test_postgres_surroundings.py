@@ -211,3 +211,22 @@ def test_a_job_that_changed_since_it_was_accepted_is_not_taken_for_the_same(
 
     assert locked == 0
     assert seen == [0, claim.job.metadata.revision - 1]
+
+
+# -- rows that others have locked ------------------------------------------------------------
+
+
+def test_a_job_that_somebody_has_locked_keeps_nobody_from_those_behind_it(
+    make_queue: Make,
+) -> None:
+    queue, other = make_queue(), make_queue()
+    locked, free = queue.create_jobs([task(), task()])
+    hold = queue.store.hold(locked.metadata.id)
+
+    try:
+        claim = some(other.claim_next_job())
+    finally:
+        hold.let_go()
+
+    assert claim.job.metadata.id == free.metadata.id
+    assert some(other.claim_next_job()).job.metadata.id == locked.metadata.id

@@ -40,6 +40,7 @@ from semiont_jobs import (
 )
 from semiont_jobs.claim import AnyClaim
 from semiont_jobs.events import Event
+from semiont_jobs.stores.files.journal import journal, segment
 
 ENDS = ("complete", "failed", "cancelled")
 
@@ -49,6 +50,10 @@ BACKLOG = 60
 PRODUCED_IN = 0.6
 """Part of the storm in which the jobs are created, so that on a fast machine too it rages for
 most of its time."""
+
+
+SMALL_JOURNAL = 64 * 1024
+"""Bytes of a journal's file: some eighty records."""
 
 
 class Actor:
@@ -66,9 +71,11 @@ class Actor:
         signal.signal(
             signal.SIGTERM, lambda *_: threading.Thread(target=self.stop.set, daemon=True).start()
         )
+        segment.MOST_BYTES, segment.FIRST_STEP = SMALL_JOURNAL, SMALL_JOURNAL // 4
+        journal.MOST_AGE = 0.5
         self.queue = JobQueue(
             data,
-            fsync=storm.fsync,
+            durability=storm.durability,
             max_crashes=storm.max_crashes,
             retry_policy=RetryPolicy(wait=tenacity.wait_none()),
             hooks=[self.told],

@@ -28,7 +28,8 @@ class Storm:
 
     seed: int
     jobs: int
-    fsync: bool = False
+    durability: str = "process"
+    """Journals are small in a storm, so that they are emptied all the time."""
     seconds: float = 10.0
     """The storm is over then at the latest; earlier, when all jobs are finished."""
     kill_every: float | None = 0.006

@@ -32,11 +32,11 @@ def judged(storm: Storm, path: Path) -> tuple[Judge, Aftermath]:
 @pytest.mark.parametrize(
     "storm",
     [
-        pytest.param(Storm(seed=1, jobs=600, kill_every=0.01, seconds=6), id="fsync=False"),
-        pytest.param(
-            Storm(seed=2, jobs=200, kill_every=0.02, seconds=6, fsync=True), id="fsync=True"
-        ),
+        Storm(seed=1, jobs=600, kill_every=0.01, seconds=6),
+        Storm(seed=2, jobs=200, kill_every=0.02, seconds=6, durability="fsync"),
+        Storm(seed=3, jobs=300, kill_every=0.02, seconds=6, durability="journal"),
     ],
+    ids=lambda storm: storm.durability,
 )
 def test_a_storm_of_kills_loses_no_job_and_robs_no_living_worker(
     storm: Storm, tmp_path: Path
@@ -81,7 +81,7 @@ def test_storms_of_every_seed_break_nothing(tmp_path: Path) -> None:
         storm = Storm(
             seed=seed,
             jobs=400 if seed % 3 == 0 else 2500,
-            fsync=seed % 3 == 0,
+            durability=("fsync", "process", "journal")[seed % 3],
             kill_every=(0.005, 0.01, 0.02)[seed % 3],
             seconds=max(5.0, min(40.0, end - time.monotonic())),
             linger=5.0,

@@ -1,0 +1,93 @@
+"""Faults of the file store: what it knows of its folders, and what in them is no job.
+
+It must not know the other layers.
+"""
+
+from __future__ import annotations
+
+from mutants.fault import Fault
+
+FAULTS = (
+    # -- what to try next ----------------------------------------------------------------
+    Fault(
+        name="index-forgets",
+        file="stores/files/claiming.py",
+        was="                    self._pending.index.give_back(entry, wanted)\n            if hold",
+        becomes="                    pass\n            if hold",
+        breaks="a job that could not be taken now is offered again",
+        tests=("test_a_claim_with_no_descriptor_free_is_an_error_and_goes_on_when_there_is_one",),
+    ),
+    Fault(
+        name="claim-trusts-the-index",
+        file="stores/files/claiming.py",
+        was="if not metadata.is_due(now) or not wanted.covers(metadata.type, metadata.queue):",
+        becomes="if not wanted.covers(metadata.type, metadata.queue):",
+        breaks="a job is not claimed before its time",
+        tests=("test_a_job_that_was_put_off_further_elsewhere_is_not_claimed_too_soon",),
+    ),
+    Fault(
+        name="mtime-taken-at-its-word",
+        file="stores/files/pending.py",
+        was="(self._is_unsettled and age >= MTIME_GRAIN)",
+        becomes="(self._is_unsettled and age < 0)",
+        breaks="a job created in the clock tick of a listing is seen",
+        tests=("test_a_job_created_in_the_clock_tick_of_a_listing_is_seen",),
+    ),
+    Fault(
+        name="urgent-jobs-last",
+        file="stores/files/index.py",
+        was="            -turn.priority,\n",
+        becomes="            turn.priority,\n",
+        breaks="higher priority goes first",
+        tests=("TestFiles::test_jobs_come_by_priority_then_due_time_then_creation_then_id",),
+    ),
+    # -- what is no job ------------------------------------------------------------------
+    Fault(
+        name="bad-entries-deleted",
+        file="stores/files/quarantine.py",
+        was="            self._disk.rename(path, target)\n",
+        becomes="            self._disk.unlink(path)\n",
+        breaks="what cannot be read is kept",
+        tests=("TestFiles::test_what_was_set_aside_is_kept_whole_beside_its_reason",),
+    ),
+    Fault(
+        name="no-grace-for-writers",
+        file="stores/files/copies.py",
+        was="return seen - suspect.since >= self.grace",
+        becomes="return seen - suspect.since >= 0.0",
+        breaks="a job that is being rewritten is not called bad",
+        tests=("test_a_waiting_job_that_is_being_rewritten_is_claimed_when_whole",),
+    ),
+    Fault(
+        name="symlinks-followed",
+        file="stores/files/door.py",
+        was='getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0)',
+        becomes='getattr(os, "O_NONBLOCK", 0)',
+        breaks="a symlink under a job's name is not followed",
+        tests=("test_what_is_no_file_is_set_aside_unopened_and_unfollowed[symlink-pending]",),
+    ),
+    Fault(
+        name="foreign-work-taken-at-once",
+        file="stores/files/upkeep.py",
+        was="return now.timestamp() - copy.found.st_mtime < stale_after.total_seconds()",
+        becomes="return copy.found is None",
+        breaks="a job that the TypeScript side runs is left alone until stale",
+        tests=("test_a_running_job_without_a_claim_is_left_alone_until_it_is_stale",),
+    ),
+    Fault(
+        name="locked-left-overs-swept",
+        file="stores/files/sweep.py",
+        was="            if self._disk.lock(descriptor.fd):\n",
+        becomes="            if descriptor.fd >= 0:\n",
+        breaks="a file that is being written is not swept away",
+        tests=("test_young_and_locked_left_overs_stay",),
+    ),
+    Fault(
+        name="open-folders-accepted",
+        file="stores/files/layout.py",
+        was="elif found.st_mode & stat.S_IWOTH:",
+        becomes="elif not found.st_mode:",
+        breaks="a folder that everyone may write to is refused",
+        tests=("test_a_folder_that_everyone_may_write_to_is_refused",),
+    ),
+)
