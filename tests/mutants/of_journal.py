@@ -141,7 +141,9 @@ FAULTS = (
         was="            self._tell_of_the_removed([job.metadata.id for job, _text in fit])\n",
         becomes="",
         breaks="what is finished and removed does not come back",
-        tests=("test_a_batch_told_of_after_its_jobs_were_over_and_removed_does_not_bring_them_back",),
+        tests=(
+            "test_a_batch_told_of_after_its_jobs_were_over_and_removed_does_not_bring_them_back",
+        ),
     ),
     Fault(
         name="what-was-not-removed-not-forced",
