@@ -56,8 +56,9 @@ def _of_the_system() -> str:
 
 
 def _is_hidden() -> bool:
-    """Whether a container has another file in its place, as systemd-nspawn's have: the host would
-    take its journals for those of another start, and replay them under its workers' hands."""
+    """Whether a container has another file in its place, as LXC's and systemd-nspawn's have: the
+    host would take its journals for those of another start, and replay them under its workers'
+    hands."""
     try:
         return os.stat(BOOT_ID).st_dev != os.stat("/proc").st_dev
     except OSError:
