@@ -164,14 +164,17 @@ class Replay:
         return path
 
     def _force(self, paths: Iterable[str]) -> None:
-        if self._disk.syncfs(self._layout.root):
-            return
+        if not self._disk.syncfs(self._layout.root):
+            self._force_each(paths)
+
+    def _force_each(self, paths: Iterable[str]) -> None:
         for path in paths:
-            fd = self._disk.open_to_read(path)
-            try:
-                self._disk.fsync(fd)
-            finally:
-                self._disk.close(fd)
+            with suppress(FileNotFoundError):  # who has moved it has seen to it
+                fd = self._disk.open_to_read(path)
+                try:
+                    self._disk.fsync(fd)
+                finally:
+                    self._disk.close(fd)
         for folder in self._layout.folders.values():
             self._disk.fsync_folder(folder)
 
@@ -190,7 +193,8 @@ class Replay:
                 if one is not None:
                     dead.append(one)
             able = [one for one in dead if self._may_go(one, journal)]
-            if able and self._is_forced(journal):
+            if able:
+                self._force_what_is_told(able, journal)
                 self._remove(able)
         finally:
             for one in dead:
@@ -203,9 +207,11 @@ class Replay:
         journal.remove(_removed(self._records(one)))
         return True
 
-    def _is_forced(self, journal: Journal) -> bool:
+    def _force_what_is_told(self, able: list[Dead], journal: Journal) -> None:
         try:
-            return self._disk.syncfs(self._layout.journal)
+            if not self._disk.syncfs(self._layout.journal):
+                told = {record.job_id for one in able for record in self._records(one)}
+                self._force_each(self._layout.path(each, id_) for id_ in told for each in STATUSES)
         except OSError:
             journal.doubt()
             raise
