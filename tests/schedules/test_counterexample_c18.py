@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 from files import test_files_durability as durability
+from files import test_files_durable_settling as settling
 from files.places import Actors
 
 from semiont_jobs.stores.files.moves import Moves
@@ -78,13 +79,13 @@ def rewrites_in_order(actor: Actors) -> None:
 
 
 def settles_newer_in_order(actor: Actors) -> None:
-    durability.test_c18_settling_an_older_copy_forces_the_newer_one_before_the_older_goes(
+    settling.test_c18_settling_an_older_copy_forces_the_newer_one_before_the_older_goes(
         actor, actor.place
     )
 
 
 def settles_older_in_order(actor: Actors) -> None:
-    durability.test_c18_settling_forces_the_copy_that_stays_before_the_older_one_goes(
+    settling.test_c18_settling_forces_the_copy_that_stays_before_the_older_one_goes(
         actor, actor.place
     )
 
@@ -95,7 +96,7 @@ ORDERS: dict[str, tuple[Callable[[Actors], None], Callable[[Patch], None]]] = {
     "settle an older copy": (settles_newer_in_order, settles_unforced),
     "settle beside an older copy": (settles_older_in_order, settles_unforced),
     "clean": (
-        durability.test_c18_cleaning_forces_all_five_folders_before_the_first_unlink_and_one_after_the_last,
+        settling.test_c18_cleaning_forces_all_five_folders_before_the_first_unlink_and_one_after_the_last,
         cleans_unforced,
     ),
 }
