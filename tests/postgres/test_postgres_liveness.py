@@ -14,7 +14,15 @@ from postgres.owners import Make, held, is_owned_anew, owner_backend
 from postgres.proxies import Line
 from postgres.servers import sql
 
-from semiont_jobs import ClaimLost, JobExists, JobMetadata, JobQueue, PendingJob, StoreError
+from semiont_jobs import (
+    ClaimLost,
+    JobExists,
+    JobMetadata,
+    JobQueue,
+    PendingJob,
+    StoreError,
+    ThreadRefused,
+)
 from semiont_jobs.stores.postgres import liveness, upkeep
 from semiont_jobs.testing.suite import PATIENCE, AnyClaim, eventually, some
 
@@ -156,6 +164,27 @@ def test_a_rescuer_keeps_the_owner_from_coming_back_in_the_middle(
 
     assert locked == [(False,)]
     assert sql(server_url, "SELECT pg_try_advisory_lock(7)") == [(True,)]
+
+
+def test_a_claimer_that_got_no_thread_for_its_session_claims_when_there_is_one(
+    make_queue: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    queue = make_queue()
+    job = queue.enqueue({"page": 1}, type="task")
+    start = threading.Thread.start
+
+    def refuse(thread: threading.Thread) -> None:
+        if thread.name == "semiont-jobs-liveness":
+            raise RuntimeError("can't start new thread")
+        start(thread)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(threading.Thread, "start", refuse)
+        with pytest.raises(ThreadRefused, match="can't start new thread"):
+            queue.claim_next_job()
+
+    assert queue.get_job(job.metadata.id) == job
+    assert some(queue.claim_next_job()).complete().status == "complete"
 
 
 # -- the network is gone -------------------------------------------------------------------
