@@ -42,6 +42,9 @@ STATUSES: Final[tuple[JobStatus, ...]] = ("pending", "running", "complete", "fai
 FINISHED: Final[tuple[JobStatus, ...]] = ("complete", "failed", "cancelled")
 """The statuses that nothing leaves, but for a retry by hand."""
 
+UNFINISHED: Final[tuple[JobStatus, ...]] = ("pending", "running")
+"""The others: what waits, and what somebody works on."""
+
 P = TypeVar("P")
 """The params of a job."""
 PG = TypeVar("PG")

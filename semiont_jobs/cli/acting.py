@@ -27,7 +27,7 @@ from semiont_jobs.cli.app import (
 from semiont_jobs.cli.text import json_line, plain
 from semiont_jobs.errors import InvalidTransition
 from semiont_jobs.ids import job_id, new_job_id
-from semiont_jobs.model import DEFAULT_USER, JobMetadata, JobStatus, PendingJob
+from semiont_jobs.model import DEFAULT_USER, UNFINISHED, JobMetadata, JobStatus, PendingJob
 from semiont_jobs.queue import JobQueue
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -115,7 +115,7 @@ def retry(ids: tuple[str, ...], as_json: bool) -> None:
 @click.command()
 @click.argument("ids", metavar="[ID]...", nargs=-1)
 @click.option("--all", "everything", is_flag=True, help="Every job that waits or runs.")
-@click.option("--status", type=click.Choice(("pending", "running")))
+@click.option("--status", type=click.Choice(UNFINISHED))
 @click.option("--type", "type_", metavar="TYPE")
 @click.option("--user-id", metavar="USER")
 @click.option("--queue", "queue_name", metavar="QUEUE")

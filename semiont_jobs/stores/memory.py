@@ -27,6 +27,7 @@ from semiont_jobs.fields import now as clock
 from semiont_jobs.model import (
     FINISHED,
     STATUSES,
+    UNFINISHED,
     AnyJob,
     ClaimStamp,
     JobStatus,
@@ -202,7 +203,7 @@ class MemoryStore:
             record = self._records.get(job_id)
             alive = (
                 record is not None
-                and record.job.status in ("pending", "running")
+                and record.job.status in UNFINISHED
                 and record.job.metadata.life == life
             )
             if alive:
