@@ -6,7 +6,7 @@ It must not know stores or claims: it decides, `queue` acts.
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Any, TypeAlias
+from typing import Any, Final, TypeAlias
 
 from attrs import frozen
 
@@ -141,7 +141,7 @@ def _retried(current: Retryable, given: PendingJob[Any], run: str) -> PendingJob
     return evolve(again, metadata=changed, params=given.params)
 
 
-_EDITABLE = ("queue", "priority", "run_after", "max_retries", "timeout", "extra")
+_EDITABLE: Final = ("queue", "priority", "run_after", "max_retries", "timeout", "extra")
 
 
 def _edited(current: AnyJob, given: AnyJob) -> JobMetadata:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 from datetime import timedelta
-from typing import Any
+from typing import Any, Final
 
 import click
 
@@ -18,7 +18,7 @@ from semiont_jobs.queue import JobQueue
 from semiont_jobs.stores import MEMORY, is_url
 from semiont_jobs.transfer import Report, transfer
 
-MOST_NAMED = 10
+MOST_NAMED: Final = 10
 """Ids that are told on one line."""
 
 

@@ -56,7 +56,7 @@ class Crew:
         """Those at work. Only the watch changes this once the crew has started."""
         self.on_finished: Callable[[Reason], None] = _nobody
         """Called by a thread that finds that the crew is to leave: why."""
-        self.on_changed: Callable[[], object] = bool
+        self.on_changed: Callable[[], object] = _nobody
         """Called by a thread that comes to its end, or works for others than before."""
         self._posts = posts
         self._limits = limits
@@ -336,5 +336,5 @@ def _nobody_at(place: Hand, error: BaseException) -> Hand:
     return hand
 
 
-def _nobody(_why: Reason) -> None:
+def _nobody(*_told: object) -> None:
     """Nobody is told."""

@@ -16,6 +16,7 @@ from semiont_jobs.model import RunningJob
 from semiont_jobs.pool.runs import BATCH, Item, Outcome, Run
 from semiont_jobs.pool.staff import Staff
 from semiont_jobs.queue import JobQueue
+from semiont_jobs.settings import LONGEST_NAME
 from semiont_jobs.worker import JobWorker
 
 AHEAD: Final = 10 * BATCH
@@ -35,7 +36,7 @@ class Caller(JobWorker):
         setattr(self, "job_types", (type_name,))  # noqa: B010 - of the class, for type checkers
 
     def get_worker_name(self) -> str:
-        return name_of(self._function)[:255]
+        return name_of(self._function)[:LONGEST_NAME]
 
     def execute_job(self, job: RunningJob[Any, Any]) -> object:
         return {"value": self._function(job.params["item"])}

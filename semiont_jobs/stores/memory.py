@@ -238,7 +238,6 @@ class MemoryStore:
         return removed
 
     def remove_one(self, job_id: str) -> AnyJob | None:
-        """See `JobStore.remove_one`."""
         with self._lock:
             record = self._records.get(job_id)
             if record is None or record.job.status not in FINISHED or record.holder is not None:
