@@ -20,6 +20,8 @@ from semiont_jobs import JobQueue, JobWorker
 from semiont_jobs.model import STATUSES
 
 JOB: Final = "job-1"
+THREAD: Final = "worker.JobWorker._live"
+"""What a worker's thread runs."""
 WORK: Final = "Greeter.execute_job"
 """The one function of the run that is not the library's."""
 
@@ -62,7 +64,7 @@ class _Recorder:
 
     def __init__(self, folders: Path) -> None:
         self._folders = folders
-        self._threads = {threading.current_thread().name, Greeter.__name__}
+        self._threads = {threading.get_ident()}
         self._calls: list[Call | None] = []
         self._open: dict[FrameType, tuple[int, tuple[str, ...]]] = {}
 
@@ -86,7 +88,10 @@ class _Recorder:
         return [call for call in self._calls if call is not None]
 
     def _note(self, frame: FrameType, event: str, _argument: object) -> None:
-        if threading.current_thread().name not in self._threads or not _name(frame):
+        # By number: a thread that is coming or going is in no list of threads.
+        if event == "call" and _name(frame) == THREAD:
+            self._threads.add(threading.get_ident())
+        if threading.get_ident() not in self._threads or not _name(frame):
             return
         if event == "call":
             self._open[frame] = (len(self._calls), self._standing())
