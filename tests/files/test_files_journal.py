@@ -262,12 +262,12 @@ def test_a_full_disk_is_met_before_anything_is_acknowledged(actor: Actors, place
 
 
 def fill(queue: Unattended, place: Path) -> None:
-    """Until the file at hand is another one."""
-    first = files(place)[-1]
+    """Until its file is another one. Others may stand beside it, and names do not say whose."""
+    before = files(place)
     n = 0
-    while files(place)[-1] == first:
+    while not set(files(place)).difference(before):
         n += 1
-        queue.create_job(job(f"{first.stem[-8:]}-{n}"))
+        queue.create_job(job(f"{before[-1].stem[-8:]}-{n}"))
 
 
 def test_a_full_file_goes_once_everything_is_forced(
