@@ -17,7 +17,7 @@ ROOT = Path(__file__).parents[2]
 TEXT = (ROOT / "CONTRIBUTING.rst").read_text(encoding="utf-8")
 LITERALS = sorted(set(re.findall(r"``([^`]+)``", TEXT)))
 COMMANDS = [
-    shlex.split(line, comments=True) for line in re.findall(r"^   \$ (.*)$", TEXT, re.MULTILINE)
+    shlex.split(line, comments=True) for line in re.findall(r"^ +\$ (.*)$", TEXT, re.MULTILINE)
 ] + [shlex.split(literal) for literal in LITERALS if literal.startswith("tox ")]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
 
@@ -26,17 +26,18 @@ def environments() -> set[str]:
     """Those of tox.ini, with ``django{52,60}`` spelled out."""
     config = configparser.RawConfigParser()
     config.read(ROOT / "tox.ini")
+    written = [section.removeprefix("testenv:") for section in config.sections()]
+    written += re.findall(r"(?:[^\s,{]|\{[^}]*\})+", config["tox"]["env_list"])
     found = set()
-    for section in config.sections():
-        parts = re.split(r"\{([^}]*)\}", section.removeprefix("testenv:"))
+    for name in written:
+        parts = re.split(r"\{([^}]*)\}", name)
         choices = [each.split(",") if n % 2 else [each] for n, each in enumerate(parts)]
         found |= {"".join(each) for each in itertools.product(*choices)}
-    # What has no section of its own is in the list of all.
-    return found | set(re.findall(r"[a-z]\w+", config["tox"]["env_list"]))
+    return found
 
 
 def is_path(literal: str) -> bool:
-    return bool(re.fullmatch(r"[\w.-]+(/[\w.-]+)*/?", literal)) and (
+    return bool(re.fullmatch(r"[\w.-]+(/[\w.-]+)*", literal)) and (
         "/" in literal or literal.endswith((".toml", ".cfg", ".ini", ".rst"))
     )
 
