@@ -19,7 +19,7 @@ from click.core import ParameterSource
 from semiont_jobs.errors import SemiontJobsError, StoreError
 from semiont_jobs.queue import JobQueue
 from semiont_jobs.store import JobStore
-from semiont_jobs.stores import is_url, open_store
+from semiont_jobs.stores import MEMORY, is_url, open_store
 from semiont_jobs.version import __version__
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -99,6 +99,15 @@ def location() -> str:
     if name == "url" and not is_url(value):
         raise click.UsageError("a URL is postgresql://USER:PASSWORD@HOST/DATABASE")
     return value
+
+
+def check_shared(where: str) -> None:
+    """Raise unless a place is one that other processes may have too.
+
+    :raises click.UsageError: it is this process's memory.
+    """
+    if where == MEMORY:
+        raise click.UsageError("jobs in memory are in one process only, which is not this one")
 
 
 def shown() -> str:

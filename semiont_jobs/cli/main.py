@@ -36,8 +36,8 @@ for command in (
 ):
     cli.add_command(command)
 
-FAILED = 1
-INTERRUPTED = 130
+FAILED: Final = 1
+INTERRUPTED: Final = 130
 """What shells report for a program that Ctrl-C ended."""
 _PACKAGE: Final = Path(__file__).parents[1]
 

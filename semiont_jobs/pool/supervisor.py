@@ -12,7 +12,6 @@ from multiprocessing.connection import wait
 from typing import Any, Final
 
 from semiont_jobs.events import logger
-from semiont_jobs.keeper import begin
 from semiont_jobs.latch import Latch
 from semiont_jobs.opening import Opening
 from semiont_jobs.pool.child import Assignment
@@ -21,6 +20,7 @@ from semiont_jobs.pool.echo import log_here
 from semiont_jobs.pool.slot import FAREWELL, LOOP, Slot
 from semiont_jobs.pool.staff import sooner
 from semiont_jobs.pool.watch import LAST_WORDS
+from semiont_jobs.threads import begin
 
 TICK: Final = 0.1
 """Seconds that a wish to leave waits at most; what children do is seen at once."""

@@ -21,12 +21,12 @@ from semiont_jobs.errors import (
     WorkerStopping,
 )
 from semiont_jobs.events import logger
-from semiont_jobs.keeper import begin
 from semiont_jobs.latch import Latch
 from semiont_jobs.pool.crew import Crew, Reason
 from semiont_jobs.pool.errand import Errand
 from semiont_jobs.pool.hand import Hand
 from semiont_jobs.pool.staff import sooner
+from semiont_jobs.threads import begin
 
 TICK: Final = 0.1
 """Seconds between two rounds, which look at a few variables: stuck work, dead threads and the end

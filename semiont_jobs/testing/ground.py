@@ -15,14 +15,12 @@ from hypothesis.stateful import (
     invariant,
 )
 
-from semiont_jobs.claim import Claim
+from semiont_jobs.claim import AnyClaim
 from semiont_jobs.model import STATUSES, AnyJob
 from semiont_jobs.queue import JobQueue
 from semiont_jobs.retry import RetryPolicy
 from semiont_jobs.testing.clock import FakeClock
 from semiont_jobs.testing.laws import BACK_OFF, MAX_CRASHES, Laws, PlainJob
-
-AnyClaim = Claim[Any, Any, Any]
 
 
 class Ground(RuleBasedStateMachine):

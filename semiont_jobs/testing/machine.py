@@ -31,6 +31,8 @@ from semiont_jobs.testing.waiting import eventually
 
 TYPES: Final = ("resize", "encode")
 QUEUES: Final = ("default", "slow")
+VERBS: Final = ("report", "checkpoint", "complete", "fail", "snooze", "release", "cancel")
+"""Of a claim."""
 
 _some_types = st.none() | st.sets(st.sampled_from(TYPES), min_size=1).map(frozenset)
 _some_queue = st.none() | st.sampled_from(QUEUES)
@@ -183,18 +185,18 @@ class JobQueueMachine(Ground):
         self.superseded.append(claim)
 
     @precondition(lambda self: self.superseded)
-    @rule(which=_index, verb=st.sampled_from(("report", "checkpoint", *"cfsrk")))
+    @rule(which=_index, verb=st.sampled_from(VERBS))
     def be_superseded(self, which: int, verb: str) -> None:
         """A holder that was given up for dead can change nothing."""
         claim = self.superseded[which % len(self.superseded)]
         verbs: dict[str, Callable[[], object]] = {
             "report": lambda: claim.report({"late": True}),
             "checkpoint": lambda: claim.checkpoint(["late"]),
-            "c": lambda: claim.complete("late"),
-            "f": lambda: claim.fail("late"),
-            "s": lambda: claim.snooze(1),
-            "r": claim.release,
-            "k": claim.cancel,
+            "complete": lambda: claim.complete("late"),
+            "fail": lambda: claim.fail("late"),
+            "snooze": lambda: claim.snooze(1),
+            "release": claim.release,
+            "cancel": claim.cancel,
         }
         _refused((ClaimLost, JobCancelled), verbs[verb])
 

@@ -16,7 +16,6 @@ import tenacity
 
 from semiont_jobs import (
     AnyJob,
-    Claim,
     Event,
     JobMetadata,
     JobQueue,
@@ -26,6 +25,7 @@ from semiont_jobs import (
     PermanentError,
     RetryPolicy,
 )
+from semiont_jobs.claim import AnyClaim
 from semiont_jobs.testing.clock import FakeClock
 from semiont_jobs.testing.waiting import PATIENCE, eventually
 
@@ -34,7 +34,7 @@ try:
 except ImportError as error:
     raise ImportError(
         "the conformance suite runs under pytest, which is not installed: "
-        "pip install 'semiont-jobs[testing]'"
+        "pip install 'semiont_jobs[testing]'"
     ) from error
 
 __all__ = [
@@ -56,7 +56,6 @@ __all__ = [
 ]
 
 T = TypeVar("T")
-AnyClaim = Claim[Any, Any, Any]
 
 BACK_OFF: Final = 10
 """Seconds between two attempts in these tests, always: no jitter, so that the due time is known."""

@@ -4,7 +4,8 @@ From the bottom: ``address`` (which server, which schema), ``told`` (its errors 
 ``sessions`` (connections, and what becomes of them at a fork), ``schema`` (tables, versions,
 poolers), ``rows`` (a job as a row, and every statement), ``liveness`` (the lock that says that
 this process lives, and what is heard on its session), ``hold`` and ``taking`` (owning one job),
-``claiming``, ``upkeep``, ``within`` (creating in a caller's transaction). ``store`` puts them
+``creating`` (also in a caller's transaction), ``claiming``, ``waking`` (news for who waits),
+``upkeep``, ``arriving`` (from another store), ``inspection`` (for the doctor). ``store`` puts them
 together. The only package that imports psycopg.
 """
 
