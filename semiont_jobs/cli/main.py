@@ -18,7 +18,7 @@ from semiont_jobs.cli.app import cli
 from semiont_jobs.cli.text import plain
 from semiont_jobs.errors import SemiontJobsError
 
-for command in (
+for _command in (
     running.demo,
     running.worker,
     acting.enqueue,
@@ -34,7 +34,7 @@ for command in (
     moving.move,
     doctor.doctor,
 ):
-    cli.add_command(command)
+    cli.add_command(_command)
 
 FAILED = 1
 INTERRUPTED = 130
