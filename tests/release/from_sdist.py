@@ -28,12 +28,14 @@ NOT_CARRIED: Final = {".ci/run", ".gitignore"}
 EXTRAS: Final = "cli,testing,watch"
 
 WITHOUT_CHECKOUT: Final = (
+    *("-n", "3", "--dist", "worksteal"),
+    # A conformance suite within a test: what is quick is enough here.
+    *("-k", "not store_of_ones_own"),
     "tests/release/installed.py",
-    # The package's own data, of tests, of the documentation; the examples.
+    # Files beside the code: golden jobs, the README, the examples.
     "tests/test_golden.py",
     "tests/test_readme.py",
     "tests/docs/test_docs_examples.py",
-    "tests/docs/test_docs_diagram.py",
     # The installed command and the pytest plugin, in processes of their own.
     "tests/cli/test_cli_reading.py",
     "tests/cli/test_cli_worker_logs.py",
@@ -116,8 +118,7 @@ def main(scratch: Path, *arguments: str) -> None:
     run(*pip, "--force-reinstall", "--no-deps", wheel, cwd=scratch)
     run(*pip, f"{wheel}[{EXTRAS}]", cwd=scratch)
     pytest = Path(sys.executable).with_name("pytest")  # `-m pytest` would look in the folder too
-    selected = arguments or ("-n", "3", "--dist", "worksteal", *WITHOUT_CHECKOUT)
-    run(pytest, *selected, cwd=unpacked)
+    run(pytest, *(arguments or WITHOUT_CHECKOUT), cwd=unpacked)
 
     for made in (sdist, wheel):
         (CHECKOUT / "dist").mkdir(exist_ok=True)
