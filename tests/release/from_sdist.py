@@ -102,6 +102,10 @@ def compare(what: str, *, found: set[str], wanted: set[str]) -> None:
 
 def main(scratch: Path, *arguments: str) -> None:
     """Build, look over, install, test; the last prints as pytest does."""
+    if not (CHECKOUT / ".git").exists():
+        print("An unpacked sdist is not made into another: releases are built in a checkout.")
+        return
+
     dist = scratch / "dist"
     run(sys.executable, "-m", "build", "--outdir", dist, exported(scratch), cwd=scratch)
     (sdist,), (wheel,) = dist.glob("*.tar.gz"), dist.glob("*.whl")
