@@ -15,6 +15,16 @@ def tell(name):
     if not isinstance(error, ImportError):  # as where an extra is not installed
         print(name, repr(error))
 
+try:
+    import django
+    from django.conf import settings
+except ImportError:
+    pass
+else:  # parts of a project are not imported without one
+    names = ["auth", "contenttypes", "admin", "messages"]
+    settings.configure(INSTALLED_APPS=[f"django.contrib.{name}" for name in names])
+    django.setup()
+
 for found in pkgutil.walk_packages(semiont_jobs.__path__, "semiont_jobs.", onerror=tell):
     if not found.name.endswith("__main__"):
         try:
