@@ -278,7 +278,7 @@ JOB_CLASSES: Final[Mapping[JobStatus, type[AnyJob]]] = {
 }
 """The class of each status."""
 
-evolve = attrs.evolve
+evolve: Final = attrs.evolve
 """A copy of a frozen object with some fields changed: the immutable pattern's one verb."""
 
 

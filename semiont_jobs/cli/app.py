@@ -43,7 +43,7 @@ def _remember(context: click.Context, parameter: click.Parameter, value: Any) ->
 
 
 _remembered = partial(click.option, expose_value=False, callback=_remember)
-data_dir = _remembered(
+_data_dir = _remembered(
     "--data-dir",
     metavar="DIR",
     envvar=DIR_VARIABLE,
@@ -57,12 +57,21 @@ _url = _remembered(
 )
 
 
+def data_dir(command: F) -> F:
+    """The option that says in which directory the jobs live."""
+    return _data_dir(command)
+
+
 def place(command: F) -> F:
     """The options that say where the jobs live."""
-    return data_dir(_url(command))
+    return _data_dir(_url(command))
 
 
-as_json = click.option("--json", "as_json", is_flag=True, help="Write JSON, for machines.")
+def as_json(command: F) -> F:
+    """The option of commands whose answer a program may read."""
+    return click.option("--json", "as_json", is_flag=True, help="Write JSON, for machines.")(
+        command
+    )
 
 
 @click.group(

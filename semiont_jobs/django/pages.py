@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from typing import Any, Final
+from typing import Any, ClassVar, Final
 from urllib.parse import urlencode
 
 from django.conf import settings
@@ -166,7 +166,7 @@ class Detail(_Page):
 class Acting(_Page):
     """``POST``: retry, cancel or delete some jobs; deleting asks whether it is meant."""
 
-    http_method_names = ("post",)
+    http_method_names: ClassVar[tuple[str, ...]] = ("post",)
 
     def post(self, request: HttpRequest, alias: str) -> HttpResponse:
         """Do it, tell, and go back."""

@@ -99,7 +99,7 @@ class Run:
         self._timeout = timeout
         self._items = self._numbered(items)
         self._keys: set[bytes] = set()
-        self.is_continued = False
+        self.is_continued: bool = False
         """Whether jobs of an earlier time were found, which may be finished."""
 
     def take(self) -> list[Item]:

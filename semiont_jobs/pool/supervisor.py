@@ -37,9 +37,9 @@ class Supervisor:
         on_end: Callable[[], None] | None = None,
         on_outcome: Callable[[str], None] | None = None,
     ) -> None:
-        self.given_back = 0
+        self.given_back: int = 0
         """Jobs that went back to pending because their processes left."""
-        self.is_crash_looping = False
+        self.is_crash_looping: bool = False
         """Whether a process died again and again, up to the end."""
         self._queue = assignment.queue
         self._burst = assignment.orders.burst

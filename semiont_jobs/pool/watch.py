@@ -54,7 +54,7 @@ class Watch:
     ) -> None:
         self.crew = crew
         self.reason: Reason = "stopped"
-        self.given_back = 0
+        self.given_back: int = 0
         """Jobs that went back to pending because the crew left."""
         self.is_crash_looping = False
         """A crew's process is this one."""

@@ -40,18 +40,18 @@ class Ground(RuleBasedStateMachine):
 
     def __init__(self) -> None:
         super().__init__()
-        self.clock = FakeClock()
-        self.laws = Laws()
+        self.clock: FakeClock = FakeClock()
+        self.laws: Laws = Laws()
         self.claims: list[AnyClaim] = []
         self.claimed_by: dict[AnyClaim, JobQueue] = {}
         self.superseded: list[AnyClaim] = []
         self.read_before: list[AnyJob] = []
-        self.queue = self.make_queue(
+        self.queue: JobQueue = self.make_queue(
             clock=self.clock,
             retry_policy=RetryPolicy(wait=tenacity.wait_fixed(BACK_OFF)),
             max_crashes=MAX_CRASHES,
         )
-        self.queues = [self.queue]
+        self.queues: list[JobQueue] = [self.queue]
 
     def teardown(self) -> None:
         """End every queue object of the history."""

@@ -71,8 +71,8 @@ class Laws:
 
     def __init__(self) -> None:
         self.jobs: dict[str, PlainJob] = {}
-        self.created = 0
-        self.removed = 0
+        self.created: int = 0
+        self.removed: int = 0
 
     def create(self, job: PlainJob) -> None:
         """A new job waits."""

@@ -25,6 +25,7 @@ from semiont_jobs.errors import (
 )
 from semiont_jobs.ids import JobId
 from semiont_jobs.model import AnyJob, JobMetadata, PendingJob, evolve
+from semiont_jobs.queue import JobQueue
 from semiont_jobs.testing.ground import Ground
 from semiont_jobs.testing.laws import PlainJob
 from semiont_jobs.testing.waiting import eventually
@@ -271,7 +272,7 @@ class JobQueueMachine(Ground):
     @rule()
     def open_another(self) -> None:
         """From now on another queue object is asked; claims on the old one go on."""
-        self.queue = self.reopen()
+        self.queue: JobQueue = self.reopen()
         self.queues.append(self.queue)
 
 

@@ -31,11 +31,11 @@ from semiont_jobs.testing.waiting import PATIENCE, eventually
 
 try:
     import pytest
-except ImportError as error:
+except ImportError as _error:
     raise ImportError(
         "the conformance suite runs under pytest, which is not installed: "
         "pip install 'semiont_jobs[testing]'"
-    ) from error
+    ) from _error
 
 __all__ = [
     "BACK_OFF",

@@ -12,11 +12,11 @@ together. The only package that imports psycopg.
 try:
     import psycopg as _psycopg
     import psycopg_pool as _psycopg_pool
-except ImportError as error:
+except ImportError as _error:
     raise ImportError(
-        f"jobs in PostgreSQL need psycopg and psycopg_pool ({error}): "
+        f"jobs in PostgreSQL need psycopg and psycopg_pool ({_error}): "
         "pip install 'semiont_jobs[postgres]'"
-    ) from error
+    ) from _error
 
 from semiont_jobs.stores.postgres.store import PostgresStore
 
