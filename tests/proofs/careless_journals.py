@@ -17,6 +17,7 @@ from semiont_jobs.stores.files.journal import replay
 from semiont_jobs.stores.files.journal.journal import Journal
 from semiont_jobs.stores.files.journal.records import Record
 from semiont_jobs.stores.files.journal.replay import Replay
+from semiont_jobs.stores.files.journal.told_on import ToldOn
 from semiont_jobs.stores.files.moves import Moves
 
 Patch = pytest.MonkeyPatch
@@ -94,7 +95,7 @@ def _nothing(*_arguments: Any, **_settings: Any) -> None:
 
 
 def does_not_tell_on_of_removals(patch: Patch) -> None:
-    patch.setattr(Journal, "_forget_removals", lambda self: self._removals.clear())
+    patch.setattr(ToldOn, "add", _nothing)
 
 
 CARELESS_JOURNALS: Final[Mapping[Callable[[Patch], None], str]] = {

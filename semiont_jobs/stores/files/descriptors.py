@@ -74,7 +74,7 @@ class Descriptors:
 
     def after_fork_in_child(self) -> None:
         """Close everything: the child holds nothing."""
-        for descriptor in self._open:
+        for descriptor in tuple(self._open):  # one may be forgotten, and so closed, meanwhile
             with suppress(OSError):
                 os.close(descriptor.fd)
             descriptor.fd = CLOSED

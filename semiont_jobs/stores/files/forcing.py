@@ -67,9 +67,6 @@ class Forcing:
     def batch_published(self, texts: Texts, at: int) -> None:
         """All have; the first since `at` (`moment`)."""
 
-    def removing(self, jobs: Sequence[AnyJob]) -> None:
-        """These are about to be removed for good."""
-
 
 class ByFsync(Forcing):
     """Files and the names in their folders are forced, each by itself."""

@@ -30,6 +30,7 @@ from semiont_jobs.stores.files.inspection import Inspection, inspect
 from semiont_jobs.stores.files.journal.boot import check_for_journals
 from semiont_jobs.stores.files.journal.by_journal import ByJournal
 from semiont_jobs.stores.files.journal.journal import Journal
+from semiont_jobs.stores.files.journal.records import moment
 from semiont_jobs.stores.files.journal.replay import Replay
 from semiont_jobs.stores.files.layout import (
     Layout,
@@ -134,7 +135,7 @@ class FileStore:
         self._holds.clear()  # after a fork these were the parent's
         self._taking = taking = Taking(moves, self._markers, pending, self._holds)
         self._claiming = Claiming(moves, self._markers, pending, taking, notify)
-        self._upkeep = Upkeep(moves, taking, quarantine)
+        self._upkeep = Upkeep(moves, taking, quarantine, self._tell_of_removals)
         self._arriving = Arriving(moves, pending, dir_mode=self._dir_mode)
         self._sweeper = Sweeper(disk, layout, self.get)
         if not self._read_only:
@@ -150,15 +151,22 @@ class FileStore:
                 logger.warning("%s: what a power cut left is not replayed", self.layout.journal)
 
     def _forcing(self) -> Forcing:
-        self._journal = None
+        self._journal = Journal(self._disk, self.layout, file_mode=self._file_mode)
         if self.durability == "journal" and not self._read_only:
-            self._journal = Journal(self._disk, self.layout, file_mode=self._file_mode)
             return ByJournal(self._disk, self.layout, self._journal)
         return (ByFsync if self._fsync else Forcing)(self._disk, self.layout)
 
+    def _tell_of_removals(self, jobs: Iterable[AnyJob]) -> None:
+        """Whatever the durability: another process's journal may tell of a job still, and must
+        not bring it back."""
+        assert self._journal is not None, "the store is not open"
+        at = moment()
+        self._journal.remove({job.metadata.id: at for job in jobs})
+
     def _sweep(self) -> None:
         self._sweeper.sweep()
-        self._replay.retire(self._journal)
+        if self._journal is not None:
+            self._replay.retire(self._journal)
 
     def _make_ready(self) -> None:
         if self._may_be_on_nfs and file_system_of(self.layout.root) in nfs.FILE_SYSTEMS:

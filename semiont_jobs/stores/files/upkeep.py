@@ -5,7 +5,8 @@ It must not know what becomes of an orphan, or how long finished jobs are kept.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from itertools import islice
 from typing import Final
@@ -47,13 +48,20 @@ ANY: Final = Spent(datetime.max.replace(tzinfo=UTC), None)
 class Upkeep:
     """Looks after one data directory."""
 
-    def __init__(self, moves: Moves, taking: Taking, quarantine: Quarantine) -> None:
+    def __init__(
+        self,
+        moves: Moves,
+        taking: Taking,
+        quarantine: Quarantine,
+        tell_of_removals: Callable[[Iterable[AnyJob]], object],
+    ) -> None:
         self._copies: Copies = moves.copies
         self._disk = moves.disk
         self._layout = moves.layout
         self._moves = moves
         self._taking = taking
         self._quarantine = quarantine
+        self._tell_of_removals = tell_of_removals
 
     # -- what is no job ------------------------------------------------------------------
 
@@ -153,8 +161,8 @@ class Upkeep:
                     holds.append(hold)
             if holds:
                 self._secure_what_went_before()
-                self._moves.forcing.removing([hold.job for hold in holds])
-            removed = [hold.job for hold in holds if _remove(hold)]
+                self._tell_of_removals(hold.job for hold in holds)
+            removed = self._removed(holds)
             if removed:
                 # Told to be gone, they must stay gone: a job that came back would beat a new
                 # one of its id.
@@ -171,9 +179,33 @@ class Upkeep:
         """
         status = hold.job.status
         self._secure_what_went_before()
-        self._moves.forcing.removing([hold.job])
-        hold.remove()
+        self._tell_of_removals([hold.job])
+        try:
+            hold.remove()
+        except OSError:
+            self._secure_what_stays([hold])
+            raise
         self._moves.secure_folder(status)
+
+    def _removed(self, holds: Iterable[FileHold]) -> list[AnyJob]:
+        left = list(holds)
+        removed = []
+        try:
+            while left:
+                if _remove(left[0]):
+                    removed.append(left[0].job)
+                del left[0]
+        except OSError:
+            self._secure_what_stays(left)
+            raise
+        return removed
+
+    def _secure_what_stays(self, holds: Iterable[FileHold]) -> None:
+        """Of jobs that the disk would not remove no journal tells any more: their files are all
+        there is of them."""
+        for hold in holds:
+            with suppress(OSError):
+                self._moves.secure(hold.job)
 
     def _secure_what_went_before(self) -> None:
         # A worker's unlink of the running copy must be durable before that of a finished one, or

@@ -13,11 +13,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final
 
-from semiont_jobs.model import AnyJob
+from semiont_jobs.model import STATUSES, AnyJob
 from semiont_jobs.stores.files.door import Disk
 from semiont_jobs.stores.files.forcing import ByFsync, Forcing, Texts
 from semiont_jobs.stores.files.journal.journal import Journal
-from semiont_jobs.stores.files.journal.records import MOST_REVISION
+from semiont_jobs.stores.files.journal.records import MOST_REVISION, moment
 from semiont_jobs.stores.files.journal.segment import MOST_BYTES, Segment
 from semiont_jobs.stores.files.layout import Layout
 
@@ -66,6 +66,19 @@ class ByJournal(Forcing):
                 fit.append((job, text))
         if fit:
             self.journal.write(fit, at)
+            self._tell_of_the_removed([job.metadata.id for job, _text in fit])
+
+    def _tell_of_the_removed(self, job_ids: Sequence[str]) -> None:
+        """Those of which nothing stands any more were finished and removed before the records were
+        there, by somebody who could not know of them."""
+        at = moment()
+        gone = [
+            job_id
+            for job_id in job_ids
+            if not any(self.disk.exists(self.layout.path(each, job_id)) for each in STATUSES)
+        ]
+        if gone:
+            self.journal.remove(dict.fromkeys(gone, at))
 
     def _force_one(self, job: AnyJob) -> None:
         try:
@@ -76,9 +89,6 @@ class ByJournal(Forcing):
             self._by_itself.published(job, b"", fd)
         finally:
             self.disk.close(fd)
-
-    def removing(self, jobs: Sequence[AnyJob]) -> None:
-        self.journal.remove(job.metadata.id for job in jobs)
 
 
 def _is_unfit(job: AnyJob, text: bytes) -> bool:

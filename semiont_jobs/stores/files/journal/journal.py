@@ -16,16 +16,19 @@ import os
 import threading
 import time
 import weakref
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from contextlib import suppress
+from itertools import islice
 from typing import Final
 
 from semiont_jobs.errors import StoreError
 from semiont_jobs.events import logger
 from semiont_jobs.model import STATUSES, AnyJob
 from semiont_jobs.stores.files.door import Disk
+from semiont_jobs.stores.files.journal import segment as segments
 from semiont_jobs.stores.files.journal.records import moment, removal_of, revision_of
 from semiont_jobs.stores.files.journal.segment import SUFFIX, Segment
+from semiont_jobs.stores.files.journal.told_on import ToldOn
 from semiont_jobs.stores.files.layout import Layout
 
 MOST_AGE: Final = 30.0
@@ -34,10 +37,18 @@ wait. The longer, the more claims find the job's record and need none of their o
 MOST_KEPT: Final = 4
 """Files that could not be emptied, after which nothing more is acknowledged: the disk has lost
 writes, and somebody must look at it."""
+TOLD_AT_ONCE: Final = 64
+"""Removals that are appended together: they fit into any file, and one look at the folder does for
+them."""
+PAUSE: Final = 1.0
+"""Seconds after which a file is tried again that could not be emptied, as where no descriptor was
+left: soon enough for those who wait, and seldom enough to cost nothing."""
+NOTHING_LOST: Final = (errno.EMFILE, errno.ENFILE, errno.ENOMEM)
+"""Errors of whoever has too much open, before the kernel was asked to write anything."""
 
 
 class Journal:
-    """Appends to files of its own in ``jobs/.journal``.
+    """Appends to files of its own in ``jobs/.journal``. There is none before the first record.
 
     :param file_mode: permission bits of these.
     """
@@ -55,9 +66,11 @@ class Journal:
         self._current: Segment | None = None
         self._old: Segment | None = None
         """Being emptied."""
+        self._stuck: list[Segment] = []
+        """Could not be emptied, though the disk lost nothing: tried again."""
         self._kept: list[Segment] = []
-        self._removals: list[tuple[bytes, frozenset[str]]] = []
-        """Records of removals, and the files that may have older records of these jobs."""
+        """Tell of what the disk may have lost."""
+        self._told_on = ToldOn(disk, layout)
         self._carried = 0
         self._is_closed = False
         self._wake = threading.Event()
@@ -85,26 +98,41 @@ class Journal:
             if before is not None and before is not segment:
                 before.force(before_end)
         assert segment is not None, "nothing to write"
-        segment.force(end)
+        self._force(segment, end)
         return segment
 
-    def remove(self, job_ids: Iterable[str]) -> None:
-        """Append that these jobs are removed, and return when that is durable.
+    def remove(self, removed: Mapping[str, int]) -> None:
+        """Append that these jobs are removed, each at its moment, and return when that is durable.
 
         It is said again in every later file for as long as others stand that may tell of these
-        jobs: nobody shall bring them back from there.
+        jobs: nobody shall bring them back from there. Where no file stands there is nothing to
+        say.
 
         :raises OSError: it may not be durable.
         """
-        at = moment()
-        data = b"".join(removal_of(job_id, at) for job_id in job_ids)
+        segment, end = None, 0
         with self._lock:
-            segment = self._with_room(len(data))
-            others = frozenset(self._names()) - {segment.name}
-            end = segment.append(data)
-            if others:
-                self._removals.append((data, others))
+            if self._current is None and not self._told_on.names():
+                return
+        left = iter(removed.items())
+        while some := dict(islice(left, TOLD_AT_ONCE)):
+            data = b"".join(map(removal_of, some, some.values()))
+            before = segment
+            with self._lock:
+                segment, before_end = self._with_room(len(data)), end
+                end = segment.append(data)
+                for job_id in some:  # what it says of the job is void: no claim may rely on it
+                    segment.revisions.pop(job_id, None)
+                self._told_on.add(some, segment.name)
+            if before is not None and before is not segment:
+                before.force(before_end)
+        if segment is not None:
+            self._force(segment, end)
+
+    def _force(self, segment: Segment, end: int) -> None:
         segment.force(end)
+        if self._is_closed:  # a verb that was under way then: nobody else will empty it
+            self.close()
 
     def has(self, job: AnyJob, revision: int) -> bool:
         """Whether that revision of a job is in the file that is appended to. If so, what was
@@ -119,9 +147,6 @@ class Journal:
         """Whether what is published now is durable before the records in that file go."""
         return self._current is segment
 
-    def _names(self) -> set[str]:
-        return {name for name in self._disk.names(self._layout.journal) if name.endswith(SUFFIX)}
-
     def _with_room(self, size: int) -> Segment:
         """The file to append so many bytes to. The caller has the lock."""
         while self._current is None or not self._current.fits(size):
@@ -134,27 +159,25 @@ class Journal:
         return self._current
 
     def _begun(self) -> Segment:
-        if len(self._kept) > MOST_KEPT:
-            raise StoreError(
-                errno.EIO, "the disk has lost writes; look at it", self._layout.journal
-            )
+        if len(self._kept) + len(self._stuck) > MOST_KEPT:
+            reason = "the disk has lost writes; look at it"
+            if self._stuck:
+                reason = "the disk does not let journals go; see the log"
+            raise StoreError(errno.EIO, reason, self._layout.journal)
+        self._told_on.forget()
+        carried = self._told_on.text()
+        if len(carried) > segments.MOST_BYTES // 2:
+            reason = "journals that must stay tell of too many removed jobs; see the doctor"
+            raise StoreError(errno.EFBIG, reason, self._layout.journal)
         self._made += 1
         name = f"{self._stem}-{self._made}{SUFFIX}"
         segment = Segment.begin(self._disk, self._layout, name, self._file_mode)
-        self._forget_removals()
-        carried = b"".join(data for data, _others in self._removals)
         if carried:
             segment.append(carried)
         self._carried = segment.end
         if self.in_background:
             self._start_emptier()
         return segment
-
-    def _forget_removals(self) -> None:
-        """Those of which no file stands any more that may have older records of the job."""
-        if self._removals:
-            names = self._names()
-            self._removals = [(data, o & names) for data, o in self._removals if o & names]
 
     # -- emptying ------------------------------------------------------------------------
 
@@ -166,34 +189,41 @@ class Journal:
         else:
             self._wake.set()
 
-    def _empty(self) -> None:
-        """Make everything durable that the old file tells of, and remove it."""
+    def _empty(self) -> bool:
+        """Make everything durable that the old file tells of, and remove it; whether it went."""
         old = self._old
         assert old is not None
+        is_emptied = False
         try:
             self._carry_over()
             self._force_files(old)
-            self._disk.unlink(old.path)
+            with suppress(FileNotFoundError):  # a try before this one came so far
+                self._disk.unlink(old.path)
             self._disk.fsync_folder(self._layout.journal)
+            is_emptied = True
         except Exception as error:  # noqa: BLE001 - whoever waits for room must not wait for ever
-            # What was not written now never is, though the next call said so: the records stay,
-            # until the machine is started again.
             logger.error("the journal %s cannot be emptied, and is kept: %s", old.name, error)
-            self._kept.append(old)
-            with suppress(Exception):
-                old.keep()
+            if old.is_doubtful:
+                # What was not written now never is, though the next call said so: the records
+                # stay, until the machine is started again.
+                self._kept.append(old)
+                with suppress(Exception):
+                    old.keep()
+            else:
+                self._stuck.append(old)
         else:
             old.forced_otherwise()
             old.close()
         with self._lock:
             self._old = None
             self._lock.notify_all()
+        return is_emptied
 
     def _carry_over(self) -> None:
         """Removals that are still needed stand in the next file before this one goes."""
         with self._lock:
-            self._forget_removals()
-            if self._removals and self._current is None:
+            self._told_on.forget()
+            if self._told_on and self._current is None:
                 self._current = self._begun()
             current = self._current
             end = 0 if current is None else self._carried
@@ -201,8 +231,17 @@ class Journal:
             current.force(end)
 
     def _force_files(self, old: Segment) -> None:
-        if self._disk.syncfs(self._layout.journal):
-            return
+        try:
+            if not self._disk.syncfs(self._layout.journal):
+                self._force_each(old)
+        except OSError as error:
+            if error.errno not in NOTHING_LOST:
+                self.doubt()
+            raise
+        if old.is_doubtful:
+            raise StoreError(errno.EIO, "the disk has lost a write", old.path)
+
+    def _force_each(self, old: Segment) -> None:
         for job_id in old.revisions:
             for status in STATUSES:
                 with suppress(FileNotFoundError):
@@ -214,25 +253,41 @@ class Journal:
         for folder in self._layout.folders.values():
             self._disk.fsync_folder(folder)
 
+    def doubt(self) -> None:
+        """The disk has lost a write, of whatever file: the kernel says so once, and what stands
+        now may be all that tells of it."""
+        with self._lock:
+            for segment in (self._current, self._old, *self._stuck):
+                if segment is not None:
+                    segment.is_doubtful = True
+
     def tend(self) -> float | None:
         """Empty what is full or old; seconds until the next look, or None: it is over. For the
         thread that does it."""
         with self._lock:
             if self._is_closed:
                 return None
+            if self._old is None and self._stuck:
+                self._old = self._stuck.pop(0)
             current = self._current
-            if self._old is None and current is not None and current.end > self._carried:
+            if self._old is None and current is not None and self._is_wanted_gone(current):
                 left = current.began + MOST_AGE - time.monotonic()
                 if left > 0:
                     return left
                 self._old, self._current = current, None
             if self._old is None:
                 return MOST_AGE
-        self._empty()
-        return 0.0
+        return 0.0 if self._empty() else PAUSE
+
+    def _is_wanted_gone(self, current: Segment) -> bool:
+        """Whether a file has more to say than what it was carried over for, or nothing at all."""
+        if current.end == self._carried:
+            with suppress(OSError):  # looked at again
+                self._told_on.forget()
+        return current.end > self._carried or not self._told_on
 
     def _start_emptier(self) -> None:
-        if self._emptier is None:
+        if self._emptier is None and not self._is_closed:
             thread = threading.Thread(
                 target=_tend,
                 args=(weakref.ref(self), self._wake),
@@ -247,21 +302,23 @@ class Journal:
         """Empty all there is. What must stay is left as a dead process leaves it."""
         with self._lock:
             self._is_closed = True
+            emptier = self._emptier
         self._wake.set()
-        if self._emptier is not None:
-            self._emptier.join()
+        if emptier is not None:
+            emptier.join()
+        with self._lock:
             self._emptier = None
-        if self._old is not None:
-            self._empty()
-        with self._lock, suppress(OSError):
-            self._forget_removals()
-        if self._current is not None and not self._removals:
-            self._old, self._current = self._current, None
-            self._empty()
-        for segment in (self._current, *self._kept):
-            if segment is not None:
-                segment.close()
-        self._current, self._kept = None, []
+            if self._old is not None:
+                self._empty()
+            with suppress(OSError):
+                self._told_on.forget()
+            if self._current is not None and not self._told_on:
+                self._old, self._current = self._current, None
+                self._empty()
+            for segment in (self._current, *self._stuck, *self._kept):
+                if segment is not None:
+                    segment.close()
+            self._current, self._stuck, self._kept = None, [], []
 
 
 def _tend(journal: weakref.ref[Journal], wake: threading.Event) -> None:

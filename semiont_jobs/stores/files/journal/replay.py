@@ -10,14 +10,17 @@ write it to the disk: the files may go once it has.
 
 from __future__ import annotations
 
+import errno
+import os
 import threading
-from collections.abc import Iterable
+import time
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from typing import Final
 
 from attrs import frozen
 
-from semiont_jobs.errors import JobDecodeError
+from semiont_jobs.errors import JobDecodeError, StoreError
 from semiont_jobs.events import logger
 from semiont_jobs.model import STATUSES
 from semiont_jobs.stores.files.copies import Copy
@@ -25,12 +28,15 @@ from semiont_jobs.stores.files.descriptors import HELD, Descriptor
 from semiont_jobs.stores.files.door import Disk
 from semiont_jobs.stores.files.journal import boot
 from semiont_jobs.stores.files.journal.journal import Journal
-from semiont_jobs.stores.files.journal.records import Record, records_in
+from semiont_jobs.stores.files.journal.records import Record, records_in, removal_of
 from semiont_jobs.stores.files.journal.segment import HEADER_BYTES, SUFFIX, Header
+from semiont_jobs.stores.files.journal.told_on import MOST_READ
 from semiont_jobs.stores.files.moves import Moves
 
-MOST_READ: Final = 64 * 1024 * 1024
-"""Bytes that are read of a file: four times what one of ours may have."""
+MOST_WAIT: Final = 300.0
+"""Seconds that another process is waited for which replays the same files: what they hold is
+written in a few. One that lives but is of another start of the machine, as seen from where its name
+cannot be read, would be waited for until it ends."""
 PAUSE: Final = 0.02
 """Seconds between two looks whether another process has replayed what there is."""
 
@@ -66,10 +72,17 @@ class Replay:
         Until it returns, nobody may look at a job: what its file says may be older than what was
         acknowledged. While another process is at it, it is waited for.
 
-        :raises OSError: the disk refuses; the journals stay.
+        :raises OSError: the disk refuses, or a process that cannot be alive is; the journals stay.
         """
         pause = threading.Event()
+        waits_for: list[str] = []
+        since = 0.0
         while names := self._of_earlier_boots():
+            if names != waits_for:
+                waits_for, since = names, time.monotonic()
+            elif time.monotonic() - since > MOST_WAIT:
+                reason = "its process lives, though by its first line the machine was started again"
+                raise StoreError(errno.EBUSY, reason, self._path(names[0]))
             dead: list[Dead] = []
             try:
                 for name in names:
@@ -98,15 +111,24 @@ class Replay:
         return found
 
     def _replayed(self, dead: list[Dead]) -> int:
-        latest = _latest(record for one in dead for record in self._records(one))
-        paths = [path for record in latest if (path := self._publish_if_newer(record))]
+        records = [record for one in dead for record in self._records(one)]
+        removed = _removed(records)
+        latest = _latest(records)
+        paths = [
+            path
+            for record in latest
+            if (path := self._publish_if_newer(record, was_removed=record.job_id in removed))
+        ]
         self._force(paths)
-        self._remove(dead)
+        self._remove_replayed(dead, removed)
         logger.info("%d jobs were replayed from %d journals", len(paths), len(dead))
         return len(paths)
 
-    def _publish_if_newer(self, record: Record) -> str | None:
-        """Where a job was published, of which no file stands that is as new; None: one does."""
+    def _publish_if_newer(self, record: Record, *, was_removed: bool) -> str | None:
+        """Where a job was published, of which no file stands that is as new; None: one does.
+
+        :param was_removed: the record is of a job whose id another had, which was removed.
+        """
         assert record.text is not None
         try:
             job = self._copies.codec.decode(record.text, job_id=record.job_id)
@@ -117,6 +139,8 @@ class Replay:
             copy = self._copies.read(status, record.job_id)
             if isinstance(copy, Copy):
                 found = copy.job.metadata
+                if was_removed and found.created < job.metadata.created:
+                    continue  # the one that was removed: the name's going was not durable
                 # One of another creation was put there by a hand that knew no journal.
                 if found.revision >= record.revision or found.created != job.metadata.created:
                     return None
@@ -153,11 +177,11 @@ class Replay:
 
     # -- after the death of a process ----------------------------------------------------
 
-    def retire(self, journal: Journal | None) -> None:
+    def retire(self, journal: Journal) -> None:
         """Empty what dead processes of this start of the machine have left.
 
         :param journal: this process's own, in which removals go on to be told of that others'
-            files may contradict. Without one, files that tell of removals are left to others.
+            files may contradict.
         """
         dead: list[Dead] = []
         try:
@@ -166,19 +190,25 @@ class Replay:
                 if one is not None:
                     dead.append(one)
             able = [one for one in dead if self._may_go(one, journal)]
-            if able and self._disk.syncfs(self._layout.journal):
+            if able and self._is_forced(journal):
                 self._remove(able)
         finally:
             for one in dead:
                 HELD.close(one.descriptor, self._disk.close)
 
-    def _may_go(self, one: Dead, journal: Journal | None) -> bool:
+    def _may_go(self, one: Dead, journal: Journal) -> bool:
         if not one.is_of_this_boot or one.header.is_kept:
             return False
-        removed = [record.job_id for record in self._records(one) if record.text is None]
-        if removed and journal is not None:
-            journal.remove(removed)
-        return not removed or journal is not None
+        # Each at its moment: a job that was created since is not meant.
+        journal.remove(_removed(self._records(one)))
+        return True
+
+    def _is_forced(self, journal: Journal) -> bool:
+        try:
+            return self._disk.syncfs(self._layout.journal)
+        except OSError:
+            journal.doubt()
+            raise
 
     # -- files ---------------------------------------------------------------------------
 
@@ -215,25 +245,56 @@ class Replay:
         data = self._disk.read(one.descriptor.fd, found.st_size, MOST_READ)
         return list(records_in(data[HEADER_BYTES:]))
 
+    def _remove_replayed(self, dead: list[Dead], removed: Mapping[str, int]) -> None:
+        """Let all go, so that whatever is left by a death in the middle brings nothing back: what
+        one of them says is void by what another says."""
+        if len(dead) > 1 and removed:
+            last = self._told_again(dead[0].header, removed)
+            try:
+                self._remove(dead)
+                self._remove([last])
+            finally:
+                HELD.close(last.descriptor, self._disk.close)
+        else:
+            self._remove(dead)
+
+    def _told_again(self, header: Header, removed: Mapping[str, int]) -> Dead:
+        """A file that tells of these removals alone, to go when the others are gone."""
+        data = header.line() + b"".join(map(removal_of, removed, removed.values()))
+        temporary, descriptor = self._moves.write_temporary(data)
+        path = self._path(f"{os.path.basename(temporary)}{SUFFIX}")
+        try:
+            self._disk.fsync(descriptor.fd)
+            self._disk.rename(temporary, path)
+            self._disk.fsync_folder(self._layout.journal)
+        except BaseException:
+            self._moves.discard(temporary)
+            HELD.close(descriptor, self._disk.close)
+            raise
+        return Dead(path, descriptor, header)
+
     def _remove(self, dead: Iterable[Dead]) -> None:
         for one in dead:
             self._disk.unlink(one.path)
         self._disk.fsync_folder(self._layout.journal)
 
 
-def _latest(records: Iterable[Record]) -> list[Record]:
-    """Of each job the highest revision, of two such the later; those that were removed after
-    they were told of are gone."""
+def _removed(records: Iterable[Record]) -> dict[str, int]:
+    """Jobs that were removed, and when each was last."""
     removed: dict[str, int] = {}
-    told: list[Record] = []
     for record in records:
         if record.text is None:
             removed[record.job_id] = max(record.at, removed.get(record.job_id, 0))
-        else:
-            told.append(record)
+    return removed
+
+
+def _latest(records: Sequence[Record]) -> list[Record]:
+    """Of each job the highest revision, of two such the later; those that were removed after
+    they were told of are gone."""
+    removed = _removed(records)
     latest: dict[str, Record] = {}
-    for record in told:
-        if record.at <= removed.get(record.job_id, -1):
+    for record in records:
+        if record.text is None or record.at <= removed.get(record.job_id, -1):
             continue
         other = latest.get(record.job_id)
         if other is None or (other.revision, other.at) < (record.revision, record.at):

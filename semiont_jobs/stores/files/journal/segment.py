@@ -10,6 +10,7 @@ import json
 import os
 import threading
 import time
+import weakref
 from contextlib import suppress
 from datetime import datetime
 from typing import Any, Final
@@ -95,6 +96,10 @@ class Segment:
         self.is_faulty: bool = False
         """Its forcing failed: nothing may be written here any more, for the kernel tells of a
         lost write only once."""
+        self.is_doubtful = False
+        """The disk has lost a write while it stood: it may be all that tells of it."""
+        # Whoever forgets a queue without closing it leaves its file as a dead process does.
+        weakref.finalize(self, HELD.close, descriptor, disk.close).atexit = False
         self.revisions: dict[str, tuple[datetime, int]] = {}
         """Of each job it has records of, its creation and the latest revision."""
 
@@ -179,5 +184,10 @@ class Segment:
         self._disk.fsync(self._descriptor.fd)
 
     def close(self) -> None:
-        """Let go of its lock."""
-        HELD.close(self._descriptor, self._disk.close)
+        """Let go of its lock. Nothing can be forced any more."""
+        with self._turn:
+            # Not under a thread that forces it: the number may be another file's at once.
+            while self._is_forcing:
+                self._turn.wait()
+            self.is_faulty = True
+            HELD.close(self._descriptor, self._disk.close)
