@@ -15,6 +15,7 @@ version = release = __version__
 
 extensions = [
     "sphinx.ext.autodoc",
+    "architecture_directives",
     "command_directives",
     "lifecycle_directives",
     "mutants_directive",

@@ -17,7 +17,7 @@ class StopRequest:
     # Setting a default in an object's dict is one step for all threads.
     _event: threading.Event | None = None
     _is_told = False
-    is_cancelled = False
+    is_cancelled: bool = False
     reason: WorkerStopping | JobTimeout | None = None
     """Why the work is to stop, if nobody cancelled the job."""
 

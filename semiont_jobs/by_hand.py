@@ -15,6 +15,7 @@ from semiont_jobs.errors import ClaimLost, InvalidValue, JobHeld, JobNotFound, J
 from semiont_jobs.ids import job_id
 from semiont_jobs.model import (
     FINISHED,
+    UNFINISHED,
     CancelledJob,
     FailedJob,
     JobStatus,
@@ -28,8 +29,6 @@ from semiont_jobs.store import Hold
 CANCEL_PATIENCE: Final = 30.0
 """Seconds. A waiting job is held only while it is created, claimed or moved, which takes a slow
 disk a second or two: who holds it for longer is another program, and may for ever."""
-
-_UNFINISHED: Final[tuple[JobStatus, ...]] = ("pending", "running")
 
 
 class ByHand(Reading):
@@ -46,7 +45,7 @@ class ByHand(Reading):
         :raises JobHeld: it waits, and for half a minute somebody held it who neither claimed nor
             moved it: another program has a lock on its file. Nothing changed.
         """
-        return self._cancel(job_id(id), _UNFINISHED)
+        return self._cancel(job_id(id), UNFINISHED)
 
     def cancel_jobs(
         self,
@@ -63,7 +62,7 @@ class ByHand(Reading):
         :raises InvalidValue: a status there is not, a filter that is no text.
         :raises JobHeld: one of them could not be cancelled (see `cancel_job`); the others were.
         """
-        statuses = _UNFINISHED if status is None else (checked_status(status),)
+        statuses = UNFINISHED if status is None else (checked_status(status),)
         found = [
             job.metadata.id
             for each in statuses

@@ -84,11 +84,11 @@ class QueueDesk:
         if not callable(clock):
             raise InvalidValue("a function is needed", field="clock", value=clock)
         self._store = store_at(data_dir, fsync=fsync, **store_options)
-        self.job_types = JobTypes((*BUILTIN_JOB_TYPES, *job_types))
-        self.codec = Codec(self.job_types)
-        self.retry_policy = retry_policy or RetryPolicy()
+        self.job_types: JobTypes = JobTypes((*BUILTIN_JOB_TYPES, *job_types))
+        self.codec: Codec = Codec(self.job_types)
+        self.retry_policy: RetryPolicy = retry_policy or RetryPolicy()
         self.clock = clock
-        self.monotonic = fields.stopwatch(clock)
+        self.monotonic: Callable[[], float] = fields.stopwatch(clock)
         self._max_crashes = max_crashes
         self._foreign_stale_after = foreign_stale_after
         self._given_hooks = hooks

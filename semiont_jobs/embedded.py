@@ -13,7 +13,7 @@ from typing import Any, Final
 import click
 
 from semiont_jobs.errors import SemiontJobsError
-from semiont_jobs.stores import MEMORY, is_url
+from semiont_jobs.stores import is_url
 
 COMMANDS: Final = {
     "cancel": "semiont_jobs.cli.acting:cancel",
@@ -57,14 +57,12 @@ class JobsGroup(click.Group):
 
     def invoke(self, ctx: click.Context) -> Any:
         """Run one; errors are told in one line."""
+        from semiont_jobs.cli.app import check_shared
         from semiont_jobs.cli.text import plain
 
         try:
             place = self._place()
-            if place == MEMORY:
-                raise click.UsageError(
-                    "jobs in memory are in one process only, which is not this one"
-                )
+            check_shared(place)
             # Where the commands look for their own option. What the other command line keeps
             # there is found all the same: it stands in the contexts above.
             ctx.obj = {"url" if is_url(place) else "data_dir": place}

@@ -96,7 +96,7 @@ class JobEncodeError(SemiontJobsError, TypeError):
     def __init__(self, reason: str, *, path: str, value: object, job_id: str | None = None) -> None:
         self.reason = reason
         self.path = path
-        self.value = abridged(value)
+        self.value: str = abridged(value)
         self.job_id = job_id
         owner = f"job {job_id}: " if job_id else ""
         super().__init__(f"{owner}{path} = {self.value}: {reason}")

@@ -57,6 +57,9 @@ class Event:
     """Why an entry was quarantined, work is stuck or a process counts as looping."""
 
 
+ENDS: Final[frozenset[EventName]] = frozenset({"completed", "failed", "cancelled", "rescued"})
+"""Events after which a job may be finished: a rescue gives up one that kills its workers."""
+
 Hook: TypeAlias = Callable[[Event], object]
 """Called with every event, in the thread that acted; it should return quickly."""
 

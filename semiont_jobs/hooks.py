@@ -12,7 +12,8 @@ from typing import Final
 
 from semiont_jobs.errors import ThreadRefused
 from semiont_jobs.events import Event, EventName, Hook, is_logged, log_event, logger
-from semiont_jobs.keeper import begin, is_keeper
+from semiont_jobs.keeper import is_keeper
+from semiont_jobs.threads import begin
 
 MOST_WAITING: Final = 10_000
 """Events of the keeper that wait for a hook which hangs: hours of progress, a few megabytes."""

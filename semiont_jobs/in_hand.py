@@ -109,7 +109,7 @@ class InHand(Generic[P, PG]):
         assert job.status == "running"
         self._desk = desk
         self._hold = hold
-        self.terms = Terms(desk, policy)
+        self.terms: Terms = Terms(desk, policy)
         self._turn = Turn(desk)
         self._job: RunningJob[P, PG] = job
         self._ended_by = None

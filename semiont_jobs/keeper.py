@@ -9,9 +9,9 @@ import threading
 import weakref
 from typing import Final, Protocol
 
-from semiont_jobs.errors import ThreadRefused
 from semiont_jobs.events import log_trouble
 from semiont_jobs.retry import error_pace
+from semiont_jobs.threads import begin
 
 PERIOD: Final = 0.5
 """Seconds between two rounds: a request to cancel is seen, and a dead worker's job rescued,
@@ -80,17 +80,6 @@ _here: Final = _Here()
 def is_keeper() -> bool:
     """Whether this thread is a keeper's, which must not be held up by anybody's code."""
     return _here.is_keeper
-
-
-def begin(thread: threading.Thread) -> None:
-    """Start a thread.
-
-    :raises ThreadRefused: the system gives none.
-    """
-    try:
-        thread.start()
-    except RuntimeError as error:
-        raise ThreadRefused(f"no thread for {thread.name}: {error}") from error
 
 
 def _keep(kept: weakref.ref[Kept], stop: threading.Event, poked: threading.Event) -> None:

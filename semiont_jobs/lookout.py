@@ -14,9 +14,9 @@ from typing import Final
 from attrs import define
 
 from semiont_jobs.events import logger
-from semiont_jobs.keeper import begin
 from semiont_jobs.retry import error_pace
 from semiont_jobs.store import JobStore, Marking
+from semiont_jobs.threads import begin
 
 TICK: Final = 0.02
 """Seconds between two looks: what another process did is seen as soon as a person could notice,

@@ -42,6 +42,9 @@ STATUSES: Final[tuple[JobStatus, ...]] = ("pending", "running", "complete", "fai
 FINISHED: Final[tuple[JobStatus, ...]] = ("complete", "failed", "cancelled")
 """The statuses that nothing leaves, but for a retry by hand."""
 
+UNFINISHED: Final[tuple[JobStatus, ...]] = ("pending", "running")
+"""The others: what waits, and what somebody works on."""
+
 P = TypeVar("P")
 """The params of a job."""
 PG = TypeVar("PG")
@@ -56,6 +59,8 @@ that reads the number agrees on its order."""
 
 DEFAULT_QUEUE: Final = "default"
 DEFAULT_USER: Final = UserId("local")
+DEFAULT_MAX_RETRIES: Final = 3
+"""Three retries are four attempts: about seven seconds of back-off with the default policy."""
 
 
 T = TypeVar("T")
@@ -139,7 +144,7 @@ class JobMetadata:
     user_id: UserId = field(default=DEFAULT_USER, validator=check_text)
     created: datetime = field(factory=now, converter=to_instant, validator=check_instant)
     retry_count: int = field(default=0, validator=check_count)
-    max_retries: int = field(default=3, validator=check_count)
+    max_retries: int = field(default=DEFAULT_MAX_RETRIES, validator=check_count)
     revision: int = field(default=0, validator=check_count)
     """0 at creation, one more at every change; the higher of two copies is the true one."""
     queue: str = field(default=DEFAULT_QUEUE, validator=check_text)
@@ -273,7 +278,7 @@ JOB_CLASSES: Final[Mapping[JobStatus, type[AnyJob]]] = {
 }
 """The class of each status."""
 
-evolve = attrs.evolve
+evolve: Final = attrs.evolve
 """A copy of a frozen object with some fields changed: the immutable pattern's one verb."""
 
 

@@ -17,7 +17,7 @@ class Opening:
         self._lock = threading.Lock()
         # Weakly: a worker that ended is not kept for as long as its queue is open.
         self._stops: weakref.WeakSet[threading.Event] = weakref.WeakSet()
-        self.is_over = False
+        self.is_over: bool = False
         """Whether the queue was closed since."""
 
     def stops(self, stop: threading.Event) -> None:

@@ -27,6 +27,7 @@ from semiont_jobs.errors import (
 from semiont_jobs.fields import instant_after
 from semiont_jobs.ids import UserId, job_id, new_job_id
 from semiont_jobs.model import (
+    DEFAULT_MAX_RETRIES,
     DEFAULT_QUEUE,
     DEFAULT_USER,
     JOB_CLASSES,
@@ -42,9 +43,6 @@ from semiont_jobs.reading import checked_filter, checked_status
 from semiont_jobs.retry import RetryPolicy
 from semiont_jobs.settings import checked_policy, checked_types
 from semiont_jobs.store import Accept, Transactional, Wanted
-
-DEFAULT_MAX_RETRIES: Final = 3
-"""Three retries are four attempts: about seven seconds of back-off with the default policy."""
 
 
 class JobQueue(ByHand):

@@ -18,6 +18,17 @@ from semiont_jobs.stores import open_store
 
 T = TypeVar("T")
 
+CONFIGURABLE: Final = (
+    "fsync",
+    "durability",
+    "retry_policy",
+    "max_crashes",
+    "dir_mode",
+    "file_mode",
+    "allow_network_fs",
+)
+"""What the configuration of an application may say to `JobQueue`, besides the place: what has a
+value that a file of settings can hold."""
 LONGEST_NAME: Final = 255
 """Characters of a worker's name, which every attempt on record repeats: as many as a file's or
 a host's name may have, and few enough that a hundred fit in what a new job leaves free."""

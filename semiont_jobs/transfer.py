@@ -93,7 +93,8 @@ class _Move:
             if not isinstance(queue.store, Moving):
                 rule = f"jobs of a {type(queue.store).__name__} cannot be moved"
                 raise InvalidValue(rule, field=side, value=queue)
-        self._source, self._target = source.initialize(), target.initialize()
+        self._source = source.initialize()
+        target.initialize()
         self._from: Any = source.store
         self._to: Any = target.store
         self._on_moved = on_moved

@@ -6,7 +6,7 @@ It must not know stores or claims: it decides, `queue` acts.
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Any, TypeAlias
+from typing import Any, Final, TypeAlias
 
 from attrs import frozen
 
@@ -107,13 +107,7 @@ def _put_back(current: RunningJob[Any, Any], given: PendingJob[Any], now: dateti
     retries = given.metadata.retry_count
     if retries <= current.metadata.retry_count:
         return Update(lifecycle.release(current), "released")
-    if retries > current.metadata.max_retries:
-        raise InvalidJob(
-            f"more than metadata.max_retries = {current.metadata.max_retries}",
-            field="metadata.retry_count",
-            value=retries,
-            job_id=current.metadata.id,
-        )
+    _check_budget(retries, current.metadata)
     failure = Failure.of(JobFailed("put back to be tried again"))
     retry_at = given.metadata.run_after or now
     tried = lifecycle.fail(current, failure, now, retry_at=retry_at)
@@ -125,13 +119,7 @@ def _put_back(current: RunningJob[Any, Any], given: PendingJob[Any], now: dateti
 def _retried(current: Retryable, given: PendingJob[Any], run: str) -> PendingJob[Any]:
     """A retry by hand that keeps the retry count its caller set, as the seed's example does."""
     metadata = given.metadata
-    if metadata.retry_count > metadata.max_retries:
-        raise InvalidJob(
-            f"more than metadata.max_retries = {metadata.max_retries}",
-            field="metadata.retry_count",
-            value=metadata.retry_count,
-            job_id=metadata.id,
-        )
+    _check_budget(metadata.retry_count, metadata)
     again = lifecycle.retry(current, run=run)
     changed = evolve_metadata(
         again.metadata,
@@ -141,7 +129,17 @@ def _retried(current: Retryable, given: PendingJob[Any], run: str) -> PendingJob
     return evolve(again, metadata=changed, params=given.params)
 
 
-_EDITABLE = ("queue", "priority", "run_after", "max_retries", "timeout", "extra")
+def _check_budget(retries: int, metadata: JobMetadata) -> None:
+    if retries > metadata.max_retries:
+        raise InvalidJob(
+            f"more than metadata.max_retries = {metadata.max_retries}",
+            field="metadata.retry_count",
+            value=retries,
+            job_id=metadata.id,
+        )
+
+
+_EDITABLE: Final = ("queue", "priority", "run_after", "max_retries", "timeout", "extra")
 
 
 def _edited(current: AnyJob, given: AnyJob) -> JobMetadata:

@@ -24,7 +24,6 @@ from semiont_jobs.iteration import (
     is_meant,
     run_iteration,
 )
-from semiont_jobs.keeper import begin
 from semiont_jobs.latch import Latch
 from semiont_jobs.model import AnyJob, PendingJob, RunningJob
 from semiont_jobs.opening import Opening
@@ -33,6 +32,7 @@ from semiont_jobs.reading import checked_filter
 from semiont_jobs.retry import RetryPolicy, error_pace
 from semiont_jobs.settings import checked_job_types, checked_name, checked_policy, checked_timeout
 from semiont_jobs.singleton import get_job_queue
+from semiont_jobs.threads import begin
 
 POLL_INTERVAL: Final = 1.0
 """Seconds an idle worker waits at most before it looks again. New jobs wake it sooner: this

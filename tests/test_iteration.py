@@ -1,53 +1,27 @@
-"""A work that yields goes on where it was: after failures, crashes and deploys."""
+"""A work that yields goes on where it was: after failures, time-outs and snoozes."""
 
 from __future__ import annotations
 
-import errno
 import logging
-import signal
 import threading
-from collections.abc import Callable, Iterator
-from pathlib import Path
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from files.children import Children, finished, kill
-from tenacity import wait_none
+from iterating import TIMEOUT, Iterating, Work, cursor_of
 
 from semiont_jobs import (
     CancelledJob,
-    CompleteJob,
     FailedJob,
     InvalidValue,
     JobQueue,
     JobWorker,
-    MemoryStore,
     PendingJob,
-    RetryPolicy,
     Snooze,
-    StoreError,
 )
 from semiont_jobs.iteration import KEY
 from semiont_jobs.testing import FakeClock
 from semiont_jobs.testing.waiting import eventually
-
-TIMEOUT = 60.0
-AT_ONCE = RetryPolicy(wait=wait_none())
-Work = Callable[[Any, Any, Any], Any]
-
-
-class Iterating(JobWorker):
-    """Does what it is given, unit by unit."""
-
-    retry_policy = AT_ONCE
-
-    def __init__(self, queue: JobQueue, work: Work, **options: Any) -> None:
-        self.checkpoint_interval = options.pop("checkpoint_interval", 3600)
-        super().__init__(queue, poll_interval=0.05, error_backoff=0.05, **options)
-        self.work = work
-
-    def iterate_job(self, job: Any, cursor: Any) -> Any:
-        return self.work(self, job, cursor)
 
 
 @pytest.fixture
@@ -60,10 +34,6 @@ def ended(queue: JobQueue, work: Work, **options: Any) -> Any:
     job = queue.enqueue({}, type="task", **{"max_retries": 1, **options})
     with Iterating(queue, work):
         return queue.wait_for(job.metadata.id, TIMEOUT)
-
-
-def cursor_of(job: Any) -> Any:
-    return job.metadata.unit_cursors[KEY]["cursor"]
 
 
 def failing_once_at(unit: Any, units: list[Any], done: list[Any]) -> Work:
@@ -256,40 +226,6 @@ def test_a_progress_that_is_yielded_beside_the_cursor_is_reported(queue: JobQueu
     assert [{"page": 1}, {"page": 3}] == [job.progress for job in told]
 
 
-@pytest.mark.parametrize(("interval", "stored"), [(0, [1, 2, 3]), (3600, [])])
-def test_cursors_are_stored_at_intervals(
-    queue: JobQueue, interval: float, stored: list[int]
-) -> None:
-    told: list[Any] = []
-    queue.subscribe(lambda event: event.name == "checkpointed" and told.append(event.job))
-
-    def work(_worker: Any, _job: Any, _cursor: Any) -> Any:
-        yield from (1, 2, 3)
-
-    job = queue.enqueue({}, type="task")
-    with Iterating(queue, work, checkpoint_interval=interval):
-        queue.wait_for(job.metadata.id, TIMEOUT)
-
-    assert stored == [cursor_of(each) for each in told]
-
-
-def test_a_work_that_goes_on_has_its_cursor_stored_now_and_then(queue: JobQueue) -> None:
-    told: list[Any] = []
-    queue.subscribe(lambda event: event.name == "checkpointed" and told.append(event.job))
-
-    def work(_worker: Any, _job: Any, _cursor: Any) -> Any:
-        unit = 0
-        while len(told) < 2:
-            unit += 1
-            yield unit
-
-    job = queue.enqueue({}, type="task")
-    with Iterating(queue, work, checkpoint_interval=0.2):
-        assert "complete" == queue.wait_for(job.metadata.id, TIMEOUT).status
-
-    assert cursor_of(told[0]) + 1 < cursor_of(told[1])
-
-
 @pytest.mark.parametrize(
     ("given", "told"),
     [
@@ -343,57 +279,6 @@ def test_what_somebody_else_left_in_its_place_begins_at_the_beginning(
     assert [None] == begun
 
 
-class Full(MemoryStore):
-    """A disk that can be full."""
-
-    refuses = False
-    refused = 0
-
-    def _put(self, hold: Any, job: Any) -> Any:
-        if self.refuses:
-            self.refused += 1
-            raise StoreError(errno.ENOSPC, "no space left")
-        return super()._put(hold, job)
-
-
-def test_a_full_disk_keeps_no_work_from_going_on() -> None:
-    store = Full()
-    queue = JobQueue(store)
-    queue.enqueue({}, type="task", id="a")
-
-    def work(_worker: Any, _job: Any, _cursor: Any) -> Any:
-        store.refuses = True
-        yield 1
-        yield 2
-        store.refuses = False
-        yield 3
-        return "done"
-
-    with Iterating(queue, work, checkpoint_interval=0):
-        done = queue.wait_for("a", TIMEOUT)
-
-    assert isinstance(done, CompleteJob)
-    assert ("done", 3, 2) == (done.result, cursor_of(done), store.refused)
-
-
-def test_a_cursor_waits_for_the_disk_as_its_outcome_does() -> None:
-    store = Full()
-    queue = JobQueue(store)
-    queue.enqueue({}, type="task", id="a", max_retries=0)
-
-    def work(_worker: Any, _job: Any, _cursor: Any) -> Any:
-        yield 1
-        store.refuses = True
-        raise ConnectionError("away")
-
-    with Iterating(queue, work):
-        eventually(lambda: store.refused > 2, TIMEOUT)
-        store.refuses = False
-        failed = queue.wait_for("a", TIMEOUT)
-
-    assert ("failed", 1) == (failed.status, cursor_of(failed))
-
-
 def test_a_generator_that_fails_when_it_is_closed_hides_no_outcome(
     queue: JobQueue, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -415,27 +300,6 @@ def test_a_generator_that_fails_when_it_is_closed_hides_no_outcome(
 
     assert "cancelled" == stopped.status
     assert "failed when it was closed" in caplog.text
-
-
-def test_a_job_that_was_taken_away_gets_no_cursor() -> None:
-    store = MemoryStore()
-    queue = JobQueue(store, max_crashes=0)
-    queue.enqueue({}, type="task", id="a")
-    closed = threading.Event()
-
-    def work(_worker: Any, _job: Any, _cursor: Any) -> Any:
-        try:
-            yield 1
-            store.kill_holder("a")
-            yield 2
-        finally:
-            closed.set()
-
-    with Iterating(queue, work):
-        assert closed.wait(TIMEOUT)
-        left = queue.wait_for("a", TIMEOUT)
-
-    assert ("failed", {}) == (left.status, left.metadata.unit_cursors)
 
 
 # -- classes -------------------------------------------------------------------------------
@@ -494,77 +358,3 @@ def test_the_most_derived_class_decides(queue: JobQueue) -> None:
 def test_an_interval_that_is_none_is_refused(queue: JobQueue, bad: Any) -> None:
     with pytest.raises(InvalidValue, match="checkpoint_interval"):
         Iterating(queue, lambda *_: None, checkpoint_interval=bad)
-
-
-# -- processes -----------------------------------------------------------------------------
-
-WORKER = """
-class Counting(JobWorker):
-    checkpoint_interval = 0
-
-    def iterate_job(self, job, cursor):
-        witness(f"from-{cursor}")
-        for unit in range(cursor or 0, 1000000):
-            witness(f"unit-{unit}")
-            if unit == 3 and rest == ["hang"]:
-                witness("hanging")
-                wait_for("never")
-            if unit == 6 and rest != ["long"]:
-                return {"units": unit}
-            yield unit + 1
-"""
-
-
-def test_after_a_kill_nothing_before_the_stored_cursor_is_done_again(tmp_path: Path) -> None:
-    queue = JobQueue(tmp_path / "data", fsync=False)
-    queue.enqueue({}, type="t", id="j")
-    with Children(tmp_path) as children:
-        first = children.start(WORKER + "\nCounting(queue).run()", "hang")
-        children.witnessed("hanging")
-        kill(first)
-
-        finished(children.start(WORKER + "\nwith Counting(queue): queue.wait_for('j', 60)"))
-
-    words = [word for word in children.words() if word != "hanging"]
-    units = [0, 1, 2, 3, 3, 4, 5, 6]
-    assert ["from-None", *(f"unit-{n}" for n in units[:4])] == words[:5]
-    assert ["from-3", *(f"unit-{n}" for n in units[4:])] == words[5:]
-    assert ("complete", 1) == _status_and_crashes(queue)
-
-
-def test_a_deploy_does_not_wait_for_a_long_job_and_the_next_worker_goes_on(
-    tmp_path: Path,
-) -> None:
-    queue = JobQueue(tmp_path / "data", fsync=False)
-    queue.enqueue({}, type="t", id="j")
-    stop = (
-        "\nimport signal\ncaught = []\nsignal.signal(signal.SIGTERM, lambda *_: caught.append(1))"
-    )
-    stop += "\nwith Counting(queue) as worker:\n    while not caught: signal.pause()"
-    stop += "\n    print(worker.stop(60))"
-    with Children(tmp_path) as children:
-        first = children.start(WORKER + stop, "long")
-        children.witnessed("unit-20")
-        first.send_signal(signal.SIGTERM)
-        assert "True\n" == finished(first)
-        left = queue.get_job("j")
-        done = [word for word in children.words() if word.startswith("unit-")]
-
-        finished(
-            children.start(
-                WORKER.replace("unit == 6", f"unit == {len(done) + 3}")
-                + "\nwith Counting(queue): queue.wait_for('j', 60)"
-            )
-        )
-        words = [word for word in children.words() if word.startswith("unit-")]
-
-    assert isinstance(left, PendingJob)
-    assert (len(done), 0) == (cursor_of(left), left.metadata.attempt_count)
-    assert [f"unit-{n}" for n in range(len(done) + 4)] == words
-    assert ("complete", 0) == _status_and_crashes(queue)
-
-
-def _status_and_crashes(queue: JobQueue) -> tuple[str, int]:
-    job = queue.get_job("j")
-    assert job is not None
-    return job.status, job.metadata.crash_count

@@ -5,26 +5,21 @@ from __future__ import annotations
 import enum
 import json
 import math
-import shutil
-import subprocess
 from collections import OrderedDict, namedtuple
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 from hypothesis import given
-from strategies import any_json, json_values
+from jsontexts import DOCUMENT, SCALARS, nested
+from strategies import any_json
 
 from semiont_jobs import JobDecodeError, JobEncodeError
 from semiont_jobs.codec.jsontext import MAX_DEPTH, check, read, write
 
 # -- the bytes, written by hand ------------------------------------------------------------
 
-DOCUMENT = {
-    "text": "Título — 標題 🚀",
-    "empty": {"object": {}, "array": [], "text": ""},
-    "nested": [[], [{}], [1, [2]], {"a": [None, True, False]}],
-}
+
 DOCUMENT_TEXT = """{
   "text": "Título — 標題 🚀",
   "empty": {
@@ -56,38 +51,6 @@ DOCUMENT_TEXT = """{
 
 def test_a_document_is_indented_by_two_without_a_newline_at_its_end() -> None:
     assert write(DOCUMENT) == DOCUMENT_TEXT.encode()
-
-
-SCALARS = [
-    (None, "null"),
-    (True, "true"),
-    (False, "false"),
-    (0, "0"),
-    (-7, "-7"),
-    (2**53 - 1, "9007199254740991"),
-    (1.0, "1"),
-    (-2.0, "-2"),
-    (float(2**53), "9007199254740992"),
-    (0.5, "0.5"),
-    (-0.1, "-0.1"),
-    (0.1 + 0.2, "0.30000000000000004"),
-    (12345.678, "12345.678"),
-    (1e15 + 0.5, "1000000000000000.5"),
-    (0.0001, "0.0001"),
-    ("", '""'),
-    ("a/b", '"a/b"'),
-    ('say "hi"', r'"say \"hi\""'),
-    ("back\\slash", r'"back\\slash"'),
-    ("\b\t\n\f\r", r'"\b\t\n\f\r"'),
-    ("\x00\x01\x1b\x1f", r'"\u0000\u0001\u001b\u001f"'),
-    ("\x7f\x80\xa0", '"\x7f\x80\xa0"'),
-    ("\u2028\u2029\ufeff\u202e", '"\u2028\u2029\ufeff\u202e"'),
-    ("\U0001f680", '"\U0001f680"'),
-    ([], "[]"),
-    ((), "[]"),
-    ({}, "{}"),
-    ((1, "a"), '[\n  1,\n  "a"\n]'),
-]
 
 
 @pytest.mark.parametrize(("value", "text"), SCALARS, ids=lambda value: ascii(value)[:30])
@@ -134,85 +97,6 @@ def test_what_extends_a_json_value_is_written_as_that(value: Any, plain: Any) ->
     assert write(value) == write(plain)
 
 
-# -- the same, by asking JavaScript --------------------------------------------------------
-
-STRINGIFY = """
-require("readline").createInterface({input: process.stdin}).on("line", (line) => {
-    const text = JSON.stringify(JSON.parse(JSON.parse(line)), null, 2);
-    process.stdout.write(JSON.stringify(text) + "\\n");
-});
-"""
-node = pytest.mark.skipif(shutil.which("node") is None, reason="there is no node on the PATH")
-JavaScript = Callable[[str], bytes]
-
-
-@pytest.fixture(scope="module")
-def javascript() -> Iterator[JavaScript]:
-    """Asks a running node for ``JSON.stringify(JSON.parse(text), null, 2)``."""
-    with subprocess.Popen(
-        ["node", "-e", STRINGIFY], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
-    ) as process:
-        assert process.stdin is not None
-        assert process.stdout is not None
-        asked, answers = process.stdin, process.stdout
-
-        def stringify(text: str) -> bytes:
-            # As a JSON text in ASCII: no line separator within it ends the line.
-            asked.write(json.dumps(text) + "\n")
-            asked.flush()
-            answer: str = json.loads(answers.readline())
-            return answer.encode("utf-8", "backslashreplace")
-
-        yield stringify
-        asked.close()
-
-
-@node
-@given(value=json_values)
-def test_the_bytes_are_those_of_javascripts_stringify(javascript: JavaScript, value: Any) -> None:
-    assert write(value) == javascript(json.dumps(value))
-
-
-@node
-@pytest.mark.parametrize(("value", "text"), SCALARS, ids=lambda value: ascii(value)[:30])
-def test_the_bytes_written_by_hand_are_javascripts_too(
-    javascript: JavaScript, value: Any, text: str
-) -> None:
-    assert javascript(json.dumps(value)) == text.encode()
-
-
-@node
-@pytest.mark.parametrize("value", [DOCUMENT, ["a\ud800b\udfff"], {"\udc00": ""}], ids=ascii)
-def test_a_document_and_lone_surrogates_are_written_as_javascript_writes_them(
-    javascript: JavaScript, value: Any
-) -> None:
-    assert write(value, strict=False) == javascript(json.dumps(value))
-
-
-def as_doubles(value: Any) -> Any:
-    """The value as JavaScript knows it: all numbers are doubles, and what is beyond them null."""
-    if isinstance(value, dict):
-        return {key: as_doubles(item) for key, item in value.items()}
-    if isinstance(value, list):
-        return [as_doubles(item) for item in value]
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        return value
-    try:
-        return float(value)
-    except OverflowError:
-        return None
-
-
-@node
-@given(value=any_json)
-def test_whatever_is_written_javascript_reads_as_the_same_value(
-    javascript: JavaScript, value: Any
-) -> None:
-    seen = json.loads(javascript(write(value).decode()))
-
-    assert as_doubles(seen) == as_doubles(value)
-
-
 # -- what is written reads back ------------------------------------------------------------
 
 
@@ -241,9 +125,14 @@ def test_what_is_read_is_written_with_the_same_bytes_again(value: Any) -> None:
 
 # -- what JSON cannot hold -----------------------------------------------------------------
 
+
 DEEP: Any = "x"
+
+
 for _ in range(MAX_DEPTH + 1):
     DEEP = [DEEP]
+
+
 LOOP: list[Any] = []
 LOOP.append(LOOP)
 
@@ -300,15 +189,6 @@ def test_what_is_nested_too_deep_or_in_itself_is_refused(value: Any) -> None:
             refuse(value)
 
 
-def nested(levels: int, make: Callable[[Any], Any]) -> Any:
-    """Arrays or objects, so many levels of them, the innermost empty."""
-    value: Any = make(0)
-    empty = type(value)()
-    for _ in range(levels - 1):
-        empty = make(empty)
-    return empty
-
-
 @pytest.mark.parametrize("make", [lambda item: [item], lambda item: {"a": item}])
 def test_two_hundred_levels_are_written_and_read(make: Callable[[Any], Any]) -> None:
     value = nested(MAX_DEPTH, make)
@@ -339,6 +219,7 @@ def test_a_lone_surrogate_that_was_read_is_written_as_javascript_does() -> None:
 
 
 # -- what is no JSON text ------------------------------------------------------------------
+
 
 UNREADABLE = [
     pytest.param(b"", "not JSON: Expecting value", id="empty"),

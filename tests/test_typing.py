@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -71,3 +73,36 @@ def test_what_a_state_has_not_got_is_an_error(checker: str, tmp_path: Path) -> N
     }
     assert wrong == told & wrong, checked.stdout
     assert len(BAD) == len(wrong)
+
+
+UNTYPED = ("semiont_jobs.django.", "semiont_jobs.testing.django.")
+"""Where classes extend Django's, which has no types: what they inherit is known to no checker."""
+
+
+def test_every_public_name_says_its_type_in_full(tmp_path: Path) -> None:
+    for needed in ("basedpyright", "flask", "psycopg"):
+        pytest.importorskip(needed, reason=f"{needed} is not installed")
+    # It looks at what the Python that is first on the path can import.
+    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+    package = str(Path(semiont_jobs.__file__).parent.parent)
+    verify = "-m basedpyright --ignoreexternal --outputjson --verifytypes semiont_jobs"
+
+    checked = subprocess.run(
+        [sys.executable, *verify.split()],
+        cwd=tmp_path,
+        env={**os.environ, "PATH": path, "PYTHONPATH": package},
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
+    )
+
+    symbols = json.loads(checked.stdout)["typeCompleteness"]["symbols"]
+    assert "semiont_jobs.JobQueue" in {symbol["name"] for symbol in symbols}
+    unclear = {
+        symbol["name"]: [each["message"] for each in symbol["diagnostics"]]
+        for symbol in symbols
+        if not symbol["name"].startswith(UNTYPED)
+        and (symbol["isTypeAmbiguous"] or not symbol["isTypeKnown"])
+    }
+    assert {} == unclear

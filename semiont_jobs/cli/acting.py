@@ -27,7 +27,15 @@ from semiont_jobs.cli.app import (
 from semiont_jobs.cli.text import json_line, plain
 from semiont_jobs.errors import InvalidTransition
 from semiont_jobs.ids import job_id, new_job_id
-from semiont_jobs.model import DEFAULT_USER, JobMetadata, JobStatus, PendingJob
+from semiont_jobs.model import (
+    DEFAULT_MAX_RETRIES,
+    DEFAULT_QUEUE,
+    DEFAULT_USER,
+    UNFINISHED,
+    JobMetadata,
+    JobStatus,
+    PendingJob,
+)
 from semiont_jobs.queue import JobQueue
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -45,10 +53,10 @@ F = TypeVar("F", bound=Callable[..., Any])
 @click.option("--batch", is_flag=True, help="One params object a line; made durable together.")
 @click.option("--id", "id_", metavar="ID", help="Default: a new one, sortable by time.")
 @click.option("--user-id", default=DEFAULT_USER, show_default=True)
-@click.option("--queue", default="default", show_default=True)
+@click.option("--queue", default=DEFAULT_QUEUE, show_default=True)
 @click.option("--priority", type=int, default=0, show_default=True, help="-100 to 100.")
 @click.option("--run-after", type=When(), help="An ISO 8601 instant, or a time span such as 10m.")
-@click.option("--max-retries", type=int, default=3, show_default=True)
+@click.option("--max-retries", type=int, default=DEFAULT_MAX_RETRIES, show_default=True)
 @click.option("--timeout", type=float, help="Seconds an attempt may take.")
 @as_json
 @place
@@ -115,7 +123,7 @@ def retry(ids: tuple[str, ...], as_json: bool) -> None:
 @click.command()
 @click.argument("ids", metavar="[ID]...", nargs=-1)
 @click.option("--all", "everything", is_flag=True, help="Every job that waits or runs.")
-@click.option("--status", type=click.Choice(("pending", "running")))
+@click.option("--status", type=click.Choice(UNFINISHED))
 @click.option("--type", "type_", metavar="TYPE")
 @click.option("--user-id", metavar="USER")
 @click.option("--queue", "queue_name", metavar="QUEUE")

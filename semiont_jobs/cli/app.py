@@ -19,7 +19,7 @@ from click.core import ParameterSource
 from semiont_jobs.errors import SemiontJobsError, StoreError
 from semiont_jobs.queue import JobQueue
 from semiont_jobs.store import JobStore
-from semiont_jobs.stores import is_url, open_store
+from semiont_jobs.stores import MEMORY, is_url, open_store
 from semiont_jobs.version import __version__
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -43,7 +43,7 @@ def _remember(context: click.Context, parameter: click.Parameter, value: Any) ->
 
 
 _remembered = partial(click.option, expose_value=False, callback=_remember)
-data_dir = _remembered(
+_data_dir = _remembered(
     "--data-dir",
     metavar="DIR",
     envvar=DIR_VARIABLE,
@@ -57,12 +57,21 @@ _url = _remembered(
 )
 
 
+def data_dir(command: F) -> F:
+    """The option that says in which directory the jobs live."""
+    return _data_dir(command)
+
+
 def place(command: F) -> F:
     """The options that say where the jobs live."""
-    return data_dir(_url(command))
+    return _data_dir(_url(command))
 
 
-as_json = click.option("--json", "as_json", is_flag=True, help="Write JSON, for machines.")
+def as_json(command: F) -> F:
+    """The option of commands whose answer a program may read."""
+    return click.option("--json", "as_json", is_flag=True, help="Write JSON, for machines.")(
+        command
+    )
 
 
 @click.group(
@@ -99,6 +108,15 @@ def location() -> str:
     if name == "url" and not is_url(value):
         raise click.UsageError("a URL is postgresql://USER:PASSWORD@HOST/DATABASE")
     return value
+
+
+def check_shared(where: str) -> None:
+    """Raise unless a place is one that other processes may have too.
+
+    :raises click.UsageError: it is this process's memory.
+    """
+    if where == MEMORY:
+        raise click.UsageError("jobs in memory are in one process only, which is not this one")
 
 
 def shown() -> str:

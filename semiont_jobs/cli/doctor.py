@@ -13,7 +13,7 @@ import click
 
 from semiont_jobs.cli import doctor_of_databases
 from semiont_jobs.cli.app import as_json, open_to_look, place
-from semiont_jobs.cli.text import age, counted, json_line, plain
+from semiont_jobs.cli.text import age, counted, json_line, named, plain
 from semiont_jobs.fields import now
 from semiont_jobs.stores import FileStore
 from semiont_jobs.stores.files.inspection import Inspection
@@ -59,8 +59,8 @@ def _checks(found: Inspection) -> Iterator[tuple[bool, str, str]]:
         f" ({found.file_system or 'unknown file system'})",
     )
     yield not found.bad, "files", counted(len(found.bad), "cannot be read as a job")
-    yield not found.duplicates, "duplicates", _named(found.duplicates, "in two folders")
-    yield not found.orphans, "orphans", _named(found.orphans, "with a dead worker")
+    yield not found.duplicates, "duplicates", named(found.duplicates, "in two folders")
+    yield not found.orphans, "orphans", named(found.orphans, "with a dead worker")
     yield not found.quarantined, "quarantine", counted(len(found.quarantined), "set aside")
     # No trouble: every crash may leave one, and whoever works here next sweeps them away.
     swept = ", which the next worker removes" if found.leftovers else ""
@@ -95,10 +95,6 @@ def _oldest_age(found: Inspection) -> float | None:
 def _ago(found: Inspection) -> str:
     assert found.oldest_due is not None
     return f"{age(found.oldest_due.metadata.due, now())} ({found.oldest_due.metadata.id})"
-
-
-def _named(ids: tuple[str, ...], what: str) -> str:
-    return f"{counted(len(ids), what)}{': ' if ids else ''}{', '.join(ids[:5])}"
 
 
 def _figures(found: Inspection) -> dict[str, Any]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any, Final
 
-from semiont_jobs.cli.text import age, counted
+from semiont_jobs.cli.text import age, counted, named
 from semiont_jobs.fields import now
 
 if TYPE_CHECKING:
@@ -31,8 +31,7 @@ def checks(found: DatabaseInspection) -> Iterator[tuple[bool, str, str]]:
     arrives = "arrive" if found.is_notified else "do NOT arrive: workers look every second instead"
     yield found.is_notified, "news", f"notifications {arrives}"
     yield not found.bad, "rows", counted(len(found.bad), "cannot be read as a job")
-    named = f": {', '.join(found.orphans[:5])}" if found.orphans else ""
-    yield not found.orphans, "orphans", counted(len(found.orphans), f"with a dead worker{named}")
+    yield not found.orphans, "orphans", named(found.orphans, "with a dead worker")
     yield not found.quarantined, "quarantine", counted(len(found.quarantined), "set aside")
     again = ": run it again" if found.arriving else ""
     broken_off = f"of a transfer that was broken off{again}"

@@ -18,7 +18,7 @@ from semiont_jobs.cli.app import cli
 from semiont_jobs.cli.text import plain
 from semiont_jobs.errors import SemiontJobsError
 
-for command in (
+for _command in (
     running.demo,
     running.worker,
     acting.enqueue,
@@ -34,10 +34,10 @@ for command in (
     moving.move,
     doctor.doctor,
 ):
-    cli.add_command(command)
+    cli.add_command(_command)
 
-FAILED = 1
-INTERRUPTED = 130
+FAILED: Final = 1
+INTERRUPTED: Final = 130
 """What shells report for a program that Ctrl-C ended."""
 _PACKAGE: Final = Path(__file__).parents[1]
 
@@ -80,7 +80,8 @@ def _open_what_is_closed() -> None:
         if getattr(sys, name) is None:
             fd = os.open(os.devnull, os.O_RDWR)
             os.set_inheritable(fd, True)  # programs that we start have standard streams too
-            setattr(sys, name, os.fdopen(fd, mode, encoding="utf-8"))
+            # Open as long as the process, as Python's own are: closing it is nobody's to do.
+            setattr(sys, name, os.fdopen(fd, mode, encoding="utf-8", closefd=False))
 
 
 def _way(error: Exception) -> str:

@@ -7,18 +7,18 @@ from __future__ import annotations
 
 import os
 from datetime import timedelta
-from typing import Any
+from typing import Any, Final
 
 import click
 
-from semiont_jobs.cli.app import Duration, as_json, check_there, shown_of, store_of
+from semiont_jobs.cli.app import Duration, as_json, check_shared, check_there, shown_of, store_of
 from semiont_jobs.cli.text import json_line, plain
 from semiont_jobs.errors import InvalidValue
 from semiont_jobs.queue import JobQueue
-from semiont_jobs.stores import MEMORY, is_url
+from semiont_jobs.stores import is_url
 from semiont_jobs.transfer import Report, transfer
 
-MOST_NAMED = 10
+MOST_NAMED: Final = 10
 """Ids that are told on one line."""
 
 
@@ -54,8 +54,7 @@ def move(source: str, target: str, wait: timedelta, as_json: bool) -> None:
 
 def _check(source: str, target: str) -> None:
     for place in (source, target):
-        if place == MEMORY:
-            raise click.UsageError("jobs in memory are in one process only, which is not this one")
+        check_shared(place)
     check_there(source)
     if _identity(source) == _identity(target):
         raise click.UsageError("FROM and TO are the same place")

@@ -21,7 +21,7 @@ from semiont_jobs.cli.text import (
     table,
 )
 from semiont_jobs.fields import now
-from semiont_jobs.model import STATUSES, AnyJob, JobStatus
+from semiont_jobs.model import STATUSES, AnyJob, ClaimStamp, JobStatus
 
 
 @click.command("list")
@@ -82,11 +82,14 @@ def _remark(job: AnyJob) -> str:
     if job.status == "failed":
         return job.error
     if job.status == "running" and job.metadata.claim is not None:
-        claim = job.metadata.claim
-        return f"{claim.worker} (pid {claim.pid} on {claim.host})"
+        return _holder(job.metadata.claim)
     if job.status == "pending" and job.metadata.run_after is not None:
         return f"due {age(job.metadata.run_after, now())}"
     return ""
+
+
+def _holder(claim: ClaimStamp) -> str:
+    return f"{claim.worker} (pid {claim.pid} on {claim.host})"
 
 
 @click.command()
@@ -133,8 +136,7 @@ def _facts(job: AnyJob, found: dict[str, Any]) -> list[tuple[str, object]]:
         if key in found
     ]
     if metadata.claim is not None:
-        claim = metadata.claim
-        facts.append(("worker", f"{claim.worker} (pid {claim.pid} on {claim.host})"))
+        facts.append(("worker", _holder(metadata.claim)))
     if metadata.completed_units:
         facts.append(("done units", ", ".join(metadata.completed_units)))
     return facts

@@ -26,7 +26,7 @@ class Reloader:
     """Looks at the files of every module that is imported, and says when one changes."""
 
     def __init__(self) -> None:
-        self.has_changed = False
+        self.has_changed: bool = False
         # What was mended while the error was told counts as well.
         self._began = time.time()
         self._seen: dict[str, float | None] = {}

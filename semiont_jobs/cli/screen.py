@@ -14,7 +14,7 @@ from rich.text import Text
 from semiont_jobs.cli.board import AtWork, Row, View
 from semiont_jobs.cli.text import COLOURS, plain
 from semiont_jobs.fields import is_number
-from semiont_jobs.model import STATUSES
+from semiont_jobs.model import DEFAULT_QUEUE, STATUSES
 
 WIDE: Final = 110
 """Columns from which ids and workers are shown whole, and bars are longer."""
@@ -99,7 +99,7 @@ def _rank(row: Row) -> tuple[Any, ...]:
 
 
 def _types(rows: Sequence[Row], width: int, room: int) -> list[Text]:
-    has_queues = any(row.stored.queue != "default" for row in rows)
+    has_queues = any(row.stored.queue != DEFAULT_QUEUE for row in rows)
     queue = (9 if width < WIDE else 20) if has_queues else 0
     columns = dict(_COLUMNS)
     for dispensable in ("retries", "complete", "done/min"):

@@ -117,3 +117,8 @@ def span(time: timedelta) -> str:
 def counted(count: int, what: str) -> str:
     """How many there are of something: ``3 set aside``, ``none set aside``."""
     return f"{count or 'none'} {what}"
+
+
+def named(ids: Sequence[str], what: str) -> str:
+    """How many there are of something, and the first of them: ``2 in two folders: j-1, j-2``."""
+    return f"{counted(len(ids), what)}{': ' if ids else ''}{', '.join(ids[:5])}"

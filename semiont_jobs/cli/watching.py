@@ -103,7 +103,7 @@ def _wait(pause: queues.SimpleQueue[None], seconds: float) -> None:
 
 @contextmanager
 def _noting_resizes(pause: queues.SimpleQueue[None]) -> Iterator[None]:
-    # Not an event: a handler must not set what the main thread waits for (see `running`).
+    # Not an event: a handler must not set what the main thread waits for (see `pool.signals`).
     before = signal.signal(signal.SIGWINCH, lambda _number, _frame: pause.put(None))
     try:
         yield

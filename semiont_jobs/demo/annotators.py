@@ -11,7 +11,7 @@ from __future__ import annotations
 import json
 import os
 from abc import abstractmethod
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -89,7 +89,7 @@ class Annotator(JobWorker):
 class EntityFinder(Annotator):
     """Finds named things, one type of thing after the other."""
 
-    job_types: ClassVar = (DETECTION.name,)
+    job_types: ClassVar[Iterable[str] | None] = (DETECTION.name,)
 
     def annotate(self, params: DetectionParams) -> DetectionResult:
         """See `find_entities`."""
@@ -113,7 +113,7 @@ class EntityFinder(Annotator):
 class Highlighter(Annotator):
     """Finds the key passages."""
 
-    job_types: ClassVar = (HIGHLIGHT_DETECTION.name,)
+    job_types: ClassVar[Iterable[str] | None] = (HIGHLIGHT_DETECTION.name,)
 
     def annotate(self, params: HighlightDetectionParams) -> HighlightDetectionResult:
         """See `find_highlights`."""
@@ -126,7 +126,7 @@ class Highlighter(Annotator):
 class Assessor(Annotator):
     """Assesses how readable the hardest passages are."""
 
-    job_types: ClassVar = (ASSESSMENT_DETECTION.name,)
+    job_types: ClassVar[Iterable[str] | None] = (ASSESSMENT_DETECTION.name,)
 
     def annotate(self, params: AssessmentDetectionParams) -> AssessmentDetectionResult:
         """See `find_assessments`."""
@@ -141,7 +141,7 @@ class Assessor(Annotator):
 class Commentator(Annotator):
     """Comments on the terms that a document defines."""
 
-    job_types: ClassVar = (COMMENT_DETECTION.name,)
+    job_types: ClassVar[Iterable[str] | None] = (COMMENT_DETECTION.name,)
 
     def annotate(self, params: CommentDetectionParams) -> CommentDetectionResult:
         """See `find_comments`."""
@@ -154,7 +154,7 @@ class Commentator(Annotator):
 class Tagger(Annotator):
     """Tags the passages that play a structural role, one role after the other."""
 
-    job_types: ClassVar = (TAG_DETECTION.name,)
+    job_types: ClassVar[Iterable[str] | None] = (TAG_DETECTION.name,)
 
     def annotate(self, params: TagDetectionParams) -> TagDetectionResult:
         """See `tag_passages`."""
@@ -183,7 +183,7 @@ class Tagger(Annotator):
 class Digester(Annotator):
     """Generates a digest page of a document."""
 
-    job_types: ClassVar = (GENERATION.name,)
+    job_types: ClassVar[Iterable[str] | None] = (GENERATION.name,)
 
     def annotate(self, params: GenerationParams) -> GenerationResult:
         """See `build_digest`."""

@@ -33,7 +33,7 @@ class Crew:
             str(threads),
         ]
         self._members = [self._hire() for _ in range(processes)]
-        self.killed = 0
+        self.killed: int = 0
         """Processes killed in the middle of a job."""
 
     def _hire(self) -> subprocess.Popen[bytes]:

@@ -1,6 +1,6 @@
-"""What the demonstration shows while it runs and when it is done.
+"""What the demonstration shows while it runs.
 
-It must not know how jobs are run: it is given counts and a report.
+It must not know how jobs are run: it is given counts.
 """
 
 from __future__ import annotations

@@ -23,7 +23,7 @@ class Ending:
 
     def __init__(self) -> None:
         self._heard: SimpleQueue[int] = SimpleQueue()
-        self._put_back: Callable[[], object] = bool  # not entered yet: nothing
+        self._put_back: Callable[[], object] = lambda: None  # not entered yet
 
     def __enter__(self) -> Self:
         self._put_back = handle(self._hear)

@@ -34,8 +34,8 @@ from semiont_jobs.django.results import JobResult, is_task, local, result_of
 from semiont_jobs.django.tasks import TASK_TYPE, JobTask, TaskCall
 from semiont_jobs.errors import InvalidJobId, JobDecodeError
 from semiont_jobs.fields import instant_after
-from semiont_jobs.model import JobMetadata, PendingJob
-from semiont_jobs.queue import DEFAULT_MAX_RETRIES, JobQueue
+from semiont_jobs.model import DEFAULT_MAX_RETRIES, JobMetadata, PendingJob
+from semiont_jobs.queue import JobQueue
 
 
 class JobsBackend(BaseTaskBackend):

@@ -10,7 +10,7 @@ import os
 import socket
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, ClassVar, Final
 
 from django.db import close_old_connections
 
@@ -56,7 +56,7 @@ class TaskWorker(JobWorker):
     :raises InvalidTaskBackend: there is no such backend, or it is not a `JobsBackend`.
     """
 
-    job_types = (TASK_TYPE,)
+    job_types: ClassVar[Iterable[str] | None] = (TASK_TYPE,)
 
     def __init__(
         self,

@@ -15,22 +15,13 @@ from django.utils.module_loading import import_string
 from semiont_jobs.errors import SemiontJobsError
 from semiont_jobs.fields import is_limit
 from semiont_jobs.queue import JobQueue
+from semiont_jobs.settings import CONFIGURABLE
 from semiont_jobs.stores import is_url
 
 PLACES: Final = ("data_dir", "url")
-QUEUE_OPTIONS: Final = (
-    "fsync",
-    "durability",
-    "retry_policy",
-    "max_crashes",
-    "dir_mode",
-    "file_mode",
-    "allow_network_fs",
-)
-"""Passed on to `JobQueue` as they are; a retry policy may also be named by its path."""
 TASK_OPTIONS: Final = ("max_retries", "timeout", "enqueue_on_commit", "using")
 """What holds for every task of the backend that says nothing itself, and how it is stored."""
-KNOWN: Final = (*PLACES, *TASK_OPTIONS, *QUEUE_OPTIONS)
+KNOWN: Final = (*PLACES, *TASK_OPTIONS, *CONFIGURABLE)
 
 
 @frozen
@@ -64,8 +55,8 @@ def faults(options: Mapping[str, Any]) -> Iterator[Fault]:
 
 
 def queue_settings(options: Mapping[str, Any]) -> dict[str, Any]:
-    """The arguments of `JobQueue` that OPTIONS stand for."""
-    settings = {name: options[name] for name in QUEUE_OPTIONS if name in options}
+    """The arguments of `JobQueue` that OPTIONS stand for; a policy may be named by its path."""
+    settings = {name: options[name] for name in CONFIGURABLE if name in options}
     policy = settings.get("retry_policy")
     if isinstance(policy, str):
         settings["retry_policy"] = import_string(policy)

@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from typing import Any, Final
+from typing import Any, ClassVar, Final
 from urllib.parse import urlencode
 
 from django.conf import settings
@@ -20,6 +20,7 @@ from django.template.response import TemplateResponse
 from django.urls import reverse
 from django.views import View
 
+from semiont_jobs import lifecycle
 from semiont_jobs.django.backend import JobsBackend
 from semiont_jobs.django.compat import InvalidTaskBackend, task_backends
 from semiont_jobs.django.permissions import may
@@ -155,8 +156,8 @@ class Detail(_Page):
             completed_at=getattr(job, "completed_at", None),
             parts=parts,
             is_finished=job.status in FINISHED,
-            can_retry=job.status in ("failed", "cancelled"),
-            can_cancel=job.status in ("pending", "running"),
+            can_retry=lifecycle.allows("retry", job.status),
+            can_cancel=lifecycle.allows("cancel", job.status),
             list_url=self._list_url(alias),
             act=self._url("act", alias=alias),
         )
@@ -165,7 +166,7 @@ class Detail(_Page):
 class Acting(_Page):
     """``POST``: retry, cancel or delete some jobs; deleting asks whether it is meant."""
 
-    http_method_names = ("post",)
+    http_method_names: ClassVar[tuple[str, ...]] = ("post",)
 
     def post(self, request: HttpRequest, alias: str) -> HttpResponse:
         """Do it, tell, and go back."""

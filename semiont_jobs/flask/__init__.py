@@ -5,10 +5,10 @@ This module only hands names on.
 
 try:
     import flask as _flask
-except ImportError as error:
+except ImportError as _error:
     raise ImportError(
         "semiont_jobs.flask needs Flask, which is not installed: pip install 'semiont_jobs[flask]'"
-    ) from error
+    ) from _error
 
 from semiont_jobs.flask.extension import AppJobs, SemiontJobs
 

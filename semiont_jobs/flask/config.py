@@ -12,19 +12,12 @@ from typing import Any, Final
 from attrs import frozen
 
 from semiont_jobs.errors import InvalidValue
+from semiont_jobs.settings import CONFIGURABLE
 from semiont_jobs.stores import MEMORY
 
 PREFIX: Final = "SEMIONT_JOBS_"
 PLACES: Final = ("DIR", "URL")
-QUEUE_KEYS: Final[Mapping[str, str]] = {
-    "FSYNC": "fsync",
-    "DURABILITY": "durability",
-    "RETRY_POLICY": "retry_policy",
-    "MAX_CRASHES": "max_crashes",
-    "DIR_MODE": "dir_mode",
-    "FILE_MODE": "file_mode",
-    "ALLOW_NETWORK_FS": "allow_network_fs",
-}
+QUEUE_KEYS: Final[Mapping[str, str]] = {name.upper(): name for name in CONFIGURABLE}
 """The keys that are settings of `JobQueue`."""
 ENQUEUE_KEYS: Final[Mapping[str, str]] = {
     "MAX_RETRIES": "max_retries",

@@ -41,9 +41,9 @@ class AppJobs:
 
     def __init__(self, app: flask.Flask, workers: list[Doer], settings: dict[str, Any]) -> None:
         config = read(app.config, root=app.instance_path)
-        self.place = config.place
+        self.place: str = config.place
         """The data directory, or the store's URL."""
-        self.queue = JobQueue(config.place, **{**settings, **config.queue})
+        self.queue: JobQueue = JobQueue(config.place, **{**settings, **config.queue})
         """The queue. It touches nothing before its first verb, and a forked child starts
         afresh."""
         self._defaults = config.enqueue

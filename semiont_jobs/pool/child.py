@@ -17,7 +17,7 @@ from typing import Any, Final, Literal, TypeAlias
 
 from attrs import field, frozen
 
-from semiont_jobs.events import Event, logger
+from semiont_jobs.events import ENDS, Event, logger
 from semiont_jobs.latch import taken_from
 from semiont_jobs.metrics import ProcessMetrics
 from semiont_jobs.pool.crew import Crew, Reason
@@ -42,7 +42,6 @@ type that was asked after has an outcome; what it has done so far; what it logs.
 LOOK_AROUND: Final = 1.0
 """Seconds between two looks whether the supervisor lives. Its end of the pipe is closed when it
 dies, which is seen at once; unless a program that it started holds a copy."""
-_OUTCOMES: Final = frozenset({"completed", "failed", "cancelled", "rescued"})
 
 
 @frozen(kw_only=True)
@@ -130,7 +129,7 @@ class Line:
 
     def tell_of(self, event: Event, types: frozenset[str]) -> None:
         """Tell of the end of a job of one of these types."""
-        if event.job is not None and event.name in _OUTCOMES and event.job.metadata.type in types:
+        if event.job is not None and event.name in ENDS and event.job.metadata.type in types:
             self.tell(("ended", event.job_id))
 
     def _listen(self) -> None:

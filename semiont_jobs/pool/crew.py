@@ -14,7 +14,6 @@ from typing import Any, Final, Literal, TypeAlias
 from semiont_jobs.claim import AnyClaim
 from semiont_jobs.errors import QueueClosed, SemiontJobsError, ThreadRefused
 from semiont_jobs.events import log_trouble, logger
-from semiont_jobs.keeper import begin
 from semiont_jobs.model import AnyJob, PendingJob
 from semiont_jobs.opening import Opening
 from semiont_jobs.pool.hand import Hand
@@ -24,6 +23,7 @@ from semiont_jobs.pool.roster import Post
 from semiont_jobs.pool.routing import Routing, Shift
 from semiont_jobs.queue import JobQueue
 from semiont_jobs.retry import error_pace
+from semiont_jobs.threads import begin
 from semiont_jobs.worker import ERROR_BACKOFF, JobWorker
 
 HARD_MARGIN: Final = 5.0
@@ -56,7 +56,7 @@ class Crew:
         """Those at work. Only the watch changes this once the crew has started."""
         self.on_finished: Callable[[Reason], None] = _nobody
         """Called by a thread that finds that the crew is to leave: why."""
-        self.on_changed: Callable[[], object] = bool
+        self.on_changed: Callable[[], object] = _nobody
         """Called by a thread that comes to its end, or works for others than before."""
         self._posts = posts
         self._limits = limits
@@ -336,5 +336,5 @@ def _nobody_at(place: Hand, error: BaseException) -> Hand:
     return hand
 
 
-def _nobody(_why: Reason) -> None:
+def _nobody(*_told: object) -> None:
     """Nobody is told."""

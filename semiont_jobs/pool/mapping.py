@@ -11,11 +11,12 @@ from queue import Empty, SimpleQueue
 from typing import Any, Final
 
 from semiont_jobs.errors import InvalidValue
-from semiont_jobs.events import Event
+from semiont_jobs.events import ENDS, Event
 from semiont_jobs.model import RunningJob
 from semiont_jobs.pool.runs import BATCH, Item, Outcome, Run
 from semiont_jobs.pool.staff import Staff
 from semiont_jobs.queue import JobQueue
+from semiont_jobs.settings import LONGEST_NAME
 from semiont_jobs.worker import JobWorker
 
 AHEAD: Final = 10 * BATCH
@@ -24,7 +25,6 @@ one, and few enough that an iterable without an end fills no disk."""
 LOOK_AGAIN: Final = 1.0
 """Seconds without news after which the jobs themselves are looked at: news of what another process
 did may be lost with it."""
-_OUTCOMES: Final = frozenset({"completed", "failed", "cancelled", "rescued"})
 
 
 class Caller(JobWorker):
@@ -36,7 +36,7 @@ class Caller(JobWorker):
         setattr(self, "job_types", (type_name,))  # noqa: B010 - of the class, for type checkers
 
     def get_worker_name(self) -> str:
-        return name_of(self._function)[:255]
+        return name_of(self._function)[:LONGEST_NAME]
 
     def execute_job(self, job: RunningJob[Any, Any]) -> object:
         return {"value": self._function(job.params["item"])}
@@ -62,7 +62,7 @@ class Mapping:
     def hear_event(self, event: Event) -> None:
         """The same of this process's own jobs: a hook."""
         job = event.job
-        if job is not None and event.name in _OUTCOMES and job.metadata.type == self._run.type:
+        if job is not None and event.name in ENDS and job.metadata.type == self._run.type:
             self._news.put(event.job_id)
 
     def outcomes(self, staff: Staff, *, in_order: bool) -> Iterator[Outcome]:

@@ -35,7 +35,7 @@ class Routing:
     ) -> None:
         self._guest_types = _union(guests) or frozenset()
         types = _narrowed(_union(workers), orders.types)
-        self.types = None if types is None else types | self._guest_types
+        self.types: frozenset[str] | None = None if types is None else types | self._guest_types
         """The only types to claim; None: any."""
         workers = [*workers, *guests]
         names = {worker.queue_name for worker in workers}
@@ -45,7 +45,7 @@ class Routing:
         is_one = len(names) == 1 and not guests and self._queues and len(self._queues) == 1
         if self.queue is None and self._queues and is_one:
             self.queue = next(iter(self._queues))
-        self.has_to_ask = (
+        self.has_to_ask: bool = (
             len(names) > 1
             or (self._queues is not None and self._queues != {self.queue})
             or any(worker.is_choosy or worker.job_types is None for worker in workers)

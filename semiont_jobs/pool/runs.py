@@ -17,6 +17,7 @@ from typing import Any, Final
 
 from attrs import frozen
 
+from semiont_jobs import lifecycle
 from semiont_jobs.errors import (
     InvalidTransition,
     InvalidValue,
@@ -26,7 +27,7 @@ from semiont_jobs.errors import (
     JobNotFound,
 )
 from semiont_jobs.ids import JobId
-from semiont_jobs.model import AnyJob, CompleteJob, JobMetadata, PendingJob
+from semiont_jobs.model import UNFINISHED, AnyJob, CompleteJob, JobMetadata, PendingJob
 from semiont_jobs.pool.routing import OF_RUNS
 from semiont_jobs.queue import JobQueue
 
@@ -98,7 +99,7 @@ class Run:
         self._timeout = timeout
         self._items = self._numbered(items)
         self._keys: set[bytes] = set()
-        self.is_continued = False
+        self.is_continued: bool = False
         """Whether jobs of an earlier time were found, which may be finished."""
 
     def take(self) -> list[Item]:
@@ -120,7 +121,7 @@ class Run:
         job = self._queue.get_job(item.id)
         if job is None:
             raise JobNotFound(item.id)
-        if job.status in ("pending", "running"):
+        if job.status in UNFINISHED:
             return None
         return Outcome(item.index, item.value, job)
 
@@ -178,7 +179,7 @@ class Run:
                 " keys, the run another name, or forget it"
             )
             raise InvalidValue(rule, field=f"item {job.metadata.id}", value=job.params["item"])
-        if found.status in ("failed", "cancelled"):
+        if lifecycle.allows("retry", found.status):
             with suppress(InvalidTransition, JobHeld):  # somebody else has just done that
                 self._queue.retry_job(found.metadata.id)
         return True

@@ -24,12 +24,14 @@ from semiont_jobs.pool.child import Assignment
 from semiont_jobs.pool.crew import Crew
 from semiont_jobs.pool.errand import Errand
 from semiont_jobs.pool.mapping import Caller, Mapping, checked_function, name_of
+from semiont_jobs.pool.orders import Orders
 from semiont_jobs.pool.roster import Post
 from semiont_jobs.pool.runs import Outcome, Run, type_of
 from semiont_jobs.pool.staff import Staff
 from semiont_jobs.pool.supervisor import Supervisor
 from semiont_jobs.pool.travel import check_importable
 from semiont_jobs.pool.watch import Watch
+from semiont_jobs.queue import JobQueue
 
 T = TypeVar("T")
 
@@ -38,8 +40,8 @@ class ForScripts(ABC):
     """The part of a `WorkerPool` that scripts use."""
 
     def __init__(self, assignment: Assignment) -> None:
-        self.queue = assignment.queue
-        self.orders = assignment.orders
+        self.queue: JobQueue = assignment.queue
+        self.orders: Orders = assignment.orders
         self._assignment = assignment
         self._lock = threading.Lock()
         self._borrowed: list[Staff] = []

@@ -43,14 +43,14 @@ class Slot:
     """Starts a process, starts the next when it has ended, and paces that."""
 
     def __init__(self, number: int, assignment: Assignment) -> None:
-        self.name = f"process {number + 1}"
-        self.is_wanted = True
+        self.name: str = f"process {number + 1}"
+        self.is_wanted: bool = True
         """Whether its process is to be replaced when it ends."""
-        self.deaths = 0
+        self.deaths: int = 0
         """How many processes in a row died within a minute."""
-        self.is_ready = False
+        self.is_ready: bool = False
         """Whether its process has begun to work."""
-        self.unready_deaths = 0
+        self.unready_deaths: int = 0
         """How many in a row died before they had."""
         self.left: Reason | None = None
         """Why its process leaves, once it has told so."""

@@ -19,7 +19,7 @@ def sooner(leave_at: float | None, grace: float) -> float:
 
 
 class Staff(Protocol):
-    """Those who do the work: a crew under its watch, or a supervisor and its processes."""
+    """What a pool, or a run of it, asks of them."""
 
     @property
     def given_back(self) -> int: ...

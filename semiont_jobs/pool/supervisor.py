@@ -12,7 +12,6 @@ from multiprocessing.connection import wait
 from typing import Any, Final
 
 from semiont_jobs.events import logger
-from semiont_jobs.keeper import begin
 from semiont_jobs.latch import Latch
 from semiont_jobs.opening import Opening
 from semiont_jobs.pool.child import Assignment
@@ -21,6 +20,7 @@ from semiont_jobs.pool.echo import log_here
 from semiont_jobs.pool.slot import FAREWELL, LOOP, Slot
 from semiont_jobs.pool.staff import sooner
 from semiont_jobs.pool.watch import LAST_WORDS
+from semiont_jobs.threads import begin
 
 TICK: Final = 0.1
 """Seconds that a wish to leave waits at most; what children do is seen at once."""
@@ -37,9 +37,9 @@ class Supervisor:
         on_end: Callable[[], None] | None = None,
         on_outcome: Callable[[str], None] | None = None,
     ) -> None:
-        self.given_back = 0
+        self.given_back: int = 0
         """Jobs that went back to pending because their processes left."""
-        self.is_crash_looping = False
+        self.is_crash_looping: bool = False
         """Whether a process died again and again, up to the end."""
         self._queue = assignment.queue
         self._burst = assignment.orders.burst

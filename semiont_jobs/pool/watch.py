@@ -21,12 +21,12 @@ from semiont_jobs.errors import (
     WorkerStopping,
 )
 from semiont_jobs.events import logger
-from semiont_jobs.keeper import begin
 from semiont_jobs.latch import Latch
 from semiont_jobs.pool.crew import Crew, Reason
 from semiont_jobs.pool.errand import Errand
 from semiont_jobs.pool.hand import Hand
 from semiont_jobs.pool.staff import sooner
+from semiont_jobs.threads import begin
 
 TICK: Final = 0.1
 """Seconds between two rounds, which look at a few variables: stuck work, dead threads and the end
@@ -54,7 +54,7 @@ class Watch:
     ) -> None:
         self.crew = crew
         self.reason: Reason = "stopped"
-        self.given_back = 0
+        self.given_back: int = 0
         """Jobs that went back to pending because the crew left."""
         self.is_crash_looping = False
         """A crew's process is this one."""

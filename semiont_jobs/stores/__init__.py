@@ -1,5 +1,8 @@
 """Where jobs live: a directory, this process's memory, PostgreSQL. `open_store` chooses by
-location."""
+location.
+
+It must not know how any of them keeps jobs, and they know nothing of each other.
+"""
 
 from __future__ import annotations
 

@@ -27,6 +27,7 @@ from semiont_jobs.fields import now as clock
 from semiont_jobs.model import (
     FINISHED,
     STATUSES,
+    UNFINISHED,
     AnyJob,
     ClaimStamp,
     JobStatus,
@@ -202,7 +203,7 @@ class MemoryStore:
             record = self._records.get(job_id)
             alive = (
                 record is not None
-                and record.job.status in ("pending", "running")
+                and record.job.status in UNFINISHED
                 and record.job.metadata.life == life
             )
             if alive:
@@ -237,7 +238,6 @@ class MemoryStore:
         return removed
 
     def remove_one(self, job_id: str) -> AnyJob | None:
-        """See `JobStore.remove_one`."""
         with self._lock:
             record = self._records.get(job_id)
             if record is None or record.job.status not in FINISHED or record.holder is not None:

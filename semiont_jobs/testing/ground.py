@@ -15,14 +15,12 @@ from hypothesis.stateful import (
     invariant,
 )
 
-from semiont_jobs.claim import Claim
+from semiont_jobs.claim import AnyClaim
 from semiont_jobs.model import STATUSES, AnyJob
 from semiont_jobs.queue import JobQueue
 from semiont_jobs.retry import RetryPolicy
 from semiont_jobs.testing.clock import FakeClock
 from semiont_jobs.testing.laws import BACK_OFF, MAX_CRASHES, Laws, PlainJob
-
-AnyClaim = Claim[Any, Any, Any]
 
 
 class Ground(RuleBasedStateMachine):
@@ -42,18 +40,18 @@ class Ground(RuleBasedStateMachine):
 
     def __init__(self) -> None:
         super().__init__()
-        self.clock = FakeClock()
-        self.laws = Laws()
+        self.clock: FakeClock = FakeClock()
+        self.laws: Laws = Laws()
         self.claims: list[AnyClaim] = []
         self.claimed_by: dict[AnyClaim, JobQueue] = {}
         self.superseded: list[AnyClaim] = []
         self.read_before: list[AnyJob] = []
-        self.queue = self.make_queue(
+        self.queue: JobQueue = self.make_queue(
             clock=self.clock,
             retry_policy=RetryPolicy(wait=tenacity.wait_fixed(BACK_OFF)),
             max_crashes=MAX_CRASHES,
         )
-        self.queues = [self.queue]
+        self.queues: list[JobQueue] = [self.queue]
 
     def teardown(self) -> None:
         """End every queue object of the history."""

@@ -49,9 +49,11 @@ class Jobs:
         clock: FakeClock | None = None,
         **settings: Any,
     ) -> None:
-        self.clock = clock or FakeClock(now())
+        self.clock: FakeClock = clock or FakeClock(now())
         """`FakeClock.tick` moves it."""
-        self.queue = JobQueue(data_dir, **{"fsync": False, **settings, "clock": self.clock})
+        self.queue: JobQueue = JobQueue(
+            data_dir, **{"fsync": False, **settings, "clock": self.clock}
+        )
         """The queue, for the code under test."""
 
     def __enter__(self) -> Self:

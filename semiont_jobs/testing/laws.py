@@ -6,7 +6,7 @@ It must not know `semiont_jobs.lifecycle`, or it would be its own oracle.
 from __future__ import annotations
 
 from datetime import datetime, timedelta
-from typing import Any, Final, Literal, TypeAlias
+from typing import Any, Final
 
 from attrs import define, field
 
@@ -16,8 +16,6 @@ BACK_OFF: Final = 10.0
 """Seconds between two attempts, always: the queue under test has a policy without jitter."""
 MAX_CRASHES: Final = 1
 """A job is given up when its second worker dies."""
-
-Asked: TypeAlias = Literal["cancelled", "asked", "refused"]
 
 
 @define
@@ -73,8 +71,8 @@ class Laws:
 
     def __init__(self) -> None:
         self.jobs: dict[str, PlainJob] = {}
-        self.created = 0
-        self.removed = 0
+        self.created: int = 0
+        self.removed: int = 0
 
     def create(self, job: PlainJob) -> None:
         """A new job waits."""

@@ -25,12 +25,15 @@ from semiont_jobs.errors import (
 )
 from semiont_jobs.ids import JobId
 from semiont_jobs.model import AnyJob, JobMetadata, PendingJob, evolve
+from semiont_jobs.queue import JobQueue
 from semiont_jobs.testing.ground import Ground
 from semiont_jobs.testing.laws import PlainJob
 from semiont_jobs.testing.waiting import eventually
 
 TYPES: Final = ("resize", "encode")
 QUEUES: Final = ("default", "slow")
+VERBS: Final = ("report", "checkpoint", "complete", "fail", "snooze", "release", "cancel")
+"""Of a claim."""
 
 _some_types = st.none() | st.sets(st.sampled_from(TYPES), min_size=1).map(frozenset)
 _some_queue = st.none() | st.sampled_from(QUEUES)
@@ -183,18 +186,18 @@ class JobQueueMachine(Ground):
         self.superseded.append(claim)
 
     @precondition(lambda self: self.superseded)
-    @rule(which=_index, verb=st.sampled_from(("report", "checkpoint", *"cfsrk")))
+    @rule(which=_index, verb=st.sampled_from(VERBS))
     def be_superseded(self, which: int, verb: str) -> None:
         """A holder that was given up for dead can change nothing."""
         claim = self.superseded[which % len(self.superseded)]
         verbs: dict[str, Callable[[], object]] = {
             "report": lambda: claim.report({"late": True}),
             "checkpoint": lambda: claim.checkpoint(["late"]),
-            "c": lambda: claim.complete("late"),
-            "f": lambda: claim.fail("late"),
-            "s": lambda: claim.snooze(1),
-            "r": claim.release,
-            "k": claim.cancel,
+            "complete": lambda: claim.complete("late"),
+            "fail": lambda: claim.fail("late"),
+            "snooze": lambda: claim.snooze(1),
+            "release": claim.release,
+            "cancel": claim.cancel,
         }
         _refused((ClaimLost, JobCancelled), verbs[verb])
 
@@ -269,7 +272,7 @@ class JobQueueMachine(Ground):
     @rule()
     def open_another(self) -> None:
         """From now on another queue object is asked; claims on the old one go on."""
-        self.queue = self.reopen()
+        self.queue: JobQueue = self.reopen()
         self.queues.append(self.queue)
 
 

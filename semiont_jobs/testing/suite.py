@@ -16,7 +16,6 @@ import tenacity
 
 from semiont_jobs import (
     AnyJob,
-    Claim,
     Event,
     JobMetadata,
     JobQueue,
@@ -26,16 +25,17 @@ from semiont_jobs import (
     PermanentError,
     RetryPolicy,
 )
+from semiont_jobs.claim import AnyClaim
 from semiont_jobs.testing.clock import FakeClock
 from semiont_jobs.testing.waiting import PATIENCE, eventually
 
 try:
     import pytest
-except ImportError as error:
+except ImportError as _error:
     raise ImportError(
         "the conformance suite runs under pytest, which is not installed: "
-        "pip install 'semiont-jobs[testing]'"
-    ) from error
+        "pip install 'semiont_jobs[testing]'"
+    ) from _error
 
 __all__ = [
     "BACK_OFF",
@@ -56,7 +56,6 @@ __all__ = [
 ]
 
 T = TypeVar("T")
-AnyClaim = Claim[Any, Any, Any]
 
 BACK_OFF: Final = 10
 """Seconds between two attempts in these tests, always: no jitter, so that the due time is known."""

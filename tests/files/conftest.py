@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from files.children import Children
 from files.places import Actors, Place
 
 
@@ -21,3 +22,10 @@ def actor(tmp_path: Path) -> Iterator[Actors]:
 def place(actor: Actors) -> Place:
     """This test's directory."""
     return actor.place
+
+
+@pytest.fixture
+def children(tmp_path: Path) -> Iterator[Children]:
+    """Processes on this test's directory, ended with it."""
+    with Children(tmp_path) as started:
+        yield started

@@ -145,3 +145,8 @@ def meanwhile(call: Callable[[], T]) -> Iterator[Future[T]]:
         future = thread.submit(call)
         yield future
         future.exception(PATIENCE)
+
+
+def journalled(actor: Actors, **settings: Any) -> Unattended:
+    """A queue whose directory has a journal."""
+    return actor(durability="journal", **settings)

@@ -4,31 +4,29 @@ the files anyway is let go."""
 from __future__ import annotations
 
 import errno
-import logging
-import os
-import pickle
 import threading
 from pathlib import Path
 from typing import Any
 
 import pytest
-from files.children import Children
 from files.disks import WatchedDisk
 from files.journals import files, records, small, told
-from files.places import FOLDERS, PATIENCE, Actors, Place, Unattended, claimed, job, meanwhile
-from hypothesis import given
-from hypothesis import strategies as st
+from files.places import (
+    FOLDERS,
+    PATIENCE,
+    Actors,
+    Place,
+    Unattended,
+    claimed,
+    job,
+    journalled,
+    meanwhile,
+)
 
-from semiont_jobs import FileStore, InvalidValue, JobQueue, StoreError, UnsafeStore
-from semiont_jobs.stores import open_store
-from semiont_jobs.stores.files.journal import boot, journal, segment
+from semiont_jobs import JobQueue, StoreError
+from semiont_jobs.stores.files.journal import journal, segment
 from semiont_jobs.stores.files.journal.journal import Journal
-from semiont_jobs.stores.files.journal.records import Record, records_in, removal_of, revision_of
 from semiont_jobs.testing.waiting import eventually
-
-
-def journalled(actor: Actors, **settings: Any) -> Unattended:
-    return actor(durability="journal", **settings)
 
 
 def forced(queue: Unattended) -> int:
@@ -36,53 +34,6 @@ def forced(queue: Unattended) -> int:
     count = queue.disk.count("fdatasync")
     queue.disk.calls.clear()
     return count
-
-
-# -- records -----------------------------------------------------------------------------
-
-ids = st.from_regex(r"[A-Za-z0-9_-]{1,128}", fullmatch=True)
-counts = st.integers(0, 2**64 - 1)
-given_records = st.lists(
-    st.builds(Record, ids, counts, counts, st.binary(max_size=50))
-    | st.builds(Record, ids, st.just(0), counts, st.none())
-)
-
-
-def written(record: Record) -> bytes:
-    if record.text is None:
-        return removal_of(record.job_id, record.at)
-    return revision_of(record.job_id, record.revision, record.at, record.text)
-
-
-@given(given_records)
-def test_what_was_written_is_read(given: list[Record]) -> None:
-    data = b"".join(map(written, given))
-
-    assert given == list(records_in(data + bytes(100)))
-
-
-@given(given_records.filter(len), st.data())
-def test_a_torn_record_ends_the_journal_and_what_lies_before_it_counts(
-    given: list[Record], data: st.DataObject
-) -> None:
-    before = b"".join(map(written, given[:-1]))
-    last = written(given[-1])
-    cut = data.draw(st.integers(0, len(last) - 1))
-
-    assert given[:-1] == list(records_in(before + last[:cut] + bytes(len(last) - cut)))
-    assert given[:-1] == list(records_in(before + last[:cut]))
-
-
-@given(given_records.filter(len), st.data())
-def test_a_byte_that_changed_ends_the_journal(given: list[Record], data: st.DataObject) -> None:
-    whole = bytearray(b"".join(map(written, given)))
-    at = data.draw(st.integers(0, len(whole) - 1))
-    whole[at] ^= data.draw(st.integers(1, 255))
-
-    found = list(records_in(bytes(whole)))
-
-    assert found == given[: len(found)]
-    assert len(found) < len(given)
 
 
 # -- what is written when ------------------------------------------------------------------
@@ -262,13 +213,12 @@ def test_a_full_disk_is_met_before_anything_is_acknowledged(actor: Actors, place
 
 
 def fill(queue: Unattended, place: Path) -> None:
-    """Until the file at hand is another one. Whose file sorts last is chance."""
-    first = files(place)
-    prefix = f"filler-{queue.disk.count('create')}"
+    """Until its file is another one. Others may stand beside it, and names do not say whose."""
+    before = files(place)
     n = 0
-    while files(place) == first:
+    while not set(files(place)).difference(before):
         n += 1
-        queue.create_job(job(f"{prefix}-{n}"))
+        queue.create_job(job(f"{before[-1].stem[-8:]}-{n}"))
 
 
 def test_a_full_file_goes_once_everything_is_forced(
@@ -428,158 +378,3 @@ def test_a_closed_journal_stays_while_another_file_may_tell_of_what_it_removed(
 
     assert ("j", None) in left
     assert files(place.path) == []
-
-
-# -- dead and living -------------------------------------------------------------------------
-
-
-def test_a_closed_queue_leaves_no_journal(actor: Actors, place: Place) -> None:
-    queue = journalled(actor)
-    queue.create_job(job())
-
-    queue.close()
-
-    assert files(place.path) == []
-
-
-DIES = """
-queue = JobQueue(data, durability="journal")
-queue.create_job(new("j"))
-witness("created")
-os.kill(os.getpid(), 9)
-"""
-
-LIVES = """
-queue = JobQueue(data, durability="journal")
-queue.create_job(new("j"))
-witness("created")
-wait_for("enough")
-"""
-
-
-def test_the_journal_of_a_killed_process_goes_with_the_next_sweep(tmp_path: Path) -> None:
-    with Children(tmp_path) as children:
-        children.start(DIES).wait(PATIENCE)
-        left = told(children.data)
-        with JobQueue(children.data) as queue:
-            found = queue.get_job("j")
-
-    assert [("j", 0)] == left
-    assert files(children.data) == []
-    assert found is not None
-
-
-def test_the_journal_of_a_living_process_is_not_touched(tmp_path: Path) -> None:
-    with Children(tmp_path) as children:
-        child = children.start(LIVES)
-        eventually(lambda: children.log.exists())
-        with JobQueue(children.data, durability="journal") as queue:
-            queue.create_job(job("k"))
-        left = told(children.data)
-        (tmp_path / "enough").touch()
-        assert child.wait(PATIENCE) == 0
-
-    assert [("j", 0)] == left
-
-
-@pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork")
-def test_a_forked_child_writes_to_a_journal_of_its_own(actor: Actors, place: Place) -> None:
-    queue = journalled(actor)
-    queue.create_job(job("parents"))
-    (parents,) = files(place.path)
-    pid = os.fork()
-    if pid == 0:
-        try:
-            queue.create_job(job("childs"))
-        finally:
-            os._exit(0)
-    os.waitpid(pid, 0)
-
-    queue.create_job(job("parents-second"))
-
-    (childs,) = (path for path in files(place.path) if path != parents)
-    found = {
-        path: [each.job_id for each in records_in(path.read_bytes()[segment.HEADER_BYTES :])]
-        for path in (parents, childs)
-    }
-    assert found == {parents: ["parents", "parents-second"], childs: ["childs"]}
-
-
-# -- options ---------------------------------------------------------------------------------
-
-
-def test_a_durability_that_there_is_not_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(InvalidValue, match="durability"):
-        JobQueue(tmp_path, durability="paper")
-
-
-def test_two_options_that_contradict_each_other_are_refused(tmp_path: Path) -> None:
-    with pytest.raises(InvalidValue, match="durability"):
-        JobQueue(tmp_path, fsync=False, durability="journal")
-
-
-def test_the_short_names_mean_what_they_say(tmp_path: Path) -> None:
-    assert FileStore(tmp_path, fsync=True).durability == "fsync"
-    assert FileStore(tmp_path, fsync=False).durability == "process"
-    assert FileStore(tmp_path).durability == "fsync"
-
-
-def test_a_pickled_store_keeps_its_durability(tmp_path: Path) -> None:
-    store = FileStore(tmp_path, durability="journal")
-
-    assert pickle.loads(pickle.dumps(store)).durability == "journal"
-
-
-def test_the_memory_store_takes_any_durability() -> None:
-    for durability in ("journal", "fsync", "process"):
-        open_store("memory:", durability=durability)
-    with pytest.raises(InvalidValue):
-        open_store("memory:", durability="paper")
-
-
-def test_a_journal_on_a_network_file_system_is_refused(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(boot, "file_system_of", lambda _path: "nfs4")
-
-    with pytest.raises(UnsafeStore, match="nfs4"):
-        JobQueue(tmp_path, durability="journal", allow_network_fs=True).initialize()
-
-
-def test_a_journal_where_nobody_knows_of_starts_of_the_machine_is_refused(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(boot, "current", lambda: "")
-
-    with pytest.raises(UnsafeStore, match="started again"):
-        JobQueue(tmp_path, durability="journal").initialize()
-
-
-def test_a_journal_in_a_container_with_a_start_of_its_own_is_refused(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    name = tmp_path / "boot_id"
-    name.write_text("0f8fad5b-d9cb-469f-a165-70867728950e")
-    monkeypatch.setattr(boot, "BOOT_ID", str(name))
-
-    with pytest.raises(UnsafeStore, match="container"):
-        JobQueue(tmp_path / "data", durability="journal").initialize()
-
-
-def test_this_start_of_the_machine_has_a_name() -> None:
-    assert boot.current()
-    assert boot.current() == boot.current()
-
-
-def test_a_journal_that_cannot_be_removed_is_told_of_and_stays(
-    actor: Actors, place: Place, caplog: pytest.LogCaptureFixture
-) -> None:
-    queue = journalled(actor)
-    queue.create_job(job())
-    queue.disk.refuse(errno.EACCES, "unlink", ".journal/*")
-
-    with caplog.at_level(logging.ERROR, "semiont_jobs"):
-        queue.close()
-
-    assert told(place.path) == [("j", 0)]
-    assert "is kept" in caplog.text

@@ -1,21 +1,18 @@
-"""Real processes on one directory: killed, stopped, forked, racing."""
+"""Real processes on one directory: killed, stopped, racing."""
 
 from __future__ import annotations
 
-import os
 import signal
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
-from files.children import PATIENCE, Children, finished, is_alive, kill
-from files.places import Place, Unattended, claimed, job, seen
+from files.children import PATIENCE, Children, finished, kill
+from files.places import Place, Unattended, job, seen
 
 from semiont_jobs import FileStore, JobQueue
 from semiont_jobs.testing.suite import eventually
 
 pytestmark = pytest.mark.proof
-
 
 WORK = """
     class Worker(JobWorker):
@@ -39,12 +36,6 @@ HOLD = """
     claim.complete({"by": "the holder"})
     witness("finished")
 """
-
-
-@pytest.fixture
-def children(tmp_path: Path) -> Iterator[Children]:
-    with Children(tmp_path) as started:
-        yield started
 
 
 @pytest.fixture
@@ -170,118 +161,6 @@ def test_a_stopped_process_keeps_its_job_and_completes_it(
     assert done.status == "complete"
     assert done.result == {"by": "the holder"}
     assert done.metadata.crash_count == 0
-
-
-FORKS = {
-    "os.fork": """
-        pid = os.fork()
-        if pid == 0:
-            witness(f"child:{os.getpid()}")
-            wait_for("never")
-            os._exit(0)
-    """,
-    "multiprocessing": """
-        import multiprocessing
-        def child():
-            witness(f"child:{os.getpid()}")
-            wait_for("never")
-        multiprocessing.get_context("fork").Process(target=child).start()
-    """,
-    "Popen": """
-        import subprocess
-        child = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"])
-        witness(f"child:{child.pid}")
-    """,
-    "Popen that keeps files open": """
-        import subprocess
-        child = subprocess.Popen(
-            [sys.executable, "-c", "import time; time.sleep(60)"], close_fds=False
-        )
-        witness(f"child:{child.pid}")
-    """,
-}
-
-
-@pytest.mark.parametrize("how", FORKS)
-def test_a_child_that_outlives_a_killed_worker_does_not_keep_its_job(
-    children: Children, queue: JobQueue, how: str
-) -> None:
-    queue.create_job(job())
-    worker = children.start(
-        "import warnings\nwarnings.simplefilter('ignore')\n"
-        "claim = queue.claim_next_job()\nassert claim\n"
-        + "\n".join(line[8:] for line in FORKS[how].splitlines())
-        + "\nwitness('holding')\nwait_for('never')\n"
-    )
-    children.witnessed("holding")
-    eventually(lambda: any(word.startswith("child:") for word in children.words()), PATIENCE)
-    child = int(next(word for word in children.words() if word.startswith("child:"))[6:])
-    assert queue.rescue_orphans() == 0
-
-    kill(worker)
-
-    assert is_alive(child)
-    assert queue.rescue_orphans() == 1
-    assert claimed(queue).job.metadata.crash_count == 1
-
-
-def test_a_child_forked_while_left_over_files_are_swept_keeps_no_lock(
-    children: Children, queue: JobQueue
-) -> None:
-    queue.create_job(job())
-    jobs = children.data / "jobs"
-    # A left-over may be a second name of a live job: its lock is the job's.
-    (jobs / ".tmp" / "left").hardlink_to(jobs / "pending" / "j.json")
-    os.utime(jobs / "pending" / "j.json", (1_700_000_000, 1_700_000_000))
-
-    children.start("""
-        from semiont_jobs.stores.files.door import Disk
-        class Forking(Disk):
-            def unlink(self, path):
-                if path.endswith("left") and os.fork() == 0:
-                    witness("child")
-                    wait_for("never")
-                os.unlink(path)
-        JobQueue(FileStore(data, fsync=False, disk=Forking())).initialize()
-        witness("swept")
-        wait_for("never")
-    """)
-    children.witnessed("child")
-    children.witnessed("swept")
-
-    assert os.listdir(jobs / ".tmp") == []
-    assert eventually(queue.claim_next_job).complete().status == "complete"
-
-
-def test_a_forked_child_cannot_finish_its_parents_job_but_works_on_others(
-    children: Children, queue: JobQueue
-) -> None:
-    queue.create_job(job())
-    printed = children.run(
-        """
-        import warnings
-        warnings.simplefilter("ignore")
-        claim = queue.claim_next_job()
-        queue.create_job(new("k"))
-        pid = os.fork()
-        if pid == 0:
-            try:
-                claim.complete({"by": "the child"})
-            except ClaimLost:
-                witness("refused")
-            mine = queue.claim_next_job()
-            witness(f"child:{mine.job.metadata.id}")
-            mine.complete({"by": "the child"})
-            os._exit(0)
-        os.waitpid(pid, 0)
-        print(claim.complete({"by": "the parent"}).status)
-        """
-    )
-
-    assert printed.split() == ["complete"]
-    assert children.words() == ["refused", "child:k"]
-    assert seen(queue.get_job("j")).result == {"by": "the parent"}
-    assert seen(queue.get_job("k")).result == {"by": "the child"}
 
 
 def test_of_eight_processes_creating_one_id_exactly_one_wins(

@@ -8,7 +8,7 @@ import json
 import logging
 import os
 import shutil
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from pathlib import Path
 
 import pytest
@@ -377,3 +377,28 @@ witness(queue.get_stats().pending)
         counts = [line.split()[0] for line in children.log.read_text().splitlines()]
 
     assert counts == ["50"] * 4
+
+
+@pytest.mark.parametrize("is_started_again", [True, False], ids=["power cut", "death"])
+def test_without_syncfs_each_file_is_forced_before_what_a_dead_process_left_goes(
+    actor: Actors,
+    past: Unattended,
+    place: Place,
+    monkeypatch: pytest.MonkeyPatch,
+    is_started_again: bool,
+) -> None:
+    monkeypatch.setattr(WatchedDisk, "syncfs", lambda _disk, _folder: False)
+    past.create_job(job())
+    power_cut(past)
+    (left,) = files(place.path)
+    if is_started_again:
+        os.unlink(place.jobs / "pending" / "j.json")
+    disk = WatchedDisk()
+
+    with another_start() if is_started_again else nullcontext():
+        Unattended(FileStore(place.path, fsync=False, disk=disk)).initialize()
+
+    steps = [str(call) for call in disk.calls]
+    gone = steps.index(f"unlink .journal/{left.name}")
+    assert "fsync pending/j.json" in steps[:gone]
+    assert "fsync_folder jobs/pending" in steps[:gone]

@@ -7,7 +7,6 @@ import logging
 import os
 import sys
 import threading
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -31,12 +30,6 @@ from semiont_jobs.stores.files import inotify
 def only_events(monkeypatch: pytest.MonkeyPatch) -> None:
     """Nobody looks by himself while events are to wake him."""
     monkeypatch.setattr(pending, "LONG_TICK", 3600.0)
-
-
-@pytest.fixture
-def children(tmp_path: Path) -> Iterator[Children]:
-    with Children(tmp_path) as started:
-        yield started
 
 
 def watch_of(queue: Unattended) -> Watch:

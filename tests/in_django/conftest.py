@@ -6,6 +6,7 @@ folder can be collected, and pytest says so.
 
 from __future__ import annotations
 
+import atexit
 import os
 import tempfile
 from collections.abc import Iterator
@@ -24,6 +25,7 @@ if HAS_DJANGO:
 
     # A file: each thread has a connection of its own, and must see what the others wrote.
     FOLDER = tempfile.TemporaryDirectory(prefix="semiont-jobs-django-")
+    atexit.register(FOLDER.cleanup)  # left to itself it warns
     settings.configure(
         SECRET_KEY="for tests only",
         USE_TZ=True,

@@ -1,38 +1,30 @@
-"""A lock says that a process lives: what becomes of it when sessions, servers, networks and
-processes die."""
+"""A lock says that a process lives: what becomes of it when sessions and networks end, and answers
+are lost."""
 
 from __future__ import annotations
 
 import logging
-import os
-import signal
-import subprocess
-import sys
-import textwrap
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 
-import psycopg
 import pytest
+from postgres.owners import Make, held, is_owned_anew, owner_backend
 from postgres.proxies import Line
-from postgres.servers import FAST, Server, sql
+from postgres.servers import sql
 
 from semiont_jobs import (
     ClaimLost,
-    JobCancelled,
     JobExists,
     JobMetadata,
     JobQueue,
     PendingJob,
     StoreError,
+    ThreadRefused,
 )
-from semiont_jobs.stores.postgres import PostgresStore, liveness, upkeep
-from semiont_jobs.stores.postgres.rows import LOCKS_SINCE
+from semiont_jobs.stores.postgres import liveness, upkeep
 from semiont_jobs.testing.suite import PATIENCE, AnyClaim, eventually, some
-
-Make = Callable[..., JobQueue]
 
 
 # Before `make_queue` where a test asks for both: queues are closed while it stands.
@@ -55,40 +47,6 @@ def far(
     caplog.set_level(logging.CRITICAL)
     monkeypatch.setattr(liveness, "SILENCE", 1.0)
     return make_queue(f"{line.url}?schema={schema}")
-
-
-def held(queue: JobQueue) -> AnyClaim:
-    queue.enqueue({"page": 1}, type="task")
-    return some(queue.claim_next_job())
-
-
-def owner_backend(server_url: str, queue: JobQueue) -> int:
-    """The server's process of the session that says that the queue's process lives."""
-    store = queue.store
-    assert isinstance(store, PostgresStore)
-    found = eventually(
-        lambda: sql(
-            server_url,
-            "SELECT pid FROM pg_locks WHERE locktype = 'advisory' AND granted"
-            " AND (classid::bigint << 32) | objid::bigint = %s",
-            store._opened.liveness.key,
-        )
-    )
-    return int(found[0][0])
-
-
-def is_owned_anew(server_url: str, queue: JobQueue, backend: int) -> bool:
-    """Whether the queue's process has its lock on another session than that one."""
-    with suppress(psycopg.OperationalError):  # the server recovers
-        return owner_backend(server_url, queue) != backend
-    return False
-
-
-def asked(queue: JobQueue, claim: AnyClaim) -> bool:
-    """Whether a job could be asked to stop; also while the server is not back yet."""
-    with suppress(StoreError):
-        return queue.cancel_job(claim.job.metadata.id)
-    return False
 
 
 def taken(queue: JobQueue) -> AnyClaim | None:
@@ -208,60 +166,25 @@ def test_a_rescuer_keeps_the_owner_from_coming_back_in_the_middle(
     assert sql(server_url, "SELECT pg_try_advisory_lock(7)") == [(True,)]
 
 
-# -- the server dies -----------------------------------------------------------------------
-
-
-def test_jobs_in_hand_survive_a_restart_of_the_server(caplog: pytest.LogCaptureFixture) -> None:
-    caplog.set_level(logging.CRITICAL, "psycopg.pool")
-    server = Server(f"restarted-{os.getpid()}", {**FAST, "fsync": "on"})
-    try:
-        with JobQueue(server.url) as queue, JobQueue(server.url) as other:
-            claim = held(queue)
-            waiting = queue.enqueue({"page": 2}, type="task")
-            other.start_keeper()
-
-            server.stop()
-            server.start()
-            # Nor by hand: it is asked for, as that of any living holder.
-            assert eventually(lambda: asked(other, claim))
-
-            eventually(lambda: owner_backend(server.url, queue))
-            with pytest.raises(JobCancelled):
-                claim.raise_if_cancelled()
-            claim.checkpoint(["a"])
-            assert claim.complete({"pages": 1}).status == "complete"
-            assert some(other.get_job(claim.job.metadata.id)).metadata.crash_count == 0
-            assert eventually(other.claim_next_job).job.metadata.id == waiting.metadata.id
-    finally:
-        server.end()
-
-
-def test_jobs_in_hand_survive_the_kill_of_one_of_the_server_s_processes(
-    caplog: pytest.LogCaptureFixture,
+def test_a_claimer_that_got_no_thread_for_its_session_claims_when_there_is_one(
+    make_queue: Make, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """It ends every session then, and all locks fall, but it does not count as started anew."""
-    caplog.set_level(logging.CRITICAL, "psycopg.pool")
-    server = Server(f"killed-{os.getpid()}", {**FAST, "fsync": "on"})
-    try:
-        with JobQueue(server.url) as queue, JobQueue(server.url) as other:
-            claim = held(queue)
-            other.start_keeper()
-            [(started, now)] = sql(server.url, "SELECT pg_postmaster_start_time(), now()")
+    queue = make_queue()
+    job = queue.enqueue({"page": 1}, type="task")
+    start = threading.Thread.start
 
-            backend = owner_backend(server.url, queue)
+    def refuse(thread: threading.Thread) -> None:
+        if thread.name == "semiont-jobs-liveness":
+            raise RuntimeError("can't start new thread")
+        start(thread)
 
-            with psycopg.connect(server.url) as victim:
-                os.kill(victim.info.backend_pid, signal.SIGKILL)
-            eventually(lambda: is_owned_anew(server.url, queue, backend))
-            [(locks_since, still)] = sql(
-                server.url, f"SELECT {LOCKS_SINCE}, pg_postmaster_start_time()"
-            )
+    with monkeypatch.context() as patch:
+        patch.setattr(threading.Thread, "start", refuse)
+        with pytest.raises(ThreadRefused, match="can't start new thread"):
+            queue.claim_next_job()
 
-            assert claim.complete().metadata.crash_count == 0
-            assert still == started
-            assert locks_since > now
-    finally:
-        server.end()
+    assert queue.get_job(job.metadata.id) == job
+    assert some(queue.claim_next_job()).complete().status == "complete"
 
 
 # -- the network is gone -------------------------------------------------------------------
@@ -327,76 +250,6 @@ def test_the_server_is_told_to_notice_a_silent_client(make_queue: Make, server_u
     assert parameters["keepalives_idle"] == "5"
     # The owner gives up before the server lets go.
     assert liveness.GIVE_UP + liveness.SILENCE < 16
-
-
-# -- the process dies ----------------------------------------------------------------------
-
-
-def test_a_killed_process_is_rescued_from_though_its_forked_child_lives(
-    make_queue: Make, url: str
-) -> None:
-    script = textwrap.dedent("""
-        import os, sys, time, warnings
-        from semiont_jobs import JobQueue
-        queue = JobQueue(sys.argv[1])
-        queue.enqueue({}, type="task")
-        claim = queue.claim_next_job()
-        warnings.simplefilter("ignore", DeprecationWarning)  # of forking with threads
-        child = os.fork()
-        if child == 0:
-            sys.stdin.read()  # lives until the test ends
-            os._exit(0)
-        print(child, flush=True)
-        time.sleep(600)
-    """)
-    parent = subprocess.Popen(
-        [sys.executable, "-c", script, url],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        text=True,
-    )
-    assert parent.stdout is not None
-    child = int(parent.stdout.readline())
-    queue = make_queue()
-    before = queue.rescue_orphans()
-
-    parent.kill()
-    parent.wait(PATIENCE)
-    rescued = eventually(queue.rescue_orphans)
-    os.kill(child, 0)  # it lives
-    parent.communicate(timeout=PATIENCE)
-
-    assert (before, rescued) == (0, 1)
-
-
-@pytest.mark.skipif(not hasattr(os, "fork"), reason="the platform has no fork")
-@pytest.mark.filterwarnings("ignore::DeprecationWarning")  # of forking with threads
-def test_a_forked_child_has_sessions_of_its_own_and_disturbs_none_of_its_parents(
-    make_queue: Make, server_url: str
-) -> None:
-    queue = make_queue()
-    claim = held(queue)
-    backend = owner_backend(server_url, queue)
-
-    child = os.fork()
-    if child == 0:
-        signal.alarm(60)
-        try:
-            for use in (claim.raise_if_cancelled, claim.checkpoint, claim.complete, claim.release):
-                with pytest.raises(ClaimLost):
-                    use()
-            queue.enqueue({"by": "child"}, type="task")
-            mine = some(queue.claim_next_job())
-            os._exit(7 if mine.complete().status == "complete" else 1)
-        finally:
-            os._exit(2)
-    code = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
-
-    assert code == 7
-    assert owner_backend(server_url, queue) == backend
-    claim.raise_if_cancelled()
-    assert claim.complete().status == "complete"
-    assert queue.get_stats().complete == 2
 
 
 # -- answers that are lost -----------------------------------------------------------------

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 
 import pytest
 from pool import test_pool_map as maps
+from pool import test_pool_members as members
 from pool import test_pool_processes as processes
 from pool import test_pool_threads as threads
 from pool import test_pool_time_limits as limits
@@ -30,7 +31,7 @@ def queue(address: str) -> Iterator[JobQueue]:
         yield opened
 
 
-for _module in (maps, processes, threads, limits):
+for _module in (maps, members, processes, threads, limits):
     for _name, _test in vars(_module).items():
         if _name.startswith("test_") and "queue" in inspect.signature(_test).parameters:
             globals()[_name] = _test

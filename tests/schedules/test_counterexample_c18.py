@@ -9,8 +9,10 @@ from typing import Any
 
 import pytest
 from files import test_files_durability as durability
+from files import test_files_durable_settling as settling
 from files.places import Actors
 
+from semiont_jobs.stores.files.forcing import Forcing
 from semiont_jobs.stores.files.moves import Moves
 from semiont_jobs.stores.files.upkeep import Upkeep
 
@@ -25,12 +27,11 @@ def forces_after_unlinking(patch: Patch) -> None:
 
     def moved(self: Moves, source: Any, job: Any, data: bytes) -> Any:
         temporary, new = self.write_temporary(data)
-        fsync, self.fsync = self.fsync, False
-        publish(self, temporary, job, new)
-        self.fsync = fsync
+        forcing, self.forcing = self.forcing, Forcing(self.disk, self.layout)
+        publish(self, temporary, job, data, new)
+        self.forcing = forcing
         self.discard(self.layout.path(source, job.metadata.id))
-        self.disk.fsync(new.fd)
-        self.secure_folder(job.status)
+        forcing.published(job, data, new.fd)
         return new
 
     patch.setattr(Moves, "move", moved)
@@ -39,10 +40,10 @@ def forces_after_unlinking(patch: Patch) -> None:
 def forces_after_replacing(patch: Patch) -> None:
     """Progress is renamed over the old file before it is forced."""
 
-    def rewritten(self: Moves, status: Any, job_id: str, data: bytes) -> Any:
+    def rewritten(self: Moves, job: Any, data: bytes) -> Any:
         temporary, new = self.write_temporary(data)
-        self.disk.rename(temporary, self.layout.path(status, job_id))
-        self.disk.fsync(new.fd)
+        self.disk.rename(temporary, self.layout.path(job.status, job.metadata.id))
+        self.forcing.written(job, data, new.fd)
         return new
 
     patch.setattr(Moves, "rewrite", rewritten)
@@ -78,13 +79,13 @@ def rewrites_in_order(actor: Actors) -> None:
 
 
 def settles_newer_in_order(actor: Actors) -> None:
-    durability.test_c18_settling_an_older_copy_forces_the_newer_one_before_the_older_goes(
+    settling.test_c18_settling_an_older_copy_forces_the_newer_one_before_the_older_goes(
         actor, actor.place
     )
 
 
 def settles_older_in_order(actor: Actors) -> None:
-    durability.test_c18_settling_forces_the_copy_that_stays_before_the_older_one_goes(
+    settling.test_c18_settling_forces_the_copy_that_stays_before_the_older_one_goes(
         actor, actor.place
     )
 
@@ -95,7 +96,7 @@ ORDERS: dict[str, tuple[Callable[[Actors], None], Callable[[Patch], None]]] = {
     "settle an older copy": (settles_newer_in_order, settles_unforced),
     "settle beside an older copy": (settles_older_in_order, settles_unforced),
     "clean": (
-        durability.test_c18_cleaning_forces_all_five_folders_before_the_first_unlink_and_one_after_the_last,
+        settling.test_c18_cleaning_forces_all_five_folders_before_the_first_unlink_and_one_after_the_last,
         cleans_unforced,
     ),
 }

@@ -27,7 +27,7 @@ class Descriptor:
     __slots__ = ("fd", "found")
 
     def __init__(self, fd: int) -> None:
-        self.fd = fd
+        self.fd: int = fd
         self.found: os.stat_result | None = None
         """What the file was when its lock was taken on an existing path."""
 

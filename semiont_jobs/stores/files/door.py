@@ -99,10 +99,10 @@ class Disk:
             got += len(more)
         return b"".join(parts)
 
-    stat_of = staticmethod(os.fstat)
+    stat_of: staticmethod[[int], os.stat_result] = staticmethod(os.fstat)
     """What an open file is."""
 
-    stat = staticmethod(os.lstat)
+    stat: staticmethod[[str], os.stat_result] = staticmethod(os.lstat)
     """What stands under a name, symlinks not followed; `FileNotFoundError` if nothing."""
 
     def exists(self, path: str) -> bool:
@@ -117,7 +117,7 @@ class Disk:
             return False
         return True
 
-    names = staticmethod(os.listdir)
+    names: staticmethod[[str], list[str]] = staticmethod(os.listdir)
     """The names in a folder, in no order."""
 
     def entries(self, folder: str) -> Iterator[tuple[str, int]]:
@@ -127,13 +127,13 @@ class Disk:
             for entry in found:
                 yield entry.name, entry.inode()
 
-    link = staticmethod(os.link)
+    link: staticmethod[[str, str], None] = staticmethod(os.link)
     """Give a file a second name; `FileExistsError` if it is taken: nothing is replaced."""
 
-    rename = staticmethod(os.rename)
+    rename: staticmethod[[str, str], None] = staticmethod(os.rename)
     """Give a file another name, replacing whatever had it."""
 
-    unlink = staticmethod(os.unlink)
+    unlink: staticmethod[[str], None] = staticmethod(os.unlink)
     """Take a name away."""
 
     def fsync(self, fd: int) -> None:
@@ -186,7 +186,7 @@ class Disk:
         os.mkdir(path, mode)
         os.chmod(path, mode)
 
-    close = staticmethod(os.close)
+    close: staticmethod[[int], None] = staticmethod(os.close)
     """Close a descriptor, and let go of its lock."""
 
 

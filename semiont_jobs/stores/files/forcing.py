@@ -8,11 +8,12 @@ here is one of the moments at which something may have to be forced.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from typing import Final, Literal, TypeAlias, get_args
 
 from semiont_jobs.errors import InvalidValue
-from semiont_jobs.model import AnyJob, JobStatus
+from semiont_jobs.model import STATUSES, AnyJob, JobStatus
 from semiont_jobs.stores.files.door import Disk
 from semiont_jobs.stores.files.layout import Layout
 
@@ -40,6 +41,20 @@ def durability_of(fsync: bool, durability: Durability | None) -> Durability:
         rule = "fsync=False is the durability 'process'; give one of the two"
         raise InvalidValue(rule, field="durability", value=durability)
     return durability
+
+
+def force_each(disk: Disk, layout: Layout, job_ids: Iterable[str]) -> None:
+    """Make the files of these jobs durable, wherever they stand: for systems without ``syncfs``."""
+    for job_id in job_ids:
+        for status in STATUSES:
+            with suppress(FileNotFoundError):
+                fd = disk.open_to_read(layout.path(status, job_id))
+                try:
+                    disk.fsync(fd)
+                finally:
+                    disk.close(fd)
+    for folder in layout.folders.values():
+        disk.fsync_folder(folder)
 
 
 class Forcing:

@@ -48,7 +48,7 @@ class FileHold:
         self._moves = moves
         self._markers = markers
         self._holders = holders
-        self.descriptor = descriptor
+        self.descriptor: Descriptor = descriptor
         self.job = job
         self._params: Written | None = None
         self._is_doubtful = False

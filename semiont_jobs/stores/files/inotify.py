@@ -73,7 +73,7 @@ class Bell:
         self._handler = _Handler(self._rang)
         self._observer = _Observer()
         self._observer.start()
-        self.is_armed = False
+        self.is_armed: bool = False
 
     def arm(self) -> None:
         """Ring once from now on.

@@ -63,16 +63,16 @@ class Layout:
 
     def __init__(self, data_dir: str) -> None:
         # Resolved once: a later chdir, or a symlink turned elsewhere, must not split a queue.
-        self.root = os.path.join(os.path.realpath(data_dir), "jobs")
+        self.root: str = os.path.join(os.path.realpath(data_dir), "jobs")
         self.folders: Mapping[JobStatus, str] = {
             status: os.path.join(self.root, status) for status in STATUSES
         }
-        self.tmp = os.path.join(self.root, ".tmp")
-        self.cancel = os.path.join(self.root, ".cancel")
-        self.quarantine = os.path.join(self.root, ".quarantine")
-        self.journal = os.path.join(self.root, ".journal")
-        self.arriving = os.path.join(self.root, ".arriving")
-        self.format = os.path.join(self.root, ".format")
+        self.tmp: str = os.path.join(self.root, ".tmp")
+        self.cancel: str = os.path.join(self.root, ".cancel")
+        self.quarantine: str = os.path.join(self.root, ".quarantine")
+        self.journal: str = os.path.join(self.root, ".journal")
+        self.arriving: str = os.path.join(self.root, ".arriving")
+        self.format: str = os.path.join(self.root, ".format")
 
     def path(self, status: JobStatus, id_: str) -> str:
         """Where a job of that status stands."""

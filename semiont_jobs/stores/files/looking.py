@@ -44,7 +44,7 @@ class LookingDisk(Disk):
                 raise
         return self.open_to_read(path)
 
-    def names(self, path: str) -> list[str]:  # type: ignore[override]
+    def names(self, path: str) -> list[str]:  # pyright: ignore[reportIncompatibleVariableOverride]
         """The names in a folder; none where it was not made yet."""
         with suppress(FileNotFoundError):
             return os.listdir(path)
@@ -55,7 +55,7 @@ class LookingDisk(Disk):
         with suppress(FileNotFoundError):
             yield from super().entries(folder)
 
-    def stat(self, path: str) -> os.stat_result:  # type: ignore[override]
+    def stat(self, path: str) -> os.stat_result:  # pyright: ignore[reportIncompatibleVariableOverride]
         """What stands under a name. For ``pending``, as long as it was not made, the folder
         above: it changes when `pending` comes."""
         try:

@@ -30,7 +30,7 @@ class NfsDisk(Disk):
         # that is held has its number to itself.
         self._gone: dict[tuple[int, int], str] = {}
 
-    def unlink(self, path: str) -> None:  # type: ignore[override]
+    def unlink(self, path: str) -> None:  # pyright: ignore[reportIncompatibleVariableOverride]
         """Take a name away. In a status folder whoever calls this holds the file: its new name
         in ``.tmp`` goes when it is closed, or in a sweep, if this process dies before that."""
         if os.path.dirname(path) not in self._folders_of_jobs:
@@ -41,7 +41,7 @@ class NfsDisk(Disk):
         self.rename(path, target)
         self._gone[found.st_dev, found.st_ino] = target
 
-    def close(self, fd: int) -> None:
+    def close(self, fd: int) -> None:  # pyright: ignore[reportIncompatibleVariableOverride]
         """Close a descriptor; what was taken away of it goes for good."""
         target = None
         if self._gone:

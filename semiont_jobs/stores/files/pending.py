@@ -63,7 +63,7 @@ class Pending:
         self._disk = copies.disk
         self._folder = copies.layout.folders["pending"]
         self._set_aside_bad = set_aside_bad
-        self.index = PendingIndex()
+        self.index: PendingIndex = PendingIndex()
         self._listing = threading.Lock()
         self._changed = threading.Condition()
         self._version = 0

@@ -32,7 +32,7 @@ class Settling:
         self.layout: Layout = copies.layout
         self.set_aside = set_aside
         self.forcing = forcing
-        self.fsync = forcing.is_durable
+        self.fsync: bool = forcing.is_durable
         """Whether what is done here, which is rare, is forced by itself."""
 
     def settle(self, job_id: str, status: JobStatus, held: Descriptor, mine: Copy | Bad) -> Settled:

@@ -34,7 +34,7 @@ class Share:
         self._mine = 0
         self._attempts = 0
         self._lost = 0
-        self.is_done = False
+        self.is_done: bool = False
         """The own part is used up, and the rest is tried as well until `renew`."""
 
     @property

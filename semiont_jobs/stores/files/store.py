@@ -84,7 +84,7 @@ class FileStore:
         read_only: bool = False,
         disk: Disk | None = None,
     ) -> None:
-        self.layout = Layout(os.fspath(data_dir))
+        self.layout: Layout = Layout(os.fspath(data_dir))
         self._disk = LookingDisk(self.layout) if read_only else disk or Disk()
         self._may_be_on_nfs = allow_network_fs and not read_only and disk is None
         self._read_only = read_only

@@ -25,7 +25,7 @@ class Watch:
         self._ring = ring
         self._lock = threading.Lock()
         self._bell: Bell | None = None
-        self.is_of_use = sys.platform == "linux"
+        self.is_of_use: bool = sys.platform == "linux"
         """Whether arming may do anything."""
 
     @property

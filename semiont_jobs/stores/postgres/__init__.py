@@ -4,18 +4,19 @@ From the bottom: ``address`` (which server, which schema), ``told`` (its errors 
 ``sessions`` (connections, and what becomes of them at a fork), ``schema`` (tables, versions,
 poolers), ``rows`` (a job as a row, and every statement), ``liveness`` (the lock that says that
 this process lives, and what is heard on its session), ``hold`` and ``taking`` (owning one job),
-``claiming``, ``upkeep``, ``within`` (creating in a caller's transaction). ``store`` puts them
+``creating`` (also in a caller's transaction), ``claiming``, ``waking`` (news for who waits),
+``upkeep``, ``arriving`` (from another store), ``inspection`` (for the doctor). ``store`` puts them
 together. The only package that imports psycopg.
 """
 
 try:
     import psycopg as _psycopg
     import psycopg_pool as _psycopg_pool
-except ImportError as error:
+except ImportError as _error:
     raise ImportError(
-        f"jobs in PostgreSQL need psycopg and psycopg_pool ({error}): "
+        f"jobs in PostgreSQL need psycopg and psycopg_pool ({_error}): "
         "pip install 'semiont_jobs[postgres]'"
-    ) from error
+    ) from _error
 
 from semiont_jobs.stores.postgres.store import PostgresStore
 

@@ -119,21 +119,19 @@ class PostgresHold:
 
     def remove(self) -> None:
         """Remove the job; the hold ends."""
-        session = self._session
-        assert session is not None
-        job_id = self.job.metadata.id
-        with self._office.sessions.told(job_id):
-            session.execute(self._office.statements.remove_one, [job_id])
-            session.execute("COMMIT")
-        self.let_go()
+        self._finish(self._office.statements.remove_one, [self.job.metadata.id])
 
     def set_aside(self, reason: str) -> None:
         """Put the row, which no claim can have, into quarantine; the hold ends."""
-        session, job_id = self._session, self.job.metadata.id
+        values = {"id": self.job.metadata.id, "reason": rows.printable(reason)}
+        self._finish(self._office.statements.set_aside, values)
+
+    def _finish(self, statement: bytes, values: Any) -> None:
+        """Do the last thing to the locked row."""
+        session = self._session
         assert session is not None
-        values = {"id": job_id, "reason": rows.printable(reason)}
-        with self._office.sessions.told(job_id):
-            session.execute(self._office.statements.set_aside, values)
+        with self._office.sessions.told(self.job.metadata.id):
+            session.execute(statement, values)
             session.execute("COMMIT")
         self.let_go()
 

@@ -31,11 +31,12 @@ from typing import Final
 
 import psycopg
 
-from semiont_jobs.errors import SemiontJobsError, StoreError
+from semiont_jobs.errors import SemiontJobsError, StoreError, ThreadRefused
 from semiont_jobs.events import logger
 from semiont_jobs.retry import error_pace
 from semiont_jobs.stores.postgres.sessions import PATIENCE, Session, Sessions
 from semiont_jobs.stores.postgres.told import LOST
+from semiont_jobs.threads import begin
 
 HEARTBEAT: Final = 1.0
 """Seconds between two questions to the server. A proxy or a sleeping router between answers the
@@ -78,23 +79,34 @@ class Liveness:
         """Have the lock; its key. Returns at once while it is held.
 
         :raises StoreError: it cannot be had, because there is no way to the server.
+        :raises ThreadRefused: the system gives no thread; the next call tries again.
         """
         if self._is_held:
             return self._key
         with self._state:
             if self._thread is None:
-                self._woken, self._waker = os.pipe()
-                self._heard_at = time.monotonic()
-                self._thread = threading.Thread(
-                    target=self._live, name="semiont-jobs-liveness", daemon=True
-                )
-                self._thread.start()
+                self._start()
             self._state.wait_for(lambda: self._is_held or self._error is not None, PATIENCE)
             if self._is_held:
                 return self._key
             if self._error is not None:
                 raise self._error
         raise StoreError(LOST, "the session is being made again", self._sessions.address.shown)
+
+    def _start(self) -> None:
+        self._woken, self._waker = os.pipe()
+        self._heard_at = time.monotonic()
+        thread = threading.Thread(target=self._live, name="semiont-jobs-liveness", daemon=True)
+        try:
+            begin(thread)
+        except ThreadRefused:
+            self._close_pipe()
+            raise
+        self._thread = thread
+
+    def _close_pipe(self) -> None:
+        os.close(self._waker)
+        os.close(self._woken)
 
     def end(self) -> None:
         """Let the lock go, and end the session."""
@@ -105,8 +117,7 @@ class Liveness:
             return
         os.write(self._waker, b".")
         thread.join()
-        os.close(self._waker)
-        os.close(self._woken)
+        self._close_pipe()
 
     @property
     def key(self) -> int:

@@ -23,7 +23,7 @@ from semiont_jobs.forks import reset_in_child
 from semiont_jobs.model import STATUSES, AnyJob, ClaimStamp, JobStatus, PendingJob
 from semiont_jobs.store import Hold, Wanted
 from semiont_jobs.stores.postgres import taking, upkeep
-from semiont_jobs.stores.postgres.address import address_of
+from semiont_jobs.stores.postgres.address import Address, address_of
 from semiont_jobs.stores.postgres.arriving import Arriving
 from semiont_jobs.stores.postgres.claiming import Claiming
 from semiont_jobs.stores.postgres.creating import insert
@@ -77,7 +77,7 @@ class PostgresStore:
             "pool_size": pool_size,
             "read_only": read_only,
         }
-        self.address = address_of(url, schema)
+        self.address: Address = address_of(url, schema)
         self._statements = statements(self.address.schema)
         self._sessions = Sessions(self.address, fsync=fsync, read_only=read_only, size=pool_size)
         self._read_only = read_only

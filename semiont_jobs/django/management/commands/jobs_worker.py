@@ -23,6 +23,7 @@ from semiont_jobs.django.execution import LONGEST_ID, TaskWorker
 from semiont_jobs.errors import InvalidValue
 from semiont_jobs.events import Event
 from semiont_jobs.pool import WorkerPool
+from semiont_jobs.worker import POLL_INTERVAL
 
 ENDS: Final = frozenset({"completed", "failed", "retrying", "cancelled", "snoozed"})
 """The events that end a task's attempt."""
@@ -57,7 +58,7 @@ class Command(BaseCommand):
         add(
             "--interval",
             type=_seconds,
-            default=1.0,
+            default=POLL_INTERVAL,
             help="seconds an idle worker waits at most before it looks again; new tasks wake it "
             "sooner (default: %(default)r)",
         )

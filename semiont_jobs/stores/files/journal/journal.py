@@ -23,8 +23,9 @@ from typing import Final
 
 from semiont_jobs.errors import StoreError
 from semiont_jobs.events import logger
-from semiont_jobs.model import STATUSES, AnyJob
+from semiont_jobs.model import AnyJob
 from semiont_jobs.stores.files.door import Disk
+from semiont_jobs.stores.files.forcing import force_each
 from semiont_jobs.stores.files.journal import segment as segments
 from semiont_jobs.stores.files.journal.records import moment, removal_of, revision_of
 from semiont_jobs.stores.files.journal.segment import SUFFIX, Segment
@@ -238,25 +239,13 @@ class Journal:
     def _force_files(self, old: Segment) -> None:
         try:
             if not self._disk.syncfs(self._layout.journal):
-                self._force_each(old)
+                force_each(self._disk, self._layout, old.revisions)
         except OSError as error:
             if error.errno not in NOTHING_LOST:
                 self.doubt()
             raise
         if old.is_doubtful:
             raise StoreError(errno.EIO, "the disk has lost a write", old.path)
-
-    def _force_each(self, old: Segment) -> None:
-        for job_id in old.revisions:
-            for status in STATUSES:
-                with suppress(FileNotFoundError):
-                    fd = self._disk.open_to_read(self._layout.path(status, job_id))
-                    try:
-                        self._disk.fsync(fd)
-                    finally:
-                        self._disk.close(fd)
-        for folder in self._layout.folders.values():
-            self._disk.fsync_folder(folder)
 
     def doubt(self) -> None:
         """The disk has lost a write, of whatever file: the kernel says so once, and what stands

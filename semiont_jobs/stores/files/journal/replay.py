@@ -22,10 +22,11 @@ from attrs import frozen
 
 from semiont_jobs.errors import JobDecodeError, StoreError
 from semiont_jobs.events import logger
-from semiont_jobs.model import STATUSES
+from semiont_jobs.model import STATUSES, AnyJob
 from semiont_jobs.stores.files.copies import Copy
 from semiont_jobs.stores.files.descriptors import HELD, Descriptor
 from semiont_jobs.stores.files.door import Disk
+from semiont_jobs.stores.files.forcing import force_each
 from semiont_jobs.stores.files.journal import boot
 from semiont_jobs.stores.files.journal.journal import Journal
 from semiont_jobs.stores.files.journal.records import Record, records_in, removal_of
@@ -114,18 +115,18 @@ class Replay:
         records = [record for one in dead for record in self._records(one)]
         removed = _removed(records)
         latest = _latest(records)
-        paths = [
-            path
+        published = [
+            record.job_id
             for record in latest
-            if (path := self._publish_if_newer(record, was_removed=record.job_id in removed))
+            if self._publish_if_newer(record, was_removed=record.job_id in removed)
         ]
-        self._force(paths)
+        self._force(published)
         self._remove_replayed(dead, removed)
-        logger.info("%d jobs were replayed from %d journals", len(paths), len(dead))
-        return len(paths)
+        logger.info("%d jobs were replayed from %d journals", len(published), len(dead))
+        return len(published)
 
-    def _publish_if_newer(self, record: Record, *, was_removed: bool) -> str | None:
-        """Where a job was published, of which no file stands that is as new; None: one does.
+    def _publish_if_newer(self, record: Record, *, was_removed: bool) -> bool:
+        """Publish a job of which no file stands that is as new; whether that was so.
 
         :param was_removed: the record is of a job whose id another had, which was removed.
         """
@@ -134,7 +135,7 @@ class Replay:
             job = self._copies.codec.decode(record.text, job_id=record.job_id)
         except JobDecodeError as error:
             logger.error("a journal's record of %s is no job: %s", record.job_id, error)
-            return None
+            return False
         for status in STATUSES:
             copy = self._copies.read(status, record.job_id)
             if isinstance(copy, Copy):
@@ -143,9 +144,13 @@ class Replay:
                     continue  # the one that was removed: the name's going was not durable
                 # One of another creation was put there by a hand that knew no journal.
                 if found.revision >= record.revision or found.created != job.metadata.created:
-                    return None
-        path = self._layout.path(job.status, record.job_id)
-        temporary, descriptor = self._moves.write_temporary(record.text)
+                    return False
+        self._publish(job, record.text)
+        return True
+
+    def _publish(self, job: AnyJob, text: bytes) -> None:
+        path = self._layout.path(job.status, job.metadata.id)
+        temporary, descriptor = self._moves.write_temporary(text)
         try:
             try:
                 self._disk.rename(temporary, path)
@@ -158,25 +163,13 @@ class Replay:
         finally:
             self._copies.close(descriptor)
         for status in STATUSES:
-            other = self._layout.path(status, record.job_id)
+            other = self._layout.path(status, job.metadata.id)
             if status != job.status and self._disk.exists(other):
                 self._moves.discard(other)  # older, or torn
-        return path
 
-    def _force(self, paths: Iterable[str]) -> None:
+    def _force(self, job_ids: Iterable[str]) -> None:
         if not self._disk.syncfs(self._layout.root):
-            self._force_each(paths)
-
-    def _force_each(self, paths: Iterable[str]) -> None:
-        for path in paths:
-            with suppress(FileNotFoundError):  # who has moved it has seen to it
-                fd = self._disk.open_to_read(path)
-                try:
-                    self._disk.fsync(fd)
-                finally:
-                    self._disk.close(fd)
-        for folder in self._layout.folders.values():
-            self._disk.fsync_folder(folder)
+            force_each(self._disk, self._layout, job_ids)
 
     # -- after the death of a process ----------------------------------------------------
 
@@ -194,7 +187,7 @@ class Replay:
                     dead.append(one)
             able = [one for one in dead if self._may_go(one, journal)]
             if able:
-                self._force_what_is_told(able, journal)
+                self._force_files(able, journal)
                 self._remove(able)
         finally:
             for one in dead:
@@ -207,11 +200,11 @@ class Replay:
         journal.remove(_removed(self._records(one)))
         return True
 
-    def _force_what_is_told(self, able: list[Dead], journal: Journal) -> None:
+    def _force_files(self, dead: Iterable[Dead], journal: Journal) -> None:
         try:
             if not self._disk.syncfs(self._layout.journal):
-                told = {record.job_id for one in able for record in self._records(one)}
-                self._force_each(self._layout.path(each, id_) for id_ in told for each in STATUSES)
+                ids = {record.job_id for one in dead for record in self._records(one)}
+                force_each(self._disk, self._layout, ids)
         except OSError:
             journal.doubt()
             raise

@@ -90,10 +90,10 @@ class Segment:
         self._is_forcing = False
         self._safe = 0
         self.path = path
-        self.name = os.path.basename(path)
-        self.end = HEADER_BYTES
-        self.began = time.monotonic()
-        self.is_faulty = False
+        self.name: str = os.path.basename(path)
+        self.end: int = HEADER_BYTES
+        self.began: float = time.monotonic()
+        self.is_faulty: bool = False
         """Its forcing failed: nothing may be written here any more, for the kernel tells of a
         lost write only once."""
         self.is_doubtful = False
