@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from files.disks import Died
+from files.disks import Died, WatchedDisk
 from files.journals import another_start, files, small, told
 from files.places import PATIENCE, Actors, Place, Unattended, claimed, job, meanwhile
 
@@ -244,6 +244,30 @@ def test_a_job_created_again_wins_over_the_one_whose_removal_was_not_durable(
 
     assert queue.get_job("j").params == {"life": 2}  # type: ignore[union-attr]
     assert place.everything() == {"pending": ["j.json"]}
+
+
+def test_without_syncfs_what_a_dead_process_left_goes_once_its_jobs_files_are_forced(
+    actor: Actors, place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(WatchedDisk, "syncfs", lambda _disk, _folder: False)
+    dead = journalled(actor)
+    dead.create_job(job())
+    (file,) = files(place.path)
+    power_cut(dead)
+
+    heir = actor()
+    heir.disk.calls.clear()
+    another = journalled(actor)
+    another.create_job(job("other"))
+    power_cut(another)
+    (second,) = (path for path in files(place.path) if path != file)
+    heir.store._sweep()  # type: ignore[attr-defined]
+
+    steps = heir.disk.trace()
+    gone = steps.index(f"unlink .journal/{second.name}")
+    assert files(place.path) == []
+    assert "fsync pending/other.json" in steps[:gone]
+    assert "fsync_folder jobs/pending" in steps[:gone]
 
 
 # -- disks that lose, are full, or have no descriptor to give ----------------------------------

@@ -144,6 +144,17 @@ def test_a_journal_where_nobody_knows_of_starts_of_the_machine_is_refused(
         JobQueue(tmp_path, durability="journal").initialize()
 
 
+def test_a_journal_in_a_container_with_a_start_of_its_own_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    name = tmp_path / "boot_id"
+    name.write_text("0f8fad5b-d9cb-469f-a165-70867728950e")
+    monkeypatch.setattr(boot, "BOOT_ID", str(name))
+
+    with pytest.raises(UnsafeStore, match="container"):
+        JobQueue(tmp_path / "data", durability="journal").initialize()
+
+
 def test_this_start_of_the_machine_has_a_name() -> None:
     assert boot.current()
     assert boot.current() == boot.current()

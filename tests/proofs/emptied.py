@@ -11,6 +11,7 @@ from typing import Final
 from proofs.cuts import Recorded
 from proofs.session import Session, at_once
 
+from semiont_jobs.stores.files.forcing import Durability
 from semiont_jobs.testing import FakeClock
 
 JOB: Final = "rested"
@@ -31,13 +32,13 @@ class Emptied:
         with at_once():
             self.act(self)
 
-    def process(self) -> Session:
-        """One more process with a journal."""
+    def process(self, durability: Durability = "journal") -> Session:
+        """One more process."""
         session = Session(
             self.recorded.data,
             self.recorded.ledger,
             disk=self.recorded.disk(),
-            durability="journal",
+            durability=durability,
             clock=self.clock,
         )
         session.queue.initialize()
@@ -130,6 +131,15 @@ def _remove_elsewhere(story: Emptied) -> None:
     story.begin()
 
 
+def _remove_without_a_journal(story: Emptied) -> None:
+    story.process().create(JOB)
+    worker = story.process("fsync")
+    worker.claim(JOB)
+    worker.end("complete", JOB, lambda c: c.complete([1]), result=[1])
+    story.begin()
+    worker.remove([JOB], story.clock.advance(1))
+
+
 STORIES: Final[Mapping[str, Callable[[Emptied], None]]] = {
     "all in one journal": _all_in_one,
     "claim": _claim,
@@ -140,4 +150,5 @@ STORIES: Final[Mapping[str, Callable[[Emptied], None]]] = {
     "rescue": _rescue,
     "finished elsewhere": _finish_elsewhere,
     "removed elsewhere": _remove_elsewhere,
+    "removed without a journal": _remove_without_a_journal,
 }

@@ -6,12 +6,16 @@ It must not know what was written.
 from __future__ import annotations
 
 import errno
+import os
 import subprocess
 import sys
 from functools import cache
+from typing import Final
 
 from semiont_jobs.errors import UnsafeStore
 from semiont_jobs.stores.files.layout import NETWORK_FILE_SYSTEMS, Layout, file_system_of
+
+BOOT_ID: Final = "/proc/sys/kernel/random/boot_id"
 
 
 def check_for_journals(layout: Layout) -> None:
@@ -27,13 +31,15 @@ def check_for_journals(layout: Layout) -> None:
         )
     elif not current():
         reason = "the system does not tell whether it was started again"
+    elif _is_hidden():
+        reason = "this container has a name of its own for the start of the machine"
     else:
         return
     raise UnsafeStore(errno.ENOTSUP, f"{reason}: use durability='fsync'", layout.root)
 
 
 def current() -> str:
-    """The name of this start of the machine's kernel, the same for all its processes, in
+    """The name of this start of the machine's kernel, the same for all its processes, in most
     containers too; empty where the system tells none."""
     return _of_the_system()
 
@@ -43,10 +49,20 @@ def _of_the_system() -> str:
     if sys.platform == "darwin":
         return _printed_by("sysctl", "-n", "kern.bootsessionuuid")
     try:
-        with open("/proc/sys/kernel/random/boot_id", encoding="ascii") as file:
+        with open(BOOT_ID, encoding="ascii") as file:
             return file.read().strip()
     except (OSError, UnicodeDecodeError):
         return ""
+
+
+def _is_hidden() -> bool:
+    """Whether a container has another file in its place, as LXC's and systemd-nspawn's have: the
+    host would take its journals for those of another start, and replay them under its workers'
+    hands."""
+    try:
+        return os.stat(BOOT_ID).st_dev != os.stat("/proc").st_dev
+    except OSError:
+        return False  # not Linux, and told otherwise
 
 
 def _printed_by(*command: str) -> str:

@@ -203,7 +203,7 @@ class Journal:
             self._disk.fsync_folder(self._layout.journal)
             is_emptied = True
         except Exception as error:  # noqa: BLE001 - whoever waits for room must not wait for ever
-            logger.error("the journal %s cannot be emptied, and is kept: %s", old.name, error)
+            self._tell_once(old, error)
             if old.is_doubtful:
                 # What was not written now never is, though the next call said so: the records
                 # stay, until the machine is started again.
@@ -219,6 +219,11 @@ class Journal:
             self._old = None
             self._lock.notify_all()
         return is_emptied
+
+    def _tell_once(self, old: Segment, error: Exception) -> None:
+        if not old.is_told:
+            old.is_told = True
+            logger.error("the journal %s cannot be emptied, and is kept: %r", old.name, error)
 
     def _carry_over(self) -> None:
         """Removals that are still needed stand in the next file before this one goes."""

@@ -98,6 +98,8 @@ class Segment:
         lost write only once."""
         self.is_doubtful = False
         """The disk has lost a write while it stood: it may be all that tells of it."""
+        self.is_told = False
+        """Its users were told that it cannot be emptied."""
         # Whoever forgets a queue without closing it leaves its file as a dead process does.
         weakref.finalize(self, HELD.close, descriptor, disk.close).atexit = False
         self.revisions: dict[str, tuple[datetime, int]] = {}
