@@ -12,6 +12,7 @@ from collections import deque
 from collections.abc import Iterable
 from typing import Final, cast
 
+from semiont_jobs import exits  # noqa: F401 - registers before this, so ends after
 from semiont_jobs.claim import AnyClaim
 from semiont_jobs.errors import ClaimLost, StoreError
 from semiont_jobs.events import logger

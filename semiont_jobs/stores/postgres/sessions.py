@@ -21,6 +21,7 @@ import psycopg
 from psycopg.rows import TupleRow
 from psycopg_pool import ConnectionPool
 
+from semiont_jobs.exits import end_last
 from semiont_jobs.stores.postgres.address import Address
 from semiont_jobs.stores.postgres.told import LOST, store_error
 
@@ -141,6 +142,15 @@ class Sessions:
             name=self.address.shown,
             open=True,
         )
+        end_last(self)
+
+    def end_with_process(self) -> None:
+        """Stop the pool's threads, if nobody did. From Python 3.13 on, those that are left to the
+        end of the interpreter cannot be waited for any more: each would hold it up for five
+        seconds, and the pool complain of it."""
+        pool = self._pool  # not None after this: a thread of ours may be asking at this moment
+        if pool is not None:
+            pool.close()
 
     def close(self) -> None:
         """End all of them."""
