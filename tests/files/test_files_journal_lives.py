@@ -172,3 +172,26 @@ def test_a_journal_that_cannot_be_removed_is_told_of_and_stays(
 
     assert told(place.path) == [("j", 0)]
     assert "is kept" in caplog.text
+
+
+def test_processes_that_open_at_once_after_a_power_cut_find_every_job(tmp_path: Path) -> None:
+    with Children(tmp_path) as children:
+        actor = Actors(children.data)
+        past = actor(durability="journal")
+        past.create_jobs([job(f"j-{n}") for n in range(50)])
+        past.disk.bury()
+        for path in (children.data / "jobs" / "pending").iterdir():
+            path.unlink()
+        script = """
+from semiont_jobs.stores.files.journal import boot
+boot.current = lambda: "another start"
+wait_for("go")
+witness(queue.get_stats().pending)
+"""
+        crowd = [children.start(script) for _ in range(4)]
+        (tmp_path / "go").touch()
+        assert [each.wait(PATIENCE) for each in crowd] == [0] * 4
+        eventually(lambda: len(children.log.read_text().splitlines()) == 4)
+        counts = [line.split()[0] for line in children.log.read_text().splitlines()]
+
+    assert counts == ["50"] * 4

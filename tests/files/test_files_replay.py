@@ -13,7 +13,6 @@ from pathlib import Path
 
 import pytest
 from filelock import lock_descriptor
-from files.children import Children
 from files.disks import Died, WatchedDisk
 from files.journals import another_start, files, small, told
 from files.places import PATIENCE, Actors, Place, Unattended, claimed, job, meanwhile
@@ -21,7 +20,6 @@ from files.places import PATIENCE, Actors, Place, Unattended, claimed, job, mean
 from semiont_jobs import FileStore, JobQueue, StoreError
 from semiont_jobs.stores.files.journal.records import revision_of
 from semiont_jobs.stores.files.journal.segment import HEADER_BYTES
-from semiont_jobs.testing.waiting import eventually
 
 
 @pytest.fixture
@@ -354,29 +352,6 @@ def test_a_kept_journal_is_replayed_at_the_next_start_of_the_machine(
     assert kept > 0
     assert place.names("pending") == names
     assert files(place.path) == []
-
-
-def test_processes_that_open_at_once_after_a_power_cut_find_every_job(tmp_path: Path) -> None:
-    with Children(tmp_path) as children:
-        actor = Actors(children.data)
-        past = actor(durability="journal")
-        past.create_jobs([job(f"j-{n}") for n in range(50)])
-        power_cut(past)
-        for path in (children.data / "jobs" / "pending").iterdir():
-            path.unlink()
-        script = """
-from semiont_jobs.stores.files.journal import boot
-boot.current = lambda: "another start"
-wait_for("go")
-witness(queue.get_stats().pending)
-"""
-        crowd = [children.start(script) for _ in range(4)]
-        (tmp_path / "go").touch()
-        assert [each.wait(PATIENCE) for each in crowd] == [0] * 4
-        eventually(lambda: len(children.log.read_text().splitlines()) == 4)
-        counts = [line.split()[0] for line in children.log.read_text().splitlines()]
-
-    assert counts == ["50"] * 4
 
 
 @pytest.mark.parametrize("is_started_again", [True, False], ids=["power cut", "death"])
