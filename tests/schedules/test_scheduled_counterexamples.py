@@ -18,6 +18,7 @@ from semiont_jobs.store import Hold
 from semiont_jobs.stores.files import moves as moves_module
 from semiont_jobs.stores.files import reader as reader_module
 from semiont_jobs.stores.files.copies import BUSY, Bad, Copies, Copy
+from semiont_jobs.stores.files.descriptors import HELD
 from semiont_jobs.stores.files.hold import FileHold
 from semiont_jobs.stores.files.markers import Markers
 from semiont_jobs.stores.files.moves import Moves
@@ -66,7 +67,7 @@ def lets_go_early(patch: Patch) -> None:
 
     def closing(self: Moves, source: Any, job: Any, data: bytes) -> Any:
         temporary, new = self.write_temporary(data)
-        self._publish_beside(temporary, job, new)
+        self._publish_beside(temporary, job, data, new)
         self.copies.close(held_by[id(self)])
         self.discard(self.layout.path(source, job.metadata.id))
         return new
@@ -119,9 +120,10 @@ def creates_unlocked(patch: Patch) -> None:
     """C10: the new file's lock is dropped before it is published."""
     publish = Moves.publish_new
 
-    def published(self: Moves, job_id: str, temporary: str, descriptor: Any, **how: Any) -> None:
+    def published(self: Moves, job_id: str, temporary: str, descriptor: Any, force: Any) -> Any:
+        bare = HELD.open(self.disk.open, temporary)
         self.copies.close(descriptor)
-        publish(self, job_id, temporary, descriptor, **how)
+        return publish(self, job_id, temporary, bare, force)
 
     patch.setattr(Moves, "publish_new", published)
 
@@ -129,12 +131,14 @@ def creates_unlocked(patch: Patch) -> None:
 def looks_once_before_creating(patch: Patch) -> None:
     """C10: no second look while the lock is held."""
 
-    def published(self: Moves, job_id: str, temporary: str, descriptor: Any, **how: Any) -> None:
+    def published(self: Moves, job_id: str, temporary: str, descriptor: Any, force: Any) -> Any:
         path = self.layout.path("pending", job_id)
         try:
             self.disk.link(temporary, path)
         except FileExistsError:
             raise moves_module.JobExists(job_id) from None
+        else:
+            return self.disk.stat_of(descriptor.fd)
         finally:
             self.discard(temporary)
             self.copies.close(descriptor)
