@@ -25,6 +25,8 @@ class Emptied:
         self.clock = FakeClock()
         self.act = STORIES[story]
         self.fillers = 0
+        # A process that nobody knows any more would be over, and its journal a dead one's.
+        self._living: list[Session] = []
         self.since = 0
         """How many steps were made before what is of interest."""
 
@@ -42,6 +44,7 @@ class Emptied:
             clock=self.clock,
         )
         session.queue.initialize()
+        self._living.append(session)
         return session
 
     def empty(self, session: Session) -> None:

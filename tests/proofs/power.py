@@ -107,8 +107,10 @@ class Machine:
         lost = len(whole) - len(kept)
         half = whole[: len(kept) + lost // 2]
         zeros = kept + bytes(lost)
+        # Where bytes were only added, they are there up to some point, or zeros.
+        torn = () if whole.startswith(kept) else _overwritten(whole, zeros)
         # As a dict: what is the same need not be tried twice.
-        return list(dict.fromkeys((whole, kept, half, zeros, *_overwritten(whole, zeros))))
+        return list(dict.fromkeys((whole, kept, half, zeros, *torn)))
 
 
 def _overwritten(new: bytes, old: bytes) -> Iterator[bytes]:
