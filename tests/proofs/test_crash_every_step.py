@@ -19,8 +19,8 @@ pytestmark = pytest.mark.proof
 
 PATIENCE = 900.0
 """Seconds: many times what it takes on a machine that does nothing else."""
-PAIRS = 40
-"""Second crashes in the suite: one for about every thirty steps of the history."""
+PAIRS = 30
+"""Second crashes in the suite: one for about every forty steps of the history."""
 PAIRS_A_SECOND = 20
 """Of two crashes, a recovery and a judgement, on a machine that is busy."""
 

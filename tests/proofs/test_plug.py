@@ -22,7 +22,7 @@ from semiont_jobs.stores.files.forcing import Durability
 pytestmark = pytest.mark.proof
 
 PATIENCE = 1800.0
-SOME = 12
+SOME = 8
 """Steps in the suite; each takes two mounts."""
 MANY = 300
 
