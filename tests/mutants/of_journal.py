@@ -12,8 +12,8 @@ FAULTS = (
     Fault(
         name="journal-not-forced",
         file="stores/files/journal/journal.py",
-        was='        assert segment is not None, "nothing to write"\n        self._force(segment, end)\n',
-        becomes='        assert segment is not None, "nothing to write"\n',
+        was="        if segment is not None:\n            self._force(segment, end)\n",
+        becomes="",
         breaks="what is acknowledged is in the journal, durably",
         tests=("test_each_verb_is_forced_once_and_a_claim_of_what_was_just_written_not_at_all",),
     ),
@@ -89,8 +89,8 @@ FAULTS = (
     Fault(
         name="death-of-a-process-replayed",
         file="stores/files/journal/replay.py",
-        was="if self._header(name).boot != boot.current():",
-        becomes="if self._header(name).boot:",
+        was="if self._standing.header(name).boot != boot.current():",
+        becomes="if self._standing.header(name).boot:",
         breaks="only a start of the machine replays",
         tests=("test_the_death_of_a_process_alone_replays_nothing",),
     ),

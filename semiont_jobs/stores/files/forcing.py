@@ -13,7 +13,7 @@ from contextlib import suppress
 from typing import Final, Literal, TypeAlias, get_args
 
 from semiont_jobs.errors import InvalidValue
-from semiont_jobs.model import STATUSES, AnyJob, JobStatus
+from semiont_jobs.model import STATUSES, AnyJob
 from semiont_jobs.stores.files.door import Disk
 from semiont_jobs.stores.files.layout import Layout
 
@@ -109,5 +109,4 @@ class ByFsync(Forcing):
                 self.disk.close(fd)
 
     def batch_published(self, texts: Texts, at: int) -> None:
-        pending: JobStatus = "pending"
-        self.disk.fsync_folder(self.layout.folders[pending])
+        self.disk.fsync_folder(self.layout.folders["pending"])

@@ -38,14 +38,10 @@ def check_for_journals(layout: Layout) -> None:
     raise UnsafeStore(errno.ENOTSUP, f"{reason}: use durability='fsync'", layout.root)
 
 
+@cache
 def current() -> str:
     """The name of this start of the machine's kernel, the same for all its processes, in most
     containers too; empty where the system tells none."""
-    return _of_the_system()
-
-
-@cache
-def _of_the_system() -> str:
     if sys.platform == "darwin":
         return _printed_by("sysctl", "-n", "kern.bootsessionuuid")
     try:

@@ -18,7 +18,7 @@ from semiont_jobs.stores.files.door import Disk
 from semiont_jobs.stores.files.forcing import ByFsync, Forcing, Texts
 from semiont_jobs.stores.files.journal.journal import Journal
 from semiont_jobs.stores.files.journal.records import MOST_REVISION, moment
-from semiont_jobs.stores.files.journal.segment import MOST_BYTES, Segment
+from semiont_jobs.stores.files.journal.segment import MOST_BYTES
 from semiont_jobs.stores.files.layout import Layout
 
 LARGEST: Final = MOST_BYTES // 4
@@ -35,7 +35,6 @@ class ByJournal(Forcing):
         super().__init__(disk, layout)
         self.journal = journal
         self._by_itself = ByFsync(disk, layout)
-        self._replacing: dict[str, Segment] = {}
 
     def published(self, job: AnyJob, text: bytes, fd: int) -> None:
         if _is_unfit(job, text):
@@ -47,14 +46,14 @@ class ByJournal(Forcing):
         if _is_unfit(job, text):
             self._by_itself.written(job, text, fd)
         else:
-            self._replacing[job.metadata.id] = self.journal.write([(job, text)])
+            self.journal.write([(job, text)])
 
     def replaced(self, job: AnyJob, text: bytes) -> None:
         if _is_unfit(job, text):
             self._by_itself.replaced(job, text)
         # Where the file with the record began to be emptied before the job's file had its name, the
         # record may go and the name not be durable: said again.
-        elif not self.journal.is_current(self._replacing.pop(job.metadata.id)):
+        elif not self.journal.has(job, job.metadata.revision):
             self.journal.write([(job, text)])
 
     def batch_published(self, texts: Texts, at: int) -> None:

@@ -16,21 +16,23 @@ import os
 import threading
 import time
 import weakref
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
+from functools import partial
 from itertools import islice
 from typing import Final
 
-from semiont_jobs.errors import StoreError
+from semiont_jobs.errors import StoreError, ThreadRefused
 from semiont_jobs.events import logger
 from semiont_jobs.model import AnyJob
 from semiont_jobs.stores.files.door import Disk
 from semiont_jobs.stores.files.forcing import force_each
 from semiont_jobs.stores.files.journal import segment as segments
-from semiont_jobs.stores.files.journal.records import moment, removal_of, revision_of
+from semiont_jobs.stores.files.journal.records import moment, removals_of, revision_of
 from semiont_jobs.stores.files.journal.segment import SUFFIX, Segment
 from semiont_jobs.stores.files.journal.told_on import ToldOn
 from semiont_jobs.stores.files.layout import Layout
+from semiont_jobs.threads import begin
 
 MOST_AGE: Final = 30.0
 """Seconds after which a file is emptied that is not full: about as long as Linux lets written data
@@ -79,28 +81,14 @@ class Journal:
 
     # -- writing -------------------------------------------------------------------------
 
-    def write(self, jobs: Iterable[tuple[AnyJob, bytes]], at: int | None = None) -> Segment:
-        """Append revisions of jobs with their texts, and return when they are durable: the file
-        that has the last.
+    def write(self, jobs: Iterable[tuple[AnyJob, bytes]], at: int | None = None) -> None:
+        """Append revisions of jobs with their texts, and return when they are durable.
 
         :param at: when they were published, if that was before now (`moment`).
         :raises OSError: they may not be durable.
         """
         at = moment() if at is None else at
-        segment, end = None, 0
-        for job, text in jobs:
-            metadata = job.metadata
-            data = revision_of(metadata.id, metadata.revision, at, text)
-            before = segment
-            with self._lock:
-                segment, before_end = self._with_room(len(data)), end
-                end = segment.append(data)
-                segment.revisions[metadata.id] = (metadata.created, metadata.revision)
-            if before is not None and before is not segment:
-                before.force(before_end)
-        assert segment is not None, "nothing to write"
-        self._force(segment, end)
-        return segment
+        self._put((_record(job, at, text), partial(_note, job)) for job, text in jobs)
 
     def remove(self, removed: Mapping[str, int]) -> None:
         """Append that these jobs are removed, each at its moment, and return when that is durable.
@@ -111,20 +99,28 @@ class Journal:
 
         :raises OSError: it may not be durable.
         """
-        segment, end = None, 0
         with self._lock:
             if self._current is None and not self._told_on.names():
                 return
         left = iter(removed.items())
-        while some := dict(islice(left, TOLD_AT_ONCE)):
-            data = b"".join(map(removal_of, some, some.values()))
+        pieces = iter(lambda: dict(islice(left, TOLD_AT_ONCE)), {})
+        self._put((removals_of(some), partial(self._note_removed, some)) for some in pieces)
+
+    def _note_removed(self, some: Mapping[str, int], segment: Segment) -> None:
+        for job_id in some:  # what it says of the job is void: no claim may rely on it
+            segment.revisions.pop(job_id, None)
+        self._told_on.add(some, segment.name)
+
+    def _put(self, pieces: Iterable[tuple[bytes, Callable[[Segment], object]]]) -> None:
+        """Append each, have the file that it went to noted at once, and return when all are
+        durable."""
+        segment, end = None, 0
+        for data, note in pieces:
             before = segment
             with self._lock:
                 segment, before_end = self._with_room(len(data)), end
                 end = segment.append(data)
-                for job_id in some:  # what it says of the job is void: no claim may rely on it
-                    segment.revisions.pop(job_id, None)
-                self._told_on.add(some, segment.name)
+                note(segment)
             if before is not None and before is not segment:
                 before.force(before_end)
         if segment is not None:
@@ -143,10 +139,6 @@ class Journal:
             job.metadata.created,
             revision,
         )
-
-    def is_current(self, segment: Segment) -> bool:
-        """Whether what is published now is durable before the records in that file go."""
-        return self._current is segment
 
     def _with_room(self, size: int) -> Segment:
         """The file to append so many bytes to. The caller has the lock."""
@@ -288,8 +280,8 @@ class Journal:
                 name="semiont-jobs-journal",
                 daemon=True,
             )
-            with suppress(RuntimeError):  # no thread to be had: whoever fills a file empties it
-                thread.start()
+            with suppress(ThreadRefused):  # whoever fills a file empties it
+                begin(thread)
                 self._emptier = thread
 
     def close(self) -> None:
@@ -313,6 +305,14 @@ class Journal:
                 if segment is not None:
                     segment.close()
             self._current, self._stuck, self._kept = None, [], []
+
+
+def _record(job: AnyJob, at: int, text: bytes) -> bytes:
+    return revision_of(job.metadata.id, job.metadata.revision, at, text)
+
+
+def _note(job: AnyJob, segment: Segment) -> None:
+    segment.revisions[job.metadata.id] = (job.metadata.created, job.metadata.revision)
 
 
 def _tend(journal: weakref.ref[Journal], wake: threading.Event) -> None:

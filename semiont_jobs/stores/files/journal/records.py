@@ -20,7 +20,7 @@ from __future__ import annotations
 import struct
 import time
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Final
 
 from attrs import frozen
@@ -62,6 +62,11 @@ def revision_of(job_id: str, revision: int, at: int, text: bytes) -> bytes:
 def removal_of(job_id: str, at: int) -> bytes:
     """The record of a job's removal."""
     return _framed(_HEAD.pack(_REMOVAL, len(job_id), 0, at) + job_id.encode("ascii"))
+
+
+def removals_of(removed: Mapping[str, int]) -> bytes:
+    """The records of some removals, each job with its moment."""
+    return b"".join(map(removal_of, removed, removed.values()))
 
 
 def _framed(body: bytes) -> bytes:

@@ -29,9 +29,9 @@ from semiont_jobs.stores.files.door import Disk
 from semiont_jobs.stores.files.forcing import force_each
 from semiont_jobs.stores.files.journal import boot
 from semiont_jobs.stores.files.journal.journal import Journal
-from semiont_jobs.stores.files.journal.records import Record, records_in, removal_of
-from semiont_jobs.stores.files.journal.segment import HEADER_BYTES, SUFFIX, Header
-from semiont_jobs.stores.files.journal.told_on import MOST_READ
+from semiont_jobs.stores.files.journal.records import Record, removals_of
+from semiont_jobs.stores.files.journal.segment import SUFFIX, Header
+from semiont_jobs.stores.files.journal.standing import Standing
 from semiont_jobs.stores.files.moves import Moves
 
 MOST_WAIT: Final = 300.0
@@ -64,6 +64,7 @@ class Replay:
         self._copies = moves.copies
         self._disk: Disk = moves.disk
         self._layout = moves.layout
+        self._standing = Standing(moves.disk, moves.layout)
 
     # -- after a power cut ---------------------------------------------------------------
 
@@ -83,7 +84,7 @@ class Replay:
                 waits_for, since = names, time.monotonic()
             elif time.monotonic() - since > MOST_WAIT:
                 reason = "its process lives, though by its first line the machine was started again"
-                raise StoreError(errno.EBUSY, reason, self._path(names[0]))
+                raise StoreError(errno.EBUSY, reason, self._standing.path(names[0]))
             dead: list[Dead] = []
             try:
                 for name in names:
@@ -105,9 +106,9 @@ class Replay:
 
     def _of_earlier_boots(self) -> list[str]:
         found = []
-        for name in self._names():
+        for name in self._standing.names():
             with suppress(FileNotFoundError):
-                if self._header(name).boot != boot.current():
+                if self._standing.header(name).boot != boot.current():
                     found.append(name)
         return found
 
@@ -181,7 +182,7 @@ class Replay:
         """
         dead: list[Dead] = []
         try:
-            for name in self._names():
+            for name in self._standing.names():
                 one = self._taken(name)
                 if one is not None:
                     dead.append(one)
@@ -211,38 +212,19 @@ class Replay:
 
     # -- files ---------------------------------------------------------------------------
 
-    def _names(self) -> list[str]:
-        try:
-            names = self._disk.names(self._layout.journal)
-        except FileNotFoundError:
-            return []
-        return sorted(name for name in names if name.endswith(SUFFIX))
-
-    def _path(self, name: str) -> str:
-        return f"{self._layout.journal}/{name}"
-
-    def _header(self, name: str) -> Header:
-        fd = self._disk.open_to_read(self._path(name))
-        try:
-            return Header.read(self._disk.read(fd, HEADER_BYTES - 1, HEADER_BYTES - 1))
-        finally:
-            self._disk.close(fd)
-
     def _taken(self, name: str) -> Dead | None:
         """A dead process's file, locked by us; None: its process lives, or it is gone."""
-        held = self._copies.hold(self._path(name))
+        held = self._copies.hold(self._standing.path(name))
         if not isinstance(held, Descriptor):
             return None
         try:
-            return Dead(self._path(name), held, self._header(name))
+            return Dead(self._standing.path(name), held, self._standing.header(name))
         except BaseException:
             HELD.close(held, self._disk.close)
             raise
 
     def _records(self, one: Dead) -> list[Record]:
-        found = self._disk.stat_of(one.descriptor.fd)
-        data = self._disk.read(one.descriptor.fd, found.st_size, MOST_READ)
-        return list(records_in(data[HEADER_BYTES:]))
+        return self._standing.records_of(one.descriptor.fd)
 
     def _remove_replayed(self, dead: list[Dead], removed: Mapping[str, int]) -> None:
         """Let all go, so that whatever is left by a death in the middle brings nothing back: what
@@ -259,9 +241,9 @@ class Replay:
 
     def _told_again(self, header: Header, removed: Mapping[str, int]) -> Dead:
         """A file that tells of these removals alone, to go when the others are gone."""
-        data = header.line() + b"".join(map(removal_of, removed, removed.values()))
+        data = header.line() + removals_of(removed)
         temporary, descriptor = self._moves.write_temporary(data)
-        path = self._path(f"{os.path.basename(temporary)}{SUFFIX}")
+        path = self._standing.path(f"{os.path.basename(temporary)}{SUFFIX}")
         try:
             self._disk.fsync(descriptor.fd)
             self._disk.rename(temporary, path)

@@ -35,7 +35,6 @@ LARGEST_STEP: Final = 4 * 1024 * 1024
 """Zeros are written ahead of the records, since forcing an append that makes a file longer costs a
 commit of the file system's own journal, five times what it costs to force bytes that have their
 place. A file begins small, for many processes put in one job and end; each step doubles."""
-HEADER_LIMIT: Final = 4096
 
 
 @frozen

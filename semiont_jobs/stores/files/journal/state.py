@@ -14,7 +14,8 @@ from attrs import frozen
 from semiont_jobs.stores.files.copies import BUSY, Copies
 from semiont_jobs.stores.files.descriptors import Descriptor
 from semiont_jobs.stores.files.journal import boot
-from semiont_jobs.stores.files.journal.segment import HEADER_BYTES, SUFFIX, Header
+from semiont_jobs.stores.files.journal.segment import Header
+from semiont_jobs.stores.files.journal.standing import Standing
 
 Condition: TypeAlias = Literal["in use", "left over", "kept", "to be replayed"]
 """Of a living process; of a dead one, which goes with the next sweep; of one whose files the disk
@@ -35,24 +36,20 @@ class JournalState:
 
 def journals(copies: Copies) -> tuple[JournalState, ...]:
     """All that there are."""
-    try:
-        names = sorted(copies.disk.names(copies.layout.journal))
-    except FileNotFoundError:
-        return ()
+    standing = Standing(copies.disk, copies.layout)
     found = []
-    for name in names:
-        if name.endswith(SUFFIX):
-            with suppress(FileNotFoundError):  # emptied meanwhile
-                found.append(_state(copies, name))
+    for name in standing.names():
+        with suppress(FileNotFoundError):  # emptied meanwhile
+            found.append(_state(copies, standing, name))
     return tuple(found)
 
 
-def _state(copies: Copies, name: str) -> JournalState:
-    path = f"{copies.layout.journal}/{name}"
+def _state(copies: Copies, standing: Standing, name: str) -> JournalState:
+    path = standing.path(name)
     fd = copies.disk.open_to_read(path)
     try:
         size = copies.disk.stat_of(fd).st_size
-        header = Header.read(copies.disk.read(fd, HEADER_BYTES, HEADER_BYTES))
+        header = standing.header_of(fd)
     finally:
         copies.disk.close(fd)
     began = None

@@ -6,15 +6,11 @@ It must not know how a record is made durable.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import Final
 
 from semiont_jobs.stores.files.door import Disk
-from semiont_jobs.stores.files.journal.records import records_in, removal_of
-from semiont_jobs.stores.files.journal.segment import HEADER_BYTES, SUFFIX, Header
+from semiont_jobs.stores.files.journal.records import removals_of
+from semiont_jobs.stores.files.journal.standing import Standing
 from semiont_jobs.stores.files.layout import Layout
-
-MOST_READ: Final = 64 * 1024 * 1024
-"""Bytes that are read of a file: four times what one of ours may have."""
 
 
 class ToldOn:
@@ -22,7 +18,7 @@ class ToldOn:
 
     def __init__(self, disk: Disk, layout: Layout) -> None:
         self._disk = disk
-        self._layout = layout
+        self._standing = Standing(disk, layout)
         self._moments: dict[str, int] = {}
         self._files: dict[str, frozenset[str]] = {}
         """Of each job, the files that may say something older of it."""
@@ -38,11 +34,7 @@ class ToldOn:
 
     def names(self) -> set[str]:
         """All files that stand."""
-        try:
-            names = self._disk.names(self._layout.journal)
-        except FileNotFoundError:
-            return set()
-        return {name for name in names if name.endswith(SUFFIX)}
+        return set(self._standing.names())
 
     def add(self, removed: Mapping[str, int], told_in: str) -> None:
         """Removals were told of in a file: they are told on if others may contradict them."""
@@ -69,7 +61,7 @@ class ToldOn:
 
     def text(self) -> bytes:
         """The records of all."""
-        return b"".join(removal_of(job_id, at) for job_id, at in self._moments.items())
+        return removals_of(self._moments)
 
     def _may_tell(self, name: str, job_id: str) -> bool:
         return name not in self._of_kept or job_id in self._of_kept[name]
@@ -84,14 +76,12 @@ class ToldOn:
     def _told_by(self, name: str) -> frozenset[str] | None:
         """The jobs of which a kept file tells; None: it is none, or gone."""
         try:
-            fd = self._disk.open_to_read(f"{self._layout.journal}/{name}")
+            fd = self._disk.open_to_read(self._standing.path(name))
         except FileNotFoundError:
             return None
         try:
-            head = self._disk.read(fd, HEADER_BYTES - 1, HEADER_BYTES - 1)
-            if not Header.read(head).is_kept:
+            if not self._standing.header_of(fd).is_kept:
                 return None
-            data = self._disk.read(fd, self._disk.stat_of(fd).st_size, MOST_READ)
+            return frozenset(each.job_id for each in self._standing.records_of(fd))
         finally:
             self._disk.close(fd)
-        return frozenset(each.job_id for each in records_in(data[HEADER_BYTES:]))

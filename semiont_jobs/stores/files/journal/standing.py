@@ -1,0 +1,56 @@
+"""The files that stand in a folder of journals, and what is in them.
+
+It must not know whose they are, or what becomes of them.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from semiont_jobs.stores.files.door import Disk
+from semiont_jobs.stores.files.journal.records import Record, records_in
+from semiont_jobs.stores.files.journal.segment import HEADER_BYTES, SUFFIX, Header
+from semiont_jobs.stores.files.layout import Layout
+
+MOST_READ: Final = 64 * 1024 * 1024
+"""Bytes that are read of a file: four times what one of ours may have."""
+
+
+class Standing:
+    """Reads the journals of one data directory."""
+
+    def __init__(self, disk: Disk, layout: Layout) -> None:
+        self._disk = disk
+        self._folder = layout.journal
+
+    def names(self) -> list[str]:
+        """All of them, in order; none where there is no folder for them."""
+        try:
+            names = self._disk.names(self._folder)
+        except FileNotFoundError:
+            return []
+        return sorted(name for name in names if name.endswith(SUFFIX))
+
+    def path(self, name: str) -> str:
+        """Where a file of that name stands."""
+        return f"{self._folder}/{name}"
+
+    def header(self, name: str) -> Header:
+        """The first line of a file.
+
+        :raises FileNotFoundError: it is gone.
+        """
+        fd = self._disk.open_to_read(self.path(name))
+        try:
+            return self.header_of(fd)
+        finally:
+            self._disk.close(fd)
+
+    def header_of(self, fd: int) -> Header:
+        """The first line of an open file."""
+        return Header.read(self._disk.read(fd, HEADER_BYTES - 1, HEADER_BYTES - 1))
+
+    def records_of(self, fd: int) -> list[Record]:
+        """What an open file says, up to its end or the first thing that is no record."""
+        data = self._disk.read(fd, self._disk.stat_of(fd).st_size, MOST_READ)
+        return list(records_in(data[HEADER_BYTES:]))
