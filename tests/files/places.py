@@ -132,6 +132,17 @@ def claimed(queue: JobQueue, /, **filters: Any) -> AnyClaim:
     return claim
 
 
+def outcomes(claim: AnyClaim) -> dict[str, Callable[[], object]]:
+    """What a holder does to its job, by verb."""
+    return {
+        "complete": claim.complete,
+        "fail": lambda: claim.fail("broke"),
+        "release": claim.release,
+        "checkpoint": lambda: claim.checkpoint(["a"]),
+        "cancel": claim.cancel,
+    }
+
+
 def seen(value: object) -> Any:
     """The value, which must not be None; untyped, because a test knows what it made."""
     assert value is not None

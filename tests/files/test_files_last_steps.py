@@ -4,11 +4,10 @@ for what was."""
 from __future__ import annotations
 
 import errno
-from collections.abc import Callable
 
 import pytest
 from files.disks import Died
-from files.places import Actors, Place, claimed, job, seen
+from files.places import Actors, Place, claimed, job, outcomes, seen
 
 from semiont_jobs import ClaimLost, PermanentError, StoreError
 
@@ -64,15 +63,8 @@ def test_an_outcome_notices_by_itself_that_another_program_took_the_job(
     elif how == "replaced":
         place.put("running", text)
     before = place.everything()
-    verbs: dict[str, Callable[[], object]] = {
-        "complete": claim.complete,
-        "fail": lambda: claim.fail("broke"),
-        "release": claim.release,
-        "checkpoint": lambda: claim.checkpoint(["a"]),
-        "cancel": claim.cancel,
-    }
 
     with pytest.raises(ClaimLost):
-        verbs[verb]()
+        outcomes(claim)[verb]()
 
     assert place.everything() == before

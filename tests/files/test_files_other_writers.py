@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 from files.entries import SOON, look_after, text
-from files.places import Actors, Place, Unattended, claimed, job, seen
+from files.places import Actors, Place, Unattended, claimed, job, outcomes, seen
 
 from semiont_jobs import ClaimLost
 from semiont_jobs.testing.suite import eventually
@@ -134,15 +133,8 @@ def test_a_job_that_another_program_took_from_us_is_lost_and_not_copied(
 
     with pytest.raises(ClaimLost):
         claim.raise_if_cancelled()
-    verbs: dict[str, Callable[[], object]] = {
-        "complete": claim.complete,
-        "fail": lambda: claim.fail("broke"),
-        "release": claim.release,
-        "checkpoint": lambda: claim.checkpoint(["a"]),
-        "cancel": claim.cancel,
-    }
     with pytest.raises(ClaimLost):
-        verbs[verb]()
+        outcomes(claim)[verb]()
 
     assert place.copies() == before
     assert place.names(".tmp") == []

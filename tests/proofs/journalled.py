@@ -10,26 +10,13 @@ from pathlib import Path
 
 from proofs.cuts import OF_A_BATCH, judge_after_power_cut
 from proofs.ledger import Entry, Facts, MemoryLedger
-from proofs.states import ABSENT, EFFECTS, State, done
+from proofs.states import State, done, possible
 
 
 def with_claims_undone(entries: list[Entry]) -> dict[str, frozenset[State]]:
     """In which states each job may be, where a claim that was acknowledged is done or not done,
     unless something was acknowledged that came of it."""
-    may_be: dict[str, frozenset[State]] = {}
-    before: dict[str, frozenset[State]] = {}
-    for phase, verb, job_id, facts in entries:
-        if verb not in EFFECTS:
-            continue  # of no job
-        if phase == "begun":
-            before[job_id] = may_be.get(job_id, frozenset({ABSENT}))
-            may_be[job_id] = before[job_id] | _done(verb, before[job_id], facts)
-        elif phase == "acknowledged":
-            may_be[job_id] = _done(verb, before[job_id], facts)
-            if verb == "claim":
-                may_be[job_id] |= before[job_id]
-            assert may_be[job_id], f"{verb} of {job_id} was acknowledged, but cannot be"
-    return may_be
+    return possible(entries, _done, undoable=("claim",))
 
 
 def _done(verb: str, states: frozenset[State], facts: Facts) -> frozenset[State]:

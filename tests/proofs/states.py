@@ -10,7 +10,7 @@ between: so a job may be in one state, or, after a crash or an error, in one of 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from typing import Any, Final, NamedTuple, TypeAlias
 
 from proofs.ledger import Entry, Facts
@@ -76,8 +76,15 @@ def seen(job: AnyJob | None) -> State:
     )
 
 
-def possible(entries: Iterable[Entry]) -> dict[str, frozenset[State]]:
-    """In which states each job may be after these entries."""
+def possible(
+    entries: Iterable[Entry], make: Make | None = None, undoable: Collection[str] = ()
+) -> dict[str, frozenset[State]]:
+    """In which states each job may be after these entries.
+
+    :param make: what a verb makes of a job's states; None: `done`.
+    :param undoable: verbs that are done or not done also when they were acknowledged.
+    """
+    make = make or done
     may_be: dict[str, frozenset[State]] = {}
     before: dict[str, frozenset[State]] = {}
     for phase, verb, job_id, facts in entries:
@@ -85,9 +92,11 @@ def possible(entries: Iterable[Entry]) -> dict[str, frozenset[State]]:
             continue  # of no job
         if phase == "begun":
             before[job_id] = may_be.get(job_id, frozenset({ABSENT}))
-            may_be[job_id] = before[job_id] | done(verb, before[job_id], facts)
+            may_be[job_id] = before[job_id] | make(verb, before[job_id], facts)
         elif phase == "acknowledged":
-            may_be[job_id] = done(verb, before[job_id], facts)
+            may_be[job_id] = make(verb, before[job_id], facts)
+            if verb in undoable:
+                may_be[job_id] |= before[job_id]
             assert may_be[job_id], f"{verb} of {job_id} was acknowledged, but cannot be"
     return may_be
 
@@ -97,6 +106,8 @@ def done(verb: str, states: Iterable[State], facts: Facts) -> frozenset[State]:
     found = (EFFECTS[verb](state, facts) for state in states)
     return frozenset(state for state in found if state is not None)
 
+
+Make: TypeAlias = Callable[[str, frozenset[State], Facts], frozenset[State]]
 
 Effect: TypeAlias = Callable[[State, Facts], State | None]
 

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 from proofs.careless import CARELESS
 from proofs.careless_journals import CARELESS_JOURNALS
-from proofs.cuts import Recorded, cut_everywhere, rooms
+from proofs.cuts import Judge, Recorded, cut_everywhere, rooms
 from proofs.emptied import STORIES, Emptied
 from proofs.history import History, at_once
 from proofs.journalled import judge_journalled
@@ -99,10 +99,13 @@ def test_with_a_journal_a_power_cut_at_any_step_loses_nothing_acknowledged(
 ) -> None:
     told(recorded, "journal")
 
-    # Drawn, for the files themselves are seldom forced: eight states of a job at a position.
-    verdict = cut_everywhere(
-        recorded, judge_journalled, models=(model,), most=8, share=JOURNALLED[model] * FACTOR
-    )
+    # Drawn, for the files themselves are seldom forced.
+    assert_lawful_where_drawn(recorded, model, judge_journalled, JOURNALLED[model])
+
+
+def assert_lawful_where_drawn(recorded: Recorded, model: str, judge: Judge, share: float) -> None:
+    """Eight states of a job at a position, some of the directories."""
+    verdict = cut_everywhere(recorded, judge, models=(model,), most=8, share=share * FACTOR)
 
     assert [] == [str(violation) for violation in verdict.violations]
     assert verdict.states[model] >= 50
@@ -165,13 +168,8 @@ def test_without_fsync_a_job_is_lost_or_is_as_it_once_was_and_the_others_go_on(
 ) -> None:
     told(recorded, "process")
 
-    # Drawn, for there are too many: eight states of a job at a position, some of the directories.
-    verdict = cut_everywhere(
-        recorded, judge_unforced, models=(model,), most=8, share=SHARE[model] * FACTOR
-    )
-
-    assert [] == [str(violation) for violation in verdict.violations]
-    assert verdict.states[model] >= 50
+    # Drawn, for there are too many.
+    assert_lawful_where_drawn(recorded, model, judge_unforced, SHARE[model])
 
 
 SHARE = {"ordered": 0.008, "eager": 0.008, "strict": 0.0004}
