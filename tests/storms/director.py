@@ -16,14 +16,19 @@ import sys
 import time
 import traceback
 from dataclasses import dataclass
+from pathlib import Path
 
-from proofs.witness import Witness
+from proofs.witness import Witness, lines_in
 from storms.actors import Actor
 from storms.places import Database, place_of
 from storms.storm import PATIENCE, Storm
 
 LOOK_EVERY = 0.02
 """Seconds between two looks whether anything is left to do."""
+
+MOST_IN_VAIN = 10
+"""Kills in a row that may meet nobody at work. On a slow machine processes die of a storm before
+they have a job; after so many it waits for one who has."""
 
 NICE = 10
 """Of the actors, so that the director, who sleeps most of the time, kills when it means to."""
@@ -50,6 +55,7 @@ class Director:
         self.note = Witness(logs, "director")
         self.processes: dict[str, _Process] = {}
         self.born = 0
+        self.in_vain = 0
         self.is_produced = False
 
     def direct(self) -> bool:
@@ -147,10 +153,19 @@ class Director:
         some = others if self.chance.random() < 0.15 else workers
         return self.chance.choice(some) if some else None
 
+    def _is_at_work(self, slot: str) -> bool:
+        process = self.processes[slot]
+        lines = lines_in(Path(self.logs), process.who)
+        told = [line.word for line in lines if line.word in ("start", "ending")]
+        return not process.is_killed and told[-1:] == ["start"]
+
     def _kill_somebody(self) -> None:
         slot = self._victim()
+        if slot is not None and self.in_vain >= MOST_IN_VAIN:
+            slot = next(filter(self._is_at_work, self.processes), None)
         if slot is None:
             return
+        self.in_vain = 0 if self._is_at_work(slot) else self.in_vain + 1
         process = self.processes[slot]
         process.is_killed = True
         self.note("kill", victim=process.who)
