@@ -198,7 +198,7 @@ def check_integer(owner: Any, attribute: Attribute[Any], value: Any) -> None:
 def check_mapping(owner: Any, attribute: Attribute[Any], value: Any) -> None:
     """An attrs validator: a dict or another mapping."""
     # A dict first: nearly all are, and the abstract class is slow to ask.
-    if not isinstance(value, dict | Mapping):
+    if type(value) is not dict and not isinstance(value, Mapping):
         _refuse(owner, attribute, value, "is a dict")
 
 

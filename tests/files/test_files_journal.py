@@ -129,7 +129,8 @@ def test_a_batch_is_forced_once(actor: Actors, place: Place) -> None:
 
 def test_threads_that_write_while_the_disk_is_busy_share_the_next_forcing(actor: Actors) -> None:
     queue = journalled(actor)
-    queue.create_job(job("first"))
+    queue.create_jobs([job(f"j-{n}") for n in range(9)])
+    first, *claims = [claimed(queue) for _ in range(9)]
     queue.disk.calls.clear()
     is_busy, goes_on = threading.Event(), threading.Event()
 
@@ -138,9 +139,9 @@ def test_threads_that_write_while_the_disk_is_busy_share_the_next_forcing(actor:
         assert goes_on.wait(PATIENCE)
 
     queue.disk.before("fdatasync", "*", wait)
-    with meanwhile(lambda: queue.create_job(job("second"))):
+    with meanwhile(first.complete):
         assert is_busy.wait(PATIENCE)
-        others = [threading.Thread(target=queue.create_job, args=[job(f"j-{n}")]) for n in range(8)]
+        others = [threading.Thread(target=claim.complete) for claim in claims]
         for thread in others:
             thread.start()
         eventually(lambda: queue.disk.count("write_at") == 9)

@@ -101,7 +101,7 @@ def test_a_passing_error_is_met_by_trying_again(actor: Actors, place: Place) -> 
 
 def test_a_batch_whose_lock_is_refused_leaves_no_file_open(actor: Actors, place: Place) -> None:
     queue = actor()
-    queue.disk.refuse(errno.EIO, "lock", ".tmp/*", skip=2)
+    queue.disk.refuse(errno.EIO, "lock", ".tmp/*", skip=1)
 
     refused(lambda: queue.create_jobs([job("a"), job("b")]))
 

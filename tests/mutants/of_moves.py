@@ -20,10 +20,10 @@ FAULTS = (
     Fault(
         name="create-unlocked",
         file="stores/files/moves.py",
-        was="        temporary, descriptor = self.write_temporary(data)\n        force",
+        was="        temporary, descriptor = self.write_temporary(data)\n        return",
         becomes="        temporary, descriptor = self.write_temporary(data)\n"
         "        self.copies.close(descriptor)\n"
-        "        descriptor = HELD.open(self.disk.open, temporary)\n        force",
+        "        descriptor = HELD.open(self.disk.open, temporary)\n        return",
         breaks="nobody touches a job that is being created",
         tests=("test_c10_a_create_that_will_be_refused_cannot_be_claimed",),
     ),
@@ -187,8 +187,8 @@ FAULTS = (
     Fault(
         name="create-not-forced",
         file="stores/files/moves.py",
-        was="                force(descriptor.fd)\n",
-        becomes="                pass\n",
+        was="            self.forcing.published(job, data, descriptor.fd)\n",
+        becomes="",
         breaks="an acknowledged create survives a power cut",
         tests=("test_a_create_is_forced_before_it_is_acknowledged",),
     ),

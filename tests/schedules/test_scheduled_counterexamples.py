@@ -120,10 +120,10 @@ def creates_unlocked(patch: Patch) -> None:
     """C10: the new file's lock is dropped before it is published."""
     publish = Moves.publish_new
 
-    def published(self: Moves, job_id: str, temporary: str, descriptor: Any, force: Any) -> Any:
+    def published(self: Moves, job_id: str, temporary: str, descriptor: Any) -> Any:
         bare = HELD.open(self.disk.open, temporary)
         self.copies.close(descriptor)
-        return publish(self, job_id, temporary, bare, force)
+        return publish(self, job_id, temporary, bare)
 
     patch.setattr(Moves, "publish_new", published)
 
@@ -131,17 +131,16 @@ def creates_unlocked(patch: Patch) -> None:
 def looks_once_before_creating(patch: Patch) -> None:
     """C10: no second look while the lock is held."""
 
-    def published(self: Moves, job_id: str, temporary: str, descriptor: Any, force: Any) -> Any:
+    def published(self: Moves, job_id: str, temporary: str, descriptor: Any) -> Any:
         path = self.layout.path("pending", job_id)
         try:
             self.disk.link(temporary, path)
         except FileExistsError:
+            self.copies.close(descriptor)
             raise moves_module.JobExists(job_id) from None
-        else:
-            return self.disk.stat_of(descriptor.fd)
         finally:
             self.discard(temporary)
-            self.copies.close(descriptor)
+        return descriptor
 
     patch.setattr(Moves, "publish_new", published)
 

@@ -29,7 +29,8 @@ def create_batch(moves: Moves, texts: Texts) -> dict[str, os.stat_result]:
     """
     at = moment()
     for job_id in texts:
-        moves.check_absent(job_id)
+        # `publish_new` looks again; here the batch is refused before anybody has seen a part of it.
+        moves.check_absent(job_id, moves.disk.seems_there)
     written: list[tuple[str, str]] = []
     published: dict[str, os.stat_result] = {}
     try:
@@ -40,7 +41,7 @@ def create_batch(moves: Moves, texts: Texts) -> dict[str, os.stat_result]:
             # Locked again for its publication: see `Moves.create`. Not all at once, for a
             # process may have no more than a thousand files open.
             descriptor = _lock(moves, job_id, path)
-            published[job_id] = moves.publish_new(job_id, path, descriptor, None)
+            published[job_id] = moves.acknowledge(moves.publish_new(job_id, path, descriptor))
         moves.forcing.batch_published(texts, at)
     except BaseException:
         for _job_id, path in written[len(published) :]:
@@ -65,8 +66,16 @@ def _take_back(moves: Moves, job_id: str) -> None:
 
 
 def _write(moves: Moves, data: bytes) -> str:
-    path, descriptor = moves.write_temporary(data)
-    moves.copies.close(descriptor)
+    """A whole temporary file. Nobody needs its lock before it is published."""
+    path = moves.temporary_name()
+    descriptor = HELD.open(moves.disk.create, path, moves.file_mode)
+    try:
+        moves.disk.write(descriptor.fd, data)
+    except BaseException:
+        moves.discard(path)
+        raise
+    finally:
+        moves.copies.close(descriptor)
     return path
 
 

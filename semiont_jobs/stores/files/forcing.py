@@ -62,6 +62,9 @@ class Forcing:
 
     is_durable = False
     """Whether what is acknowledged survives a power cut."""
+    forces_together = True
+    """Whether many copies are forced at the price of one; if not, each thread had better wait for
+    its own, all at the same time."""
 
     def __init__(self, disk: Disk, layout: Layout) -> None:
         self.disk = disk
@@ -69,6 +72,11 @@ class Forcing:
 
     def published(self, job: AnyJob, text: bytes, fd: int) -> None:
         """A copy has its name, the older one has its own still."""
+
+    def published_together(self, copies: Sequence[tuple[AnyJob, bytes, int]]) -> None:
+        """Some new jobs are: what each of them is, its text and its open file."""
+        for job, text, fd in copies:
+            self.published(job, text, fd)
 
     def written(self, job: AnyJob, text: bytes, fd: int) -> None:
         """A copy is whole, and is about to replace the older one under its name."""
@@ -87,6 +95,7 @@ class ByFsync(Forcing):
     """Files and the names in their folders are forced, each by itself."""
 
     is_durable = True
+    forces_together = False
 
     def published(self, job: AnyJob, text: bytes, fd: int) -> None:
         self.disk.fsync(fd)

@@ -15,7 +15,6 @@ import itertools
 import os
 import threading
 from collections.abc import Callable
-from functools import partial
 from typing import Final
 
 from semiont_jobs.errors import ClaimLost, JobExists, StoreError
@@ -38,7 +37,7 @@ class Moves(Settling):
         self, copies: Copies, set_aside: SetAside, forcing: Forcing, *, file_mode: int
     ) -> None:
         super().__init__(copies, set_aside, forcing)
-        self._file_mode = file_mode
+        self.file_mode = file_mode
         self.reset_after_fork()
 
     def reset_after_fork(self) -> None:
@@ -48,10 +47,14 @@ class Moves(Settling):
 
     # -- publishing ----------------------------------------------------------------------
 
+    def temporary_name(self) -> str:
+        """A name in ``.tmp`` that nobody else uses."""
+        return f"{self._temporary}{next(self._serial)}"
+
     def write_temporary(self, data: bytes) -> tuple[str, Descriptor]:
         """A new file in ``.tmp``, locked (rule 2: files are published locked) and whole."""
-        path = f"{self._temporary}{next(self._serial)}"
-        descriptor = HELD.open(self.disk.create, path, self._file_mode)
+        path = self.temporary_name()
+        descriptor = HELD.open(self.disk.create, path, self.file_mode)
         try:
             if not self.disk.lock(descriptor.fd):
                 raise StoreError(errno.ENOLCK, "the lock of a new file is taken", path)
@@ -71,7 +74,17 @@ class Moves(Settling):
             return
 
     def create(self, job: AnyJob, data: bytes) -> os.stat_result:
-        """Publish a new job; returns what its file is.
+        """Publish a new job, durably; returns what its file is."""
+        descriptor = self.publish(job, data)
+        try:
+            self.forcing.published(job, data, descriptor.fd)
+            return self.acknowledge(descriptor)
+        except BaseException:
+            self.retract(job.metadata.id, descriptor)
+            raise
+
+    def publish(self, job: AnyJob, data: bytes) -> Descriptor:
+        """The first half of `create`: nothing is forced yet, and the file is held.
 
         Looks, publishes its locked file in ``pending``, looks in the other folders while it
         holds the lock: of two creators of one id one wins, and a worker cannot take a job
@@ -80,26 +93,18 @@ class Moves(Settling):
         job_id = job.metadata.id
         self.check_absent(job_id)
         temporary, descriptor = self.write_temporary(data)
-        force = partial(self.forcing.published, job, data)
-        return self.publish_new(job_id, temporary, descriptor, force)
+        return self.publish_new(job_id, temporary, descriptor)
 
-    def check_absent(self, job_id: str) -> None:
+    def check_absent(self, job_id: str, exists: Callable[[str], bool] | None = None) -> None:
         """Raise `JobExists` if a job of this id stands anywhere."""
+        exists = exists or self.disk.exists
         for status in STATUSES:
-            if self.disk.exists(self.layout.path(status, job_id)):
+            if exists(self.layout.path(status, job_id)):
                 raise JobExists(job_id, f"a job of this id exists already: it is {status}")
 
-    def publish_new(
-        self,
-        job_id: str,
-        temporary: str,
-        descriptor: Descriptor,
-        force: Callable[[int], object] | None,
-    ) -> os.stat_result:
-        """The second half of `create`, from a locked temporary file; closes it.
-
-        :param force: makes the open file and its name durable; None: that is done for many.
-        """
+    def publish_new(self, job_id: str, temporary: str, descriptor: Descriptor) -> Descriptor:
+        """Give a locked temporary file its name in ``pending``. If this raises, it is closed and
+        gone."""
         path = self.layout.path("pending", job_id)
         published = False
         try:
@@ -112,15 +117,23 @@ class Moves(Settling):
             for status in STATUSES[1:]:
                 if self.disk.exists(self.layout.path(status, job_id)):
                     raise JobExists(job_id, f"a job of this id exists already: it is {status}")
-            if force is not None:
-                force(descriptor.fd)
-            return self.disk.stat_of(descriptor.fd)
         except BaseException:
             # Still ours: nobody else could lock it.
             self.discard(path if published else temporary)
-            raise
-        finally:
             self.copies.close(descriptor)
+            raise
+        return descriptor
+
+    def acknowledge(self, descriptor: Descriptor) -> os.stat_result:
+        """Let go of a new job that is as durable as it must be; returns what its file is."""
+        found = self.disk.stat_of(descriptor.fd)
+        self.copies.close(descriptor)
+        return found
+
+    def retract(self, job_id: str, descriptor: Descriptor) -> None:
+        """Take a new job away that cannot be acknowledged: it is held still."""
+        self.discard(self.layout.path("pending", job_id))
+        self.copies.close(descriptor)
 
     # -- moving --------------------------------------------------------------------------
 

@@ -23,6 +23,7 @@ from semiont_jobs.stores.files.arriving import Arriving
 from semiont_jobs.stores.files.batch import create_batch
 from semiont_jobs.stores.files.claiming import Claiming
 from semiont_jobs.stores.files.copies import Copies
+from semiont_jobs.stores.files.creating import Creating
 from semiont_jobs.stores.files.door import Disk
 from semiont_jobs.stores.files.forcing import ByFsync, Durability, Forcing, durability_of
 from semiont_jobs.stores.files.hold import FileHold
@@ -136,6 +137,7 @@ class FileStore:
         self._taking = taking = Taking(moves, self._markers, pending, self._holds)
         self._claiming = Claiming(moves, self._markers, pending, taking, notify)
         self._upkeep = Upkeep(moves, taking, quarantine, self._tell_of_removals)
+        self._creating = Creating(moves)
         self._arriving = Arriving(moves, pending, dir_mode=self._dir_mode)
         self._sweeper = Sweeper(disk, layout, self.get)
         if not self._read_only:
@@ -206,7 +208,7 @@ class FileStore:
         """See `JobStore.create`."""
         data = self._copies.codec.encode(job, is_new=True)
         with told(job.metadata.id):
-            found = self._moves.create(job, data)
+            found = self._creating.create(job, data)
         self._pending.put(job, found)
 
     def create_many(self, jobs: Iterable[PendingJob[Any]]) -> None:

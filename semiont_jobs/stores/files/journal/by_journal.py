@@ -42,6 +42,15 @@ class ByJournal(Forcing):
         elif job.status != "running" or not self.journal.has(job, job.metadata.revision - 1):
             self.journal.write([(job, text)])
 
+    def published_together(self, copies: Sequence[tuple[AnyJob, bytes, int]]) -> None:
+        fit = []
+        for job, text, fd in copies:
+            if _is_unfit(job, text):
+                self._by_itself.published(job, text, fd)
+            else:
+                fit.append((job, text))
+        self.journal.write(fit)
+
     def written(self, job: AnyJob, text: bytes, fd: int) -> None:
         if _is_unfit(job, text):
             self._by_itself.written(job, text, fd)
@@ -71,10 +80,12 @@ class ByJournal(Forcing):
         """Those of which nothing stands any more were finished and removed before the records were
         there, by somebody who could not know of them."""
         at = moment()
+        path, disk = self.layout.path, self.disk
+        left = [each for each in job_ids if not disk.seems_there(path("pending", each))]
         gone = [
             job_id
-            for job_id in job_ids
-            if not any(self.disk.exists(self.layout.path(each, job_id)) for each in STATUSES)
+            for job_id in left
+            if not any(disk.exists(path(status, job_id)) for status in STATUSES)
         ]
         if gone:
             self.journal.remove(dict.fromkeys(gone, at))

@@ -16,11 +16,11 @@ import os
 import threading
 import time
 import weakref
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
 from functools import partial
 from itertools import islice
-from typing import Final
+from typing import Final, TypeAlias
 
 from semiont_jobs.errors import StoreError, ThreadRefused
 from semiont_jobs.events import logger
@@ -40,6 +40,8 @@ wait. The longer, the more claims find the job's record and need none of their o
 MOST_KEPT: Final = 4
 """Files that could not be emptied, after which nothing more is acknowledged: the disk has lost
 writes, and somebody must look at it."""
+MOST_AT_ONCE: Final = 64 * 1024
+"""Bytes of records that are appended by one call: of a batch some hundred."""
 TOLD_AT_ONCE: Final = 64
 """Removals that are appended together: they fit into any file, and one look at the folder does for
 them."""
@@ -87,8 +89,7 @@ class Journal:
         :param at: when they were published, if that was before now (`moment`).
         :raises OSError: they may not be durable.
         """
-        at = moment() if at is None else at
-        self._put((_record(job, at, text), partial(_note, job)) for job, text in jobs)
+        self._put(_appended_together(jobs, moment() if at is None else at))
 
     def remove(self, removed: Mapping[str, int]) -> None:
         """Append that these jobs are removed, each at its moment, and return when that is durable.
@@ -111,7 +112,7 @@ class Journal:
             segment.revisions.pop(job_id, None)
         self._told_on.add(some, segment.name)
 
-    def _put(self, pieces: Iterable[tuple[bytes, Callable[[Segment], object]]]) -> None:
+    def _put(self, pieces: Iterable[_Piece]) -> None:
         """Append each, have the file that it went to noted at once, and return when all are
         durable."""
         segment, end = None, 0
@@ -307,12 +308,30 @@ class Journal:
             self._current, self._stuck, self._kept = None, [], []
 
 
-def _record(job: AnyJob, at: int, text: bytes) -> bytes:
-    return revision_of(job.metadata.id, job.metadata.revision, at, text)
+_Piece: TypeAlias = tuple[bytes, Callable[[Segment], object]]
+"""What is appended by one call, and what notes the file that it went to."""
 
 
-def _note(job: AnyJob, segment: Segment) -> None:
-    segment.revisions[job.metadata.id] = (job.metadata.created, job.metadata.revision)
+def _appended_together(jobs: Iterable[tuple[AnyJob, bytes]], at: int) -> Iterator[_Piece]:
+    most = min(MOST_AT_ONCE, segments.MOST_BYTES // 4)
+    some: list[AnyJob] = []
+    records: list[bytes] = []
+    size = 0
+    for job, text in jobs:
+        record = revision_of(job.metadata.id, job.metadata.revision, at, text)
+        if some and size + len(record) > most:
+            yield b"".join(records), partial(_note, some)
+            some, records, size = [], [], 0
+        some.append(job)
+        records.append(record)
+        size += len(record)
+    if some:
+        yield b"".join(records), partial(_note, some)
+
+
+def _note(jobs: Iterable[AnyJob], segment: Segment) -> None:
+    for job in jobs:
+        segment.revisions[job.metadata.id] = (job.metadata.created, job.metadata.revision)
 
 
 def _tend(journal: weakref.ref[Journal], wake: threading.Event) -> None:
