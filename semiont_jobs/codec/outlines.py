@@ -13,11 +13,10 @@ from semiont_jobs.codec.documents import MAX_JOB_BYTES
 from semiont_jobs.codec.fitting import Codec
 from semiont_jobs.codec.strict import REQUIRED_KEYS
 from semiont_jobs.errors import JobDecodeError
-from semiont_jobs.model import DEFAULT_QUEUE, JobStatus
+from semiont_jobs.model import DEFAULT_QUEUE, FINISHED, JobStatus
 from semiont_jobs.outline import Outline, milliseconds, outline_of
 
 _STARTED: Final = frozenset({"running", "complete"})
-_ENDED: Final = frozenset({"complete", "failed", "cancelled"})
 
 
 def read_outline(codec: Codec, data: bytes, *, job_id: str, status: JobStatus) -> Outline | None:
@@ -55,7 +54,7 @@ def _plain(document: Any, job_id: str, status: JobStatus) -> Outline | None:
         if type(revision) is not int or not all(type(each) is str for each in outcomes):
             return None
         started, completed = document.get("startedAt"), document.get("completedAt")
-        if (status in _STARTED and started is None) or (status in _ENDED and completed is None):
+        if (status in _STARTED and started is None) or (status in FINISHED and completed is None):
             return None
         run_after = metadata.get("runAfter")
         return Outline(

@@ -203,8 +203,8 @@ FAULTS = (
     Fault(
         name="settle-without-fsync",
         file="stores/files/settling.py",
-        was="        if self.fsync:\n            self.disk.fsync(held.fd)\n",
-        becomes="        if self.fsync:\n",
+        was="        if self.forcing.is_durable:\n            self.disk.fsync(held.fd)\n",
+        becomes="        if self.forcing.is_durable:\n",
         breaks="the copy that stays is durable before the other goes",
         tests=("test_c18_settling_forces_the_copy_that_stays_before_the_older_one_goes",),
     ),

@@ -60,7 +60,7 @@ def cleans_unforced(patch: Patch) -> None:
     remove = Upkeep._remove_some
 
     def removed(self: Upkeep, *arguments: Any) -> Any:
-        self._moves.fsync = False
+        self._moves.forcing.is_durable = False
         return remove(self, *arguments)
 
     patch.setattr(Upkeep, "_remove_some", removed)

@@ -33,7 +33,7 @@ class Arriving:
             self._secure(self._layout.root)
         temporary, descriptor = self._moves.write_temporary(data)
         try:
-            if self._moves.fsync:
+            if self._moves.forcing.is_durable:
                 self._disk.fsync(descriptor.fd)
             self._disk.rename(temporary, self._path(job_id))
         except BaseException:
@@ -89,5 +89,5 @@ class Arriving:
         return f"{self._layout.arriving}/{job_id}{SUFFIX}"
 
     def _secure(self, folder: str) -> None:
-        if self._moves.fsync:
+        if self._moves.forcing.is_durable:
             self._disk.fsync_folder(folder)

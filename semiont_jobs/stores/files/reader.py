@@ -11,7 +11,7 @@ from collections.abc import Collection, Hashable, Iterable, Iterator, Mapping
 from typing import Final
 
 from semiont_jobs.errors import JobDecodeError
-from semiont_jobs.model import STATUSES, AnyJob, JobStatus
+from semiont_jobs.model import STATUSES, UNFINISHED, AnyJob, JobStatus
 from semiont_jobs.stores.files.copies import Bad, Copies, Copy
 from semiont_jobs.stores.files.door import is_same
 from semiont_jobs.stores.files.layout import id_of
@@ -178,7 +178,7 @@ class Reader:
         places: dict[str, JobStatus | None] = {}
         for turn in range(LISTINGS):
             quiet_since = self._quiet_since()
-            for status in statuses if turn < EMPTY_PASSES else _TO_AND_FRO:
+            for status in statuses if turn < EMPTY_PASSES else UNFINISHED:
                 for name in self._disk.names(self._layout.folders[status]):
                     job_id = id_of(name)
                     if job_id is not None:
@@ -187,9 +187,6 @@ class Reader:
             if len(statuses) == 1 or self._proves_absence(quiet_since):
                 break
         return places
-
-
-_TO_AND_FRO: Final[tuple[JobStatus, ...]] = ("pending", "running")
 
 
 def _revision(copy: Copy) -> int:

@@ -10,7 +10,7 @@ from collections.abc import Hashable, Iterator
 from contextlib import suppress
 from typing import Final
 
-from semiont_jobs.model import STATUSES, JobStatus
+from semiont_jobs.model import FINISHED, STATUSES, JobStatus
 from semiont_jobs.outline import Outline
 from semiont_jobs.store import RollChanges
 from semiont_jobs.stores.files.copies import ODD_NAME, Bad, Copies
@@ -24,10 +24,6 @@ took of the processor: 5 % of its time, however many jobs stand in it."""
 
 LONGEST_SPARING: Final = 5.0
 """Seconds: after a look that read a hundred thousand files, the next must not wait for a minute."""
-_STEADY: Final[frozenset[JobStatus]] = frozenset({"complete", "failed", "cancelled"})
-"""Where a job that is there again after it was gone went through a retry by hand. There a file is
-known by its inode, which a listing tells. Elsewhere jobs come and go, and an inode that was freed
-is soon used again: its time of change is asked for too."""
 
 
 class _Folder:
@@ -122,7 +118,10 @@ class FileRoll:
 
     def _files(self, status: JobStatus, path: str) -> dict[str, Hashable]:
         disk = self._copies.disk
-        if status in _STEADY:
+        # A finished job that is there again after it was gone went through a retry by hand: its
+        # file is known by its inode, which a listing tells. Elsewhere jobs come and go, and an
+        # inode that was freed is soon used again: its time of change is asked for too.
+        if status in FINISHED:
             return dict(disk.entries(path))
         files: dict[str, Hashable] = {}
         for name, inode in disk.entries(path):

@@ -32,8 +32,6 @@ class Settling:
         self.layout: Layout = copies.layout
         self.set_aside = set_aside
         self.forcing = forcing
-        self.fsync: bool = forcing.is_durable
-        """Whether what is done here, which is rare, is forced by itself."""
 
     def settle(self, job_id: str, status: JobStatus, held: Descriptor, mine: Copy | Bad) -> Settled:
         """Resolve all copies of a job, of which the one in `status` is held.
@@ -185,7 +183,7 @@ class Settling:
 
     def secure_folder(self, status: JobStatus) -> None:
         """Make the names in a folder durable, where durability is wanted."""
-        if self.fsync:
+        if self.forcing.is_durable:
             self.disk.fsync_folder(self.layout.folders[status])
 
     def secure(self, job: AnyJob) -> bool:
@@ -200,19 +198,19 @@ class Settling:
     def secure_absence(self, status: JobStatus) -> None:
         """Keep a power cut from bringing back a copy that was just unlinked from a finished
         folder: it would be debris there for good, since nobody looks for work in it."""
-        if self.fsync and status in FINISHED:
+        if self.forcing.is_durable and status in FINISHED:
             with suppress(OSError):  # debris does no harm, and what was moved stands
                 self.disk.fsync_folder(self.layout.folders[status])
 
     def _secure_mine(self, held: Descriptor, status: JobStatus) -> None:
         """Before the other copy goes, the one that stays must be durable: its writer may have
         died before it made it so (C18)."""
-        if self.fsync:
+        if self.forcing.is_durable:
             self.disk.fsync(held.fd)
             self.disk.fsync_folder(self.layout.folders[status])
 
     def _secure_other(self, path: str, status: JobStatus) -> None:
-        if self.fsync:
+        if self.forcing.is_durable:
             fd = self.disk.open_to_read(path)
             try:
                 self.disk.fsync(fd)

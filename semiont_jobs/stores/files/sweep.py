@@ -15,7 +15,7 @@ from typing import Final
 
 from semiont_jobs.errors import InvalidJobId, JobDecodeError
 from semiont_jobs.ids import job_id
-from semiont_jobs.model import FINISHED, AnyJob, JobStatus
+from semiont_jobs.model import FINISHED, UNFINISHED, AnyJob
 from semiont_jobs.stores.files.descriptors import HELD
 from semiont_jobs.stores.files.door import Disk, is_regular
 from semiont_jobs.stores.files.layout import Layout, check_folder
@@ -26,7 +26,6 @@ SWEEP_INTERVAL: Final = 60.0
 TMP_GRACE: Final = 900.0
 """Seconds before an unlocked temporary file counts as left over. Those of a large batch are
 unlocked between being written and published: a quarter of an hour is long enough for any."""
-UNFINISHED: Final[tuple[JobStatus, ...]] = ("pending", "running")
 MARKER_GRACE: Final = 5.0
 """Seconds before a request to cancel is examined: its canceller may still be at work."""
 

@@ -210,7 +210,7 @@ class Upkeep:
     def _secure_what_went_before(self) -> None:
         # A worker's unlink of the running copy must be durable before that of a finished one, or
         # a power cut could bring a finished job back to run again (C18).
-        if self._moves.fsync:
+        if self._moves.forcing.is_durable:
             for folder in self._layout.folders.values():
                 self._disk.fsync_folder(folder)
 
