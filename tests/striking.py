@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -29,9 +30,14 @@ def struck_at(step: int, strike: Callable[[], object]) -> Iterator[Callable[[], 
 
     sys._getframe().f_trace_opcodes = True  # or Python 3.12 would tell of none
     before = sys.gettrace()  # of whoever measures coverage
+    # What the collector calls has nothing to do with what is called in here.
+    collects = gc.isenabled()
+    gc.disable()
     sys.settrace(trace)
     try:
         yield lambda: left
     finally:
         is_over = True
         sys.settrace(before)
+        if collects:
+            gc.enable()

@@ -173,6 +173,13 @@ class WatchedDisk(Disk):
         self._note("exists", path)
         return super().exists(path)
 
+    def seems_there(self, path: str) -> bool:
+        try:
+            self._note("seems_there", path)
+        except OSError:
+            return False  # as `access` says
+        return super().seems_there(path)
+
     def names(self, folder: str) -> list[str]:
         self._note("names", folder)
         return super().names(folder)

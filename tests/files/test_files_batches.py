@@ -146,3 +146,14 @@ def test_jobs_of_a_batch_that_is_being_published_can_be_claimed_one_by_one(
     assert done == ["j0"]
     assert place.names("complete") == ["j0.json"]
     assert len(place.names("pending")) == 9
+
+
+def test_a_batch_of_which_a_file_cannot_be_told_is_taken_back(actor: Actors, place: Place) -> None:
+    queue = actor()
+    queue.disk.refuse(errno.EIO, "stat_of", "pending/a.json")
+
+    with pytest.raises(StoreError):
+        queue.create_jobs([job("a"), job("b")])
+
+    assert place.everything() == {}
+    queue.create_jobs([job("a"), job("b")])

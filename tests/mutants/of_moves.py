@@ -187,8 +187,8 @@ FAULTS = (
     Fault(
         name="create-not-forced",
         file="stores/files/moves.py",
-        was="            self.forcing.published(job, data, descriptor.fd)\n",
-        becomes="",
+        was="return self.acknowledge(job.metadata.id, descriptor, force)",
+        becomes="return self.acknowledge(job.metadata.id, descriptor)",
         breaks="an acknowledged create survives a power cut",
         tests=("test_a_create_is_forced_before_it_is_acknowledged",),
     ),

@@ -215,6 +215,13 @@ class SteppedDisk(Disk):
         self._tell("exists", place, found)
         return found
 
+    def seems_there(self, path: str) -> bool:
+        place = path[self._skip :]
+        self._step("exists", place, place)
+        found = super().seems_there(path)
+        self._tell("exists", place, found)
+        return found
+
     def names(self, folder: str) -> list[str]:
         place = folder[self._skip :]
         self._step("names", place, place)

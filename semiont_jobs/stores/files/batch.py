@@ -6,12 +6,14 @@ It must not know what the jobs are.
 from __future__ import annotations
 
 import os
+from collections.abc import Iterable
 
 from semiont_jobs.errors import JobExists
 from semiont_jobs.stores.files.copies import Copy
 from semiont_jobs.stores.files.descriptors import HELD, Descriptor
 from semiont_jobs.stores.files.forcing import Texts
 from semiont_jobs.stores.files.journal.records import moment
+from semiont_jobs.stores.files.layout import SUFFIX
 from semiont_jobs.stores.files.moves import Moves
 
 
@@ -28,9 +30,7 @@ def create_batch(moves: Moves, texts: Texts) -> dict[str, os.stat_result]:
     :raises JobExists: one of them exists.
     """
     at = moment()
-    for job_id in texts:
-        # `publish_new` looks again; here the batch is refused before anybody has seen a part of it.
-        moves.check_absent(job_id, moves.disk.seems_there)
+    _check_absent(moves, texts)
     written: list[tuple[str, str]] = []
     published: dict[str, os.stat_result] = {}
     try:
@@ -38,10 +38,11 @@ def create_batch(moves: Moves, texts: Texts) -> dict[str, os.stat_result]:
             written.append((job_id, _write(moves, data)))
         moves.forcing.batch_written([path for _job_id, path in written])
         for job_id, path in written:
-            # Locked again for its publication: see `Moves.create`. Not all at once, for a
-            # process may have no more than a thousand files open.
+            # Locked for its publication: see `Moves.publish`. Not all at once, for a process may
+            # have no more than a thousand files open.
             descriptor = _lock(moves, job_id, path)
-            published[job_id] = moves.acknowledge(moves.publish_new(job_id, path, descriptor))
+            descriptor = moves.publish_new(job_id, path, descriptor)
+            published[job_id] = moves.acknowledge(job_id, descriptor)
         moves.forcing.batch_published(texts, at)
     except BaseException:
         for _job_id, path in written[len(published) :]:
@@ -50,6 +51,15 @@ def create_batch(moves: Moves, texts: Texts) -> dict[str, os.stat_result]:
             _take_back(moves, job_id)
         raise
     return published
+
+
+def _check_absent(moves: Moves, job_ids: Iterable[str]) -> None:
+    """`Moves.publish_new` looks again; here a batch is refused before anybody has seen a part of
+    it."""
+    for status, folder in moves.layout.folders.items():
+        for job_id in job_ids:
+            if moves.disk.seems_there(f"{folder}/{job_id}{SUFFIX}"):
+                raise JobExists(job_id, f"a job of this id exists already: it is {status}")
 
 
 def _take_back(moves: Moves, job_id: str) -> None:

@@ -11,39 +11,48 @@ from __future__ import annotations
 
 import os
 import threading
+from collections import deque
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import Final
 
+from semiont_jobs.errors import SemiontJobsError
 from semiont_jobs.model import AnyJob
 from semiont_jobs.stores.files.descriptors import Descriptor
 from semiont_jobs.stores.files.moves import Moves
 
-FORSAKEN: Final = 1.0
-"""Seconds between two looks whether somebody is still at it. An interrupt may strike at any step,
-even where one who has served is about to say so."""
+LOOK_EVERY: Final = 0.05
+"""Seconds between two looks of whoever waits. They are woken when there is something to see; this
+is for when an interrupt strikes the thread that was about to wake them."""
 
 
 class _New:
-    """A job that somebody waits for."""
+    """A job that waits to be created."""
 
-    __slots__ = ("descriptor", "error", "found", "job", "party", "server", "text", "thread", "turn")
+    __slots__ = ("bell", "descriptor", "error", "found", "job", "text")
 
-    def __init__(self, job: AnyJob, text: bytes, thread: int) -> None:
+    def __init__(self, job: AnyJob, text: bytes) -> None:
         self.job = job
         self.text = text
-        self.thread = thread
-        """Whose it is."""
-        self.turn = threading.Lock()
-        """Where that thread waits, until the job is created or theirs to create."""
-        self.turn.acquire()
-        self.party: list[_New] = []
-        """If this is the first of those who wait: all of them, for its thread to serve."""
-        self.server: int | None = None
-        """The thread that does."""
+        self.bell: threading.Lock = threading.Lock()
+        """Where its thread waits."""
+        self.bell.acquire()
         self.descriptor: Descriptor | None = None
-        """Published, and held until it is durable."""
+        """Of its file, while that is seen and not durable yet."""
         self.found: os.stat_result | None = None
-        self.error: BaseException | None = None
+        """What its file is, once it is created."""
+        self.error: Exception | None = None
+        """Why it is not."""
+
+    @property
+    def is_over(self) -> bool:
+        """Whether nobody need do anything for it any more."""
+        return self.found is not None or self.error is not None
+
+    def ring(self) -> None:
+        """Have its thread look."""
+        with suppress(RuntimeError):  # it rings already
+            self.bell.release()
 
 
 class Creating:
@@ -51,124 +60,116 @@ class Creating:
 
     def __init__(self, moves: Moves) -> None:
         self._moves = moves
-        self._lock = threading.Lock()
+        # Reentrant, for signals' handlers.
+        self._lock = threading.RLock()
         self._server: int | None = None
-        """The thread that those who come now wait for."""
-        self._waiting: list[_New] = []
-        self._inside: set[int] = set()
+        """The thread that creates jobs at the moment. Only it takes this back, and when it is done
+        before anything else: an interrupt may strike at every call."""
+        self._waiting: deque[_New] = deque()
 
     def create(self, job: AnyJob, text: bytes) -> os.stat_result:
         """Publish a new job, durably; returns what its file is.
+
+        Interrupted, the caller does not know whether it was created.
 
         :raises JobExists: a job of this id stands somewhere.
         :raises OSError: the disk refused; nothing is seen of the job.
         """
         thread = threading.get_ident()
         # A signal's handler that creates a job must not wait for the thread that it stopped.
-        if thread in self._inside or not self._moves.forcing.forces_together:
+        if self._server == thread or not self._moves.forcing.forces_together(job, text):
             return self._moves.create(job, text)
         try:
-            self._inside.add(thread)
-            return self._create(job, text, thread)
+            with self._lock:
+                # Past those who wait there is no way: they would never have their turn.
+                if self._server is None and not self._waiting:
+                    self._server = thread
+            if self._server == thread:
+                return self._moves.create(job, text)
         finally:
-            self._inside.discard(thread)
+            if self._server == thread:
+                self._server = None
+                self._ring()
+        return self._created_by_any(_New(job, text), thread)
 
-    def _create(self, job: AnyJob, text: bytes, thread: int) -> os.stat_result:
-        serves, new = False, None
+    def _ring(self, party: Sequence[_New] = ()) -> None:
+        """Wake those who were served, and one who will serve those that are left."""
+        for new in party:
+            new.ring()
+        if self._waiting:
+            with suppress(IndexError):  # gone this instant
+                self._waiting[0].ring()
+
+    def _created_by_any(self, new: _New, thread: int) -> os.stat_result:
+        self._waiting.append(new)
+        try:
+            while not new.is_over:
+                if not self._has_served(new, thread):
+                    new.bell.acquire(timeout=LOOK_EVERY)
+            if new.error is not None:
+                raise new.error
+        finally:
+            new.error = None  # or it would keep itself alive, by its traceback
+            if new.found is None:
+                with suppress(ValueError):
+                    self._waiting.remove(new)
+        assert new.found is not None
+        return new.found
+
+    def _has_served(self, own: _New, thread: int) -> bool:
+        """Create what has been brought until now, unless another thread is at it; whether this one
+        was."""
+        party: list[_New] = []
         try:
             with self._lock:
                 if self._server is None:
-                    serves, self._server = True, thread
-                else:
-                    new = _New(job, text, thread)
-                    self._waiting.append(new)
-            if new is None:
-                return self._moves.create(job, text)
-        finally:
-            if serves:
-                self._give([])
-        return self._awaited(new)
-
-    # -- waiting -------------------------------------------------------------------------
-
-    def _awaited(self, new: _New) -> os.stat_result:
-        try:
-            while not new.turn.acquire(timeout=FORSAKEN) and not self._is_forsaken(new):
-                continue
-            if new.party:
-                self._serve(new)
-        except BaseException:
-            self._withdraw(new)
-            raise
-        if new.error is not None:
-            raise new.error
-        if new.found is None:  # whoever served was interrupted
-            return self._create(new.job, new.text, new.thread)
-        return new.found
-
-    def _is_forsaken(self, new: _New) -> bool:
-        """Whether it has to be brought again, since nobody is at it any more."""
-        with self._lock:
-            if new not in self._waiting:
-                return new.server not in self._inside
-            if self._server in self._inside:
+                    self._server = thread
+            if self._server != thread:
                 return False
-            self._waiting.remove(new)
-            self._server = None
+            if not own.is_over:
+                self._serve(own, party)
             return True
-
-    def _withdraw(self, new: _New) -> None:
-        """Its thread was interrupted. It may be created all the same."""
-        with self._lock:
-            party, new.party = new.party, []
-            if new in self._waiting:
-                self._waiting.remove(new)
-        if party:
-            self._give(party[1:])
-
-    # -- serving -------------------------------------------------------------------------
-
-    def _give(self, party: list[_New]) -> None:
-        """Let those of a party and those who have come meanwhile be served by the first."""
-        with self._lock:
-            party, self._waiting = [*party, *self._waiting], []
-            self._server = party[0].thread if party else None
-            for new in party:
-                new.server = self._server
-        if party:
-            party[0].party = party
-            party[0].turn.release()
-
-    def _serve(self, first: _New) -> None:
-        party, first.party = first.party, []
-        try:
-            self._create_all(party)
         finally:
-            self._give([])
-            for new in party:
-                if new is not first:
-                    new.turn.release()
+            if self._server == thread:
+                self._server = None
+                self._ring(party)
+
+    def _serve(self, own: _New, party: list[_New]) -> None:
+        with suppress(IndexError):
+            while True:
+                party.append(self._waiting.popleft())
+        if own not in party:  # whoever served it was interrupted
+            party.append(own)
+        if len(party) == 1:
+            own.found = self._moves.create(own.job, own.text)
+        else:
+            self._create_all(party)
 
     def _create_all(self, party: Sequence[_New]) -> None:
         """What one of them does wrong is its own error; where the disk does not make them durable,
-        none is created."""
-        moves = self._moves
+        none is created. After an interrupt those that are not may be served again."""
         try:
-            published = []
             for new in party:
                 try:
-                    new.descriptor = moves.publish(new.job, new.text)
-                except Exception as error:  # noqa: BLE001 - raised where it belongs
+                    new.descriptor = self._moves.publish(new.job, new.text)
+                except (OSError, SemiontJobsError) as error:
                     new.error = error
-                else:
-                    published.append((new.job, new.text, new.descriptor.fd))
-            moves.forcing.published_together(published)
+            self._make_durable([new for new in party if new.descriptor is not None])
+        finally:
             for new in party:
                 if new.descriptor is not None:
-                    new.found = moves.acknowledge(new.descriptor)
-        except BaseException as error:
-            for new in party:
-                if new.descriptor is not None and new.found is None:
-                    moves.retract(new.job.metadata.id, new.descriptor)
-                    new.error = error if isinstance(error, Exception) else None
-            raise
+                    if new.found is None:
+                        self._moves.retract(new.job.metadata.id)
+                    self._moves.copies.close(new.descriptor)
+                    new.descriptor = None
+
+    def _make_durable(self, published: Sequence[_New]) -> None:
+        moves = self._moves
+        try:
+            moves.forcing.published_together([(new.job, new.text) for new in published])
+            for new in published:
+                assert new.descriptor is not None
+                new.found = moves.disk.stat_of(new.descriptor.fd)
+        except (OSError, SemiontJobsError) as error:
+            for new in published:
+                new.error = error if new.found is None else None

@@ -62,9 +62,6 @@ class Forcing:
 
     is_durable = False
     """Whether what is acknowledged survives a power cut."""
-    forces_together = True
-    """Whether many copies are forced at the price of one; if not, each thread had better wait for
-    its own, all at the same time."""
 
     def __init__(self, disk: Disk, layout: Layout) -> None:
         self.disk = disk
@@ -73,10 +70,13 @@ class Forcing:
     def published(self, job: AnyJob, text: bytes, fd: int) -> None:
         """A copy has its name, the older one has its own still."""
 
-    def published_together(self, copies: Sequence[tuple[AnyJob, bytes, int]]) -> None:
-        """Some new jobs are: what each of them is, its text and its open file."""
-        for job, text, fd in copies:
-            self.published(job, text, fd)
+    def forces_together(self, job: AnyJob, text: bytes) -> bool:
+        """Whether this is forced with others at the price of one. If not, every thread had better
+        wait for its own, at the same time as they."""
+        return True
+
+    def published_together(self, jobs: Sequence[tuple[AnyJob, bytes]]) -> None:
+        """Such new jobs are, each with its text."""
 
     def written(self, job: AnyJob, text: bytes, fd: int) -> None:
         """A copy is whole, and is about to replace the older one under its name."""
@@ -95,7 +95,9 @@ class ByFsync(Forcing):
     """Files and the names in their folders are forced, each by itself."""
 
     is_durable = True
-    forces_together = False
+
+    def forces_together(self, job: AnyJob, text: bytes) -> bool:
+        return False
 
     def published(self, job: AnyJob, text: bytes, fd: int) -> None:
         self.disk.fsync(fd)

@@ -15,6 +15,7 @@ import itertools
 import os
 import threading
 from collections.abc import Callable
+from functools import partial
 from typing import Final
 
 from semiont_jobs.errors import ClaimLost, JobExists, StoreError
@@ -76,12 +77,8 @@ class Moves(Settling):
     def create(self, job: AnyJob, data: bytes) -> os.stat_result:
         """Publish a new job, durably; returns what its file is."""
         descriptor = self.publish(job, data)
-        try:
-            self.forcing.published(job, data, descriptor.fd)
-            return self.acknowledge(descriptor)
-        except BaseException:
-            self.retract(job.metadata.id, descriptor)
-            raise
+        force = partial(self.forcing.published, job, data, descriptor.fd)
+        return self.acknowledge(job.metadata.id, descriptor, force)
 
     def publish(self, job: AnyJob, data: bytes) -> Descriptor:
         """The first half of `create`: nothing is forced yet, and the file is held.
@@ -95,11 +92,10 @@ class Moves(Settling):
         temporary, descriptor = self.write_temporary(data)
         return self.publish_new(job_id, temporary, descriptor)
 
-    def check_absent(self, job_id: str, exists: Callable[[str], bool] | None = None) -> None:
+    def check_absent(self, job_id: str) -> None:
         """Raise `JobExists` if a job of this id stands anywhere."""
-        exists = exists or self.disk.exists
         for status in STATUSES:
-            if exists(self.layout.path(status, job_id)):
+            if self.disk.exists(self.layout.path(status, job_id)):
                 raise JobExists(job_id, f"a job of this id exists already: it is {status}")
 
     def publish_new(self, job_id: str, temporary: str, descriptor: Descriptor) -> Descriptor:
@@ -124,16 +120,27 @@ class Moves(Settling):
             raise
         return descriptor
 
-    def acknowledge(self, descriptor: Descriptor) -> os.stat_result:
-        """Let go of a new job that is as durable as it must be; returns what its file is."""
-        found = self.disk.stat_of(descriptor.fd)
-        self.copies.close(descriptor)
-        return found
+    def acknowledge(
+        self, job_id: str, descriptor: Descriptor, force: Callable[[], object] | None = None
+    ) -> os.stat_result:
+        """The second half of `create`; returns what the file is. If this raises, the job is gone.
 
-    def retract(self, job_id: str, descriptor: Descriptor) -> None:
-        """Take a new job away that cannot be acknowledged: it is held still."""
+        :param force: makes the file and its name durable; None: that is done for many.
+        """
+        try:
+            if force is not None:
+                force()
+            return self.disk.stat_of(descriptor.fd)
+        except BaseException:
+            self.retract(job_id)
+            raise
+        finally:
+            # Last: once it is closed, somebody else may hold the job.
+            self.copies.close(descriptor)
+
+    def retract(self, job_id: str) -> None:
+        """Take a new job away that cannot be acknowledged. It is held still."""
         self.discard(self.layout.path("pending", job_id))
-        self.copies.close(descriptor)
 
     # -- moving --------------------------------------------------------------------------
 

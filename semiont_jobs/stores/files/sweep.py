@@ -24,8 +24,8 @@ from semiont_jobs.stores.files.markers import name_of_life
 SWEEP_INTERVAL: Final = 60.0
 """Seconds between two sweeps of one process."""
 TMP_GRACE: Final = 900.0
-"""Seconds before an unlocked temporary file counts as left over. Those of a large batch are
-unlocked between being written and published: a quarter of an hour is long enough for any."""
+"""Seconds before an unlocked temporary file counts as left over. Those of a batch are
+unlocked until they are published: a quarter of an hour is long enough for any."""
 MARKER_GRACE: Final = 5.0
 """Seconds before a request to cancel is examined: its canceller may still be at work."""
 

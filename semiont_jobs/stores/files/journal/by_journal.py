@@ -42,14 +42,11 @@ class ByJournal(Forcing):
         elif job.status != "running" or not self.journal.has(job, job.metadata.revision - 1):
             self.journal.write([(job, text)])
 
-    def published_together(self, copies: Sequence[tuple[AnyJob, bytes, int]]) -> None:
-        fit = []
-        for job, text, fd in copies:
-            if _is_unfit(job, text):
-                self._by_itself.published(job, text, fd)
-            else:
-                fit.append((job, text))
-        self.journal.write(fit)
+    def forces_together(self, job: AnyJob, text: bytes) -> bool:
+        return not _is_unfit(job, text)
+
+    def published_together(self, jobs: Sequence[tuple[AnyJob, bytes]]) -> None:
+        self.journal.write(jobs)
 
     def written(self, job: AnyJob, text: bytes, fd: int) -> None:
         if _is_unfit(job, text):
