@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import gc
 import sys
 from collections.abc import Callable, Iterator
@@ -16,10 +17,13 @@ def struck_at(step: int, strike: Callable[[], object]) -> Iterator[Callable[[], 
     them, less than none once it struck."""
     left = step
     is_over = False
+    ours = sys._getframe().f_code
 
     def trace(frame: FrameType, event: str, _argument: object) -> Any:
         nonlocal left
         frame.f_trace_opcodes = True
+        if frame.f_code is ours or frame.f_globals.get("__name__") == contextlib.__name__:
+            return trace  # it would never end
         # Not when it is over: where coverage is measured, this frame is traced on afterwards.
         if event == "opcode" and not is_over:
             left -= 1

@@ -3,11 +3,10 @@ lost is at most the job of whoever was interrupted."""
 
 from __future__ import annotations
 
-import random
+import itertools
 import signal
 import threading
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, nullcontext, suppress
 from typing import Any
 
@@ -16,13 +15,12 @@ from files.crowds import COUNT, crowd, ids
 from files.places import PATIENCE, Actors, Place, Unattended, claimed, job, journalled, meanwhile
 from striking import struck_at
 
+from semiont_jobs import StoreError
 from semiont_jobs.stores.files.copies import Copies
 from semiont_jobs.stores.files.creating import Creating
 from semiont_jobs.stores.files.descriptors import Descriptor
 from semiont_jobs.stores.files.forcing import Forcing
 from semiont_jobs.testing.waiting import eventually
-
-CYCLES = 300
 
 
 def interrupted(queue: Unattended, verb: str, place: str) -> None:
@@ -71,17 +69,20 @@ def test_an_interrupt_while_all_are_forced_leaves_the_others_to_create_theirs_ag
     assert place.names("pending") == ["first.json", *(f"{id_}.json" for id_ in ids()[1:])]
 
 
-def test_what_a_signals_handler_raises_is_raised_in_its_thread(actor: Actors, place: Place) -> None:
+@pytest.mark.parametrize("kind", [RuntimeError, TimeoutError])
+def test_what_a_signals_handler_raises_is_raised_in_its_thread(
+    actor: Actors, place: Place, kind: type[Exception]
+) -> None:
     queue = actor()
 
     def strike() -> None:
-        raise RuntimeError("time is up")
+        raise kind("time is up")
 
     with crowd(queue) as them:
         server, *others = them.join(*ids())
         queue.disk.before("link", "pending/j-1.json", strike)
         them.go_on()
-        with pytest.raises(RuntimeError, match="time is up"):
+        with pytest.raises((kind, StoreError), match="time is up"):
             server.result(PATIENCE)
         for each in others:
             each.result(PATIENCE)
@@ -106,6 +107,31 @@ def test_a_job_that_was_let_go_is_not_taken_back(
         queue.create_job(job())
 
     assert place.copies() == {"pending": 2}
+
+
+def test_an_interrupt_while_they_are_let_go_leaves_none_of_them_held(
+    actor: Actors, place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    queue, other = journalled(actor), actor()
+    close, closes = Copies.close, itertools.count()
+
+    def struck(self: Copies, descriptor: Descriptor) -> None:
+        if next(closes) == COUNT // 2:
+            raise KeyboardInterrupt
+        close(self, descriptor)
+
+    with crowd(queue) as them:
+        server, *others = them.join(*ids())
+        monkeypatch.setattr(Copies, "close", struck)
+        them.go_on()
+        with pytest.raises(KeyboardInterrupt):
+            server.result(PATIENCE)
+        for each in others:
+            each.result(PATIENCE)
+
+    standing = {name.removesuffix(".json") for name in place.names("pending")}
+    assert standing == {"first", *ids()}
+    assert {claimed(other).job.metadata.id for _ in standing} == standing
 
 
 @contextmanager
@@ -201,30 +227,3 @@ def test_wherever_an_interrupt_strikes_those_who_come_are_served() -> None:
         assert them.create(job(), b"") == "found"
         assert not them._waiting
     assert step > 50
-
-
-def test_interrupts_at_any_time_leave_nobody_waiting() -> None:
-    them, chance = created(Still()), random.Random(7)
-    begins, struck = threading.Barrier(3), 0
-
-    def create_too() -> None:
-        for _ in range(CYCLES):
-            begins.wait(PATIENCE)
-            assert them.create(job(), b"") == "found"
-
-    with ThreadPoolExecutor(2) as pool, alarmed():
-        others = [pool.submit(create_too) for _ in range(2)]
-        for _ in range(CYCLES):
-            begins.wait(PATIENCE)
-            try:
-                try:
-                    signal.setitimer(signal.ITIMER_REAL, chance.uniform(1e-6, 4e-5))
-                    them.create(job(), b"")
-                finally:
-                    signal.setitimer(signal.ITIMER_REAL, 0)
-            except KeyboardInterrupt:
-                struck += 1
-        for each in others:
-            each.result(PATIENCE)
-    assert not them._waiting
-    assert struck

@@ -18,7 +18,7 @@ from typing import Final
 
 from semiont_jobs.errors import SemiontJobsError
 from semiont_jobs.model import AnyJob
-from semiont_jobs.stores.files.descriptors import Descriptor
+from semiont_jobs.stores.files.descriptors import CLOSED, Descriptor
 from semiont_jobs.stores.files.moves import Moves
 
 LOOK_EVERY: Final = 0.05
@@ -29,7 +29,7 @@ is for when an interrupt strikes the thread that was about to wake them."""
 class _New:
     """A job that waits to be created."""
 
-    __slots__ = ("bell", "descriptor", "error", "found", "job", "text")
+    __slots__ = ("bell", "error", "found", "is_withdrawn", "job", "text")
 
     def __init__(self, job: AnyJob, text: bytes) -> None:
         self.job = job
@@ -37,17 +37,17 @@ class _New:
         self.bell: threading.Lock = threading.Lock()
         """Where its thread waits."""
         self.bell.acquire()
-        self.descriptor: Descriptor | None = None
-        """Of its file, while that is seen and not durable yet."""
         self.found: os.stat_result | None = None
         """What its file is, once it is created."""
         self.error: Exception | None = None
         """Why it is not."""
+        self.is_withdrawn = False
+        """Its thread was interrupted, or has its error."""
 
     @property
     def is_over(self) -> bool:
         """Whether nobody need do anything for it any more."""
-        return self.found is not None or self.error is not None
+        return self.found is not None or self.error is not None or self.is_withdrawn
 
     def ring(self) -> None:
         """Have its thread look."""
@@ -101,8 +101,8 @@ class Creating:
                 self._waiting[0].ring()
 
     def _created_by_any(self, new: _New, thread: int) -> os.stat_result:
-        self._waiting.append(new)
         try:
+            self._waiting.append(new)
             while not new.is_over:
                 if not self._has_served(new, thread):
                     new.bell.acquire(timeout=LOOK_EVERY)
@@ -111,6 +111,7 @@ class Creating:
         finally:
             new.error = None  # or it would keep itself alive, by its traceback
             if new.found is None:
+                new.is_withdrawn = True
                 with suppress(ValueError):
                     self._waiting.remove(new)
         assert new.found is not None
@@ -132,12 +133,16 @@ class Creating:
         finally:
             if self._server == thread:
                 self._server = None
+                # After an interrupt, those that are not over go before whoever comes now.
+                self._waiting.extendleft(new for new in reversed(party) if not new.is_over)
                 self._ring(party)
 
     def _serve(self, own: _New, party: list[_New]) -> None:
         with suppress(IndexError):
             while True:
-                party.append(self._waiting.popleft())
+                new = self._waiting.popleft()
+                if not new.is_over:
+                    party.append(new)
         if own not in party:  # whoever served it was interrupted
             party.append(own)
         if len(party) == 1:
@@ -148,28 +153,44 @@ class Creating:
     def _create_all(self, party: Sequence[_New]) -> None:
         """What one of them does wrong is its own error; where the disk does not make them durable,
         none is created. After an interrupt those that are not may be served again."""
+        moves = self._moves
+        held: list[tuple[_New, Descriptor]] = []
+        refusal: Exception | None = None
         try:
             for new in party:
                 try:
-                    new.descriptor = self._moves.publish(new.job, new.text)
+                    held.append((new, moves.publish(new.job, new.text)))
                 except (OSError, SemiontJobsError) as error:
-                    new.error = error
-            self._make_durable([new for new in party if new.descriptor is not None])
+                    new.error = _checked(error)
+            try:
+                moves.forcing.published_together([(new.job, new.text) for new, _ in held])
+                for new, descriptor in held:
+                    new.found = moves.disk.stat_of(descriptor.fd)
+            except (OSError, SemiontJobsError) as error:
+                refusal = _checked(error)
         finally:
-            for new in party:
-                if new.descriptor is not None:
-                    if new.found is None:
-                        self._moves.retract(new.job.metadata.id)
-                    self._moves.copies.close(new.descriptor)
-                    new.descriptor = None
+            self._let_go(list(held))
+        for new, _ in held:
+            # Not before: whoever waits may look at any moment, and its job is gone only now.
+            new.error = refusal if new.found is None else None
 
-    def _make_durable(self, published: Sequence[_New]) -> None:
-        moves = self._moves
+    def _let_go(self, held: list[tuple[_New, Descriptor]], *, is_second: bool = False) -> None:
         try:
-            moves.forcing.published_together([(new.job, new.text) for new in published])
-            for new in published:
-                assert new.descriptor is not None
-                new.found = moves.disk.stat_of(new.descriptor.fd)
-        except (OSError, SemiontJobsError) as error:
-            for new in published:
-                new.error = error if new.found is None else None
+            while held:
+                new, descriptor = held[-1]
+                if new.found is None and descriptor.fd != CLOSED:
+                    self._moves.retract(new.job.metadata.id)
+                self._moves.copies.close(descriptor)
+                held.pop()
+        finally:
+            if held and not is_second:
+                # Interrupted: the others would be held for as long as this process lives.
+                self._let_go(held, is_second=True)
+
+
+def _checked(error: Exception) -> Exception:
+    """An error of the disk or of the job. What else a signal's handler raises in the midst of it,
+    as `TimeoutError`, is its own thread's."""
+    if isinstance(error, OSError) and error.errno is None:
+        raise error
+    return error
