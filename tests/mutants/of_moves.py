@@ -103,8 +103,8 @@ FAULTS = (
     Fault(
         name="create-looks-once",
         file="stores/files/moves.py",
-        was="for status in STATUSES[1:]:",
-        becomes="for status in STATUSES[5:]:",
+        was="self.check_absent(job_id, STATUSES[1:])",
+        becomes="self.check_absent(job_id, STATUSES[5:])",
         breaks="of two creators of one id one wins",
         tests=("test_c10_of_two_creators_the_later_is_refused_although_the_job_left_pending",),
     ),

@@ -14,7 +14,7 @@ from semiont_jobs.stores.files.descriptors import HELD, Descriptor
 from semiont_jobs.stores.files.forcing import Texts
 from semiont_jobs.stores.files.journal.records import moment
 from semiont_jobs.stores.files.layout import SUFFIX
-from semiont_jobs.stores.files.moves import Moves
+from semiont_jobs.stores.files.moves import Moves, exists_already
 
 
 def create_batch(moves: Moves, texts: Texts) -> dict[str, os.stat_result]:
@@ -59,7 +59,7 @@ def _check_absent(moves: Moves, job_ids: Iterable[str]) -> None:
     for status, folder in moves.layout.folders.items():
         for job_id in job_ids:
             if moves.disk.seems_there(f"{folder}/{job_id}{SUFFIX}"):
-                raise JobExists(job_id, f"a job of this id exists already: it is {status}")
+                raise exists_already(job_id, status)
 
 
 def _take_back(moves: Moves, job_id: str) -> None:

@@ -14,7 +14,7 @@ import errno
 import itertools
 import os
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Final
 
@@ -29,6 +29,11 @@ LINK_TRIES: Final = 50
 LINK_PAUSE: Final = 0.01
 """A creator's short-lived duplicate may stand where a retry wants to publish (C14); it goes
 within microseconds unless its process is stopped. Half a second, then the caller decides."""
+
+
+def exists_already(job_id: str, status: JobStatus) -> JobExists:
+    """The error of whoever creates a job whose id stands there."""
+    return JobExists(job_id, f"a job of this id exists already: it is {status}")
 
 
 class Moves(Settling):
@@ -92,11 +97,11 @@ class Moves(Settling):
         temporary, descriptor = self.write_temporary(data)
         return self.publish_new(job_id, temporary, descriptor)
 
-    def check_absent(self, job_id: str) -> None:
-        """Raise `JobExists` if a job of this id stands anywhere."""
-        for status in STATUSES:
+    def check_absent(self, job_id: str, statuses: Sequence[JobStatus] = STATUSES) -> None:
+        """Raise `JobExists` if a job of this id stands anywhere, or in one of these folders."""
+        for status in statuses:
             if self.disk.exists(self.layout.path(status, job_id)):
-                raise JobExists(job_id, f"a job of this id exists already: it is {status}")
+                raise exists_already(job_id, status)
 
     def publish_new(self, job_id: str, temporary: str, descriptor: Descriptor) -> Descriptor:
         """Give a locked temporary file its name in ``pending``. If this raises, it is closed and
@@ -110,9 +115,7 @@ class Moves(Settling):
                 raise JobExists(job_id) from None
             published = True
             self.discard(temporary)
-            for status in STATUSES[1:]:
-                if self.disk.exists(self.layout.path(status, job_id)):
-                    raise JobExists(job_id, f"a job of this id exists already: it is {status}")
+            self.check_absent(job_id, STATUSES[1:])
         except BaseException:
             # Still ours: nobody else could lock it.
             self.discard(path if published else temporary)
