@@ -35,6 +35,7 @@ from semiont_jobs.model import (
     RunningJob,
 )
 from semiont_jobs.store import Accept, Hold, Wanted
+from semiont_jobs.threads import lock_and_condition
 
 
 @define
@@ -50,8 +51,7 @@ class MemoryStore:
     """Keeps every promise of a `JobStore` but durability."""
 
     def __init__(self) -> None:
-        self._lock = threading.RLock()
-        self._changed = threading.Condition(self._lock)
+        self._lock, self._changed = lock_and_condition()
         self._records: dict[str, _Record] = {}
         self._bad: dict[str, bytes] = {}
         self._cancel_requests: set[tuple[str, str]] = set()
@@ -76,13 +76,13 @@ class MemoryStore:
 
     def plant(self, name: str, text: bytes) -> None:
         """Put an entry among the pending that nobody's codec wrote: for tests."""
-        with self._changed:
+        with self._lock:
             self._bad[name] = text
             self._changed.notify_all()
 
     def kill_holder(self, job_id: str) -> None:
         """Let the holder of a job vanish as its process's death would: for tests."""
-        with self._changed:
+        with self._lock:
             holder = self._records[job_id].holder
             if holder is not None:
                 holder.let_go()
@@ -99,7 +99,7 @@ class MemoryStore:
             if job.metadata.id in records:
                 raise JobExists(job.metadata.id, "the batch has this id twice")
             records[job.metadata.id] = self._record(job, is_new=True)
-        with self._changed:
+        with self._lock:
             for job_id in records:
                 if job_id in self._records:
                     raise JobExists(job_id)
@@ -247,7 +247,7 @@ class MemoryStore:
     # -- waiting -------------------------------------------------------------------------
 
     def wait(self, stop: threading.Event, timeout: float, now: datetime) -> None:
-        with self._changed:
+        with self._lock:
             if stop.is_set():
                 return
             delays = [
@@ -258,7 +258,7 @@ class MemoryStore:
             self._changed.wait(min([timeout, *(delay for delay in delays if delay > 0)]))
 
     def wake(self) -> None:
-        with self._changed:
+        with self._lock:
             self._changed.notify_all()
 
     # -- what the holds use --------------------------------------------------------------
@@ -273,7 +273,7 @@ class MemoryStore:
         if hold.params is None or hold.job.status != "running":
             hold.params = self._codec.written_params(job)
         fresh = self._record(job, params=hold.params)
-        with self._changed:
+        with self._lock:
             if not self._holds(hold):
                 raise ClaimLost(job.metadata.id)
             fresh.holder = hold if job.status == "running" else None
@@ -283,7 +283,7 @@ class MemoryStore:
         return self._codec.decode(fresh.text)
 
     def _let_go(self, hold: MemoryHold) -> None:
-        with self._changed:
+        with self._lock:
             if self._holds(hold):
                 self._records[hold.job.metadata.id].holder = None
                 self._changed.notify_all()

@@ -116,7 +116,7 @@ def end_journal(queue: JobQueue) -> None:
     if journal is not None:
         with journal._lock:
             journal._is_closed = True
-        journal._wake.set()
+        journal._wake.put(None)
 
 
 def job(id: str = "j", type: str = "task", **metadata: Any) -> PendingJob[Any]:

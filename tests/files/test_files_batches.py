@@ -150,7 +150,7 @@ def test_jobs_of_a_batch_that_is_being_published_can_be_claimed_one_by_one(
 
 def test_a_batch_of_which_a_file_cannot_be_told_is_taken_back(actor: Actors, place: Place) -> None:
     queue = actor()
-    queue.disk.refuse(errno.EIO, "stat_of", "pending/a.json")
+    queue.disk.refuse(errno.EIO, "stat_of", ".tmp/*")
 
     with pytest.raises(StoreError):
         queue.create_jobs([job("a"), job("b")])

@@ -20,10 +20,10 @@ FAULTS = (
     Fault(
         name="create-unlocked",
         file="stores/files/moves.py",
-        was="        temporary, descriptor = self.write_temporary(data)\n        return",
+        was="        temporary, descriptor = self.write_temporary(data)\n        self.pub",
         becomes="        temporary, descriptor = self.write_temporary(data)\n"
         "        self.copies.close(descriptor)\n"
-        "        descriptor = HELD.open(self.disk.open, temporary)\n        return",
+        "        descriptor = HELD.open(self.disk.open, temporary)\n        self.pub",
         breaks="nobody touches a job that is being created",
         tests=("test_c10_a_create_that_will_be_refused_cannot_be_claimed",),
     ),
@@ -185,10 +185,18 @@ FAULTS = (
         tests=("test_c18_a_rewrite_forces_the_new_file_before_it_replaces_the_old",),
     ),
     Fault(
+        name="create-interrupted-after-its-link",
+        file="stores/files/moves.py",
+        was="published = published or self.copies.stands(descriptor, path)",
+        becomes="pass",
+        breaks="a create that raised is not seen",
+        tests=("test_a_job_whose_creator_is_interrupted_right_after_the_link_is_gone",),
+    ),
+    Fault(
         name="create-not-forced",
         file="stores/files/moves.py",
-        was="return self.acknowledge(job.metadata.id, descriptor, force)",
-        becomes="return self.acknowledge(job.metadata.id, descriptor)",
+        was="            self.forcing.published(job, data, descriptor.fd)\n            return",
+        becomes="            return",
         breaks="an acknowledged create survives a power cut",
         tests=("test_a_create_is_forced_before_it_is_acknowledged",),
     ),

@@ -40,9 +40,10 @@ def create_batch(moves: Moves, texts: Texts) -> dict[str, os.stat_result]:
         for job_id, path in written:
             # Locked for its publication: see `Moves.publish`. Not all at once, for a process may
             # have no more than a thousand files open.
-            descriptor = _lock(moves, job_id, path)
-            descriptor = moves.publish_new(job_id, path, descriptor)
-            published[job_id] = moves.acknowledge(job_id, descriptor)
+            descriptor, found = _lock(moves, job_id, path)
+            moves.publish_new(job_id, path, descriptor)
+            published[job_id] = found
+            moves.copies.close(descriptor)
         moves.forcing.batch_published(texts, at)
     except BaseException:
         for _job_id, path in written[len(published) :]:
@@ -89,12 +90,12 @@ def _write(moves: Moves, data: bytes) -> str:
     return path
 
 
-def _lock(moves: Moves, job_id: str, path: str) -> Descriptor:
+def _lock(moves: Moves, job_id: str, path: str) -> tuple[Descriptor, os.stat_result]:
     descriptor = HELD.open(moves.disk.open, path)
     try:
         if not moves.disk.lock(descriptor.fd):
             raise JobExists(job_id, "its file is held by another program")
+        return descriptor, moves.disk.stat_of(descriptor.fd)
     except BaseException:
         moves.copies.close(descriptor)
         raise
-    return descriptor

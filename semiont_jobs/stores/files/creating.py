@@ -14,16 +14,12 @@ import threading
 from collections import deque
 from collections.abc import Sequence
 from contextlib import suppress
-from typing import Final
 
 from semiont_jobs.errors import SemiontJobsError
 from semiont_jobs.model import AnyJob
 from semiont_jobs.stores.files.descriptors import CLOSED, Descriptor
 from semiont_jobs.stores.files.moves import Moves
-
-LOOK_EVERY: Final = 0.05
-"""Seconds between two looks of whoever waits. They are woken when there is something to see; this
-is for when an interrupt strikes the thread that was about to wake them."""
+from semiont_jobs.threads import LOOK_EVERY
 
 
 class _New:

@@ -14,8 +14,8 @@ import errno
 import itertools
 import os
 import threading
-from collections.abc import Callable, Sequence
-from functools import partial
+from collections.abc import Sequence
+from contextlib import suppress
 from typing import Final
 
 from semiont_jobs.errors import ClaimLost, JobExists, StoreError
@@ -82,8 +82,15 @@ class Moves(Settling):
     def create(self, job: AnyJob, data: bytes) -> os.stat_result:
         """Publish a new job, durably; returns what its file is."""
         descriptor = self.publish(job, data)
-        force = partial(self.forcing.published, job, data, descriptor.fd)
-        return self.acknowledge(job.metadata.id, descriptor, force)
+        try:
+            self.forcing.published(job, data, descriptor.fd)
+            return self.disk.stat_of(descriptor.fd)
+        except BaseException:
+            self.retract(job.metadata.id)
+            raise
+        finally:
+            # Last: once it is closed, somebody else may hold the job.
+            self.copies.close(descriptor)
 
     def publish(self, job: AnyJob, data: bytes) -> Descriptor:
         """The first half of `create`: nothing is forced yet, and the file is held.
@@ -95,7 +102,8 @@ class Moves(Settling):
         job_id = job.metadata.id
         self.check_absent(job_id)
         temporary, descriptor = self.write_temporary(data)
-        return self.publish_new(job_id, temporary, descriptor)
+        self.publish_new(job_id, temporary, descriptor)
+        return descriptor
 
     def check_absent(self, job_id: str, statuses: Sequence[JobStatus] = STATUSES) -> None:
         """Raise `JobExists` if a job of this id stands anywhere, or in one of these folders."""
@@ -103,7 +111,7 @@ class Moves(Settling):
             if self.disk.exists(self.layout.path(status, job_id)):
                 raise exists_already(job_id, status)
 
-    def publish_new(self, job_id: str, temporary: str, descriptor: Descriptor) -> Descriptor:
+    def publish_new(self, job_id: str, temporary: str, descriptor: Descriptor) -> None:
         """Give a locked temporary file its name in ``pending``. If this raises, it is closed and
         gone."""
         path = self.layout.path("pending", job_id)
@@ -117,29 +125,15 @@ class Moves(Settling):
             self.discard(temporary)
             self.check_absent(job_id, STATUSES[1:])
         except BaseException:
-            # Still ours: nobody else could lock it.
-            self.discard(path if published else temporary)
+            # Still ours: nobody else could lock it. A signal's handler may have raised between the
+            # link and the next step.
+            self.discard(temporary)
+            with suppress(OSError):
+                published = published or self.copies.stands(descriptor, path)
+            if published:
+                self.discard(path)
             self.copies.close(descriptor)
             raise
-        return descriptor
-
-    def acknowledge(
-        self, job_id: str, descriptor: Descriptor, force: Callable[[], object] | None = None
-    ) -> os.stat_result:
-        """The second half of `create`; returns what the file is. If this raises, the job is gone.
-
-        :param force: makes the file and its name durable; None: that is done for many.
-        """
-        try:
-            if force is not None:
-                force()
-            return self.disk.stat_of(descriptor.fd)
-        except BaseException:
-            self.retract(job_id)
-            raise
-        finally:
-            # Last: once it is closed, somebody else may hold the job.
-            self.copies.close(descriptor)
 
     def retract(self, job_id: str) -> None:
         """Take a new job away that cannot be acknowledged. It is held still."""

@@ -22,6 +22,7 @@ from semiont_jobs.stores.files.copies import ODD_NAME, Bad, Copies
 from semiont_jobs.stores.files.index import Entry, Known, PendingIndex, signature_of
 from semiont_jobs.stores.files.layout import SUFFIX, check_folder, id_of
 from semiont_jobs.stores.files.watch import Watch
+from semiont_jobs.threads import lock_and_condition
 
 BUSY_SHARE: Final = 100
 """With something to offer, the next listing comes not before 100 times the last one's length:
@@ -65,7 +66,7 @@ class Pending:
         self._set_aside_bad = set_aside_bad
         self.index: PendingIndex = PendingIndex()
         self._listing = threading.Lock()
-        self._changed = threading.Condition()
+        self._lock, self._changed = lock_and_condition()
         self._version = 0
         self._wakes = 0
         self._seen = threading.local()
@@ -101,7 +102,7 @@ class Pending:
         self._tell_waiting()
 
     def _tell_waiting(self) -> None:
-        with self._changed:
+        with self._lock:
             self._version += 1
             self._changed.notify_all()
 
@@ -111,7 +112,7 @@ class Pending:
 
     def _ring(self) -> None:
         """Something came into the folder: whoever looks, look now."""
-        with self._changed:
+        with self._lock:
             self._changed.notify_all()
 
     # -- what claimers ask ---------------------------------------------------------------
@@ -173,7 +174,7 @@ class Pending:
             timeout = min(timeout, max(0.0, due - now))
         deadline = time.monotonic() + timeout
         seen = getattr(self._seen, "version", self._version)
-        with self._changed:
+        with self._lock:
             while not stop.is_set() and seen == self._version:
                 left = deadline - time.monotonic()
                 if left <= 0:
@@ -198,11 +199,11 @@ class Pending:
             # last one may not have been due.
             self._changed.wait(min(LONG_TICK if self._is_as_listed() else TICK, left))
         elif self._watch.is_of_use and self._is_quiet():
-            self._changed.release()  # what rings takes it
+            self._lock.release()  # what rings takes it
             try:
                 self._watch.arm()
             finally:
-                self._changed.acquire()
+                self._lock.acquire()
             # No waiting yet: something may have come before the watch was armed.
         else:
             self._changed.wait(min(TICK, left))

@@ -36,7 +36,7 @@ from semiont_jobs.events import logger
 from semiont_jobs.retry import error_pace
 from semiont_jobs.stores.postgres.sessions import PATIENCE, Session, Sessions
 from semiont_jobs.stores.postgres.told import LOST
-from semiont_jobs.threads import begin
+from semiont_jobs.threads import begin, lock_and_condition
 
 HEARTBEAT: Final = 1.0
 """Seconds between two questions to the server. A proxy or a sleeping router between answers the
@@ -65,7 +65,7 @@ class Liveness:
         self._sessions = sessions
         self._hear = hear
         self._changed = changed
-        self._state = threading.Condition()
+        self._lock, self._news = lock_and_condition()
         self._key = new_key()
         self._is_held = False
         self._heard_at = time.monotonic()
@@ -83,10 +83,10 @@ class Liveness:
         """
         if self._is_held:
             return self._key
-        with self._state:
+        with self._lock:
             if self._thread is None:
                 self._start()
-            self._state.wait_for(lambda: self._is_held or self._error is not None, PATIENCE)
+            self._news.wait_for(lambda: self._is_held or self._error is not None, PATIENCE)
             if self._is_held:
                 return self._key
             if self._error is not None:
@@ -110,7 +110,7 @@ class Liveness:
 
     def end(self) -> None:
         """Let the lock go, and end the session."""
-        with self._state:
+        with self._lock:
             thread, self._thread = self._thread, None
             self._ending = True
         if thread is None:
@@ -169,12 +169,12 @@ class Liveness:
             key = self._key
             query = "SELECT pg_try_advisory_lock(%s)"
             if session.execute(query, [key]).fetchone() == (True,):
-                with self._state:
+                with self._lock:
                     if key == self._key:
                         self._is_held, self._error = True, None
                         self._heard_at = time.monotonic()
                         self._backend = session.info.backend_pid
-                        self._state.notify_all()
+                        self._news.notify_all()
                         break
                 session.execute("SELECT pg_advisory_unlock(%s)", [key])
             else:
@@ -223,12 +223,12 @@ class Liveness:
 
     def _lost(self, error: Exception) -> None:
         told = error if isinstance(error, StoreError) else None
-        with self._state:
+        with self._lock:
             was_held, self._is_held = self._is_held, False
             # Whoever wants to begin is told, unless the session was there a moment ago.
             if not was_held and told is not None:
                 self._error = told
-                self._state.notify_all()
+                self._news.notify_all()
         if told is not None and told.errno == errno.ETIMEDOUT:
             # Nor will a statement under way be answered.
             self._sessions.cut()
@@ -238,7 +238,7 @@ class Liveness:
         self._give_up_if_due()
 
     def _give_up_if_due(self) -> None:
-        with self._state:
+        with self._lock:
             if self._is_held or time.monotonic() - self._heard_at < GIVE_UP:
                 return
             self._key = new_key()

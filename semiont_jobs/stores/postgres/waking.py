@@ -7,12 +7,14 @@ from __future__ import annotations
 
 import threading
 
+from semiont_jobs.threads import lock_and_condition
+
 
 class News:
     """A counter that those who wait look at, so that nothing is missed in between."""
 
     def __init__(self) -> None:
-        self._changed = threading.Condition()
+        self._lock, self._changed = lock_and_condition()
         self._count = 0
         self._seen = threading.local()
 
@@ -22,13 +24,13 @@ class News:
 
     def __call__(self) -> None:
         """Wake everybody who waits."""
-        with self._changed:
+        with self._lock:
             self._count += 1
             self._changed.notify_all()
 
     def wait(self, stop: threading.Event, timeout: float) -> None:
         """Return when there are news since this thread looked, or after `timeout` seconds."""
-        with self._changed:
+        with self._lock:
             seen = getattr(self._seen, "count", self._count)
             self._changed.wait_for(lambda: self._count != seen or stop.is_set(), timeout)
             # Told once: who waits again without having looked waits for other news.

@@ -20,6 +20,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
 from functools import partial
 from itertools import islice
+from queue import Empty, SimpleQueue
 from typing import Final, TypeAlias
 
 from semiont_jobs.errors import StoreError, ThreadRefused
@@ -32,7 +33,7 @@ from semiont_jobs.stores.files.journal.records import moment, removals_of, revis
 from semiont_jobs.stores.files.journal.segment import SUFFIX, Segment
 from semiont_jobs.stores.files.journal.told_on import ToldOn
 from semiont_jobs.stores.files.layout import Layout
-from semiont_jobs.threads import begin
+from semiont_jobs.threads import LOOK_EVERY, begin, lock_and_condition
 
 MOST_AGE: Final = 30.0
 """Seconds after which a file is emptied that is not full: about as long as Linux lets written data
@@ -67,7 +68,9 @@ class Journal:
         self._file_mode = file_mode
         self._stem = f"{os.getpid()}-{os.urandom(6).hex()}"
         self._made = 0
-        self._lock = threading.Condition()
+        self._lock, self._changed = lock_and_condition()
+        self._inside: set[int] = set()
+        """The threads that write something."""
         self._current: Segment | None = None
         self._old: Segment | None = None
         """Being emptied."""
@@ -78,7 +81,7 @@ class Journal:
         self._told_on = ToldOn(disk, layout)
         self._carried = 0
         self._is_closed = False
-        self._wake = threading.Event()
+        self._wake: SimpleQueue[None] = SimpleQueue()
         self._emptier: threading.Thread | None = None
 
     # -- writing -------------------------------------------------------------------------
@@ -115,6 +118,19 @@ class Journal:
     def _put(self, pieces: Iterable[_Piece]) -> None:
         """Append each, have the file that it went to noted at once, and return when all are
         durable."""
+        thread = threading.get_ident()
+        if thread in self._inside:
+            reason = "a signal's handler called the queue in the midst of another call"
+            raise StoreError(errno.EDEADLK, reason, self._layout.journal)
+        try:
+            self._inside.add(thread)
+            self._put_all(pieces)
+        finally:
+            self._inside.discard(thread)
+        if self._is_closed:  # meanwhile: nobody else will empty what was written
+            self.close()
+
+    def _put_all(self, pieces: Iterable[_Piece]) -> None:
         segment, end = None, 0
         for data, note in pieces:
             before = segment
@@ -125,12 +141,7 @@ class Journal:
             if before is not None and before is not segment:
                 before.force(before_end)
         if segment is not None:
-            self._force(segment, end)
-
-    def _force(self, segment: Segment, end: int) -> None:
-        segment.force(end)
-        if self._is_closed:  # a verb that was under way then: nobody else will empty it
-            self.close()
+            segment.force(end)
 
     def has(self, job: AnyJob, revision: int) -> bool:
         """Whether that revision of a job is in the file that is appended to. If so, what was
@@ -146,10 +157,12 @@ class Journal:
         while self._current is None or not self._current.fits(size):
             if self._current is None:
                 self._current = self._begun()
-            elif self._old is not None:
-                self._lock.wait()
-            else:
+            elif self._old is None:
                 self._turn_over()
+            elif self._emptier is None:  # whoever began to was interrupted
+                self._empty()
+            else:
+                self._changed.wait(LOOK_EVERY)
         return self._current
 
     def _begun(self) -> Segment:
@@ -181,7 +194,7 @@ class Journal:
         if self._emptier is None:
             self._empty()
         else:
-            self._wake.set()
+            self._wake.put(None)
 
     def _empty(self) -> bool:
         """Make everything durable that the old file tells of, and remove it; whether it went."""
@@ -210,7 +223,7 @@ class Journal:
             old.close()
         with self._lock:
             self._old = None
-            self._lock.notify_all()
+            self._changed.notify_all()
         return is_emptied
 
     def _tell_once(self, old: Segment, error: Exception) -> None:
@@ -287,10 +300,13 @@ class Journal:
 
     def close(self) -> None:
         """Empty all there is. What must stay is left as a dead process leaves it."""
+        if threading.get_ident() in self._inside:  # a signal's handler
+            self._is_closed = True  # what it interrupted closes, when it is done
+            return
         with self._lock:
             self._is_closed = True
             emptier = self._emptier
-        self._wake.set()
+        self._wake.put(None)
         if emptier is not None:
             emptier.join()
         with self._lock:
@@ -334,11 +350,11 @@ def _note(jobs: Iterable[AnyJob], segment: Segment) -> None:
         segment.revisions[job.metadata.id] = (job.metadata.created, job.metadata.revision)
 
 
-def _tend(journal: weakref.ref[Journal], wake: threading.Event) -> None:
+def _tend(journal: weakref.ref[Journal], wake: SimpleQueue[None]) -> None:
     delay: float | None = 0.0
     while delay is not None:
-        wake.wait(delay)
-        wake.clear()
+        with suppress(Empty):
+            wake.get(timeout=delay)
         tended = journal()
         if tended is None:
             return

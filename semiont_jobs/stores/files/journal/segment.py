@@ -23,6 +23,7 @@ from semiont_jobs.stores.files.descriptors import HELD, Descriptor
 from semiont_jobs.stores.files.door import Disk
 from semiont_jobs.stores.files.journal import boot
 from semiont_jobs.stores.files.layout import Layout
+from semiont_jobs.threads import LOOK_EVERY, lock_and_condition
 
 SUFFIX: Final = ".journal"
 VERSION: Final = 1
@@ -85,8 +86,10 @@ class Segment:
         self._header = header
         self._allocated = HEADER_BYTES
         self._step = FIRST_STEP
-        self._turn = threading.Condition()
-        self._is_forcing = False
+        self._lock, self._changed = lock_and_condition()
+        self._forcing: int | None = None
+        """The thread that forces it. Only it takes this back, and when it is done before anything
+        else: an interrupt may strike at every call."""
         self._safe = 0
         self.path = path
         self.name: str = os.path.basename(path)
@@ -149,33 +152,33 @@ class Segment:
 
         :raises OSError: it may not be durable, and is not acknowledged to anybody.
         """
-        with self._turn:
-            while self._safe < end and self._is_forcing:
-                self._turn.wait()
-            if self._safe >= end:
-                return
-            if self.is_faulty:
-                raise OSError(errno.EIO, "the journal could not be forced to the disk", self.path)
-            self._is_forcing = True
-            reach = self.end
-        is_done = False
+        thread, reach = threading.get_ident(), end
         try:
+            with self._lock:
+                while self._safe < end and self._forcing is not None:
+                    self._changed.wait(LOOK_EVERY)
+                if self._safe >= end:
+                    return
+                if self.is_faulty:
+                    reason = "the journal could not be forced to the disk"
+                    raise OSError(errno.EIO, reason, self.path)
+                reach = self.end
+                self._forcing = thread
             self._disk.fdatasync(self._descriptor.fd)
-            is_done = True
+            self._safe = reach
         finally:
-            with self._turn:
-                self._is_forcing = False
-                if is_done:
-                    self._safe = max(self._safe, reach)
-                else:
+            if self._forcing == thread:
+                if self._safe < reach:
                     self.is_faulty = True
-                self._turn.notify_all()
+                self._forcing = None
+                with self._lock:
+                    self._changed.notify_all()
 
     def forced_otherwise(self) -> None:
         """All of it is durable, or of no more use: whoever waits to force it need not."""
-        with self._turn:
-            while self._is_forcing:
-                self._turn.wait()
+        with self._lock:
+            while self._forcing is not None:
+                self._changed.wait(LOOK_EVERY)
             self._safe = self.end
 
     def keep(self) -> None:
@@ -186,9 +189,9 @@ class Segment:
 
     def close(self) -> None:
         """Let go of its lock. Nothing can be forced any more."""
-        with self._turn:
+        with self._lock:
             # Not under a thread that forces it: the number may be another file's at once.
-            while self._is_forcing:
-                self._turn.wait()
+            while self._forcing is not None:
+                self._changed.wait(LOOK_EVERY)
             self.is_faulty = True
             HELD.close(self._descriptor, self._disk.close)
