@@ -41,7 +41,7 @@ from semiont_jobs.opening import Opening
 from semiont_jobs.rescuing import Rescuer
 from semiont_jobs.retry import RetryPolicy, is_transient, retry_transient
 from semiont_jobs.settings import checked_hook, checked_list, checked_name, checked_policy, store_at
-from semiont_jobs.store import Hold, JobStore, Telling
+from semiont_jobs.store import Hold, JobStore, Telling, Wanted
 
 T = TypeVar("T")
 A = ParamSpec("A")
@@ -251,7 +251,7 @@ class QueueDesk:
         """An open claim that nobody has any more; a finalizer calls this."""
         self._claims.drop(claim)
 
-    def _within(self, opening: Opening | None) -> Opening:
+    def within(self, opening: Opening | None) -> Opening:
         """The opening to claim in. Only a user opens a closed queue (None), no worker's loop.
 
         :raises QueueClosed: the given one is over.
@@ -262,6 +262,28 @@ class QueueDesk:
         if opening.is_over:
             raise QueueClosed("the queue was closed")
         return opening
+
+    def claim_one(
+        self,
+        wanted: Wanted,
+        worker: WorkerName | None,
+        policy: RetryPolicy | None,
+        opening: Opening,
+    ) -> AnyClaim | None:
+        """Take the next due job and hold it, or return None."""
+        # First: nobody would look after a claim that was made without it.
+        self._keeper.start()
+        self._rescue_if_due()
+        hold = self._act(self._store.claim, wanted, self.stamp(worker), self.clock())
+        return None if hold is None else self._claimed(hold, policy, opening)
+
+    def look_after(self, hold: Hold, policy: RetryPolicy | None) -> AnyClaim:
+        """A claim of what was claimed in the midst of another's outcome: it is told of when it is
+        taken up."""
+        claim: AnyClaim = Claim(self, hold, policy=policy)
+        claim.announce()
+        self._claims.add(claim)
+        return claim
 
     def _claimed(self, hold: Hold, policy: RetryPolicy | None, opening: Opening) -> AnyClaim:
         claim: AnyClaim = Claim(self, hold, policy=policy)
@@ -280,7 +302,8 @@ class QueueDesk:
             raise
         return claim
 
-    def _stamp(self, worker: WorkerName | None) -> ClaimStamp:
+    def stamp(self, worker: WorkerName | None) -> ClaimStamp:
+        """What is written into a job that is claimed now."""
         named = worker if worker is None or callable(worker) else checked_name(worker)
         values = {
             "token": f"{self._token}{next(self._serial):08x}",

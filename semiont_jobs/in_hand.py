@@ -7,8 +7,10 @@ from __future__ import annotations
 
 import threading
 import time
+from collections.abc import Callable
 from contextlib import suppress
 from datetime import datetime
+from functools import partial
 from typing import Any, Final, Generic, Protocol
 
 from semiont_jobs import lifecycle
@@ -19,7 +21,7 @@ from semiont_jobs.events import EventName, logger
 from semiont_jobs.lifecycle import evolve_metadata
 from semiont_jobs.model import PG, AnyJob, P, RunningJob, evolve
 from semiont_jobs.retry import RetryPolicy
-from semiont_jobs.store import Hold
+from semiont_jobs.store import Hold, Pairing
 from semiont_jobs.terms import Rules, Terms
 
 REPORT_INTERVAL: Final = 0.5
@@ -118,6 +120,28 @@ class InHand(Generic[P, PG]):
         self._written_at: float | None = None
         self._is_refused = False
         self._asked = StopRequest()
+        self._following: Callable[[], None] | None = None
+
+    def announce(self) -> None:
+        """Have the next that happens to the job tell first that it was claimed."""
+        self._turn.tell("claimed", self._job)
+
+    def follow_with(self, store: Pairing, claim: Callable[[Callable[[], None]], object]) -> None:
+        """Have `claim` called in the midst of the job's outcome, if `outcome_follows` was called
+        before that: see `Pairing.pair`."""
+        self._following = partial(store.pair, self._hold, claim)
+
+    def outcome_follows(self) -> None:
+        """The work is over. One that stores an outcome by itself may go on for as long as it likes,
+        and the next job must not wait for that."""
+        if self._following is not None:
+            self._following()
+
+    def take_up(self) -> None:
+        """Tell what is to be told. The time of the attempt runs from now on."""
+        self._began = self._desk.monotonic()
+        with self._turn:
+            pass
 
     def __del__(self) -> None:
         # In whatever thread, at whatever point, also within our own locks: nothing that is

@@ -7,7 +7,7 @@ It must not know how a store keeps jobs, or who runs them: what a job becomes is
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from datetime import datetime, timedelta
 from functools import partial
@@ -17,6 +17,7 @@ from semiont_jobs import lifecycle, updates
 from semiont_jobs.builtin import BUILTIN_JOB_TYPES
 from semiont_jobs.by_hand import ByHand, new_run
 from semiont_jobs.claim import AnyClaim
+from semiont_jobs.claimer import Claimer
 from semiont_jobs.errors import (
     ClaimLost,
     InvalidJob,
@@ -207,12 +208,49 @@ class JobQueue(ByHand):
         """
         checked_policy("retry_policy", retry_policy)
         wanted = _wanted(types, queue, accept)
-        opening = self._within(opening)
-        # First: nobody would look after a claim that was made without it.
-        self._keeper.start()
-        self._rescue_if_due()
-        hold = self._act(self._store.claim, wanted, self._stamp(worker), self.clock())
-        return None if hold is None else self._claimed(hold, retry_policy, opening)
+        return self.claim_one(wanted, worker, retry_policy, self.within(opening))
+
+    def claims(
+        self,
+        types: Iterable[str] | None = None,
+        queue: str | None = None,
+        accept: Accept | None = None,
+        *,
+        worker: WorkerName | None = None,
+        retry_policy: RetryPolicy | None = None,
+    ) -> Iterator[AnyClaim]:
+        """One claim after the other, until no job is due: for scripts that work off what there is.
+
+        Let each claim's outcome be the last that the loop does for it. Where the queue waits for
+        its disk, the next job is claimed in the midst of the outcome, for little more than the
+        price of one; when the loop is left, a job that was claimed so is given back without using
+        an attempt.
+
+        Parameters and errors are those of `claim_next_job`.
+        """
+        claimer = self.claimer(types, queue, accept, worker=worker, retry_policy=retry_policy)
+        return claimer.claims()
+
+    def claimer(
+        self,
+        types: Iterable[str] | None = None,
+        queue: str | None = None,
+        accept: Accept | None = None,
+        *,
+        worker: WorkerName | None = None,
+        retry_policy: RetryPolicy | None = None,
+        opening: Opening | None = None,
+        goes_on: Callable[[], bool] = lambda: True,
+    ) -> Claimer:
+        """What claims for a loop, one job after the other, with the parameters of `claim_next_job`.
+
+        :param goes_on: whether the loop will want one more job after that in hand.
+        """
+        checked_policy("retry_policy", retry_policy)
+        wanted = _wanted(types, queue, accept)
+        return Claimer(
+            self, wanted, worker=worker, policy=retry_policy, opening=opening, goes_on=goes_on
+        )
 
     def update_job(self, job: AnyJob, old_status: JobStatus | None = None) -> AnyJob:
         """Store a changed job, and return it as stored: the seed's generic verb, made safe.
@@ -239,7 +277,7 @@ class JobQueue(ByHand):
         if claim is not None:
             self._claims.keep(claim)  # also one that was just dropped: its job is in use
             return claim.update(job)
-        opening = self._within(None)
+        opening = self.within(None)
         hold = self._act(self._store.hold, id_)
         try:
             updates.check_expected(hold.job, job, old_status)
@@ -247,7 +285,7 @@ class JobQueue(ByHand):
                 raise ClaimLost(id_, "its worker is gone; rescue_orphans() gives it back")
             if hold.job.status == "pending" and job.status == "running":
                 self._keeper.start()
-                hold.move(lifecycle.claim(hold.job, self._stamp(None), self.clock()))
+                hold.move(lifecycle.claim(hold.job, self.stamp(None), self.clock()))
                 claim = self._claimed(hold, None, opening)
                 self._claims.keep(claim)
                 return claim.job
@@ -280,7 +318,7 @@ class JobQueue(ByHand):
         """Return when there may be something to claim, after `timeout` seconds at the latest;
         at once when `stop` is set and `wake` called, or `opening` is over."""
         with suppress(QueueClosed):
-            self._within(opening)
+            self.within(opening)
             self._act(self._store.wait, stop, timeout, self.clock())
 
     def wake(self) -> None:

@@ -199,6 +199,31 @@ class Rolling(Protocol):
 
 
 @runtime_checkable
+class Pairing(Protocol):
+    """What a store may have besides: an outcome and the claim of the next job for little more than
+    the price of one, where both have to wait for the disk."""
+
+    @property
+    def is_pairing(self) -> bool:
+        """Whether it is of any use as the store is set up."""
+        ...
+
+    def pair(self, hold: Hold, claim: Callable[[Callable[[], None]], object]) -> None:
+        """Call `claim` in the midst of the next outcome of that hold, with what makes the outcome
+        durable, for `claim_at_hand`. What it raises, the outcome's verb raises; it may also not be
+        called at all."""
+        ...
+
+    def claim_at_hand(
+        self, wanted: Wanted, stamp: ClaimStamp, now: datetime, outcome: Callable[[], None]
+    ) -> Hold | None:
+        """As `JobStore.claim`, with one job that is known already; both it and the outcome are
+        durable then. None: there is none, or it is time to look for others first; nothing is said
+        of the outcome."""
+        ...
+
+
+@runtime_checkable
 class Telling(Protocol):
     """A store that hears of what its holders should look at, sooner than they look by
     themselves."""

@@ -14,6 +14,7 @@ from functools import partial
 from typing import Any, ClassVar, Final, Self
 
 from semiont_jobs.claim import AnyClaim
+from semiont_jobs.claimer import Claimer
 from semiont_jobs.errors import ClaimLost, InvalidValue, QueueClosed, StoreError, ThreadRefused
 from semiont_jobs.events import log_trouble, logger
 from semiont_jobs.fields import is_number
@@ -303,35 +304,36 @@ class JobWorker(ABC):
     def _loop(self, opening: Opening) -> None:
         pace = error_pace(self.error_backoff)
         errors = 0
-        claim_next = self._claimer(opening)
-        while not self._stop.is_set():
-            try:
-                claim = claim_next()
-                if claim is None:
-                    self.queue.wait_for_work(self._stop, self.poll_interval, opening=opening)
-            except QueueClosed:
-                return
-            except Exception as error:  # noqa: BLE001
-                # A worker outlives whatever its store does; the pause grows, so that a full
-                # disk is one line of log per pause and no hot loop.
-                errors += 1
-                log_trouble(error, "%s cannot claim: %s", self.get_worker_name(), error)
-                self._stop.wait(pace(errors))
-                continue
-            errors = 0
-            if claim is not None:
-                self.work_on(claim)
+        with self._claimer(opening) as claimer:
+            while not self._stop.is_set():
+                try:
+                    claim = claimer()
+                    if claim is None:
+                        self.queue.wait_for_work(self._stop, self.poll_interval, opening=opening)
+                except QueueClosed:
+                    return
+                except Exception as error:  # noqa: BLE001
+                    # A worker outlives whatever its store does; the pause grows, so that a full
+                    # disk is one line of log per pause and no hot loop.
+                    errors += 1
+                    log_trouble(error, "%s cannot claim: %s", self.get_worker_name(), error)
+                    self._stop.wait(pace(errors))
+                    continue
+                errors = 0
+                if claim is not None:
+                    claimer.follow(claim)
+                    self.work_on(claim)
 
-    def _claimer(self, opening: Opening) -> Callable[[], AnyClaim | None]:
+    def _claimer(self, opening: Opening) -> Claimer:
         types = self.job_types
-        return partial(
-            self.queue.claim_next_job,
+        return self.queue.claimer(
             types=None if types is None else tuple(types),
             queue=self.queue_name,
             accept=self.accepts if self.is_choosy else None,
             worker=self.get_worker_name(),
             retry_policy=self.retry_policy,
             opening=opening,
+            goes_on=lambda: not self._stop.is_set(),
         )
 
     @property
@@ -366,6 +368,7 @@ class JobWorker(ABC):
         else:
             outcome = partial(claim.complete, result)
         try:
+            claim.outcome_follows()
             self._record(claim, outcome)
         finally:
             self._claim = None

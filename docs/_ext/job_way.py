@@ -41,7 +41,7 @@ WAY: Final = (
         "Claimed, in a worker's thread",
         {
             "worker.JobWorker._loop": "while nobody stops it",
-            "queue.JobQueue.claim_next_job": "",
+            "claimer.Claimer.__call__": "",
             "stores.files.store.FileStore.claim": "",
             "stores.files.pending.Pending.take": "the next due job, says the index",
             "stores.files.claiming.Claiming._claim": "is it really to be had?",

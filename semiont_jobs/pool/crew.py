@@ -12,6 +12,7 @@ from functools import partial
 from typing import Any, Final, Literal, TypeAlias
 
 from semiont_jobs.claim import AnyClaim
+from semiont_jobs.claimer import Claimer
 from semiont_jobs.errors import QueueClosed, SemiontJobsError, ThreadRefused
 from semiont_jobs.events import log_trouble, logger
 from semiont_jobs.model import AnyJob, PendingJob
@@ -150,6 +151,7 @@ class Crew:
     def _join(self, hand: Hand) -> None:
         shift = self._shift
         hand.join(shift, [guest.make(self.queue) for guest in shift.guests])
+        hand.claim_with(self._claimer(hand, shift))
 
     def _new_hand(self, number: int) -> Hand:
         has_spare, self._has_spare = self._has_spare, False
@@ -179,25 +181,24 @@ class Crew:
         except BaseException as error:  # noqa: BLE001 - the watch buries the thread and hires anew
             hand.error = error
         finally:
+            hand.claimer.end()
             hand.has_ended = True
             self.on_changed()
 
     def _claim_and_work(self, hand: Hand) -> None:
         pace = error_pace(ERROR_BACKOFF)
         errors = 0
-        claim_next = self._claimer(hand.workers, hand.shift)
         while not self._stop.is_set() and not hand.is_dismissed:
             if hand.shift is not self._shift:
                 self._join(hand)
                 self.on_changed()  # somebody may wait for the end of a guest
-                claim_next = self._claimer(hand.workers, hand.shift)
             if not self._take_ticket():
                 self._stop.wait(self.orders.poll_interval)
                 continue
             claim = None
             try:
                 try:
-                    claim = claim_next()
+                    claim = hand.claimer()
                 finally:
                     self._settle_ticket(used=claim is not None)
                 if claim is None and not self._is_drained(hand):
@@ -236,16 +237,21 @@ class Crew:
         except SemiontJobsError as error:
             logger.warning("not given back before the end: %s", error)
 
-    def _claimer(self, workers: Sequence[JobWorker], shift: Shift) -> Callable[[], AnyClaim | None]:
-        only = workers[0] if len(workers) == 1 else None
-        return partial(
-            self.queue.claim_next_job,
+    def _claimer(self, hand: Hand, shift: Shift) -> Claimer:
+        only = hand.workers[0] if len(hand.workers) == 1 else None
+        return self.queue.claimer(
             types=shift.routing.types,
             queue=shift.routing.queue,
             accept=shift.accepts if shift.routing.has_to_ask else None,
             worker=only.get_worker_name() if only else self._name_for,
             opening=self._opening,
+            goes_on=partial(self._goes_on, hand, shift),
         )
+
+    def _goes_on(self, hand: Hand, shift: Shift) -> bool:
+        """Whether a hand will claim after the job that it has, for the same guests."""
+        is_wanted = not self._stop.is_set() and not hand.is_dismissed
+        return is_wanted and self._tickets is None and shift is self._shift
 
     def _accepts(self, routing: Routing, job: PendingJob[Any]) -> bool:
         hand: Hand = self._here.hand
@@ -264,6 +270,7 @@ class Crew:
         claim.terms.set(timeout=limit, retry_policy=worker.retry_policy)
         hand.take_up(claim, self.orders.stuck_after)
         self._limit(hand)
+        hand.claimer.follow(claim)
         worker.work_on(claim)
         hand.task = None
         self._limit(hand)

@@ -14,6 +14,7 @@ from types import FrameType, TracebackType
 from attrs import frozen
 
 from semiont_jobs.claim import AnyClaim
+from semiont_jobs.claimer import Claimer
 from semiont_jobs.pool.routing import Shift
 from semiont_jobs.worker import JobWorker
 
@@ -39,6 +40,7 @@ class Hand:
         self.workers: Sequence[JobWorker] = own
         """Its own, and those of the guests of its shift."""
         self.names: Mapping[int, str] = {}
+        self.claimer: Claimer
         self.thread: threading.Thread
         self.task: Task | None = None
         self.chosen: JobWorker | None = None
@@ -56,6 +58,12 @@ class Hand:
         # Asked for once: in the midst of a claim is no place for the workers' own code.
         self.names = {id(worker): worker.get_worker_name() for worker in self.workers}
         self.shift = shift
+
+    def claim_with(self, claimer: Claimer) -> None:
+        """Claim with that from now on; what the one before had ahead is given back."""
+        before, self.claimer = getattr(self, "claimer", None), claimer
+        if before is not None:
+            before.end()
 
     def take_up(self, claim: AnyClaim, stuck_after: float) -> None:
         """Begin work on a job, which counts as stuck that long after its time limit."""

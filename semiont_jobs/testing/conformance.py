@@ -18,6 +18,7 @@ from semiont_jobs.testing.ending import Ending
 from semiont_jobs.testing.following import Following
 from semiont_jobs.testing.keeping import Keeping
 from semiont_jobs.testing.listing import Listing
+from semiont_jobs.testing.looping import Looping
 from semiont_jobs.testing.putting_back import PuttingBack
 from semiont_jobs.testing.reporting import Reporting
 from semiont_jobs.testing.setting_aside import SettingAside
@@ -29,6 +30,7 @@ class StoreConformance(
     Keeping,
     Listing,
     Claiming,
+    Looping,
     PuttingBack,
     Ending,
     Reporting,

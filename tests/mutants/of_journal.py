@@ -20,8 +20,8 @@ FAULTS = (
     Fault(
         name="claim-left-out-of-the-journal",
         file="stores/files/journal/by_journal.py",
-        was='elif job.status != "running" or not self.journal.has(job, job.metadata.revision - 1):',
-        becomes='elif job.status != "running":',
+        was='job.status == "running" and self.journal.has(job, job.metadata.revision - 1)',
+        becomes='job.status == "running"',
         breaks="no step removes the last durable copy of a job",
         tests=(
             "test_a_claim_of_what_another_process_wrote_is_in_the_journal_before_the_file_goes",

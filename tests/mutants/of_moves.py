@@ -30,9 +30,9 @@ FAULTS = (
     Fault(
         name="unlock-early",
         file="stores/files/hold.py",
-        was="self._adopt(self._moves.move(was, job, data), job)",
+        was="self._adopt(self._moves.move(was, job, data, forced_by), job)",
         becomes="self._moves.copies.close(self.descriptor); "
-        "self._adopt(self._moves.move(was, job, data), job)",
+        "self._adopt(self._moves.move(was, job, data, forced_by), job)",
         breaks="the old copy is held until its name is gone",
         tests=("test_c2_a_mover_lets_go_of_the_old_copy_only_when_its_name_is_gone",),
     ),
@@ -74,11 +74,11 @@ FAULTS = (
         file="stores/files/moves.py",
         was="        temporary, new = self.write_temporary(data)\n"
         "        try:\n"
-        "            self._publish_beside(temporary, job, data, new)",
+        "            self._publish_beside(temporary, job, data, new, forced_by)",
         becomes="        self.discard(self.layout.path(source, job.metadata.id))\n"
         "        temporary, new = self.write_temporary(data)\n"
         "        try:\n"
-        "            self._publish_beside(temporary, job, data, new)",
+        "            self._publish_beside(temporary, job, data, new, forced_by)",
         breaks="at every instant a whole copy stands",
         tests=("test_c15_c16_a_move_that_ends_at_any_step_leaves_whole_copies_and_one_true_one",),
     ),
@@ -183,6 +183,30 @@ FAULTS = (
         becomes="fd: int) -> None:\n        pass\n\n    def replaced",
         breaks="a checkpoint replaces the last one only when it is durable",
         tests=("test_c18_a_rewrite_forces_the_new_file_before_it_replaces_the_old",),
+    ),
+    Fault(
+        name="pair-forgets-a-failed-forcing",
+        file="stores/files/pairing.py",
+        was="                self._error = error\n",
+        becomes="",
+        breaks="what could not be forced is not acknowledged after a second try",
+        tests=("test_an_outcome_that_is_not_forced_takes_the_claim_back",),
+    ),
+    Fault(
+        name="pair-forces-the-claim-alone",
+        file="stores/files/pairing.py",
+        was="    force()\n    outcome()\n",
+        becomes="    force()\n",
+        breaks="a claim beside an outcome keeps its older copy until both are forced",
+        tests=("test_both_are_published_then_forced_and_only_then_the_older_copies_go",),
+    ),
+    Fault(
+        name="pair-forces-no-claim",
+        file="stores/files/pairing.py",
+        was="    force()\n    outcome()\n",
+        becomes="    outcome()\n",
+        breaks="a claim beside an outcome survives a power cut",
+        tests=("test_both_are_published_then_forced_and_only_then_the_older_copies_go",),
     ),
     Fault(
         name="create-interrupted-after-its-link",

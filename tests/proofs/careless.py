@@ -38,12 +38,14 @@ def forces_folders_before_it_publishes(patch: Patch) -> None:
     """Right calls in the wrong order."""
     publish = Moves._publish_beside
 
-    def early(self: Moves, temporary: str, job: AnyJob, data: bytes, new: Descriptor) -> None:
+    def early(
+        self: Moves, temporary: str, job: AnyJob, data: bytes, new: Descriptor, *forced_by: Any
+    ) -> None:
         self.secure_folder(job.status)
         self.disk.fsync(new.fd)
         with patch.context() as inside:
             inside.setattr(self, "forcing", Forcing(self.disk, self.layout))
-            publish(self, temporary, job, data, new)
+            publish(self, temporary, job, data, new, *forced_by)
 
     patch.setattr(Moves, "_publish_beside", early)
 
@@ -59,11 +61,13 @@ def renames_a_rewrite_before_it_forces_it(patch: Patch) -> None:
 
 
 def unlinks_the_old_copy_before_it_forces_the_new(patch: Patch) -> None:
-    def move(self: Moves, source: JobStatus, job: AnyJob, data: bytes) -> Descriptor:
+    def move(
+        self: Moves, source: JobStatus, job: AnyJob, data: bytes, *forced_by: Any
+    ) -> Descriptor:
         temporary, new = self.write_temporary(data)
         with patch.context() as inside:
             inside.setattr(self, "forcing", Forcing(self.disk, self.layout))
-            self._publish_beside(temporary, job, data, new)
+            self._publish_beside(temporary, job, data, new, *forced_by)
         self.discard(self.layout.path(source, job.metadata.id))
         self.disk.fsync(new.fd)
         self.disk.fsync_folder(self.layout.folders[job.status])
@@ -75,9 +79,11 @@ def unlinks_the_old_copy_before_it_forces_the_new(patch: Patch) -> None:
 def unlinks_the_old_copy_first(patch: Patch) -> None:
     move = Moves.move
 
-    def unlink_first(self: Moves, source: JobStatus, job: AnyJob, data: bytes) -> Descriptor:
+    def unlink_first(
+        self: Moves, source: JobStatus, job: AnyJob, data: bytes, *forced_by: Any
+    ) -> Descriptor:
         self.discard(self.layout.path(source, job.metadata.id))
-        return move(self, source, job, data)
+        return move(self, source, job, data, *forced_by)
 
     patch.setattr(Moves, "move", unlink_first)
 

@@ -58,9 +58,11 @@ def replaces_a_copy_before_it_has_a_record(patch: Patch) -> None:
 def removes_a_copy_before_the_next_has_a_record(patch: Patch) -> None:
     move = Moves.move
 
-    def unlink_first(self: Moves, source: JobStatus, job: AnyJob, data: bytes) -> Descriptor:
+    def unlink_first(
+        self: Moves, source: JobStatus, job: AnyJob, data: bytes, *forced_by: Any
+    ) -> Descriptor:
         self.discard(self.layout.path(source, job.metadata.id))
-        return move(self, source, job, data)
+        return move(self, source, job, data, *forced_by)
 
     patch.setattr(Moves, "move", unlink_first)
 

@@ -41,6 +41,7 @@ PARTS: Final[Sequence[Sequence[str]]] = (
     ("fail",),
     ("put back",),
     ("cancel", "go on"),
+    ("follow",),
     ("die",),
     ("set aside", "remove"),
 )

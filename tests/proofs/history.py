@@ -13,6 +13,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
 from files.places import Place
+from proofs.loops import in_turn
 from proofs.session import Session, at_once
 from proofs.states import possible
 
@@ -126,6 +127,18 @@ class History(Session):
         self.remove(old, now)
         self.remove(cancelled, now, cancelled=True)
 
+    def follow(self) -> None:
+        """A loop's jobs: each but the first is claimed in the midst of the outcome before."""
+        self.create_batch(["first", "second", "third"])
+        in_turn(
+            self,
+            {
+                "first": ("complete", lambda c: c.complete([1]), {"result": [1]}),
+                "second": ("fail", lambda c: c.fail("not now"), {"is_permanent": False}),
+                "third": ("complete", lambda c: c.complete([3]), {"result": [3]}),
+            },
+        )
+
     def go_on(self) -> None:
         """One is at work when the history ends."""
         self.create("held")
@@ -188,6 +201,7 @@ CHAPTERS: Final[Mapping[str, Callable[[History], None]]] = {
     "die": History.die,
     "set aside": History.set_aside,
     "remove": History.remove_old,
+    "follow": History.follow,
     "go on": History.go_on,
 }
 """In order. One alone is a short history, for proofs that run it a thousand times."""

@@ -25,7 +25,7 @@ def forces_after_unlinking(patch: Patch) -> None:
     """The old name goes before the new file and its folder are forced."""
     publish = Moves._publish_beside
 
-    def moved(self: Moves, source: Any, job: Any, data: bytes) -> Any:
+    def moved(self: Moves, source: Any, job: Any, data: bytes, *_forced_by: Any) -> Any:
         temporary, new = self.write_temporary(data)
         forcing, self.forcing = self.forcing, Forcing(self.disk, self.layout)
         publish(self, temporary, job, data, new)

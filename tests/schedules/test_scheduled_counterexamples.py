@@ -65,16 +65,16 @@ def lets_go_early(patch: Patch) -> None:
     move = FileHold.move
     held_by: dict[int, Any] = {}
 
-    def closing(self: Moves, source: Any, job: Any, data: bytes) -> Any:
+    def closing(self: Moves, source: Any, job: Any, data: bytes, *forced_by: Any) -> Any:
         temporary, new = self.write_temporary(data)
-        self._publish_beside(temporary, job, data, new)
+        self._publish_beside(temporary, job, data, new, *forced_by)
         self.copies.close(held_by[id(self)])
         self.discard(self.layout.path(source, job.metadata.id))
         return new
 
-    def remembering(self: FileHold, job: Any) -> None:
+    def remembering(self: FileHold, job: Any, *forced_by: Any) -> None:
         held_by[id(self._moves)] = self.descriptor
-        move(self, job)
+        move(self, job, *forced_by)
 
     patch.setattr(FileHold, "move", remembering)
     patch.setattr(Moves, "move", closing)
@@ -123,7 +123,8 @@ def creates_unlocked(patch: Patch) -> None:
     def published(self: Moves, job_id: str, temporary: str, descriptor: Any) -> Any:
         bare = HELD.open(self.disk.open, temporary)
         self.copies.close(descriptor)
-        return publish(self, job_id, temporary, bare)
+        publish(self, job_id, temporary, bare)
+        descriptor.fd = bare.fd
 
     patch.setattr(Moves, "publish_new", published)
 
@@ -211,9 +212,9 @@ def unlinks_first(patch: Patch) -> None:
     """C15."""
     move = Moves.move
 
-    def moved(self: Moves, source: Any, job: Any, data: bytes) -> Any:
+    def moved(self: Moves, source: Any, job: Any, data: bytes, *forced_by: Any) -> Any:
         self.discard(self.layout.path(source, job.metadata.id))
-        return move(self, source, job, data)
+        return move(self, source, job, data, *forced_by)
 
     patch.setattr(Moves, "move", moved)
 

@@ -5,7 +5,9 @@ It must not know how the index is kept. Everything is decided anew from the lock
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import datetime
+from functools import partial
 from typing import Any
 
 from semiont_jobs import lifecycle
@@ -19,6 +21,7 @@ from semiont_jobs.stores.files.hold import FileHold
 from semiont_jobs.stores.files.index import Entry
 from semiont_jobs.stores.files.markers import Markers
 from semiont_jobs.stores.files.moves import Moves
+from semiont_jobs.stores.files.pairing import Force, claim_forced
 from semiont_jobs.stores.files.pending import Pending
 from semiont_jobs.stores.files.taking import Taking
 
@@ -51,6 +54,21 @@ class Claiming:
                 return hold
         return None
 
+    def claim_at_hand(
+        self, wanted: Wanted, stamp: ClaimStamp, now: datetime, outcome: Force
+    ) -> FileHold | None:
+        """See `Pairing.claim_at_hand`."""
+        entry = self._pending.at_hand(wanted, now.timestamp())
+        if entry is None:
+            return None
+        hold = None
+        try:
+            hold = self._claim(entry, wanted, stamp, now, partial(claim_forced, outcome))
+        finally:
+            if hold is None:
+                self._pending.index.give_back(entry, wanted)
+        return hold
+
     def peek(self, wanted: Wanted, now: datetime) -> PendingJob[Any] | None:
         """See `JobStore.peek`."""
         at = now.timestamp()
@@ -69,7 +87,12 @@ class Claiming:
         return None
 
     def _claim(
-        self, entry: Entry, wanted: Wanted, stamp: ClaimStamp, now: datetime
+        self,
+        entry: Entry,
+        wanted: Wanted,
+        stamp: ClaimStamp,
+        now: datetime,
+        forced_by: Callable[[Force], None] | None = None,
     ) -> FileHold | None:
         """Take the job in hand, or tell the index why not. Everything is decided anew from
         the locked file."""
@@ -105,7 +128,7 @@ class Claiming:
         finally:
             if hold is None:
                 self._copies.close(held)
-        return None if hold is None else self._begin(hold, job, stamp, now)
+        return None if hold is None else self._begin(hold, job, stamp, now, forced_by)
 
     def _begin(
         self,
@@ -113,11 +136,12 @@ class Claiming:
         job: PendingJob[Any],
         stamp: ClaimStamp,
         now: datetime,
+        forced_by: Callable[[Force], None] | None,
     ) -> FileHold | None:
         job_id = job.metadata.id
         try:
             if not hold.cancel_requested():
-                hold.move(lifecycle.claim(job, stamp, now))
+                hold.move(lifecycle.claim(job, stamp, now), forced_by)
                 self._pending.index.forget(job_id)
                 return hold
             # Asked of a worker that died before it could obey (C12).

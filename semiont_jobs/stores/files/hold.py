@@ -5,7 +5,9 @@ It must not know how the hold was come by.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from contextlib import suppress
+from functools import partial
 from typing import Protocol
 
 from semiont_jobs.codec import Written
@@ -15,6 +17,7 @@ from semiont_jobs.stores.files.copies import Copy
 from semiont_jobs.stores.files.descriptors import Descriptor
 from semiont_jobs.stores.files.markers import Markers
 from semiont_jobs.stores.files.moves import Moves
+from semiont_jobs.stores.files.pairing import Force, outcome_forced
 from semiont_jobs.stores.files.told import store_error
 
 
@@ -52,9 +55,11 @@ class FileHold:
         self.job = job
         self._params: Written | None = None
         self._is_doubtful = False
+        self.beside: Callable[[Force], object] | None = None
+        """Claims another job while the next outcome of this one is published and not forced."""
         holders.holding(self)
 
-    def move(self, job: AnyJob) -> None:
+    def move(self, job: AnyJob, forced_by: Callable[[Force], None] | None = None) -> None:
         """See `Hold.move`."""
         job_id = job.metadata.id
         was = self.job.status
@@ -72,7 +77,9 @@ class FileHold:
             if job.status == was:
                 self._rewrite(job, data)
             else:
-                self._adopt(self._moves.move(was, job, data), job)
+                if self.beside is not None:
+                    forced_by, self.beside = partial(outcome_forced, self.beside), None
+                self._adopt(self._moves.move(was, job, data, forced_by), job)
                 if self._is_doubtful:
                     self._clear_refused(job)
             self._holders.stored(self)

@@ -14,7 +14,7 @@ import errno
 import itertools
 import os
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from typing import Final
 
@@ -163,17 +163,26 @@ class Moves(Settling):
             raise
         return new
 
-    def move(self, source: JobStatus, job: AnyJob, data: bytes) -> Descriptor:
+    def move(
+        self,
+        source: JobStatus,
+        job: AnyJob,
+        data: bytes,
+        forced_by: Callable[[Callable[[], None]], None] | None = None,
+    ) -> Descriptor:
         """Publish `job` in another folder than the held copy's, `source`, and remove that copy.
 
         Returns the new file's descriptor, locked. The caller closes the old one, only now:
         closed before its name was gone, it could be locked by somebody who would then hold a
         name that we unlink (C2). When this raises, nothing new is seen and the old copy is
         held as before.
+
+        :param forced_by: called with what forces the new copy, once it is published; returns when
+            it is forced.
         """
         temporary, new = self.write_temporary(data)
         try:
-            self._publish_beside(temporary, job, data, new)
+            self._publish_beside(temporary, job, data, new, forced_by)
         except BaseException:
             self.copies.close(new)
             raise
@@ -183,7 +192,14 @@ class Moves(Settling):
         self.secure_absence(source)
         return new
 
-    def _publish_beside(self, temporary: str, job: AnyJob, data: bytes, new: Descriptor) -> None:
+    def _publish_beside(
+        self,
+        temporary: str,
+        job: AnyJob,
+        data: bytes,
+        new: Descriptor,
+        forced_by: Callable[[Callable[[], None]], None] | None = None,
+    ) -> None:
         target = self.layout.path(job.status, job.metadata.id)
         try:
             if job.status == "pending":
@@ -196,7 +212,10 @@ class Moves(Settling):
         if job.status == "pending":
             self.discard(temporary)
         try:
-            self.forcing.published(job, data, new.fd)
+            if forced_by is None:
+                self.forcing.published(job, data, new.fd)
+            else:
+                forced_by(self.forcing.begun(job, data, new.fd))
         except BaseException:
             # Not acknowledged, so it must not be seen. Should this fail too: as long as we
             # hold the old copy nobody can act on the new one (they settle), and the next try

@@ -151,6 +151,12 @@ class Pending:
             self._listing.release()
         return self.index.take(wanted, now)
 
+    def at_hand(self, wanted: Wanted, now: float) -> Entry | None:
+        """The next job to try, as `take` gives it, if it is known without a listing."""
+        if self._is_listing_due(IDLE_SHARE if self.index.is_worn else BUSY_SHARE):
+            return None
+        return self.index.take(wanted, now)
+
     def unreadable(self, entry: Entry) -> None:
         """The job in hand cannot be read, now or for good: look again soon. Another program may
         be rewriting it, which the folder's mtime does not tell."""

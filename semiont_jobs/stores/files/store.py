@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Collection, Hashable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Hashable, Iterable, Iterator, Mapping
 from datetime import datetime, timedelta
 from functools import partial
 from typing import Any, Final
@@ -260,6 +260,23 @@ class FileStore:
             raise
         except OSError as error:
             raise store_error(error) from error
+
+    @property
+    def is_pairing(self) -> bool:
+        """See `Pairing.is_pairing`."""
+        return self.durability != "process"
+
+    def pair(self, hold: Hold, claim: Callable[[Callable[[], None]], object]) -> None:
+        """See `Pairing.pair`."""
+        assert isinstance(hold, FileHold)
+        hold.beside = claim
+
+    def claim_at_hand(
+        self, wanted: Wanted, stamp: ClaimStamp, now: datetime, outcome: Callable[[], None]
+    ) -> Hold | None:
+        """See `Pairing.claim_at_hand`."""
+        with told():
+            return self._claiming.claim_at_hand(wanted, stamp, now, outcome)
 
     def peek(self, wanted: Wanted, now: datetime) -> PendingJob[Any] | None:
         """See `JobStore.peek`."""

@@ -10,7 +10,7 @@ copy; and emptying it makes the claimed copy durable.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Final
 
 from semiont_jobs.model import STATUSES, AnyJob
@@ -39,8 +39,19 @@ class ByJournal(Forcing):
     def published(self, job: AnyJob, text: bytes, fd: int) -> None:
         if _is_unfit(job, text):
             self._by_itself.published(job, text, fd)
-        elif job.status != "running" or not self.journal.has(job, job.metadata.revision - 1):
+        elif not self._is_told_of(job):
             self.journal.write([(job, text)])
+
+    def begun(self, job: AnyJob, text: bytes, fd: int) -> Callable[[], None]:
+        if _is_unfit(job, text):
+            return self._by_itself.begun(job, text, fd)
+        if self._is_told_of(job):
+            return super().begun(job, text, fd)
+        return self.journal.begun(job, text)
+
+    def _is_told_of(self, job: AnyJob) -> bool:
+        """Whether it is a claim of what the journal says already."""
+        return job.status == "running" and self.journal.has(job, job.metadata.revision - 1)
 
     def forces_together(self, job: AnyJob, text: bytes) -> bool:
         return not _is_unfit(job, text)

@@ -21,7 +21,7 @@ from contextlib import suppress
 from functools import partial
 from itertools import islice
 from queue import Empty, SimpleQueue
-from typing import Final, TypeAlias
+from typing import Final, TypeAlias, TypeVar
 
 from semiont_jobs.errors import StoreError, ThreadRefused
 from semiont_jobs.events import logger
@@ -34,6 +34,9 @@ from semiont_jobs.stores.files.journal.segment import SUFFIX, Segment
 from semiont_jobs.stores.files.journal.told_on import ToldOn
 from semiont_jobs.stores.files.layout import Layout
 from semiont_jobs.threads import LOOK_EVERY, begin, lock_and_condition
+
+A = TypeVar("A")
+T = TypeVar("T")
 
 MOST_AGE: Final = 30.0
 """Seconds after which a file is emptied that is not full: about as long as Linux lets written data
@@ -94,6 +97,21 @@ class Journal:
         """
         self._put(_appended_together(jobs, moment() if at is None else at))
 
+    def begun(self, job: AnyJob, text: bytes) -> Callable[[], None]:
+        """Append a revision of a job; returns what waits until it is durable. What is appended in
+        between is durable with it.
+
+        :raises OSError: it cannot be appended; nor may it be durable, when waiting raises.
+        """
+        pieces = _appended_together([(job, text)], moment())
+        segment, end = self._guarded(self._appended, pieces)
+        assert segment is not None
+        return partial(self._force, segment, end)
+
+    def _force(self, segment: Segment, end: int) -> None:
+        self._guarded(segment.force, end)
+        self._close_if_late()
+
     def remove(self, removed: Mapping[str, int]) -> None:
         """Append that these jobs are removed, each at its moment, and return when that is durable.
 
@@ -118,19 +136,34 @@ class Journal:
     def _put(self, pieces: Iterable[_Piece]) -> None:
         """Append each, have the file that it went to noted at once, and return when all are
         durable."""
+        self._guarded(self._put_all, pieces)
+        self._close_if_late()
+
+    def _put_all(self, pieces: Iterable[_Piece]) -> None:
+        segment, end = self._appended(pieces)
+        if segment is not None:
+            segment.force(end)
+
+    def _close_if_late(self) -> None:
+        if self._is_closed:  # meanwhile: nobody else will empty what was written
+            self.close()
+
+    def _guarded(self, write: Callable[[A], T], what: A) -> T:
+        """A signal's handler that comes here in the midst of it is refused: it would write into
+        what it interrupted, or wait for itself."""
         thread = threading.get_ident()
         if thread in self._inside:
             reason = "a signal's handler called the queue in the midst of another call"
             raise StoreError(errno.EDEADLK, reason, self._layout.journal)
         try:
             self._inside.add(thread)
-            self._put_all(pieces)
+            return write(what)
         finally:
             self._inside.discard(thread)
-        if self._is_closed:  # meanwhile: nobody else will empty what was written
-            self.close()
 
-    def _put_all(self, pieces: Iterable[_Piece]) -> None:
+    def _appended(self, pieces: Iterable[_Piece]) -> tuple[Segment | None, int]:
+        """Append each, and have the file that it went to noted at once; the last file, and where
+        what was appended ends there. What went to files before it is durable."""
         segment, end = None, 0
         for data, note in pieces:
             before = segment
@@ -140,8 +173,7 @@ class Journal:
                 note(segment)
             if before is not None and before is not segment:
                 before.force(before_end)
-        if segment is not None:
-            segment.force(end)
+        return segment, end
 
     def has(self, job: AnyJob, revision: int) -> bool:
         """Whether that revision of a job is in the file that is appended to. If so, what was
