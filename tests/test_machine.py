@@ -42,7 +42,7 @@ class FileMachine(Reopened, JobQueueMachine):
 
 TestMemory = MemoryMachine.TestCase
 TestMemory.settings = settings(
-    max_examples=100, stateful_step_count=40, deadline=None, derandomize=True
+    max_examples=60, stateful_step_count=40, deadline=None, derandomize=True
 )
 TestFiles = FileMachine.TestCase
 TestFiles.settings = settings(
