@@ -5,6 +5,7 @@ It must not know where jobs are stored or how workers are run.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from datetime import datetime, timedelta
@@ -13,6 +14,7 @@ from typing import Any, Final, Generic
 
 from semiont_jobs import lifecycle, updates
 from semiont_jobs.errors import (
+    ClaimLost,
     InvalidValue,
     JobCancelled,
     JobFailed,
@@ -41,6 +43,11 @@ REFUSED_PAUSE: Final = 5.0
 long makes no hot loop of claims, and one that is full for a moment costs little."""
 
 
+AHEAD_TIME: Final = 0.5
+"""Seconds that a job may be held ahead: a thousand times what it takes to come to it, unless a hook
+takes its time. Somebody else may be waiting for work."""
+
+
 class Claim(InHand[P, PG], Generic[P, PG, R]):
     """Ownership of a running job. Every method may be called from any thread.
 
@@ -53,6 +60,25 @@ class Claim(InHand[P, PG], Generic[P, PG, R]):
 
     An outcome that could not be stored (`StoreError`) leaves the claim as it was: call again.
     """
+
+    # -- what the queue's housekeeping calls ---------------------------------------------
+
+    def look_after(self) -> None:
+        """One look: is it wanted still, and is there something to write?"""
+        self.give_back_if_left(AHEAD_TIME)
+        self.watch()
+        self.flush_if_due()
+
+    def give_back_if_left(self, seconds: float = 0.0) -> None:
+        """Give a job back that is held ahead and was not taken up for so long: its loop may be
+        held up by a hook, or be gone. From any thread."""
+        since = self._ahead_since
+        if since is None or time.monotonic() - since < seconds:
+            return
+        with self._turn, suppress(ClaimLost):
+            # It may have been taken up in this moment, or given back.
+            if self._ahead_since is not None and self.is_open:
+                self.release()
 
     # -- while the work goes on ----------------------------------------------------------
 

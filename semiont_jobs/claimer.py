@@ -5,12 +5,14 @@ It must not know what the loop does with them, nor how a store makes two changes
 
 from __future__ import annotations
 
+import os
+import threading
 from collections.abc import Callable, Iterator
 from typing import Final, Self
 
 from semiont_jobs.claim import AnyClaim
 from semiont_jobs.desk import QueueDesk
-from semiont_jobs.errors import ClaimLost, SemiontJobsError
+from semiont_jobs.errors import SemiontJobsError
 from semiont_jobs.events import logger
 from semiont_jobs.model import WorkerName
 from semiont_jobs.opening import Opening
@@ -19,8 +21,8 @@ from semiont_jobs.store import Pairing, Wanted
 
 
 class Claimer:
-    """Claims for one loop; called by its thread alone. End it, or enter it, so that no job stays in
-    its hands."""
+    """Claims for one loop, in the thread that calls it. End it, or enter it, so that no job stays
+    in its hands."""
 
     def __init__(
         self,
@@ -39,6 +41,8 @@ class Claimer:
         self._opening = self._opened = opening
         self._goes_on = goes_on
         self._is_over = False
+        self._thread = 0
+        self._pid = os.getpid()
         self._next: AnyClaim | None = None
         store = desk.store
         # `accept` is the user's: it must not be called in the midst of storing something.
@@ -48,58 +52,74 @@ class Claimer:
     def __call__(self) -> AnyClaim | None:
         """Take the next due job and hold it, or return None: see `JobQueue.claim_next_job`."""
         self._opened = opening = self._desk.within(self._opening)
+        self._thread = threading.get_ident()
         claim, self._next = self._next, None
-        if claim is not None and claim.is_open:
+        # A forked child has its parent's, too.
+        if claim is not None and os.getpid() == self._pid:
             try:
-                claim.take_up()
+                if claim.take_up():
+                    return claim
             except BaseException:  # an interrupt, in a hook: nobody gets this claim
                 claim.release()
                 raise
-            return claim
         return self._desk.claim_one(self._wanted, self._worker, self._policy, opening)
 
     def claims(self) -> Iterator[AnyClaim]:
         """See `JobQueue.claims`."""
-        with self:
+        try:
             while (claim := self()) is not None:
                 self.follow(claim)
                 claim.outcome_follows()
                 yield claim
+        finally:
+            # The collector may have closed it, in whatever thread, within a lock of ours: here none
+            # may be taken. The keeper gives back what is left.
+            self._is_over = True
+            if self._next is not None:
+                self._desk.keep(self._next)
 
     def follow(self, claim: AnyClaim) -> None:
         """Claim the next job in the midst of that one's outcome, where a store does both for little
-        more than the price of one."""
+        more than the price of one. It is held for half a second, unless it is asked for."""
         if self._store is not None:
             claim.follow_with(self._store, self._claim)
 
     def _claim(self, outcome: Callable[[], None]) -> None:
         assert self._store is not None
-        if self._is_over or self._next is not None or not self._goes_on():
+        # What another thread ends, the loop does not wait for.
+        if threading.get_ident() != self._thread or self._is_over or self._next is not None:
+            return
+        if self._opened is None or self._opened.is_over:
             return
         desk = self._desk
         try:
+            if not self._goes_on():
+                return
             hold = self._store.claim_at_hand(
                 self._wanted, desk.stamp(self._worker), desk.clock(), outcome
             )
-        except Exception:  # noqa: BLE001 - whatever it was, the next call meets it
+        except Exception as error:  # noqa: BLE001 - whatever it was, the next call meets it
+            logger.debug("nothing was claimed ahead: %s", error)
             return
         if hold is not None:
             self._next = desk.look_after(hold, self._policy)
-            # Ended by another thread in this moment, or closed by one that did not see this claim.
-            if self._is_over or (self._opened is not None and self._opened.is_over):
-                self.give_back()
+
+    @property
+    def type_ahead(self) -> str | None:
+        """The type of the job that is held ahead, if there is one."""
+        claim = self._next
+        return claim.job.metadata.type if claim is not None and claim.is_open else None
 
     def give_back(self) -> None:
-        """Give back the job that was claimed ahead, if there is one; no attempt is used."""
-        claim, self._next = self._next, None
+        """Give back the job that is held ahead, if there is one; no attempt is used. From any
+        thread."""
+        claim = self._next
         if claim is not None:
             try:
-                claim.release()
-            except ClaimLost:
-                return
+                claim.give_back_if_left()
             except SemiontJobsError as error:
                 logger.warning("not given back yet: %s", error)
-                self._desk.dropped(claim)
+                self._desk.keep(claim)
 
     def end(self) -> None:
         """Claim no more."""

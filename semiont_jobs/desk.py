@@ -160,7 +160,8 @@ class QueueDesk:
         # Before the claims are given back: else a worker would take them up again.
         over.end()
         self._keeper.stop()
-        self._claims.give_back_all()
+        for _ in range(2):  # also what was claimed in the midst of an outcome that this waited for
+            self._claims.give_back_all()
         with self._lock:
             if self._is_open:
                 self._store.close()
@@ -191,9 +192,9 @@ class QueueDesk:
     def subscribe(self, hook: Hook) -> Callable[[], None]:
         """Call `hook` with every event of this queue object; returns what ends that.
 
-        It is called in the thread that acted; for what the queue's own thread did, in one more,
-        which hears of it in order but perhaps later. A hook that raises harms no job: its first
-        failure is logged. One that blocks holds up only the thread that it is called in.
+        It is called in the thread that acted; for what the queue's own thread did, in one more, in
+        order but perhaps later. A hook that raises harms no job: its first failure is logged. One
+        that blocks holds up that thread, and for a second the job that it may have claimed ahead.
 
         :raises InvalidValue: `hook` cannot be called.
         """
@@ -232,7 +233,7 @@ class QueueDesk:
     def policy_of(self, job: AnyJob) -> RetryPolicy:
         """The retry policy of a job's type, else the queue's."""
         kind = self.job_types.get(job.metadata.type)
-        return (kind.retry_policy if kind else None) or self.retry_policy
+        return (kind and kind.retry_policy) or self.retry_policy
 
     def timeout_of(self, job: AnyJob) -> float | None:
         """The seconds that an attempt at a job of this type may take, if its type says."""
@@ -278,12 +279,15 @@ class QueueDesk:
         return None if hold is None else self._claimed(hold, policy, opening)
 
     def look_after(self, hold: Hold, policy: RetryPolicy | None) -> AnyClaim:
-        """A claim of what was claimed in the midst of another's outcome: it is told of when it is
-        taken up."""
+        """A claim of what was claimed in the midst of another's outcome."""
         claim: AnyClaim = Claim(self, hold, policy=policy)
-        claim.announce()
+        claim.hold_ahead()
         self._claims.add(claim)
         return claim
+
+    def keep(self, claim: AnyClaim) -> None:
+        """Hold on to an open claim that nobody else may have any more."""
+        self._claims.keep(claim)
 
     def _claimed(self, hold: Hold, policy: RetryPolicy | None, opening: Opening) -> AnyClaim:
         claim: AnyClaim = Claim(self, hold, policy=policy)
@@ -329,8 +333,7 @@ class QueueDesk:
             refused = error
         for claim in self._claims.all():
             try:
-                claim.watch()
-                claim.flush_if_due()
+                claim.look_after()
             except StoreError as error:
                 # One job's file that the disk will not show must not keep the other claims
                 # from being looked after, nor dead workers' jobs from rescue.
@@ -374,8 +377,7 @@ class QueueDesk:
         return len(told)
 
     def _rescue_if_due(self) -> None:
-        overdue = time.monotonic() - self._rescued_at >= RESCUE_INTERVAL
-        if overdue and not self._rescuing.locked():
+        if time.monotonic() - self._rescued_at >= RESCUE_INTERVAL and not self._rescuing.locked():
             self._rescue_orphans()
 
     # -- what verbs share ----------------------------------------------------------------

@@ -33,9 +33,9 @@ class _Noted(threading.local):
 class Hooks:
     """The hooks of one queue.
 
-    They are called in the thread that acted. One that blocks holds up that thread and nobody
-    else: no lock is held meanwhile, and the keeper, which all jobs of the process need, has its
-    events told by a thread that is there for nothing else.
+    They are called in the thread that acted. One that blocks holds up that thread and what it
+    has in hand: no lock is held meanwhile, and the keeper, which all jobs of the process need, has
+    its events told by a thread that is there for nothing else.
     """
 
     def __init__(self, hooks: Iterable[Hook]) -> None:

@@ -105,6 +105,7 @@ class InHand(Generic[P, PG]):
     """What a claim is, whatever it may become: ownership of a running job."""
 
     _ended_by: str | None = "not begun"
+    _ahead_since: float | None = None
 
     def __init__(self, desk: Desk, hold: Hold, *, policy: RetryPolicy | None = None) -> None:
         job = hold.job
@@ -114,16 +115,19 @@ class InHand(Generic[P, PG]):
         self.terms: Terms = Terms(desk, policy)
         self._turn = Turn(desk)
         self._job: RunningJob[P, PG] = job
-        self._ended_by = None
         self._began = desk.monotonic()
         self._unwritten: RunningJob[P, PG] | None = None
         self._written_at: float | None = None
         self._is_refused = False
         self._asked = StopRequest()
         self._following: Callable[[], None] | None = None
+        # Last: until then, a claim whose making is interrupted is nobody's to give back.
+        self._ended_by = None
 
-    def announce(self) -> None:
-        """Have the next that happens to the job tell first that it was claimed."""
+    def hold_ahead(self) -> None:
+        """Nobody has begun to work on it, and it may be that nobody will: it is told of when it is
+        taken up, or given back."""
+        self._ahead_since = time.monotonic()
         self._turn.tell("claimed", self._job)
 
     def follow_with(self, store: Pairing, claim: Callable[[Callable[[], None]], object]) -> None:
@@ -137,11 +141,13 @@ class InHand(Generic[P, PG]):
         if self._following is not None:
             self._following()
 
-    def take_up(self) -> None:
-        """Tell what is to be told. The time of the attempt runs from now on."""
-        self._began = self._desk.monotonic()
+    def take_up(self) -> bool:
+        """Begin to work on a job that was held ahead, unless it was given back meanwhile; whether
+        it may be. The time of the attempt runs from now on."""
         with self._turn:
-            pass
+            self._ahead_since = None
+            self._began = self._desk.monotonic()
+            return self._ended_by is None
 
     def __del__(self) -> None:
         # In whatever thread, at whatever point, also within our own locks: nothing that is
@@ -214,7 +220,7 @@ class InHand(Generic[P, PG]):
     # -- private -------------------------------------------------------------------------
 
     def _stop_if_overdue(self) -> None:
-        if self._asked.reason is None:
+        if self._asked.reason is None and self._ahead_since is None:
             # Not by the job's own `started_at`: clocks are set, and time spent is spent.
             overdue = self.terms.overdue(self._job, self._desk.monotonic() - self._began)
             if overdue is not None:

@@ -223,12 +223,21 @@ class JobQueue(ByHand):
 
         Let each claim's outcome be the last that the loop does for it. Where the queue waits for
         its disk, the next job is claimed in the midst of the outcome, for little more than the
-        price of one; when the loop is left, a job that was claimed so is given back without using
-        an attempt.
+        price of one. If you do not ask for it within half a second, or leave the loop, it is given
+        back about a second later, without using an attempt.
 
         Parameters and errors are those of `claim_next_job`.
         """
-        claimer = self.claimer(types, queue, accept, worker=worker, retry_policy=retry_policy)
+        # A function that names the worker is the user's: as little to be called in the midst of an
+        # outcome as `accept`.
+        claimer = self.claimer(
+            types,
+            queue,
+            accept,
+            worker=worker,
+            retry_policy=retry_policy,
+            goes_on=lambda: not callable(worker),
+        )
         return claimer.claims()
 
     def claimer(

@@ -110,6 +110,7 @@ class Crew:
         with self._lock:
             hand.is_dismissed = True
             self._idle.discard(hand)
+        hand.end_claiming()
 
     def stop_claiming(self, *, at_once: bool = True) -> None:
         """Let the jobs in hand be the last; `at_once`, those that are not begun are given back."""
@@ -139,7 +140,8 @@ class Crew:
         for hand in self.hands:
             task = hand.task
             is_on_another = task is not None and task.claim.job.metadata.type != type_name
-            if hand.shift.has(guest) and not hand.has_ended and not is_on_another:
+            is_free = is_on_another and hand.type_ahead != type_name
+            if hand.shift.has(guest) and not hand.has_ended and not is_free:
                 found.append(hand)
         return found
 
@@ -181,9 +183,11 @@ class Crew:
         except BaseException as error:  # noqa: BLE001 - the watch buries the thread and hires anew
             hand.error = error
         finally:
-            hand.claimer.end()
-            hand.has_ended = True
-            self.on_changed()
+            try:
+                hand.end_claiming()
+            finally:
+                hand.has_ended = True
+                self.on_changed()
 
     def _claim_and_work(self, hand: Hand) -> None:
         pace = error_pace(ERROR_BACKOFF)
@@ -198,7 +202,7 @@ class Crew:
             claim = None
             try:
                 try:
-                    claim = hand.claimer()
+                    claim = None if hand.claimer is None else hand.claimer()
                 finally:
                     self._settle_ticket(used=claim is not None)
                 if claim is None and not self._is_drained(hand):
@@ -270,7 +274,8 @@ class Crew:
         claim.terms.set(timeout=limit, retry_policy=worker.retry_policy)
         hand.take_up(claim, self.orders.stuck_after)
         self._limit(hand)
-        hand.claimer.follow(claim)
+        if hand.claimer is not None:
+            hand.claimer.follow(claim)
         worker.work_on(claim)
         hand.task = None
         self._limit(hand)

@@ -40,7 +40,8 @@ class Hand:
         self.workers: Sequence[JobWorker] = own
         """Its own, and those of the guests of its shift."""
         self.names: Mapping[int, str] = {}
-        self.claimer: Claimer
+        self.claimer: Claimer | None = None
+        """None: nobody is there."""
         self.thread: threading.Thread
         self.task: Task | None = None
         self.chosen: JobWorker | None = None
@@ -61,9 +62,18 @@ class Hand:
 
     def claim_with(self, claimer: Claimer) -> None:
         """Claim with that from now on; what the one before had ahead is given back."""
-        before, self.claimer = getattr(self, "claimer", None), claimer
-        if before is not None:
-            before.end()
+        self.end_claiming()
+        self.claimer = claimer
+
+    def end_claiming(self) -> None:
+        """Claim no more, and give back what it has ahead. From any thread."""
+        if self.claimer is not None:
+            self.claimer.end()
+
+    @property
+    def type_ahead(self) -> str | None:
+        """The type of the job that it has ahead, if there is one."""
+        return None if self.claimer is None else self.claimer.type_ahead
 
     def take_up(self, claim: AnyClaim, stuck_after: float) -> None:
         """Begin work on a job, which counts as stuck that long after its time limit."""

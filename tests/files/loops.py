@@ -34,3 +34,9 @@ def claimed_by(claimer: Claimer) -> str:
     claim = claimer()
     assert claim is not None
     return claim.job.metadata.id
+
+
+def changes(queue: Unattended) -> list[str]:
+    """What was done to the folders, and what was forced, in order."""
+    verbs = ("rename", "fsync", "fsync_folder", "unlink", "link", "write_at", "fdatasync")
+    return [str(call) for call in queue.disk.calls if call.verb in verbs]

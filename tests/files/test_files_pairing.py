@@ -4,25 +4,21 @@ two suffers from what becomes of the other."""
 from __future__ import annotations
 
 import errno
+from typing import Any
 
 import pytest
-from files.loops import claimed_by, filled, first_of
+from files.loops import changes, claimed_by, filled, first_of
 from files.places import Actors, Place, Unattended, claimed, job, journalled
 
 from semiont_jobs import ClaimLost, StoreError
 from semiont_jobs.stores.files import pending
+from semiont_jobs.stores.files.journal import by_journal
 
 
 @pytest.fixture(autouse=True)
 def listings_are_rare(monkeypatch: pytest.MonkeyPatch) -> None:
     """While there is something to offer: it is a matter of a hundredth of the time."""
     monkeypatch.setattr(pending, "BUSY_SHARE", 10**9)
-
-
-def changes(queue: Unattended) -> list[str]:
-    """What was done to the folders, and what was forced, in order."""
-    verbs = ("rename", "fsync", "fsync_folder", "unlink", "link", "write_at", "fdatasync")
-    return [str(call) for call in queue.disk.calls if call.verb in verbs]
 
 
 # -- what it saves -------------------------------------------------------------------------
@@ -74,6 +70,42 @@ def test_two_records_are_forced_by_one_write(actor: Actors) -> None:
 
     assert queue.disk.count("write_at") == 2
     assert queue.disk.count("fdatasync") == 1
+
+
+def test_a_claim_of_what_the_journal_tells_of_adds_no_record(actor: Actors) -> None:
+    queue = filled(journalled(actor))
+    _claimer, claim = first_of(queue)
+    queue.disk.calls.clear()
+
+    claim.complete()
+
+    assert queue.disk.count("write_at") == 1
+    assert queue.disk.count("fdatasync") == 1
+
+
+def test_an_outcome_that_is_too_large_for_the_journal_is_forced_by_itself(
+    actor: Actors, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    queue = filled(journalled(actor))
+    _claimer, claim = first_of(queue)
+    monkeypatch.setattr(by_journal, "LARGEST", 1000)
+
+    claim.complete("x" * 1000)
+
+    assert queue.disk.count("fsync", "complete/a.json") == 1
+
+
+def test_an_outcome_that_ends_after_its_queue_was_closed_leaves_no_journal(
+    actor: Actors, place: Place
+) -> None:
+    queue = filled(journalled(actor))
+    _claimer, claim = first_of(queue)
+    store: Any = queue.store
+    queue.disk.before("fdatasync", "*", store._journal.close)
+
+    claim.complete()
+
+    assert place.names(".journal") == []
 
 
 def test_where_nothing_is_forced_nothing_is_claimed_ahead(actor: Actors, place: Place) -> None:
@@ -151,23 +183,6 @@ def test_a_report_claims_nothing(queue: Unattended, place: Place) -> None:
     claim.checkpoint(["page"])
 
     assert place.names("running") == ["a.json"]
-
-
-def test_the_time_of_an_attempt_begins_when_the_loop_takes_it_up(actor: Actors) -> None:
-    queue = actor(fsync=True)
-    queue.create_job(job("a"))
-    queue.create_job(job("b", timeout=60.0))
-    queue.poll_next_pending_job()
-    seconds = iter([0.0, 1000.0, 2000.0])
-    queue.monotonic = lambda: next(seconds)
-    claimer, claim = first_of(queue)
-    claim.complete()
-
-    taken = claimer()
-
-    assert taken is not None
-    queue.monotonic = lambda: 2059.0
-    taken.raise_if_cancelled()
 
 
 # -- what becomes of the other -------------------------------------------------------------

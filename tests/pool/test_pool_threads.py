@@ -121,7 +121,7 @@ def test_exactly_max_jobs_are_claimed_however_many_threads_claim_at_once(
 ) -> None:
     for _ in range(50):
         memory.enqueue({"n": 1}, type="echo")
-    claim_next, calls, enough = memory.claim_next_job, [], threading.Event()
+    claim_next, calls, enough = memory.claim_one, [], threading.Event()
 
     def together(*arguments: Any, **options: Any) -> Any:
         calls.append(arguments)
@@ -130,7 +130,7 @@ def test_exactly_max_jobs_are_claimed_however_many_threads_claim_at_once(
         assert enough.wait(TIMEOUT)
         return claim_next(*arguments, **options)
 
-    monkeypatch.setattr(memory, "claim_next_job", together)
+    monkeypatch.setattr(memory, "claim_one", together)
     orders = Orders(threads=8, max_jobs=5)
     watch = Watch(Crew(memory, roster([Echo], memory), orders))
 
@@ -138,6 +138,7 @@ def test_exactly_max_jobs_are_claimed_however_many_threads_claim_at_once(
 
     assert watch.wait(TIMEOUT)
     assert (5, "replaced") == (memory.get_stats().complete, watch.reason)
+    assert len(calls) >= 5
 
 
 def test_a_queue_that_is_closed_ends_its_pool_and_is_not_opened_again(queue: JobQueue) -> None:

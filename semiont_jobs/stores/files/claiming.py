@@ -6,6 +6,7 @@ It must not know how the index is kept. Everything is decided anew from the lock
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from datetime import datetime
 from functools import partial
 from typing import Any
@@ -155,6 +156,9 @@ class Claiming:
             self._pending.index.forget(job_id)
             return None
         except BaseException:
+            if hold.job.status == "running":  # an interrupt came after the claim, not a crash
+                with suppress(Exception):
+                    hold.move(lifecycle.release(hold.job))
             hold.let_go()
             raise
         self._pending.index.forget(job_id)
