@@ -75,7 +75,7 @@ class Claimer:
             # The collector may have closed it, in whatever thread, within a lock of ours: here none
             # may be taken. The keeper gives back what is left.
             self._is_over = True
-            if self._next is not None:
+            if self._next is not None and self._next.is_open:
                 self._desk.keep(self._next)
 
     def follow(self, claim: AnyClaim) -> None:

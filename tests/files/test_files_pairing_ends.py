@@ -132,6 +132,18 @@ def test_a_loop_that_is_forgotten_takes_no_lock(
     assert place.names("running") == []
 
 
+def test_a_loop_that_is_forgotten_late_keeps_nothing(
+    queue: Unattended, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    loop = queue.claims()
+    next(loop).complete()
+    left_long_ago(queue, monkeypatch)
+
+    del loop
+
+    assert not queue._claims._kept
+
+
 def test_outcomes_in_other_threads_lose_no_job_of_the_loop(queue: Unattended) -> None:
     done = []
     with ThreadPoolExecutor(2) as threads:
