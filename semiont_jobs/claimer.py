@@ -44,10 +44,11 @@ class Claimer:
         self._thread = 0
         self._pid = os.getpid()
         self._next: AnyClaim | None = None
+        self._store: Pairing | None = None
         store = desk.store
         # `accept` is the user's: it must not be called in the midst of storing something.
-        is_of_use = isinstance(store, Pairing) and store.is_pairing and wanted.accept is None
-        self._store: Pairing | None = store if is_of_use and isinstance(store, Pairing) else None
+        if wanted.accept is None and isinstance(store, Pairing) and store.is_pairing:
+            self._store = store
 
     def __call__(self) -> AnyClaim | None:
         """Take the next due job and hold it, or return None: see `JobQueue.claim_next_job`."""
@@ -102,7 +103,7 @@ class Claimer:
             logger.debug("nothing was claimed ahead: %s", error)
             return
         if hold is not None:
-            self._next = desk.look_after(hold, self._policy)
+            self._next = desk.claim_ahead(hold, self._policy)
 
     @property
     def type_ahead(self) -> str | None:

@@ -278,7 +278,7 @@ class QueueDesk:
         hold = self._act(self._store.claim, wanted, self.stamp(worker), self.clock())
         return None if hold is None else self._claimed(hold, policy, opening)
 
-    def look_after(self, hold: Hold, policy: RetryPolicy | None) -> AnyClaim:
+    def claim_ahead(self, hold: Hold, policy: RetryPolicy | None) -> AnyClaim:
         """A claim of what was claimed in the midst of another's outcome."""
         claim: AnyClaim = Claim(self, hold, policy=policy)
         claim.hold_ahead()
