@@ -5,6 +5,7 @@ It must not know which verbs follow each other.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime
@@ -36,6 +37,9 @@ T = TypeVar("T")
 SMALL_JOURNAL: Final = 6 * 1024
 """Bytes of a journal's file: some eight records."""
 
+HIGHEST_PID: Final = 4_194_304
+"""No process of Linux has a higher number."""
+
 ROUNDS: Final = 5
 """Looks at what is left to work off: each works off all it sees, so the second finds nothing,
 unless the disk is at fault."""
@@ -54,6 +58,9 @@ class AloneQueue(Unattended):
     def reset_after_fork(self) -> None:
         super().reset_after_fork()
         self._keeper = NoKeeper(self)
+        # As long in every process: claims tell it, and a journal is full after so many bytes.
+        self._pid = HIGHEST_PID + os.getpid()
+        self._own_name = f"{self._host}-{self._pid}"
 
 
 _CODEC: Final = Codec(JobTypes(BUILTIN_JOB_TYPES))
