@@ -12,11 +12,13 @@ from __future__ import annotations
 import os
 import threading
 import time
+from collections import deque
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from typing import Any, Final
 
 from semiont_jobs.codec import Turn
-from semiont_jobs.model import JobStatus, PendingJob
+from semiont_jobs.model import JobMetadata, JobStatus, PendingJob
 from semiont_jobs.store import Wanted
 from semiont_jobs.stores.files.copies import ODD_NAME, Bad, Copies
 from semiont_jobs.stores.files.index import Entry, Known, PendingIndex, signature_of
@@ -30,6 +32,10 @@ at most 1 % of the time goes into listings."""
 IDLE_SHARE: Final = 4
 """With nothing to offer, 4 times: new jobs are what is waited for, but others may be working
 off a large folder of jobs that nobody here wants."""
+LATELY: Final = 4096
+"""Jobs of its own that a process remembers before it claims for the first time: a script that puts
+in some and works them off need not read them twice, and one that only ever puts in grows by some
+two megabytes at most."""
 MTIME_GRAIN: Final = 0.02
 """Seconds. A folder's mtime moves in clock ticks (1 to 10 ms): a change in the tick of a listing
 leaves no trace, so a listing of a folder just changed is made once more."""
@@ -73,6 +79,8 @@ class Pending:
         self._ticking = False
         self._watch = Watch(self._folder, self._ring)
         self._in_use = False
+        self._lately: deque[tuple[JobMetadata, int, int]] = deque(maxlen=LATELY)
+        """Put before it was: each with its file's inode number and mtime."""
         self._listed_mtime = -1
         self._listed_at = float("-inf")
         self._listing_took = 0.0
@@ -89,12 +97,18 @@ class Pending:
     def put(self, job: PendingJob[Any], found: os.stat_result) -> None:
         """This process put a job into ``pending``, as the file that `found` describes: offer it,
         and wake whoever waits."""
-        # A process that only creates jobs remembers none.
+        new = job.metadata, found.st_ino, found.st_mtime_ns
+        # A process that only creates jobs remembers few.
         if self._in_use:
-            turn = Turn.of(job.metadata)
-            signature = signature_of(found.st_ino, found.st_mtime_ns)
-            self.index.put(turn, signature=signature, not_before=turn.run_after or 0.0)
+            self._know(*new)
+        else:
+            self._lately.append(new)
         self._tell_waiting()
+
+    def _know(self, metadata: JobMetadata, inode: int, mtime_ns: int) -> None:
+        turn = Turn.of(metadata)
+        signature = signature_of(inode, mtime_ns)
+        self.index.put(turn, signature=signature, not_before=turn.run_after or 0.0)
 
     def wake(self) -> None:
         """Make every `wait` return, and whoever reads a large folder for a job it may take."""
@@ -127,8 +141,16 @@ class Pending:
             if entry is not None or not self._unread or wakes != self._wakes:
                 return entry
 
-    def _taken(self, wanted: Wanted, now: float) -> Entry | None:
+    def _begin(self) -> None:
+        """Somebody claims here. What is gone by now, the first listing tells."""
         self._in_use = True
+        with suppress(IndexError):
+            while True:
+                self._know(*self._lately.popleft())
+
+    def _taken(self, wanted: Wanted, now: float) -> Entry | None:
+        if not self._in_use:
+            self._begin()
         self._seen.version = self._version
         entry = self.index.take(wanted, now)
         share = IDLE_SHARE if entry is None or self.index.is_worn else BUSY_SHARE
