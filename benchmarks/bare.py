@@ -41,7 +41,8 @@ class BareLoop:
     def create(self, name: str, data: bytes) -> None:
         paths = [f"{folder}/{name}.json" for folder in self.folders.values()]
         for path in paths:
-            _absent(path)
+            if os.access(path, os.F_OK, follow_symlinks=False):
+                raise FileExistsError(path)
         temporary, fd = self._write(data)
         os.link(temporary, paths[0])
         os.unlink(temporary)
@@ -53,7 +54,7 @@ class BareLoop:
         os.close(fd)
 
     def look(self, name: str) -> None:
-        """Read a pending file once, for its place in the order."""
+        """Read a pending file that another process made, for its place in the order."""
         fd = os.open(f"{self.folders['pending']}/{name}.json", _LOOK)
         os.pread(fd, os.fstat(fd).st_size + 1, 0)
         os.close(fd)

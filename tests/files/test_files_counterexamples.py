@@ -154,7 +154,7 @@ class Race:
 
     def when_it_stands(self, act: Callable[[], object]) -> None:
         """Act while the duplicate stands beside the running job."""
-        self.creator.disk.before("exists", "running/j.json", act, skip=1)
+        self.creator.disk.before("exists", "running/j.json", act)
 
     def lose(self) -> None:
         """The creator goes on, and is refused."""
@@ -214,7 +214,7 @@ def test_c10_a_creator_that_dies_beside_the_job_does_not_bring_it_back(
     actor: Actors, place: Place
 ) -> None:
     race, other = Race(actor), actor()
-    race.creator.disk.die_before("exists", "running/j.json", skip=1)
+    race.creator.disk.die_before("exists", "running/j.json")
     dies(lambda: race.creator.create_job(job()))
     assert place.copies() == {"pending": 0, "running": 1}
 
@@ -229,7 +229,7 @@ def test_c14_a_retry_removes_the_duplicate_of_a_creator_that_died(
     actor: Actors, place: Place
 ) -> None:
     race = Race(actor)
-    race.creator.disk.die_before("exists", "running/j.json", skip=1)
+    race.creator.disk.die_before("exists", "running/j.json")
     dies(lambda: race.creator.create_job(job()))
 
     again = race.claim.fail("again")

@@ -6,15 +6,13 @@ It must not know what the jobs are.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
 
 from semiont_jobs.errors import JobExists
 from semiont_jobs.stores.files.copies import Copy
 from semiont_jobs.stores.files.descriptors import HELD, Descriptor
 from semiont_jobs.stores.files.forcing import Texts
 from semiont_jobs.stores.files.journal.records import moment
-from semiont_jobs.stores.files.layout import SUFFIX
-from semiont_jobs.stores.files.moves import Moves, exists_already
+from semiont_jobs.stores.files.moves import Moves
 
 
 def create_batch(moves: Moves, texts: Texts) -> dict[str, os.stat_result]:
@@ -30,7 +28,7 @@ def create_batch(moves: Moves, texts: Texts) -> dict[str, os.stat_result]:
     :raises JobExists: one of them exists.
     """
     at = moment()
-    _check_absent(moves, texts)
+    moves.look_first(texts)
     written: list[tuple[str, str]] = []
     published: dict[str, os.stat_result] = {}
     try:
@@ -52,15 +50,6 @@ def create_batch(moves: Moves, texts: Texts) -> dict[str, os.stat_result]:
             _take_back(moves, job_id)
         raise
     return published
-
-
-def _check_absent(moves: Moves, job_ids: Iterable[str]) -> None:
-    """`Moves.publish_new` looks again; here a batch is refused before anybody has seen a part of
-    it."""
-    for status, folder in moves.layout.folders.items():
-        for job_id in job_ids:
-            if moves.disk.seems_there(f"{folder}/{job_id}{SUFFIX}"):
-                raise exists_already(job_id, status)
 
 
 def _take_back(moves: Moves, job_id: str) -> None:

@@ -14,7 +14,7 @@ import errno
 import itertools
 import os
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from typing import Final
 
@@ -23,6 +23,7 @@ from semiont_jobs.model import STATUSES, AnyJob, JobStatus
 from semiont_jobs.stores.files.copies import BUSY, Bad, Copies
 from semiont_jobs.stores.files.descriptors import HELD, Descriptor
 from semiont_jobs.stores.files.forcing import Forcing
+from semiont_jobs.stores.files.layout import SUFFIX
 from semiont_jobs.stores.files.settling import SetAside, Settling
 
 LINK_TRIES: Final = 50
@@ -100,10 +101,18 @@ class Moves(Settling):
         that is about to be refused (C10).
         """
         job_id = job.metadata.id
-        self.check_absent(job_id)
+        self.look_first((job_id,))
         temporary, descriptor = self.write_temporary(data)
         self.publish_new(job_id, temporary, descriptor)
         return descriptor
+
+    def look_first(self, job_ids: Iterable[str]) -> None:
+        """Raise `JobExists` if a job of one of these ids seems to stand anywhere, before anybody
+        has seen anything of them. `publish_new` looks again, and closely."""
+        for status, folder in self.layout.folders.items():
+            for job_id in job_ids:
+                if self.disk.seems_there(f"{folder}/{job_id}{SUFFIX}"):
+                    raise exists_already(job_id, status)
 
     def check_absent(self, job_id: str, statuses: Sequence[JobStatus] = STATUSES) -> None:
         """Raise `JobExists` if a job of this id stands anywhere, or in one of these folders."""
