@@ -38,5 +38,14 @@ def claimed_by(claimer: Claimer) -> str:
 
 def changes(queue: Unattended) -> list[str]:
     """What was done to the folders, and what was forced, in order."""
-    verbs = ("rename", "fsync", "fsync_folder", "unlink", "link", "write_at", "fdatasync")
+    verbs = (
+        "rename",
+        "fsync",
+        "fsync_folder",
+        "unlink",
+        "link",
+        "write_at",
+        "begin_fdatasync",
+        "fdatasync",
+    )
     return [str(call) for call in queue.disk.calls if call.verb in verbs]

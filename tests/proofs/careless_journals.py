@@ -17,6 +17,7 @@ from semiont_jobs.stores.files.journal import replay
 from semiont_jobs.stores.files.journal.journal import Journal
 from semiont_jobs.stores.files.journal.records import Record
 from semiont_jobs.stores.files.journal.replay import Replay
+from semiont_jobs.stores.files.journal.segment import MOST_BYTES, Segment
 from semiont_jobs.stores.files.journal.told_on import ToldOn
 from semiont_jobs.stores.files.moves import Moves
 
@@ -43,6 +44,17 @@ def empties_journals_before_the_files_are_forced(patch: Patch) -> None:
 
 def trusts_that_every_claimed_job_has_a_record(patch: Patch) -> None:
     patch.setattr(Journal, "has", lambda *_arguments: True)
+
+
+def takes_for_forced_what_came_after_the_disk_began(patch: Patch) -> None:
+    begin = Segment.begin_forcing
+
+    def begin_forcing(self: Segment) -> None:
+        begin(self)
+        if self._begun is not None:
+            self._begun.reach = MOST_BYTES
+
+    patch.setattr(Segment, "begin_forcing", begin_forcing)
 
 
 def replaces_a_copy_before_it_has_a_record(patch: Patch) -> None:
@@ -105,6 +117,7 @@ CARELESS_JOURNALS: Final[Mapping[Callable[[Patch], None], str]] = {
     forces_no_name_of_a_journal: "complete",
     empties_journals_before_the_files_are_forced: "claim",
     trusts_that_every_claimed_job_has_a_record: "claim",
+    takes_for_forced_what_came_after_the_disk_began: "claim beside",
     replaces_a_copy_before_it_has_a_record: "checkpoint",
     removes_a_copy_before_the_next_has_a_record: "complete",
     tells_nothing_of_removals: "removed elsewhere",

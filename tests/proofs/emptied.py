@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping
 from typing import Final
 
 from proofs.cuts import Recorded
+from proofs.loops import Outcome, in_turn
 from proofs.session import Session, at_once
 
 from semiont_jobs.stores.files.forcing import Durability
@@ -87,6 +88,18 @@ def _claim(story: Emptied) -> None:
     session.claim(JOB)
 
 
+def _claim_beside(story: Emptied) -> None:
+    """The disk is at an outcome when the claim's record is written."""
+    worker = story.process()
+    own = ["own1", "own2"]
+    for each in own:
+        worker.create(each)
+    story.process().create(JOB)
+    story.begin()
+    outcome: Outcome = ("complete", lambda c: c.complete([1]), {"result": [1]})
+    in_turn(worker, dict.fromkeys([*own, JOB], outcome))
+
+
 def _checkpoint(story: Emptied) -> None:
     story.worker_at_rest().end(
         "checkpoint", JOB, lambda c: c.checkpoint(["b"]), units=["b"], cursors={}
@@ -146,6 +159,7 @@ def _remove_without_a_journal(story: Emptied) -> None:
 STORIES: Final[Mapping[str, Callable[[Emptied], None]]] = {
     "all in one journal": _all_in_one,
     "claim": _claim,
+    "claim beside": _claim_beside,
     "checkpoint": _checkpoint,
     "complete": _complete,
     "fail": _fail,

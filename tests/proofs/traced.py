@@ -40,6 +40,8 @@ CALLS: Final = (
     "mkdir",
     "fsync",
     "fdatasync",
+    "io_submit",
+    "io_getevents",
     "syncfs",
     "close",
 )

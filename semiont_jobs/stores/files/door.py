@@ -18,6 +18,8 @@ from typing import Final
 
 from filelock import lock_descriptor
 
+from semiont_jobs.stores.files.asynchronous import begin_fdatasync
+
 # NOFOLLOW: a symlink planted under a job's name must not be followed. NONBLOCK: a FIFO must
 # not stop us. CLOEXEC: a program started by a job must not inherit the job's lock.
 _SAFELY: Final = (
@@ -149,6 +151,11 @@ class Disk:
         """Make a file's content survive a power cut, but not when it was written: where the file
         became no longer, that is no commit of the file system's own journal."""
         _fdatasync(fd)
+
+    def begin_fdatasync(self, fd: int) -> Callable[[], None] | None:
+        """Have the kernel begin what `fdatasync` does, for what is written until now; returns what
+        waits for its end, and raises what `fdatasync` would. None: it cannot be begun here."""
+        return begin_fdatasync(fd)
 
     @staticmethod
     def start_writing(fd: int) -> None:

@@ -35,6 +35,8 @@ class ByJournal(Forcing):
         super().__init__(disk, layout)
         self.journal = journal
         self._by_itself = ByFsync(disk, layout)
+        self._was_told = False
+        """Of the last claim that came beside an outcome: likely of the next, too."""
 
     def published(self, job: AnyJob, text: bytes, fd: int) -> None:
         if _is_unfit(job, text):
@@ -45,9 +47,12 @@ class ByJournal(Forcing):
     def begun(self, job: AnyJob, text: bytes, fd: int) -> Callable[[], None]:
         if _is_unfit(job, text):
             return self._by_itself.begun(job, text, fd)
-        if self._is_told_of(job):
-            return super().begun(job, text, fd)
-        return self.journal.begun(job, text)
+        if job.status == "running":
+            self._was_told = self._is_told_of(job)
+            if self._was_told:
+                return super().begun(job, text, fd)
+        is_next_told = job.status != "running" and self._was_told
+        return self.journal.begun(job, text, is_next_told=is_next_told)
 
     def _is_told_of(self, job: AnyJob) -> bool:
         """Whether it is a claim of what the journal says already."""

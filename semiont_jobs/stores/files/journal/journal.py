@@ -97,16 +97,24 @@ class Journal:
         """
         self._put(_appended_together(jobs, moment() if at is None else at))
 
-    def begun(self, job: AnyJob, text: bytes) -> Callable[[], None]:
+    def begun(self, job: AnyJob, text: bytes, *, is_next_told: bool) -> Callable[[], None]:
         """Append a revision of a job; returns what waits until it is durable. What is appended in
         between is durable with it.
 
+        :param is_next_told: nothing will be, so that the disk may begin with it at once.
         :raises OSError: it cannot be appended; nor may it be durable, when waiting raises.
         """
         pieces = _appended_together([(job, text)], moment())
-        segment, end = self._guarded(self._appended, pieces)
+        write = self._appended_and_begun if is_next_told else self._appended
+        segment, end = self._guarded(write, pieces)
         assert segment is not None
         return partial(self._force, segment, end)
+
+    def _appended_and_begun(self, pieces: Iterable[_Piece]) -> tuple[Segment | None, int]:
+        segment, end = self._appended(pieces)
+        if segment is not None:
+            segment.begin_forcing()
+        return segment, end
 
     def _force(self, segment: Segment, end: int) -> None:
         self._guarded(segment.force, end)

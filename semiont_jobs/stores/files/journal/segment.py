@@ -11,6 +11,7 @@ import os
 import threading
 import time
 import weakref
+from collections.abc import Callable
 from contextlib import suppress
 from datetime import datetime
 from typing import Any, Final
@@ -74,6 +75,18 @@ class Header:
             return cls("", 0, "", is_kept=False)
 
 
+class _Begun:
+    """A forcing that the disk is at."""
+
+    __slots__ = ("reach", "wait")
+
+    def __init__(self, reach: int) -> None:
+        self.reach = reach
+        """Up to where."""
+        self.wait: Callable[[], None] | None = None
+        """Waits for its end."""
+
+
 class Segment:
     """A file that this process appends to, under its own lock.
 
@@ -90,7 +103,8 @@ class Segment:
         self._forcing: int | None = None
         """The thread that forces it. Only it takes this back, and when it is done before anything
         else: an interrupt may strike at every call."""
-        self._safe = 0
+        self._begun: _Begun | None = None
+        self._safe = HEADER_BYTES
         self.path = path
         self.name: str = os.path.basename(path)
         self.end: int = HEADER_BYTES
@@ -146,25 +160,46 @@ class Segment:
         self.end = end
         return end
 
+    def begin_forcing(self) -> None:
+        """Have the disk begin with everything up to now, if it can, and is not at it already;
+        `force` waits for that, whoever calls it."""
+        with self._lock:
+            is_free = self._forcing is None and self._begun is None
+            if is_free and self._safe < self.end and not self.is_faulty:
+                # Noted before: of what an interrupt keeps us from waiting for nothing is known.
+                begun = self._begun = _Begun(self.end)
+                begun.wait = self._disk.begin_fdatasync(self._descriptor.fd)
+                if begun.wait is None:
+                    self._begun = None
+
     def force(self, end: int) -> None:
         """Return when everything up to `end` is durable: one thread forces what all have written,
         the others wait for it.
 
         :raises OSError: it may not be durable, and is not acknowledged to anybody.
         """
+        while not self._has_forced(end):
+            pass  # that was what the disk had begun with
+
+    def _has_forced(self, end: int) -> bool:
         thread, reach = threading.get_ident(), end
         try:
             with self._lock:
                 while self._safe < end and self._forcing is not None:
                     self._changed.wait(LOOK_EVERY)
                 if self._safe >= end:
-                    return
+                    return True
                 if self.is_faulty:
-                    reason = "the journal could not be forced to the disk"
-                    raise OSError(errno.EIO, reason, self.path)
-                reach = self.end
+                    raise self._refusal()
                 self._forcing = thread
-            self._disk.fdatasync(self._descriptor.fd)
+                begun, self._begun = self._begun, None
+                reach = self.end if begun is None else begun.reach
+            if begun is None:
+                self._disk.fdatasync(self._descriptor.fd)
+            elif begun.wait is None:
+                raise self._refusal()
+            else:
+                begun.wait()
             self._safe = reach
         finally:
             if self._forcing == thread:
@@ -173,6 +208,10 @@ class Segment:
                 self._forcing = None
                 with self._lock:
                     self._changed.notify_all()
+        return self._safe >= end
+
+    def _refusal(self) -> OSError:
+        return OSError(errno.EIO, "the journal could not be forced to the disk", self.path)
 
     def forced_otherwise(self) -> None:
         """All of it is durable, or of no more use: whoever waits to force it need not."""
@@ -194,4 +233,7 @@ class Segment:
             while self._forcing is not None:
                 self._changed.wait(LOOK_EVERY)
             self.is_faulty = True
+            if self._begun is not None and self._begun.wait is not None:
+                with suppress(OSError):  # nobody is told
+                    self._begun.wait()
             HELD.close(self._descriptor, self._disk.close)

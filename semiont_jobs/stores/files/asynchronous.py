@@ -1,0 +1,154 @@
+"""Forcing a file's content that is begun now and waited for later, by Linux's asynchronous calls.
+
+It must not know which file, or what is done in between.
+
+A thread of our own could not do it: to begin, it would need the interpreter that the other one is
+at work with. The kernel has workers for this (io_submit(2), ``IOCB_CMD_FDSYNC``, since Linux 4.18).
+Neither Python nor the C library has functions for these calls, only their numbers. Where one is
+refused, as in some containers, there is no beginning, and whoever waits does all of it.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import errno
+import os
+import platform
+import sys
+from collections import deque
+from collections.abc import Callable
+from contextlib import suppress
+from functools import partial
+from typing import Final, NamedTuple
+
+_FDSYNC: Final = 3
+_MACHINES: Final = {"x86_64": (206, 207, 208, 209), "aarch64": (0, 1, 4, 2)}
+"""The numbers of io_setup, io_destroy, io_getevents and io_submit."""
+
+
+class _Control(ctypes.Structure):
+    """What is asked for: ``struct iocb``."""
+
+    _fields_ = (
+        ("data", ctypes.c_uint64),
+        ("key", ctypes.c_uint32),
+        ("rw_flags", ctypes.c_uint32),
+        ("opcode", ctypes.c_uint16),
+        ("priority", ctypes.c_int16),
+        ("fd", ctypes.c_uint32),
+        ("buffer", ctypes.c_uint64),
+        ("bytes", ctypes.c_uint64),
+        ("offset", ctypes.c_int64),
+        ("reserved", ctypes.c_uint64),
+        ("flags", ctypes.c_uint32),
+        ("event_fd", ctypes.c_uint32),
+    )
+
+
+class _Event(ctypes.Structure):
+    """What came of it: ``struct io_event``."""
+
+    _fields_ = (
+        ("data", ctypes.c_uint64),
+        ("control", ctypes.c_uint64),
+        ("result", ctypes.c_int64),
+        ("result2", ctypes.c_int64),
+    )
+
+
+class _Calls(NamedTuple):
+    """The system calls. Each answers -1 where it was refused, and why by `ctypes.get_errno`."""
+
+    setup: Callable[[int, object], int]
+    destroy: Callable[[int], int]
+    wait: Callable[[int, int, int, object, None], int]
+    submit: Callable[[int, int, object], int]
+
+
+def _found() -> _Calls | None:
+    numbers = _MACHINES.get(platform.machine())
+    if sys.platform != "linux" or sys.maxsize < 2**32 or numbers is None:
+        return None
+    with suppress(OSError, AttributeError):
+        library = ctypes.CDLL(None, use_errno=True)
+        whole, place = ctypes.c_long, ctypes.c_void_p
+
+        def call(number: int, *kinds: type) -> Callable[..., int]:
+            prototype = ctypes.CFUNCTYPE(whole, whole, *kinds, use_errno=True)
+            return partial(prototype(("syscall", library)), number)
+
+        setup, destroy, wait, submit = numbers
+        return _Calls(
+            setup=call(setup, whole, place),
+            destroy=call(destroy, ctypes.c_ulong),
+            wait=call(wait, ctypes.c_ulong, whole, whole, place, place),
+            submit=call(submit, ctypes.c_ulong, whole, place),
+        )
+    return None
+
+
+CALLS: Final = _found()
+
+
+class _Context:
+    """The kernel's side of one call at a time."""
+
+    def __init__(self, calls: _Calls) -> None:
+        self._calls = calls
+        self._pid = 0
+        number = ctypes.c_ulong(0)
+        _check(calls.setup(1, ctypes.byref(number)))
+        self._number = number.value
+        self._pid = os.getpid()
+        self._control = _Control(opcode=_FDSYNC)
+        self._controls = (ctypes.c_void_p * 1)(ctypes.addressof(self._control))
+        self._event = _Event()
+        self._event_at = ctypes.addressof(self._event)
+
+    def begin(self, fd: int) -> None:
+        self._control.fd = fd
+        _check(self._calls.submit(self._number, 1, self._controls))
+
+    def wait(self) -> None:
+        while self._calls.wait(self._number, 1, 1, self._event_at, None) != 1:
+            if ctypes.get_errno() != errno.EINTR:
+                _check(-1)
+        # No other call is under way here now. After an interrupt one might be, so not before.
+        _IDLE.append(self)
+        code = -self._event.result
+        if code:
+            raise OSError(code, os.strerror(code))
+
+    def __del__(self, process: Callable[[], int] = os.getpid) -> None:
+        # It waits for a call that is under way. A forked child has none of its parent's, and one
+        # of its own may have the same number.
+        if self._pid == process():
+            self._calls.destroy(self._number)
+
+
+_IDLE: Final[deque[_Context]] = deque()
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_IDLE.clear)
+
+
+def begin_fdatasync(fd: int) -> Callable[[], None] | None:
+    """Have the kernel begin to force what is in an open file, without whatever is written later.
+
+    :returns: what waits until it is forced, and raises `OSError` if it may not be; None: it cannot
+        be begun here.
+    """
+    if CALLS is None:
+        return None
+    try:
+        context = _IDLE.pop() if _IDLE else _Context(CALLS)
+        context.begin(fd)
+    except (OSError, IndexError):  # the last idle one was gone this instant
+        return None
+    return context.wait
+
+
+def _check(answer: int) -> None:
+    if answer < 0:
+        code = ctypes.get_errno()
+        raise OSError(code, os.strerror(code))
