@@ -50,7 +50,9 @@ def main(kind: str, path: Path, durability: Durability, count: int) -> dict[str,
     _run(f"mkfs.{kind}", "-q", str(image))
     mount = path / "mount"
     mount.mkdir()
-    whole = _steps(path, durability)
+    with _mounted(image, mount):
+        whole = _steps(mount / "place", durability)
+        shutil.rmtree(mount / "place")
     chance = random.Random(count)
     faults: dict[str, list[str]] = {}
     pulled = 0
@@ -67,10 +69,10 @@ def main(kind: str, path: Path, durability: Durability, count: int) -> dict[str,
     return {"steps": whole, "pulled": pulled, "faults": faults}
 
 
-def _steps(path: Path, durability: Durability) -> int:
+def _steps(place: Path, durability: Durability) -> int:
+    """How many the history has there: opening forces every folder above."""
     disk = SteadyDisk()
     with at_once():
-        place = path / "whole"
         place.mkdir()
         history = History(place / "data", MemoryLedger(), disk=disk, durability=durability)
         history.run()
