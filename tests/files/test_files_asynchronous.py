@@ -8,6 +8,7 @@ import gc
 import os
 import subprocess
 import sys
+from collections import deque
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -75,8 +76,10 @@ def test_what_the_kernel_refuses_to_begin_is_not_begun(which: str) -> None:
     if which == "closed":
         os.close(fd)
 
-    assert begin_fdatasync(fd) is None
+    for _ in range(2):
+        assert begin_fdatasync(fd) is None
 
+    assert len(_IDLE) == 1  # to end one takes long
     if which != "closed":
         os.close(fd)
 
@@ -161,6 +164,42 @@ def test_what_could_not_be_forced_is_an_error_of_whoever_waits(
         wait()
     assert caught.value.errno == errno.EIO
     assert len(_IDLE) == 1
+
+
+class Sought(deque[Any]):
+    """Whatever is idle is used by another thread at once, which succeeds."""
+
+    def append(self, context: Any) -> None:
+        super().append(context)
+        context._event.result = 0
+
+
+def test_what_another_thread_is_told_meanwhile_is_not_taken_for_the_own_answer(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    wait = begun_by(Kernel(-errno.EIO), monkeypatch)
+    monkeypatch.setattr(asynchronous, "_IDLE", Sought())
+
+    with pytest.raises(OSError, match=os.strerror(errno.EIO)):
+        wait()
+
+
+@pytest.mark.parametrize("at", ["_setup", "_submit"])
+def test_what_a_signals_handler_raises_does_not_pass_for_a_refusal(
+    monkeypatch: pytest.MonkeyPatch, at: str
+) -> None:
+    """`TimeoutError` is an `OSError`."""
+
+    def strike(*_arguments: object) -> int:
+        raise TimeoutError
+
+    kernel = Kernel()
+    monkeypatch.setattr(kernel, at, strike)
+    monkeypatch.setattr(asynchronous, "CALLS", kernel.calls())
+
+    with pytest.raises(TimeoutError):
+        begin_fdatasync(0)
+    assert not _IDLE
 
 
 def test_a_signal_in_the_midst_of_waiting_does_not_end_it(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import errno
-import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -17,7 +17,7 @@ from files.test_files_interrupted import Unlocked, interrupt
 from striking import struck_at
 
 from semiont_jobs.stores.files import pending
-from semiont_jobs.stores.files.journal import segment
+from semiont_jobs.stores.files.journal import by_journal, segment
 from semiont_jobs.stores.files.journal.segment import Segment
 from semiont_jobs.stores.files.layout import Layout
 
@@ -92,9 +92,9 @@ def test_nothing_is_begun_twice_or_for_nothing(one: Segment, disk: Begins) -> No
 def test_another_thread_may_wait_for_what_one_has_begun(one: Segment, disk: Begins) -> None:
     end = one.append(b"a")
     one.begin_forcing()
-    other = threading.Thread(target=one.force, args=(end,), daemon=True)
-    other.start()
-    other.join(PATIENCE)
+    with ThreadPoolExecutor(1) as other:
+        other.submit(one.force, end).result(PATIENCE)
+    assert forcings(disk) == ["begin_fdatasync", "fdatasync"]
 
     one.force(end)
 
@@ -174,15 +174,38 @@ def test_wherever_an_interrupt_strikes_what_is_begun_nobody_is_told_what_is_not_
     assert step > refused > 5
 
 
+def test_wherever_an_interrupt_strikes_its_closing_nothing_is_waited_for_twice(
+    layout: Layout,
+) -> None:
+    """The second time it might never end."""
+    step, is_over = 0, False
+    while not is_over:
+        disk = Begins()
+        one: Any = Segment.begin(disk, layout, f"{step}{segment.SUFFIX}", 0o600)
+        one.append(b"a record")
+        one._lock = one._changed = Unlocked()
+        one.begin_forcing()
+        disk.calls.clear()
+        with suppress(KeyboardInterrupt), struck_at(step, interrupt) as left:
+            one.close()
+        is_over = left() >= 0
+        step += 1
+        one.close()
+        assert len(forcings(disk)) <= 1
+    assert step > 20
+
+
 # -- when it is of use ---------------------------------------------------------------------
 
 
 @pytest.fixture
-def listings_are_rare(monkeypatch: pytest.MonkeyPatch) -> None:
+def always_ahead(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every claim but the first comes beside an outcome, with which the disk begins early."""
     monkeypatch.setattr(pending, "BUSY_SHARE", 10**9)
+    monkeypatch.setattr(by_journal, "PAYS_FROM", 1)
 
 
-@pytest.mark.usefixtures("listings_are_rare")
+@pytest.mark.usefixtures("always_ahead")
 def test_a_claim_of_what_the_journal_tells_of_is_made_while_the_disk_is_at_the_outcome(
     actor: Actors,
 ) -> None:
@@ -203,7 +226,7 @@ def test_a_claim_of_what_the_journal_tells_of_is_made_while_the_disk_is_at_the_o
     ]  # fmt: skip
 
 
-@pytest.mark.usefixtures("listings_are_rare")
+@pytest.mark.usefixtures("always_ahead")
 def test_a_claim_that_needs_a_record_is_forced_with_the_outcome(actor: Actors) -> None:
     filled(journalled(actor), 5)
     queue = journalled(actor)  # whose journal tells nothing of these jobs

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import gc
+import weakref
 from datetime import timedelta
+from typing import Any
 
 import pytest
 from files.disks import WatchedDisk
@@ -41,6 +44,21 @@ def test_only_the_latest_are_remembered_and_the_others_are_read(
 
     assert done == [f"j{n}" for n in range(8)]
     assert sorted(read_for_their_turn(queue.disk)) == [f"pending/j{n}.json" for n in range(5)]
+
+
+def test_of_what_is_remembered_only_its_place_in_the_order_is_kept(actor: Actors) -> None:
+    queue = actor()
+    large: Any = Large()
+    queue.create_job(job("j", extra={"large": large}))
+    known = weakref.ref(large)
+    del large
+
+    gc.collect()
+    assert known() is None
+
+
+class Large(list[int]):
+    """What metadata may hold besides."""
 
 
 def test_what_others_did_meanwhile_is_seen(actor: Actors) -> None:

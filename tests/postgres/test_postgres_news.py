@@ -27,14 +27,18 @@ class Waiter(threading.Thread):
         super().__init__(daemon=True)
         self.stop = threading.Event()
         self.woken = threading.Event()
+        self.has_looked = threading.Event()
         self._queue, self._timeout = queue, timeout
         assert queue.claim_next_job() is None
         # That it has its lock is news too, which comes a moment later: it must not be what wakes.
         eventually(lambda: queue.store._news._count > 0)  # type: ignore[attr-defined]
         self.start()
+        # Or it would find what the test brings at its first look, unwoken.
+        assert self.has_looked.wait(PATIENCE)
 
     def run(self) -> None:
         while (claim := self._queue.claim_next_job()) is None and not self.stop.is_set():
+            self.has_looked.set()
             self._queue.wait_for_work(self.stop, self._timeout)
         if claim is not None:
             self.woken.set()

@@ -72,7 +72,8 @@ def at_once() -> Iterator[None]:
     what met a passing error is tried again at once, ``pending`` is listed whenever it has changed, and a folder counts as quiet. With a
     `SteadyDisk` the calls of a script then depend on nothing but the script.
 
-    Journals are small, so that a history fills some, and are emptied by whoever fills them.
+    Journals are small, so that a history fills some, and are emptied by whoever fills them. The disk
+    begins with them as soon as it may.
 
     And all queues share one codec: it writes the code that reads jobs when it is made, which
     takes as long as a whole history."""
@@ -90,6 +91,7 @@ def at_once() -> Iterator[None]:
         (segment, "MOST_BYTES", SMALL_JOURNAL),
         (segment, "FIRST_STEP", SMALL_JOURNAL // 4),
         (by_journal, "LARGEST", SMALL_JOURNAL // 3),
+        (by_journal, "PAYS_FROM", 1),
     )
     was = [(owner, name, getattr(owner, name)) for owner, name, _value in now]
     for owner, name, value in now:

@@ -57,7 +57,7 @@ class _Event(ctypes.Structure):
 
 
 class _Calls(NamedTuple):
-    """The system calls. Each answers -1 where it was refused, and why by `ctypes.get_errno`."""
+    """The system calls. Each answers -1 where it was refused."""
 
     setup: Callable[[int, object], int]
     destroy: Callable[[int], int]
@@ -93,36 +93,46 @@ CALLS: Final = _found()
 class _Context:
     """The kernel's side of one call at a time."""
 
+    _pid = 0
+
     def __init__(self, calls: _Calls) -> None:
         self._calls = calls
-        self._pid = 0
         number = ctypes.c_ulong(0)
-        _check(calls.setup(1, ctypes.byref(number)))
-        self._number = number.value
-        self._pid = os.getpid()
+        self.is_ready: bool = calls.setup(1, ctypes.byref(number)) == 0
+        if self.is_ready:
+            self._number = number.value
+            self._pid = os.getpid()
         self._control = _Control(opcode=_FDSYNC)
         self._controls = (ctypes.c_void_p * 1)(ctypes.addressof(self._control))
         self._event = _Event()
         self._event_at = ctypes.addressof(self._event)
 
-    def begin(self, fd: int) -> None:
+    def begins(self, fd: int) -> bool:
+        """Whether the kernel has begun to force that file."""
         self._control.fd = fd
-        _check(self._calls.submit(self._number, 1, self._controls))
+        return self._calls.submit(self._number, 1, self._controls) == 1
 
     def wait(self) -> None:
         while self._calls.wait(self._number, 1, 1, self._event_at, None) != 1:
-            if ctypes.get_errno() != errno.EINTR:
-                _check(-1)
-        # No other call is under way here now. After an interrupt one might be, so not before.
-        _IDLE.append(self)
+            code = ctypes.get_errno()
+            if code != errno.EINTR:
+                raise OSError(code, os.strerror(code))
         code = -self._event.result
+        # What is idle may be another thread's at once, and the event too: not before it was read.
+        # Nor before the end was seen: after an interrupt the call may be under way.
+        _IDLE.append(self)
         if code:
             raise OSError(code, os.strerror(code))
 
-    def __del__(self, process: Callable[[], int] = os.getpid) -> None:
-        # It waits for a call that is under way. A forked child has none of its parent's, and one
-        # of its own may have the same number.
-        if self._pid == process():
+    def __del__(
+        self,
+        process: Callable[[], int] = os.getpid,
+        is_exiting: Callable[[], bool] = sys.is_finalizing,
+    ) -> None:
+        # It waits for a call that is under way, and takes some 30 ms, which a process that ends can
+        # spare. A forked child has none of its parent's, and one of its own may have the same
+        # number.
+        if self._pid == process() and not is_exiting():
             self._calls.destroy(self._number)
 
 
@@ -138,17 +148,19 @@ def begin_fdatasync(fd: int) -> Callable[[], None] | None:
     :returns: what waits until it is forced, and raises `OSError` if it may not be; None: it cannot
         be begun here.
     """
-    if CALLS is None:
+    # By answers, not by errors: `TimeoutError` is one of the system, and a signal's handler may
+    # raise it here. Who is interrupted must not be told that nothing has begun.
+    context = _idle()
+    if context is None:
         return None
-    try:
-        context = _IDLE.pop() if _IDLE else _Context(CALLS)
-        context.begin(fd)
-    except (OSError, IndexError):  # the last idle one was gone this instant
+    if not context.begins(fd):
+        _IDLE.append(context)
         return None
     return context.wait
 
 
-def _check(answer: int) -> None:
-    if answer < 0:
-        code = ctypes.get_errno()
-        raise OSError(code, os.strerror(code))
+def _idle() -> _Context | None:
+    with suppress(IndexError):
+        return _IDLE.pop()
+    context = None if CALLS is None else _Context(CALLS)
+    return context if context is not None and context.is_ready else None

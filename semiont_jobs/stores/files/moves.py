@@ -14,7 +14,7 @@ import errno
 import itertools
 import os
 import threading
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from contextlib import suppress
 from typing import Final
 
@@ -106,7 +106,7 @@ class Moves(Settling):
         self.publish_new(job_id, temporary, descriptor)
         return descriptor
 
-    def look_first(self, job_ids: Iterable[str]) -> None:
+    def look_first(self, job_ids: Collection[str]) -> None:
         """Raise `JobExists` if a job of one of these ids seems to stand anywhere, before anybody
         has seen anything of them. `publish_new` looks again, and closely."""
         for status, folder in self.layout.folders.items():

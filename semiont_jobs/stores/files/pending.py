@@ -18,10 +18,10 @@ from contextlib import suppress
 from typing import Any, Final
 
 from semiont_jobs.codec import Turn
-from semiont_jobs.model import JobMetadata, JobStatus, PendingJob
+from semiont_jobs.model import JobStatus, PendingJob
 from semiont_jobs.store import Wanted
 from semiont_jobs.stores.files.copies import ODD_NAME, Bad, Copies
-from semiont_jobs.stores.files.index import Entry, Known, PendingIndex, signature_of
+from semiont_jobs.stores.files.index import Entry, Known, PendingIndex, Signature, signature_of
 from semiont_jobs.stores.files.layout import SUFFIX, check_folder, id_of
 from semiont_jobs.stores.files.watch import Watch
 from semiont_jobs.threads import lock_and_condition
@@ -79,8 +79,8 @@ class Pending:
         self._ticking = False
         self._watch = Watch(self._folder, self._ring)
         self._in_use = False
-        self._lately: deque[tuple[JobMetadata, int, int]] = deque(maxlen=LATELY)
-        """Put before it was: each with its file's inode number and mtime."""
+        self._lately: deque[tuple[Turn, Signature]] = deque(maxlen=LATELY)
+        """Put before it was."""
         self._listed_mtime = -1
         self._listed_at = float("-inf")
         self._listing_took = 0.0
@@ -97,7 +97,7 @@ class Pending:
     def put(self, job: PendingJob[Any], found: os.stat_result) -> None:
         """This process put a job into ``pending``, as the file that `found` describes: offer it,
         and wake whoever waits."""
-        new = job.metadata, found.st_ino, found.st_mtime_ns
+        new = Turn.of(job.metadata), signature_of(found.st_ino, found.st_mtime_ns)
         # A process that only creates jobs remembers few.
         if self._in_use:
             self._know(*new)
@@ -105,9 +105,7 @@ class Pending:
             self._lately.append(new)
         self._tell_waiting()
 
-    def _know(self, metadata: JobMetadata, inode: int, mtime_ns: int) -> None:
-        turn = Turn.of(metadata)
-        signature = signature_of(inode, mtime_ns)
+    def _know(self, turn: Turn, signature: Signature) -> None:
         self.index.put(turn, signature=signature, not_before=turn.run_after or 0.0)
 
     def wake(self) -> None:

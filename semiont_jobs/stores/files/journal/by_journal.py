@@ -25,6 +25,11 @@ LARGEST: Final = MOST_BYTES // 4
 """Bytes of a job above which its file is forced by itself: what is written twice should be small,
 and four jobs must not fill a journal."""
 
+PAYS_FROM: Final = 200
+"""Claims in a row that need no record, after which the disk begins with outcomes beforehand. The
+kernel needs 40 ms longer to end a process that has had it do so, and each time saves some 0.1 ms
+or more."""
+
 
 class ByJournal(Forcing):
     """What is acknowledged is in the journal; the files become durable later."""
@@ -35,8 +40,8 @@ class ByJournal(Forcing):
         super().__init__(disk, layout)
         self.journal = journal
         self._by_itself = ByFsync(disk, layout)
-        self._was_told = False
-        """Of the last claim that came beside an outcome: likely of the next, too."""
+        self._told = 0
+        """Claims beside outcomes, of which the journal told all: likely of the next, too."""
 
     def published(self, job: AnyJob, text: bytes, fd: int) -> None:
         if _is_unfit(job, text):
@@ -47,12 +52,14 @@ class ByJournal(Forcing):
     def begun(self, job: AnyJob, text: bytes, fd: int) -> Callable[[], None]:
         if _is_unfit(job, text):
             return self._by_itself.begun(job, text, fd)
-        if job.status == "running":
-            self._was_told = self._is_told_of(job)
-            if self._was_told:
-                return super().begun(job, text, fd)
-        is_next_told = job.status != "running" and self._was_told
-        return self.journal.begun(job, text, is_next_told=is_next_told)
+        if job.status != "running":
+            is_next_told = self._told >= PAYS_FROM
+            return self.journal.begun(job, text, is_next_told=is_next_told)
+        if self._is_told_of(job):
+            self._told += 1
+            return super().begun(job, text, fd)
+        self._told = 0
+        return self.journal.begun(job, text, is_next_told=False)
 
     def _is_told_of(self, job: AnyJob) -> bool:
         """Whether it is a claim of what the journal says already."""

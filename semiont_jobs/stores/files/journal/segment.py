@@ -233,7 +233,9 @@ class Segment:
             while self._forcing is not None:
                 self._changed.wait(LOOK_EVERY)
             self.is_faulty = True
-            if self._begun is not None and self._begun.wait is not None:
+            # Taken out first: waited for again, after an interrupt, it might never end.
+            begun, self._begun = self._begun, None
+            if begun is not None and begun.wait is not None:
                 with suppress(OSError):  # nobody is told
-                    self._begun.wait()
+                    begun.wait()
             HELD.close(self._descriptor, self._disk.close)
