@@ -96,6 +96,8 @@ class ByHand(Reading):
             assert isinstance(job, FailedJob | CancelledJob)
             again = lifecycle.retry(job, run=new_run())
             hold.move(again)
+        except ClaimLost:
+            raise JobHeld(checked) from None
         finally:
             hold.let_go()
         self.emit("retried", again)

@@ -258,4 +258,27 @@ FAULTS = (
         breaks="an fsync that failed is not made again on that descriptor",
         tests=("test_a_folder_whose_names_could_not_be_forced_is_opened_anew",),
     ),
+    # -- closing -------------------------------------------------------------------------
+    Fault(
+        name="let-go-in-the-midst",
+        file="stores/files/store.py",
+        was="            hold.let_go_if_idle()\n",
+        becomes="            hold.let_go()\n",
+        breaks="what a thread is just storing it has still, though the store is closed",
+        tests=(
+            "test_wherever_the_store_is_closed_nothing_is_lost_and_nobody_elses_is_taken"
+            "[claim-process]",
+        ),
+    ),
+    Fault(
+        name="moved-though-let-go",
+        file="stores/files/hold.py",
+        was="            self._check_held()\n            self._move(",
+        becomes="            self._move(",
+        breaks="what was let go of is somebody else's",
+        tests=(
+            "test_wherever_the_store_is_closed_nothing_is_lost_and_nobody_elses_is_taken"
+            "[claim-process]",
+        ),
+    ),
 )

@@ -13,7 +13,7 @@ from typing import Any
 
 from semiont_jobs import lifecycle
 from semiont_jobs.codec import Turn
-from semiont_jobs.errors import InvalidJob, JobEncodeError
+from semiont_jobs.errors import ClaimLost, InvalidJob, JobEncodeError
 from semiont_jobs.events import Event, Hook
 from semiont_jobs.model import ClaimStamp, PendingJob
 from semiont_jobs.store import Wanted
@@ -148,6 +148,9 @@ class Claiming:
             # Asked of a worker that died before it could obey (C12).
             cancelled = lifecycle.cancel(job, now)
             hold.move(cancelled)
+        except ClaimLost:  # the store was closed in between
+            hold.let_go()
+            return None
         except (InvalidJob, JobEncodeError) as error:
             # It reads well, but with what a claim adds it is too large to be written: no
             # claimer could ever take it, and it must not stand in the way of those behind it.

@@ -55,12 +55,27 @@ class FileHold:
         self.job = job
         self._params: Written | None = None
         self._is_doubtful = False
+        self._is_at_work = False
+        self._is_over = False
         self.beside: Callable[[Force], object] | None = None
         """Claims another job while the next outcome of this one is published and not forced."""
         holders.holding(self)
 
     def move(self, job: AnyJob, forced_by: Callable[[Force], None] | None = None) -> None:
         """See `Hold.move`."""
+        was, self._is_at_work = self._is_at_work, True
+        try:
+            self._check_held()
+            self._move(job, forced_by)
+        finally:
+            self._is_at_work = was
+
+    def _check_held(self) -> None:
+        if self._is_over:
+            self.let_go()
+            raise ClaimLost(self.job.metadata.id, "it was let go of meanwhile")
+
+    def _move(self, job: AnyJob, forced_by: Callable[[Force], None] | None) -> None:
         job_id = job.metadata.id
         was = self.job.status
         codec = self._moves.copies.codec
@@ -115,14 +130,31 @@ class FileHold:
 
     def remove(self) -> None:
         """Remove the job; the hold ends."""
-        self._moves.check_standing(self.job.status, self.job.metadata.id, self.descriptor)
-        self._moves.disk.unlink(self._moves.layout.path(self.job.status, self.job.metadata.id))
-        self.let_go()
+        was, self._is_at_work = self._is_at_work, True
+        try:
+            self._check_held()
+            self._moves.check_standing(self.job.status, self.job.metadata.id, self.descriptor)
+            self._moves.disk.unlink(self._moves.layout.path(self.job.status, self.job.metadata.id))
+            self.let_go()
+        finally:
+            self._is_at_work = was
 
     def let_go(self) -> None:
         """See `Hold.let_go`."""
+        self._is_over = True
         self._holders.ended(self)
         self._moves.copies.close(self.descriptor)
+
+    def let_go_if_idle(self) -> None:
+        """Let go of it, unless a thread is just storing or removing the job: unlocked in the midst
+        of that, somebody else's copies would be replaced and removed. It has the hold then."""
+        # This before that, and whoever stores the other way round: one of the two sees the other.
+        # No lock, for a signal's handler may come here in the midst of it.
+        self._is_over = True
+        if self._is_at_work:
+            self._is_over = False
+        else:
+            self.let_go()
 
     def is_standing(self) -> bool:
         """See `Hold.is_standing`."""

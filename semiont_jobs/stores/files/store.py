@@ -188,9 +188,10 @@ class FileStore:
             check_locks(self.layout, self._disk, self._file_mode)
 
     def close(self) -> None:
-        """Let go of everything held, and wake whoever waits."""
+        """Let go of everything held, and wake whoever waits. What a thread is just storing it has
+        still."""
         for hold in list(self._holds.values()):
-            hold.let_go()
+            hold.let_go_if_idle()
         self._pending.close()
         if self._journal is not None:
             self._journal.close()
