@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import errno
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
@@ -17,6 +17,7 @@ from files.test_files_interrupted import Unlocked, interrupt
 from striking import struck_at
 
 from semiont_jobs.stores.files import pending
+from semiont_jobs.stores.files.descriptors import CLOSED, HELD, Descriptor
 from semiont_jobs.stores.files.journal import by_journal, segment
 from semiont_jobs.stores.files.journal.segment import Segment
 from semiont_jobs.stores.files.layout import Layout
@@ -174,10 +175,24 @@ def test_wherever_an_interrupt_strikes_what_is_begun_nobody_is_told_what_is_not_
     assert step > refused > 5
 
 
+class Unguarded:
+    """Closes without the lock of all descriptors, with which a strike would stop every thread:
+    Python handles no signal where it would."""
+
+    open = HELD.open
+
+    def close(self, descriptor: Descriptor, closer: Callable[[int], None]) -> None:
+        fd, descriptor.fd = descriptor.fd, CLOSED
+        HELD._open.discard(descriptor)
+        if fd != CLOSED:
+            closer(fd)
+
+
 def test_wherever_an_interrupt_strikes_its_closing_nothing_is_waited_for_twice(
-    layout: Layout,
+    layout: Layout, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The second time it might never end."""
+    monkeypatch.setattr(segment, "HELD", Unguarded())
     step, is_over = 0, False
     while not is_over:
         disk = Begins()
@@ -242,3 +257,17 @@ def test_a_claim_that_needs_a_record_is_forced_with_the_outcome(actor: Actors) -
 
     assert queue.disk.count("begin_fdatasync") == 0
     assert queue.disk.count("fdatasync") == 4
+
+
+def test_it_is_not_begun_before_it_pays(actor: Actors, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A process that has had the disk begin takes longer to end."""
+    monkeypatch.setattr(pending, "BUSY_SHARE", 10**9)
+    monkeypatch.setattr(by_journal, "PAYS_FROM", 3)
+    queue = filled(journalled(actor), 7)
+    begun = []
+
+    for claim in queue.claims():
+        claim.complete()
+        begun.append(queue.disk.count("begin_fdatasync"))
+
+    assert begun == [0, 0, 0, 1, 2, 3, 4]

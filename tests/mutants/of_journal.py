@@ -80,7 +80,7 @@ FAULTS = (
     Fault(
         name="begun-for-claims-that-need-a-record",
         file="stores/files/journal/by_journal.py",
-        was="self._told >= PAYS_FROM",
+        was="self._was_told and self._told >= PAYS_FROM",
         becomes="self._told >= 0",
         breaks="an outcome and a claim with a record are forced together",
         tests=("test_a_claim_that_needs_a_record_is_forced_with_the_outcome",),

@@ -26,9 +26,9 @@ LARGEST: Final = MOST_BYTES // 4
 and four jobs must not fill a journal."""
 
 PAYS_FROM: Final = 200
-"""Claims in a row that need no record, after which the disk begins with outcomes beforehand. The
-kernel needs 40 ms longer to end a process that has had it do so, and each time saves some 0.1 ms
-or more."""
+"""Claims that needed no record, after which the disk begins with outcomes beforehand. The kernel
+takes 40 ms longer to end a process that has had it do so, and each time saves some 0.1 ms or
+more."""
 
 
 class ByJournal(Forcing):
@@ -41,7 +41,9 @@ class ByJournal(Forcing):
         self.journal = journal
         self._by_itself = ByFsync(disk, layout)
         self._told = 0
-        """Claims beside outcomes, of which the journal told all: likely of the next, too."""
+        """Claims beside outcomes that needed no record."""
+        self._was_told = False
+        """The last one did not: likely the next does not, either."""
 
     def published(self, job: AnyJob, text: bytes, fd: int) -> None:
         if _is_unfit(job, text):
@@ -53,12 +55,12 @@ class ByJournal(Forcing):
         if _is_unfit(job, text):
             return self._by_itself.begun(job, text, fd)
         if job.status != "running":
-            is_next_told = self._told >= PAYS_FROM
+            is_next_told = self._was_told and self._told >= PAYS_FROM
             return self.journal.begun(job, text, is_next_told=is_next_told)
-        if self._is_told_of(job):
+        self._was_told = self._is_told_of(job)
+        if self._was_told:
             self._told += 1
             return super().begun(job, text, fd)
-        self._told = 0
         return self.journal.begun(job, text, is_next_told=False)
 
     def _is_told_of(self, job: AnyJob) -> bool:

@@ -105,16 +105,10 @@ class Journal:
         :raises OSError: it cannot be appended; nor may it be durable, when waiting raises.
         """
         pieces = _appended_together([(job, text)], moment())
-        write = self._appended_and_begun if is_next_told else self._appended
+        write = partial(self._appended, is_begun=is_next_told)
         segment, end = self._guarded(write, pieces)
         assert segment is not None
         return partial(self._force, segment, end)
-
-    def _appended_and_begun(self, pieces: Iterable[_Piece]) -> tuple[Segment | None, int]:
-        segment, end = self._appended(pieces)
-        if segment is not None:
-            segment.begin_forcing()
-        return segment, end
 
     def _force(self, segment: Segment, end: int) -> None:
         self._guarded(segment.force, end)
@@ -169,7 +163,9 @@ class Journal:
         finally:
             self._inside.discard(thread)
 
-    def _appended(self, pieces: Iterable[_Piece]) -> tuple[Segment | None, int]:
+    def _appended(
+        self, pieces: Iterable[_Piece], *, is_begun: bool = False
+    ) -> tuple[Segment | None, int]:
         """Append each, and have the file that it went to noted at once; the last file, and where
         what was appended ends there. What went to files before it is durable."""
         segment, end = None, 0
@@ -181,6 +177,8 @@ class Journal:
                 note(segment)
             if before is not None and before is not segment:
                 before.force(before_end)
+        if is_begun and segment is not None:
+            segment.begin_forcing()
         return segment, end
 
     def has(self, job: AnyJob, revision: int) -> bool:
