@@ -91,13 +91,13 @@ def _claim(story: Emptied) -> None:
 def _claim_beside(story: Emptied) -> None:
     """The disk is at an outcome when the claim's record is written."""
     worker = story.process()
-    own = ["own1", "own2"]
-    for each in own:
+    for each in ("own1", "own2", "own3"):
         worker.create(each)
     story.process().create(JOB)
-    story.begin()
     outcome: Outcome = ("complete", lambda c: c.complete([1]), {"result": [1]})
-    in_turn(worker, dict.fromkeys([*own, JOB], outcome))
+    in_turn(worker, dict.fromkeys(("own1", "own2"), outcome))
+    story.begin()
+    in_turn(worker, dict.fromkeys(("own3", JOB), outcome))
 
 
 def _checkpoint(story: Emptied) -> None:

@@ -128,17 +128,14 @@ class History(Session):
         self.remove(cancelled, now, cancelled=True)
 
     def follow(self) -> None:
-        """A loop's jobs: each but the first is claimed in the midst of the outcome before. They
-        are more than a small journal holds, so that one of them is claimed when it is gone."""
-        self.create_batch(["loop1", "loop2", "loop3", "loop4", "loop5"])
+        """A loop's jobs: each but the first is claimed in the midst of the outcome before."""
+        self.create_batch(["loop1", "loop2", "loop3"])
         in_turn(
             self,
             {
                 "loop1": ("complete", lambda c: c.complete([1]), {"result": [1]}),
                 "loop2": ("fail", lambda c: c.fail("not now"), {"is_permanent": False}),
                 "loop3": ("complete", lambda c: c.complete([3]), {"result": [3]}),
-                "loop4": ("complete", lambda c: c.complete([4]), {"result": [4]}),
-                "loop5": ("complete", lambda c: c.complete([5]), {"result": [5]}),
             },
         )
 

@@ -44,7 +44,7 @@ def test_a_storm_of_kills_loses_no_job_and_robs_no_living_worker(
     judge, aftermath = judged(storm, tmp_path)
 
     # It was one: kills met holders, requests to cancel met jobs, and jobs were removed.
-    assert len(judge.killed) > 50
+    assert len(judge.killed) > 20
     assert judge.crashes() > 0
     for word in ("stop", "forked", "rescued", "cancelled", "retried", "removed"):
         assert aftermath.said(word), f"nothing was {word}"
