@@ -64,4 +64,43 @@ FAULTS = (
         breaks="an owner that was cut off is told before its job is another's",
         tests=("test_an_owner_behind_a_silent_line_is_told_before_its_job_can_be_taken",),
     ),
+    # -- closing -------------------------------------------------------------------------
+    Fault(
+        name="closed-under-a-thread-that-stores",
+        file="stores/postgres/hold.py",
+        was="        if not self._is_at_work:\n",
+        becomes="        if True:\n",
+        breaks="who closes a queue touches no session that another thread is using",
+        tests=(
+            "test_wherever_it_is_closed_the_verb_ends_and_nothing_is_lost_or_taken_for_an_orphan[claim-store]",
+        ),
+    ),
+    Fault(
+        name="lock-gone-before-the-last-claim",
+        file="stores/postgres/hold.py",
+        was="if self.is_over and not self.holds:",
+        becomes="if self.is_over:",
+        breaks="a claim that outlives the close of its store is not taken for an orphan",
+        tests=(
+            "test_wherever_it_is_closed_the_verb_ends_and_nothing_is_lost_or_taken_for_an_orphan[claim-store]",
+        ),
+    ),
+    Fault(
+        name="claimed-of-a-closed-store",
+        file="stores/postgres/hold.py",
+        was="            if self._office.is_over:\n",
+        becomes="            if False:\n",
+        breaks="nothing is claimed without the lock that says that the process lives",
+        tests=("test_a_claim_in_whose_midst_the_store_is_closed_is_none",),
+    ),
+    Fault(
+        name="verb-stopped-by-a-close",
+        file="stores/postgres/sessions.py",
+        was="            if not pool.closed:\n                raise\n",
+        becomes="            raise\n",
+        breaks="a verb under way when its queue is closed goes on to its end",
+        tests=(
+            "test_a_verb_that_finds_the_store_just_closed_goes_on_with_a_connection_of_its_own",
+        ),
+    ),
 )

@@ -16,10 +16,10 @@ from contextlib import suppress
 from typing import Any
 
 import psycopg
-from attrs import frozen
+from attrs import define, frozen
 
 from semiont_jobs.codec import Codec, Written
-from semiont_jobs.errors import ClaimLost, StoreError
+from semiont_jobs.errors import ClaimLost, QueueClosed, StoreError
 from semiont_jobs.model import AnyJob, PendingJob, RunningJob
 from semiont_jobs.stores.postgres import rows
 from semiont_jobs.stores.postgres.liveness import Liveness
@@ -27,9 +27,9 @@ from semiont_jobs.stores.postgres.rows import Statements
 from semiont_jobs.stores.postgres.sessions import KEEPER_PATIENCE, Session, Sessions
 
 
-@frozen(kw_only=True)
+@define(kw_only=True, eq=False)
 class Office:
-    """What the parts of an open store share."""
+    """What the parts of a store share, from its opening to its close."""
 
     sessions: Sessions
     statements: Statements
@@ -39,6 +39,23 @@ class Office:
     """The claims of this store object, by job: what is not among them is not held here."""
     news: Callable[[], None]
     """Wakes this process's idle workers."""
+    is_over: bool = False
+    """The store was closed: who is in the midst of a verb ends it, but claims nothing any more."""
+
+    def close(self) -> None:
+        """Let go of every claim that no thread is just storing. With the last of those, too, the
+        lock and the sessions go: until then another process would take its job for an orphan."""
+        # First: who begins to hold a job notes it, and looks at this afterwards.
+        self.is_over = True
+        for hold in list(self.holds.values()):
+            hold.let_go_if_idle()
+        self.leave()
+
+    def leave(self) -> None:
+        """A claim ended. The last one out turns off the light."""
+        if self.is_over and not self.holds:
+            self.liveness.end()
+            self.sessions.close()
 
 
 @frozen
@@ -76,11 +93,22 @@ class PostgresHold:
         self._is_asked = is_asked
         self._seen: Seen | None = None
         self._is_parents = False
+        self._is_at_work = False
 
     # -- moving --------------------------------------------------------------------------
 
     def move(self, job: AnyJob) -> None:
-        """See `Hold.move`."""
+        """See `Hold.move`.
+
+        :raises QueueClosed: the store was closed in the midst of a claim.
+        """
+        was, self._is_at_work = self._is_at_work, True
+        try:
+            self._move(job)
+        finally:
+            self._is_at_work = was
+
+    def _move(self, job: AnyJob) -> None:
         office = self._office
         was = self.job
         if self._is_parents:
@@ -140,6 +168,11 @@ class PostgresHold:
         self._leave_session()
         self._disown()
 
+    def let_go_if_idle(self) -> None:
+        """Let go of it, unless a thread is just storing the job: the session is that one's."""
+        if not self._is_at_work:
+            self.let_go()
+
     def abandon(self) -> None:
         """In a forked child: the job is the parent's."""
         self._is_parents, self._session, self._owner = True, None, None
@@ -160,12 +193,16 @@ class PostgresHold:
             if job.metadata.claim is not None:
                 self._token = job.metadata.claim.token
             self._office.holds[job.metadata.id] = self
+            if self._office.is_over:
+                self._disown()
+                raise QueueClosed("the queue was closed")
 
     def _disown(self) -> None:
         holds = self._office.holds
         if holds.get(self.job.metadata.id) is self:
             del holds[self.job.metadata.id]
         self._owner = None
+        self._office.leave()
 
     def _write(self, values: dict[str, Any]) -> bool:
         office, session = self._office, self._session

@@ -31,7 +31,7 @@ from typing import Final
 
 import psycopg
 
-from semiont_jobs.errors import SemiontJobsError, StoreError, ThreadRefused
+from semiont_jobs.errors import QueueClosed, SemiontJobsError, StoreError, ThreadRefused
 from semiont_jobs.events import logger
 from semiont_jobs.retry import error_pace
 from semiont_jobs.stores.postgres.sessions import PATIENCE, Session, Sessions
@@ -78,15 +78,20 @@ class Liveness:
     def begin(self) -> int:
         """Have the lock; its key. Returns at once while it is held.
 
+        :raises QueueClosed: it was let go.
         :raises StoreError: it cannot be had, because there is no way to the server.
         :raises ThreadRefused: the system gives no thread; the next call tries again.
         """
         if self._is_held:
             return self._key
         with self._lock:
-            if self._thread is None:
+            if self._thread is None and not self._ending:
                 self._start()
-            self._news.wait_for(lambda: self._is_held or self._error is not None, PATIENCE)
+            self._news.wait_for(
+                lambda: self._is_held or self._error is not None or self._ending, PATIENCE
+            )
+            if self._ending:
+                raise QueueClosed("the queue was closed")
             if self._is_held:
                 return self._key
             if self._error is not None:
@@ -112,7 +117,8 @@ class Liveness:
         """Let the lock go, and end the session."""
         with self._lock:
             thread, self._thread = self._thread, None
-            self._ending = True
+            self._ending, self._is_held = True, False
+            self._news.notify_all()
         if thread is None:
             return
         os.write(self._waker, b".")
@@ -171,7 +177,7 @@ class Liveness:
             if session.execute(query, [key]).fetchone() == (True,):
                 with self._lock:
                     if key == self._key:
-                        self._is_held, self._error = True, None
+                        self._is_held, self._error = not self._ending, None
                         self._heard_at = time.monotonic()
                         self._backend = session.info.backend_pid
                         self._news.notify_all()
@@ -255,6 +261,17 @@ class Liveness:
 def new_key() -> int:
     """A key that nobody else has."""
     return secrets.randbits(63) or 1
+
+
+def nobody() -> int:
+    """A key of no process. Another one each time: a rescuer locks it for a moment, and others
+    would take that for a sign of life."""
+    return -new_key()
+
+
+def is_nobody(key: int | None) -> bool:
+    """Whether a key is known to be no process's."""
+    return key is None or key < 0
 
 
 def _is_answered(session: Session) -> bool:

@@ -19,7 +19,7 @@ from typing import Any, Final, Self
 
 import psycopg
 from psycopg.rows import TupleRow
-from psycopg_pool import ConnectionPool
+from psycopg_pool import ConnectionPool, PoolClosed, PoolTimeout
 
 from semiont_jobs.exits import end_last
 from semiont_jobs.stores.postgres.address import Address
@@ -96,7 +96,7 @@ if hasattr(os, "register_at_fork"):
 
 
 class Sessions:
-    """The connections of one store."""
+    """The connections of one store, from its opening to its close."""
 
     def __init__(self, address: Address, *, fsync: bool, read_only: bool, size: int) -> None:
         self.address = address
@@ -148,15 +148,12 @@ class Sessions:
         """Stop the pool's threads, if nobody did. From Python 3.13 on, those that are left to the
         end of the interpreter cannot be waited for any more: each would hold it up for five
         seconds, and the pool complain of it."""
-        pool = self._pool  # not None after this: a thread of ours may be asking at this moment
-        if pool is not None:
-            pool.close()
+        self.close()
 
     def close(self) -> None:
-        """End all of them."""
-        pool, self._pool = self._pool, None
-        if pool is not None:
-            pool.close()
+        """End those that nobody uses, and each of the others once it is given back."""
+        if self._pool is not None:
+            self._pool.close()
 
     def abandon(self) -> None:
         """In a forked child: the pool is the parent's."""
@@ -174,24 +171,43 @@ class Sessions:
         :param patience: seconds that it is waited for.
         :raises StoreError: what the server, or the way to it, refused.
         """
-        with self.told(job_id), self.pool.connection(patience) as session:
-            yield session
+        with self.told(job_id):
+            session = self._get(patience)
+            try:
+                with session:
+                    yield session
+            finally:
+                self._put(session)
 
     def take(self) -> Session:
         """A connection to keep; give it back with `give_back`."""
         with self.told(None):
-            return self.pool.getconn()
+            return self._get(PATIENCE)
 
     def give_back(self, session: Session) -> None:
         """A taken connection is of no more use here; a transaction on it is rolled back."""
-        pool = self._pool
-        if pool is None:
-            session.close()
-            return
         with suppress(psycopg.Error):
             if not session.closed:
                 session.rollback()
-        pool.putconn(session)
+        self._put(session)
+
+    def _get(self, patience: float) -> Session:
+        pool = self._pool
+        assert pool is not None, "the store is not open"
+        try:
+            return pool.getconn(patience)
+        except (PoolClosed, PoolTimeout):
+            if not pool.closed:
+                raise
+        # Closed in the midst of a verb, which goes on to its end with a connection of its own.
+        return self.connect()
+
+    def _put(self, session: Session) -> None:
+        pool = self._pool
+        if pool is None or pool.closed:
+            session.close()
+        else:
+            pool.putconn(session)
 
     @contextmanager
     def told(self, job_id: str | None, *, renews: bool = True) -> Iterator[None]:
@@ -211,7 +227,7 @@ class Sessions:
     def renew(self) -> None:
         """Have idle connections replaced before they are used again."""
         pool = self._pool
-        if pool is not None:
+        if pool is not None and not pool.closed:
             pool.drain()
 
     def cut(self) -> None:
@@ -223,12 +239,6 @@ class Sessions:
             ):
                 end.shutdown(socket.SHUT_RDWR)
         self.renew()
-
-    @property
-    def pool(self) -> ConnectionPool[Session]:
-        """The pool of an open store."""
-        assert self._pool is not None, "the store is closed"
-        return self._pool
 
     def _configure(self, session: Session) -> None:
         self._open.add(session)

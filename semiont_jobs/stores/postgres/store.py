@@ -29,7 +29,7 @@ from semiont_jobs.stores.postgres.claiming import Claiming
 from semiont_jobs.stores.postgres.creating import insert
 from semiont_jobs.stores.postgres.hold import Office, PostgresHold
 from semiont_jobs.stores.postgres.inspection import DatabaseInspection, inspect
-from semiont_jobs.stores.postgres.liveness import Liveness
+from semiont_jobs.stores.postgres.liveness import Liveness, nobody
 from semiont_jobs.stores.postgres.rows import columns, statements, text
 from semiont_jobs.stores.postgres.schema import check_pooler, check_server, prepare
 from semiont_jobs.stores.postgres.sessions import Sessions
@@ -79,7 +79,11 @@ class PostgresStore:
         }
         self.address: Address = address_of(url, schema)
         self._statements = statements(self.address.schema)
-        self._sessions = Sessions(self.address, fsync=fsync, read_only=read_only, size=pool_size)
+        # Anew at each opening: a thread may be using those of the one before still.
+        self._new_sessions = partial(
+            Sessions, self.address, fsync=fsync, read_only=read_only, size=pool_size
+        )
+        self._sessions = self._new_sessions()
         self._read_only = read_only
         self._tell: Callable[[], None] = _nobody
         self._office: Office | None = None
@@ -108,6 +112,7 @@ class PostgresStore:
         :raises StoreError: there is no way to the server, or rights are missing.
         """
         place = self.address.shown
+        self._sessions = self._new_sessions()
         session = self._sessions.connect()
         try:
             with self._sessions.told(None):
@@ -132,15 +137,11 @@ class PostgresStore:
         self._claiming = Claiming(self._office, notify)
 
     def close(self) -> None:
-        """Let go of everything held, end the sessions, and wake whoever waits."""
-        office, self._office = self._office, None
-        if office is None:
-            return
-        for hold in list(office.holds.values()):
-            hold.let_go()
-        office.liveness.end()
-        self._sessions.close()
-        self._news()
+        """Let go of everything held, end the sessions, and wake whoever waits. What a thread is
+        just storing it has still."""
+        if self._office is not None and not self._office.is_over:
+            self._office.close()
+            self._news()
 
     def tell(self, news: Callable[[], None]) -> None:
         """Call `news` when something that holders should look at may have happened: somebody
@@ -156,9 +157,9 @@ class PostgresStore:
             raise KeyError(job_id)
         del self._office.holds[job_id]
         # As if its key were nobody's: the other jobs of this process go on.
-        query = f"UPDATE {self.address.schema}.jobs SET owner = {upkeep.NOBODY} WHERE id = %s"
+        query = f"UPDATE {self.address.schema}.jobs SET owner = %s WHERE id = %s"
         with self._sessions.session(job_id) as session:
-            session.execute(query.encode(), [job_id])
+            session.execute(query.encode(), [nobody(), job_id])
 
     # -- creating and reading ------------------------------------------------------------
 

@@ -15,12 +15,11 @@ from semiont_jobs.events import Hook
 from semiont_jobs.model import FINISHED, AnyJob, JobStatus
 from semiont_jobs.stores.postgres.claiming import set_aside
 from semiont_jobs.stores.postgres.hold import Office, PostgresHold
+from semiont_jobs.stores.postgres.liveness import is_nobody
 from semiont_jobs.stores.postgres.rows import text
 from semiont_jobs.stores.postgres.sessions import KEEPER_PATIENCE
 from semiont_jobs.stores.postgres.taking import GRACE, hold
 
-NOBODY: Final = 0
-"""A key that no process has (see `liveness.new_key`)."""
 SECOND_LOOK: Final = 0.2
 """Seconds until a lock that nobody has is tried again: an owner whose session alone was
 ended, by an administrator, say, has it again after a few hundredths. A dead one's jobs are back
@@ -44,7 +43,7 @@ def orphans(office: Office, notify: Hook) -> Iterator[PostgresHold]:
     }
     with office.sessions.session(patience=KEEPER_PATIENCE) as session:
         found = session.execute(office.statements.orphans, values).fetchall()
-    if any(owner not in (None, NOBODY, office.liveness.key) for _, owner in found):
+    if any(owner != office.liveness.key and not is_nobody(owner) for _, owner in found):
         pause(SECOND_LOOK)
     for job_id, _owner in found:
         try:
