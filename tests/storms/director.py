@@ -55,6 +55,7 @@ class Director:
         self.note = Witness(logs, "director")
         self.processes: dict[str, _Process] = {}
         self.born = 0
+        self.kills = 0
         self.in_vain = 0
         self.is_produced = False
 
@@ -83,7 +84,7 @@ class Director:
         next_look = 0.0
         sever = self.storm.sever_every
         next_cut = time.monotonic() + (sever or float("inf"))
-        while (now := time.monotonic()) < end:
+        while (now := time.monotonic()) < end or self._must_go_on(now - end):
             if every is not None and now >= next_kill:
                 self._kill_somebody()
                 next_kill = time.monotonic() + self.chance.uniform(0.3, 1.7) * every
@@ -105,6 +106,9 @@ class Director:
             if every is not None:
                 upcoming = min(next_kill, next_stop, upcoming)
             self._wait(upcoming - time.monotonic())
+
+    def _must_go_on(self, late: float) -> bool:
+        return self.kills < self.storm.least_kills and late < PATIENCE
 
     def _calm(self) -> bool:
         self.note("calm")
@@ -168,6 +172,7 @@ class Director:
         self.in_vain = 0 if self._is_at_work(slot) else self.in_vain + 1
         process = self.processes[slot]
         process.is_killed = True
+        self.kills += 1
         self.note("kill", victim=process.who)
         os.kill(process.pid, signal.SIGKILL)
 

@@ -31,7 +31,10 @@ class Storm:
     durability: str = "process"
     """Journals are small in a storm, so that they are emptied all the time."""
     seconds: float = 10.0
-    """The storm is over then at the latest; earlier, when all jobs are finished."""
+    """The storm is over then, if it has had its kills; earlier, when all jobs are finished."""
+    least_kills: int = 0
+    """So many there must be, if it takes `PATIENCE` longer: a disk that others keep busy leaves
+    nobody at work to be killed for seconds."""
     kill_every: float | None = 0.006
     """Seconds between two kills, on average; None: nobody is killed or stopped."""
     workers: int = 8
@@ -99,7 +102,7 @@ def rage(storm: Storm, path: Path, url: str | None = None) -> Aftermath:
             start_new_session=True,
         )
         try:
-            director.wait(storm.seconds + PATIENCE + 30)
+            director.wait(storm.seconds + 2 * PATIENCE + 30)
         finally:
             with suppress(ProcessLookupError):
                 os.killpg(director.pid, signal.SIGKILL)
