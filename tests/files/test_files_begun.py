@@ -188,8 +188,13 @@ class Unguarded:
             closer(fd)
 
 
+def out_of_time() -> None:
+    raise TimeoutError
+
+
+@pytest.mark.parametrize("strike", [interrupt, out_of_time])
 def test_wherever_an_interrupt_strikes_its_closing_nothing_is_waited_for_twice(
-    layout: Layout, monkeypatch: pytest.MonkeyPatch
+    layout: Layout, monkeypatch: pytest.MonkeyPatch, strike: Callable[[], None]
 ) -> None:
     """The second time it might never end."""
     monkeypatch.setattr(segment, "HELD", Unguarded())
@@ -201,11 +206,16 @@ def test_wherever_an_interrupt_strikes_its_closing_nothing_is_waited_for_twice(
         one._lock = one._changed = Unlocked()
         one.begin_forcing()
         disk.calls.clear()
-        with suppress(KeyboardInterrupt), struck_at(step, interrupt) as left:
-            one.close()
+        is_told = False
+        try:
+            with struck_at(step, strike) as left:
+                one.close()
+        except (KeyboardInterrupt, TimeoutError):
+            is_told = True
         is_over = left() >= 0
         step += 1
         one.close()
+        assert is_told != is_over
         assert len(forcings(disk)) <= 1
     assert step > 20
 

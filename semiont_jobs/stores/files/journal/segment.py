@@ -236,6 +236,11 @@ class Segment:
             # Taken out first: waited for again, after an interrupt, it might never end.
             begun, self._begun = self._begun, None
             if begun is not None and begun.wait is not None:
-                with suppress(OSError):  # nobody is told
+                try:
                     begun.wait()
+                except OSError as error:
+                    # What the disk says nobody is told. A `TimeoutError` of a signal's handler,
+                    # which is one of these too, has no number.
+                    if error.errno is None:
+                        raise
             HELD.close(self._descriptor, self._disk.close)
