@@ -115,7 +115,16 @@ def test_a_page_s_python_runs_and_prints_what_the_page_says(page: str, tmp_path:
 
 
 # The script is compiled under the page's own name, and its exit waits for the page's workers.
-_RUNNER = "import sys; exec(compile(sys.argv[2], sys.argv[1], 'exec'), {'__name__': '__main__'})"
+_RUNNER = """
+import sys
+
+def print_whole(*values, end="\\n", **options):
+    # At once: what threads print at the same time would come in pieces.
+    print(" ".join(map(str, values)) + end, end="", **options)
+
+scope = {"__name__": "__main__", "print": print_whole}
+exec(compile(sys.argv[2], sys.argv[1], "exec"), scope)
+"""
 
 
 def pages_with(language: str) -> list[str]:
