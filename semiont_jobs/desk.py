@@ -5,15 +5,12 @@ It must not know the verbs (`queue`), nor how a store keeps jobs.
 
 from __future__ import annotations
 
-import itertools
 import os
-import socket
 import threading
 import time
 from collections.abc import Callable, Iterable
 from contextlib import suppress
 from datetime import datetime, timedelta
-from functools import partial
 from typing import Any, Final, ParamSpec, Self, TypeVar
 
 from semiont_jobs import fields
@@ -35,12 +32,13 @@ from semiont_jobs.job_types import JobType, JobTypes
 from semiont_jobs.keeper import Keeper
 from semiont_jobs.lookout import Lookout
 from semiont_jobs.meter import Meter
-from semiont_jobs.model import AnyJob, ClaimStamp, OpenStamp, WorkerName, made_of
+from semiont_jobs.model import AnyJob, ClaimStamp, WorkerName
 from semiont_jobs.open_claims import OpenClaims
 from semiont_jobs.opening import Opening
 from semiont_jobs.rescuing import Rescuer
-from semiont_jobs.retry import RetryPolicy, is_transient, retry_transient
-from semiont_jobs.settings import checked_hook, checked_list, checked_name, checked_policy, store_at
+from semiont_jobs.retry import RetryPolicy, insist
+from semiont_jobs.settings import checked_hook, checked_list, checked_policy, store_at
+from semiont_jobs.stamps import Stamps
 from semiont_jobs.store import Hold, JobStore, Telling, Wanted
 
 T = TypeVar("T")
@@ -54,6 +52,9 @@ age is all there is to go by, and half an hour is longer than its jobs run."""
 RESCUE_INTERVAL: Final = 1.0
 """Seconds between two looks for dead workers' jobs; a look with nothing running costs a few
 system calls."""
+PATIENCE: Final = 5.0
+"""Seconds that a close waits for claims that are being made, and they for it: longer than any takes
+but by a disk, a server or an ``accept`` that stands still."""
 
 
 class QueueDesk:
@@ -93,7 +94,6 @@ class QueueDesk:
         self._foreign_stale_after = foreign_stale_after
         self._given_hooks = hooks
         self._hooks = Hooks(hooks)
-        self._host = socket.gethostname()
         self.reset_after_fork()
         reset_in_child(self)
 
@@ -106,11 +106,7 @@ class QueueDesk:
         self._opening = Opening()
         self._claims = OpenClaims()
         self._rescuer = Rescuer(self._max_crashes)
-        self._pid = os.getpid()
-        self._own_name = f"{self._host}-{self._pid}"
-        # Tokens of claims: unlike those of any other queue object, and of each other.
-        self._token = os.urandom(8).hex()
-        self._serial = itertools.count(1)
+        self.stamp: Callable[[WorkerName | None], ClaimStamp] = Stamps().new
         self._keeper = Keeper(self)
         self._hooks.reset_after_fork()
         self._lookout = Lookout(self._store)
@@ -155,19 +151,24 @@ class QueueDesk:
         :raises StoreError: the disk refused to take one of them back. It is still held, the
             queue still open: call again.
         """
-        with self._lock:
-            over, self._opening = self._opening, Opening()
+        over = self._opening
         # Before the claims are given back: else a worker would take them up again.
-        over.end()
-        self._keeper.stop()
-        for _ in range(2):  # also what was claimed in the midst of an outcome that this waited for
-            self._claims.give_back_all()
-        with self._lock:
-            if self._is_open:
-                self._store.close()
-            self._is_open = False
-            late, self._opening = self._opening, Opening()
-        late.end()  # of whoever began while this went on
+        if not over.end():
+            over.wait_closed(PATIENCE)
+            return
+        try:
+            # Whatever is claimed from here on is refused: what is given back now is all there is.
+            self._claims.wait_for_expected(PATIENCE)
+            self._keeper.stop()
+            for _ in range(2):  # also what was claimed in the midst of an outcome, waited for
+                self._claims.give_back_all()
+            with self._lock:
+                if self._is_open:
+                    self._store.close()
+                self._is_open = False
+        finally:
+            self._opening = Opening()
+            over.closed()
         self._hooks.finish()
 
     def open_for_work(self, stop: threading.Event) -> Opening:
@@ -255,13 +256,17 @@ class QueueDesk:
     def within(self, opening: Opening | None) -> Opening:
         """The opening to claim in. Only a user opens a closed queue (None), no worker's loop.
 
-        :raises QueueClosed: the given one is over.
+        :raises QueueClosed: the given one is over; or another thread does not get done closing it.
         """
-        if opening is None:
+        while opening is None:
+            # This before that: one that is not over afterwards is of an open store.
+            current = self._opening
             self.initialize()
-            return self._opening
-        if opening.is_over:
-            raise QueueClosed("the queue was closed")
+            if current is self._opening and not current.is_over:
+                return current
+            if current.is_over and not current.wait_closed(PATIENCE):
+                raise QueueClosed("the queue is being closed")
+        opening.check()
         return opening
 
     def claim_one(
@@ -272,26 +277,27 @@ class QueueDesk:
         opening: Opening,
     ) -> AnyClaim | None:
         """Take the next due job and hold it, or return None."""
-        # First: nobody would look after a claim that was made without it.
-        self._keeper.start()
         self._rescue_if_due()
-        hold = self._act(self._store.claim, wanted, self.stamp(worker), self.clock())
-        return None if hold is None else self._claimed(hold, policy, opening)
+        stamp, now = self.stamp(worker), self.clock()
+        return self.claimed(lambda: insist(self._store.claim, wanted, stamp, now), policy, opening)
 
-    def claim_ahead(self, hold: Hold, policy: RetryPolicy | None) -> AnyClaim:
-        """A claim of what was claimed in the midst of another's outcome."""
-        claim: AnyClaim = Claim(self, hold, policy=policy)
-        claim.hold_ahead()
-        self._claims.add(claim)
-        return claim
-
-    def keep(self, claim: AnyClaim) -> None:
-        """Hold on to an open claim that nobody else may have any more."""
-        self._claims.keep(claim)
-
-    def _claimed(self, hold: Hold, policy: RetryPolicy | None, opening: Opening) -> AnyClaim:
-        claim: AnyClaim = Claim(self, hold, policy=policy)
-        self._claims.add(claim)
+    def claimed(
+        self, take: Callable[[], Hold | None], policy: RetryPolicy | None, opening: Opening
+    ) -> AnyClaim | None:
+        """A claim of what `take` claims in the store, if anything."""
+        expected = self._claims.expect()
+        try:
+            opening.check()
+            # First: nobody would look after a claim that was made without it.
+            self._keeper.start()
+            hold = take()
+            if hold is None:
+                return None
+            claim: AnyClaim = Claim(self, hold, policy=policy)
+            self._claims.add(claim)
+        finally:
+            self._claims.come(expected)
+            self._hooks.tell_noted()
         if opening.is_over:
             # Closed in the meantime, perhaps before this claim stood in the table.
             with suppress(ClaimLost):
@@ -306,19 +312,16 @@ class QueueDesk:
             raise
         return claim
 
-    def stamp(self, worker: WorkerName | None) -> ClaimStamp:
-        """What is written into a job that is claimed now."""
-        named = worker if worker is None or callable(worker) else checked_name(worker)
-        values = {
-            "token": f"{self._token}{next(self._serial):08x}",
-            "worker": named if isinstance(named, str) else self._own_name,
-            "host": self._host,
-            "pid": self._pid,
-            "extra": {},
-        }
-        if not callable(named):
-            return made_of(ClaimStamp, values)
-        return made_of(OpenStamp, {**values, "worker_of": lambda job: checked_name(named(job))})
+    def claim_ahead(self, hold: Hold, policy: RetryPolicy | None) -> AnyClaim:
+        """A claim of what was claimed in the midst of another's outcome."""
+        claim: AnyClaim = Claim(self, hold, policy=policy)
+        claim.hold_ahead()
+        self._claims.add(claim)
+        return claim
+
+    def keep(self, claim: AnyClaim) -> None:
+        """Hold on to an open claim that nobody else may have any more."""
+        self._claims.keep(claim)
 
     # -- upkeep --------------------------------------------------------------------------
 
@@ -389,12 +392,8 @@ class QueueDesk:
         return self._act(action, *args, **kwargs)
 
     def _act(self, action: Callable[A, T], *args: A.args, **kwargs: A.kwargs) -> T:
-        """Do something with the store, again if its file system met a passing error."""
+        """Do something with the store, and tell what it noted in the midst of that."""
         try:
-            return action(*args, **kwargs)
-        except OSError as error:
-            if not is_transient(error):
-                raise
-            return retry_transient(partial(action, *args, **kwargs))
+            return insist(action, *args, **kwargs)
         finally:
             self._hooks.tell_noted()

@@ -175,7 +175,8 @@ class QueueNotInitialized(SemiontJobsError, RuntimeError):
 
 
 class QueueClosed(SemiontJobsError, RuntimeError):
-    """The queue was closed, and a worker's loop must not open it again."""
+    """The queue was closed: in the midst of a claim, or under a worker's loop, which must not open
+    it again. Nothing is held."""
 
 
 class ThreadRefused(SemiontJobsError, RuntimeError):

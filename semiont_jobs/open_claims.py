@@ -7,16 +7,19 @@ from __future__ import annotations
 
 import atexit
 import os
+import threading
 import weakref
 from collections import deque
 from collections.abc import Iterable
+from contextlib import suppress
 from typing import Final, cast
 
 from semiont_jobs import exits  # noqa: F401 - registers before this, so ends after
 from semiont_jobs.claim import AnyClaim
-from semiont_jobs.errors import ClaimLost, StoreError
+from semiont_jobs.errors import ClaimLost, JobTimeout, StoreError
 from semiont_jobs.events import logger
 from semiont_jobs.in_hand import AnyInHand
+from semiont_jobs.retry import poll
 
 
 class OpenClaims:
@@ -28,7 +31,30 @@ class OpenClaims:
         self._known: dict[str, weakref.ref[AnyClaim]] = {}
         self._kept: dict[str, AnyClaim] = {}
         self._dropped: deque[AnyClaim] = deque()
+        self._expected: dict[object, int] = {}
         _MADE.add(self)
+
+    def expect(self) -> object:
+        """This thread makes a claim, and says `come` with what this returns when the claim stands
+        here, or there is none: who closes the queue in between waits for that."""
+        # No lock: a thread in the midst of a claim may be asked for another one.
+        expected = object()
+        self._expected[expected] = threading.get_ident()
+        return expected
+
+    def come(self, expected: object) -> None:
+        """See `expect`."""
+        del self._expected[expected]
+
+    def wait_for_expected(self, seconds: float) -> None:
+        """Wait until no other thread is making a claim, so long at most."""
+        mine = {threading.get_ident()}
+        with suppress(JobTimeout):
+            poll(
+                lambda: None if set(self._expected.copy().values()) - mine else True,
+                timeout=seconds,
+                wait=threading.Event().wait,
+            )
 
     def add(self, claim: AnyClaim) -> None:
         """Look after a new claim."""

@@ -42,8 +42,8 @@ from semiont_jobs.model import (
 from semiont_jobs.opening import Opening
 from semiont_jobs.reading import checked_filter, checked_status
 from semiont_jobs.retry import RetryPolicy
-from semiont_jobs.settings import checked_policy, checked_types
-from semiont_jobs.store import Accept, Transactional, Wanted
+from semiont_jobs.settings import checked_accept, checked_policy, checked_types
+from semiont_jobs.store import Accept, Hold, Transactional, Wanted
 
 
 class JobQueue(ByHand):
@@ -204,7 +204,8 @@ class JobQueue(ByHand):
         :raises InvalidValue: one of these is something else; nothing was claimed.
         :raises ThreadRefused: the queue needs a thread to look after claims, and the system gives
             none; nothing was claimed.
-        :raises QueueClosed: the queue was closed, and `opening` is over with it.
+        :raises QueueClosed: the queue was closed, and `opening` is over with it; or another thread
+            closed it in the midst of this. Nothing was claimed.
         """
         checked_policy("retry_policy", retry_policy)
         wanted = _wanted(types, queue, accept)
@@ -293,9 +294,9 @@ class JobQueue(ByHand):
             if hold.job.status == "running":
                 raise ClaimLost(id_, "its worker is gone; rescue_orphans() gives it back")
             if hold.job.status == "pending" and job.status == "running":
-                self._keeper.start()
-                hold.move(lifecycle.claim(hold.job, self.stamp(None), self.clock()))
-                claim = self._claimed(hold, None, opening)
+                running = lifecycle.claim(hold.job, self.stamp(None), self.clock())
+                claim = self.claimed(partial(_moved, hold, running), None, opening)
+                assert claim is not None
                 self._claims.keep(claim)
                 return claim.job
             self.codec.check_update(job)
@@ -381,16 +382,10 @@ def _wanted(types: Iterable[str] | None, queue: str | None, accept: Accept | Non
     return Wanted(
         types=checked_types("types", types),
         queue=checked_filter("queue", queue),
-        accept=None if accept is None else _checked_accept(accept),
+        accept=checked_accept(accept),
     )
 
 
-def _checked_accept(accept: Accept) -> Accept:
-    try:
-        hash(accept)
-    except TypeError as error:
-        rule = "it needs a hash: what it refuses is remembered under it"
-        raise InvalidValue(rule, field="accept", value=accept) from error
-    if not callable(accept):
-        raise InvalidValue("a function of a job is needed", field="accept", value=accept)
-    return accept
+def _moved(hold: Hold, job: AnyJob) -> Hold:
+    hold.move(job)
+    return hold

@@ -11,7 +11,8 @@ import threading
 import time
 from collections.abc import Callable
 from datetime import datetime, timedelta
-from typing import Any, Final, Protocol, TypeVar
+from functools import partial
+from typing import Any, Final, ParamSpec, Protocol, TypeVar
 
 import tenacity
 from attrs import Attribute, field, frozen
@@ -21,6 +22,7 @@ from tenacity.wait import wait_base
 from semiont_jobs.errors import InvalidValue, JobDecodeError, JobTimeout, PermanentError
 
 T = TypeVar("T")
+A = ParamSpec("A")
 
 LONGEST_WAIT: Final = 30 * 24 * 3600.0
 """Seconds; what a wait strategy answers is cut to this. Thirty days is longer than any
@@ -172,6 +174,16 @@ TRANSIENT: Final = frozenset({errno.EINTR, errno.EAGAIN, errno.ESTALE})
 def is_transient(error: BaseException) -> bool:
     """Whether the same call may succeed if it is simply made again."""
     return isinstance(error, OSError) and error.errno in TRANSIENT
+
+
+def insist(action: Callable[A, T], *args: A.args, **kwargs: A.kwargs) -> T:
+    """Do something with the store, again if it met a transient error: see `retry_transient`."""
+    try:
+        return action(*args, **kwargs)
+    except OSError as error:
+        if not is_transient(error):
+            raise
+        return retry_transient(partial(action, *args, **kwargs))
 
 
 def retry_transient(call: Callable[[], T]) -> T:

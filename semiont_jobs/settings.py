@@ -13,7 +13,7 @@ from semiont_jobs.errors import InvalidValue
 from semiont_jobs.events import Hook
 from semiont_jobs.fields import is_limit
 from semiont_jobs.retry import RetryPolicy
-from semiont_jobs.store import JobStore
+from semiont_jobs.store import Accept, JobStore
 from semiont_jobs.stores import open_store
 
 T = TypeVar("T")
@@ -100,6 +100,20 @@ def checked_policy(field: str, policy: RetryPolicy | None) -> RetryPolicy | None
     if policy is not None and not isinstance(policy, RetryPolicy):
         raise InvalidValue("a RetryPolicy is needed", field=field, value=policy)
     return policy
+
+
+def checked_accept(accept: Accept | None) -> Accept | None:
+    """What a claimer asks of each job: a function that can be remembered."""
+    if accept is None:
+        return None
+    try:
+        hash(accept)
+    except TypeError as error:
+        rule = "it needs a hash: what it refuses is remembered under it"
+        raise InvalidValue(rule, field="accept", value=accept) from error
+    if not callable(accept):
+        raise InvalidValue("a function of a job is needed", field="accept", value=accept)
+    return accept
 
 
 def checked_timeout(field: str, seconds: float | None) -> float | None:

@@ -55,7 +55,7 @@ WAY: Final = (
             "stores.files.moves.Moves.write_temporary": "the running job, in .tmp, locked",
             "stores.files.moves.Moves._publish_beside": "the new copy stands",
             "stores.files.moves.Moves.discard": "then the old one goes",
-            "desk.QueueDesk._claimed": "a Claim, which the keeper looks after",
+            "open_claims.OpenClaims.add": "a Claim, which the keeper looks after",
             "desk.QueueDesk.emit": "hooks hear: claimed",
         },
     ),

@@ -52,6 +52,7 @@ ROOMS: Final[dict[str, Room]] = {
             "hooks",
             "lookout",
             "open_claims",
+            "stamps",
             "keeper",
             "opening",
             "rescuing",

@@ -9,12 +9,14 @@ from itertools import count
 from typing import Any
 
 import pytest
+import test_closing as closing
 from postgres.owners import Make
 from postgres.servers import sql
 
-from semiont_jobs import JobMetadata, JobQueue, PendingJob, QueueClosed
+from semiont_jobs import JobMetadata, JobQueue, PendingJob, QueueClosed, StoreError
 from semiont_jobs.claim import AnyClaim
 from semiont_jobs.stores.postgres.sessions import Session
+from semiont_jobs.stores.postgres.told import LOST
 from semiont_jobs.testing.suite import PATIENCE, eventually, some
 
 MOMENT = 0.2
@@ -248,6 +250,67 @@ def test_a_verb_that_finds_the_store_just_closed_goes_on_with_a_connection_of_it
     eventually(lambda: sql(server_url, seen, name) == [(0,)])
 
 
+def test_while_a_store_is_opened_again_a_verb_goes_on_with_the_opening_before(
+    make_queue: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    queue = make_queue().initialize()
+    queue.close()
+    came: list[object] = []
+
+    def prepares(*given: Any, **more: Any) -> None:
+        came.append(queue.store.create(job("j")))
+        came.append(some(queue.store.get("j")).status)
+
+    monkeypatch.setattr("semiont_jobs.stores.postgres.store.prepare", prepares)
+    queue.initialize()
+
+    assert came == [None, "pending"]
+
+
+def test_a_job_whose_stored_answer_was_lost_is_created_once_though_the_queue_was_closed_meanwhile(
+    make_queue: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    queue = make_queue().initialize()
+    store: Any = queue.store
+    create, calls = store._create, count(1)
+
+    def creates(batch: Any) -> None:
+        create(batch)
+        if next(calls) == 1:
+            store._in_doubt.update(batch)
+            queue.close()
+            queue.initialize()
+            raise StoreError(LOST, "the connection was lost")
+
+    monkeypatch.setattr(store, "_create", creates)
+    queue.create_job(job("j"))
+
+    assert next(calls) == 3
+    assert queue.get_stats().pending == 1
+
+
+def test_a_close_that_was_interrupted_while_it_waited_is_made_good_by_the_next(
+    make_queue: Make, url: str, server_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    name = f"interrupted-{threading.get_ident()}"
+    queue = make_queue(f"{url}&application_name={name}")
+    queue.create_job(job("j"))
+    some(queue.claim_next_job()).release()
+    thread = queue.store._opened.liveness._thread  # type: ignore[attr-defined]
+
+    def interrupt() -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched, pytest.raises(KeyboardInterrupt):
+        patched.setattr(thread, "join", interrupt)
+        queue.close()
+    queue.close()
+
+    assert not thread.is_alive()
+    seen = "SELECT count(*) FROM pg_stat_activity WHERE application_name = %s"
+    eventually(lambda: sql(server_url, seen, name) == [(0,)])
+
+
 def test_a_thread_that_goes_on_while_another_closes_the_queue_is_never_left_waiting(
     make_queue: Make,
 ) -> None:
@@ -285,3 +348,10 @@ def test_a_thread_that_goes_on_while_another_closes_the_queue_is_never_left_wait
     jobs = list(make_queue().query_jobs(limit=None))
     assert {each.metadata.id for each in jobs} == set(stored)
     assert not any(each.metadata.crash_count for each in jobs)
+
+
+# -- what is so wherever the jobs are ------------------------------------------------------
+
+for _name, _test in vars(closing).items():
+    if _name.startswith("test_"):
+        globals()[_name] = _test

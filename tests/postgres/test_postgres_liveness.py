@@ -105,8 +105,10 @@ def test_an_owner_that_is_soon_back_is_not_rescued_from(
     claim = held(queue)
     backend = owner_backend(server_url, queue)
     back = threading.Event()
-    connect = queue.store._sessions.connect  # type: ignore[attr-defined]
-    monkeypatch.setattr(queue.store._sessions, "connect", lambda: back.wait(PATIENCE) and connect())  # type: ignore[attr-defined]
+    connect = queue.store._opened.sessions.connect  # type: ignore[attr-defined]
+    monkeypatch.setattr(
+        queue.store._opened.sessions, "connect", lambda: back.wait(PATIENCE) and connect()
+    )  # type: ignore[attr-defined]
     looks = []
 
     def second_look(seconds: float) -> None:
@@ -130,8 +132,10 @@ def test_an_owner_that_was_rescued_from_while_it_was_away_is_told_and_fenced(
     claim = held(queue)
     backend = owner_backend(server_url, queue)
     back = threading.Event()
-    connect = queue.store._sessions.connect  # type: ignore[attr-defined]
-    monkeypatch.setattr(queue.store._sessions, "connect", lambda: back.wait(PATIENCE) and connect())  # type: ignore[attr-defined]
+    connect = queue.store._opened.sessions.connect  # type: ignore[attr-defined]
+    monkeypatch.setattr(
+        queue.store._opened.sessions, "connect", lambda: back.wait(PATIENCE) and connect()
+    )  # type: ignore[attr-defined]
 
     sql(server_url, "SELECT pg_terminate_backend(%s, 10000)", backend)
     rescued = eventually(other.rescue_orphans)
@@ -241,8 +245,8 @@ def test_the_server_is_told_to_notice_a_silent_client(make_queue: Make, server_u
     queue = make_queue().initialize()
     names = ("tcp_keepalives_idle", "tcp_keepalives_interval", "tcp_keepalives_count")
 
-    with queue.store._sessions.session() as session:  # type: ignore[attr-defined]
-        text = queue.store._sessions._settings  # type: ignore[attr-defined]
+    with queue.store._opened.sessions.session() as session:  # type: ignore[attr-defined]
+        text = queue.store._opened.sessions._settings  # type: ignore[attr-defined]
         parameters = session.info.get_parameters()
 
     assert all(f"SET {name} = " in text for name in (*names, "tcp_user_timeout"))

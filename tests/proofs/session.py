@@ -24,6 +24,7 @@ from semiont_jobs.errors import JobExists
 from semiont_jobs.events import Event, logger
 from semiont_jobs.job_types import JobTypes
 from semiont_jobs.keeper import Keeper
+from semiont_jobs.stamps import Stamps
 from semiont_jobs.stores.files import pending, reader
 from semiont_jobs.stores.files.copies import Copies
 from semiont_jobs.stores.files.door import Disk
@@ -59,8 +60,10 @@ class AloneQueue(Unattended):
         super().reset_after_fork()
         self._keeper = NoKeeper(self)
         # As long in every process: claims tell it, and a journal is full after so many bytes.
-        self._pid = HIGHEST_PID + os.getpid()
-        self._own_name = f"{self._host}-{self._pid}"
+        stamps = Stamps()
+        stamps._pid = HIGHEST_PID + os.getpid()
+        stamps._own_name = f"{stamps._host}-{stamps._pid}"
+        self.stamp = stamps.new
 
 
 _CODEC: Final = Codec(JobTypes(BUILTIN_JOB_TYPES))

@@ -63,8 +63,9 @@ class FileHold:
 
     def move(self, job: AnyJob, forced_by: Callable[[Force], None] | None = None) -> None:
         """See `Hold.move`."""
-        was, self._is_at_work = self._is_at_work, True
+        was = self._is_at_work
         try:
+            self._is_at_work = True
             self._check_held()
             self._move(job, forced_by)
         finally:
@@ -130,8 +131,9 @@ class FileHold:
 
     def remove(self) -> None:
         """Remove the job; the hold ends."""
-        was, self._is_at_work = self._is_at_work, True
+        was = self._is_at_work
         try:
+            self._is_at_work = True
             self._check_held()
             self._moves.check_standing(self.job.status, self.job.metadata.id, self.descriptor)
             self._moves.disk.unlink(self._moves.layout.path(self.job.status, self.job.metadata.id))

@@ -102,8 +102,9 @@ class PostgresHold:
 
         :raises QueueClosed: the store was closed in the midst of a claim.
         """
-        was, self._is_at_work = self._is_at_work, True
+        was = self._is_at_work
         try:
+            self._is_at_work = True
             self._move(job)
         finally:
             self._is_at_work = was
@@ -183,6 +184,8 @@ class PostgresHold:
         if not isinstance(job, RunningJob) or not self._office.liveness.vouches(owner):
             return False
         self._own(job)
+        if self._owner != owner:
+            self._disown()
         return self._owner == owner
 
     def _own(self, job: RunningJob[Any, Any]) -> None:
@@ -200,7 +203,7 @@ class PostgresHold:
     def _disown(self) -> None:
         holds = self._office.holds
         if holds.get(self.job.metadata.id) is self:
-            del holds[self.job.metadata.id]
+            holds.pop(self.job.metadata.id, None)  # who closes the store may be at it, too
         self._owner = None
         self._office.leave()
 

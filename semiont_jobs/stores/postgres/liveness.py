@@ -102,28 +102,29 @@ class Liveness:
         self._woken, self._waker = os.pipe()
         self._heard_at = time.monotonic()
         thread = threading.Thread(target=self._live, name="semiont-jobs-liveness", daemon=True)
+        self._thread = thread
         try:
             begin(thread)
         except ThreadRefused:
-            self._close_pipe()
+            self._forget_thread()
             raise
-        self._thread = thread
 
-    def _close_pipe(self) -> None:
+    def _forget_thread(self) -> None:
+        self._thread = None
         os.close(self._waker)
         os.close(self._woken)
 
     def end(self) -> None:
-        """Let the lock go, and end the session."""
+        """Let the lock go, and end the session. What an interrupt leaves undone, the next call
+        does."""
         with self._lock:
-            thread, self._thread = self._thread, None
             self._ending, self._is_held = True, False
             self._news.notify_all()
-        if thread is None:
-            return
-        os.write(self._waker, b".")
-        thread.join()
-        self._close_pipe()
+            thread = self._thread
+            if thread is not None:
+                os.write(self._waker, b".")
+        if thread is not None and thread is not threading.current_thread():
+            thread.join()
 
     @property
     def key(self) -> int:
@@ -144,6 +145,14 @@ class Liveness:
     # -- the thread ----------------------------------------------------------------------
 
     def _live(self) -> None:
+        try:
+            self._go_on()
+        finally:
+            with self._lock:
+                self._is_held = False
+                self._forget_thread()
+
+    def _go_on(self) -> None:
         pace = error_pace(RECONNECT)
         errors, taken_at = 0, 0.0
         while not self._ending:

@@ -232,13 +232,19 @@ class Sessions:
 
     def cut(self) -> None:
         """The server has fallen silent: end every wait for an answer, in whatever thread."""
-        for session in list(self._open):
+        for session in self._all():
             with (
                 suppress(psycopg.Error, OSError),  # closed meanwhile, by its user
                 socket.socket(fileno=os.dup(session.fileno())) as end,
             ):
                 end.shutdown(socket.SHUT_RDWR)
         self.renew()
+
+    def _all(self) -> list[Session]:
+        while True:
+            # Another thread may note a connection in the midst of this.
+            with suppress(RuntimeError):
+                return list(self._open)
 
     def _configure(self, session: Session) -> None:
         self._open.add(session)

@@ -79,15 +79,19 @@ class PostgresStore:
         }
         self.address: Address = address_of(url, schema)
         self._statements = statements(self.address.schema)
-        # Anew at each opening: a thread may be using those of the one before still.
         self._new_sessions = partial(
             Sessions, self.address, fsync=fsync, read_only=read_only, size=pool_size
         )
-        self._sessions = self._new_sessions()
         self._read_only = read_only
         self._tell: Callable[[], None] = _nobody
-        self._office: Office | None = None
+        self._begin_afresh()
         reset_in_child(self)
+
+    def _begin_afresh(self) -> None:
+        self._office: Office | None = None
+        self._news = News()
+        self._author = secrets.randbits(62)
+        self._in_doubt: set[str] = set()
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Pickled, a store is where its jobs live: read in another process, it is that one's."""
@@ -95,9 +99,10 @@ class PostgresStore:
 
     def reset_after_fork(self) -> None:
         """The sessions are the parent's, and so are the holds."""
-        self._sessions.abandon()
-        office, self._office = self._office, None
+        office = self._office
+        self._begin_afresh()
         if office is not None:
+            office.sessions.abandon()
             for hold in list(office.holds.values()):
                 hold.abandon()
             office.holds.clear()
@@ -112,34 +117,33 @@ class PostgresStore:
         :raises StoreError: there is no way to the server, or rights are missing.
         """
         place = self.address.shown
-        self._sessions = self._new_sessions()
-        session = self._sessions.connect()
+        # New ones: threads may be using those of the opening before still.
+        sessions = self._new_sessions()
+        session = sessions.connect()
         try:
-            with self._sessions.told(None):
+            with sessions.told(None):
                 check_server(session, place)
-                check_pooler(self._sessions, session)
+                check_pooler(sessions, session)
                 prepare(session, self.address.schema, place, read_only=self._read_only)
         finally:
             session.close()
-        self._sessions.open()
-        self._news = News()
-        self._author = secrets.randbits(62)
-        self._in_doubt: set[str] = set()
+        sessions.open()
         self._notify = notify
-        self._office = Office(
-            sessions=self._sessions,
+        office = Office(
+            sessions=sessions,
             statements=self._statements,
             codec=codec,
-            liveness=Liveness(self._sessions, hear=self._hear, changed=self._changed),
+            liveness=Liveness(sessions, hear=self._hear, changed=self._changed),
             holds={},
             news=self._news,
         )
-        self._claiming = Claiming(self._office, notify)
+        self._claiming = Claiming(office, notify)
+        self._office = office
 
     def close(self) -> None:
         """Let go of everything held, end the sessions, and wake whoever waits. What a thread is
         just storing it has still."""
-        if self._office is not None and not self._office.is_over:
+        if self._office is not None:
             self._office.close()
             self._news()
 
@@ -158,7 +162,7 @@ class PostgresStore:
         del self._office.holds[job_id]
         # As if its key were nobody's: the other jobs of this process go on.
         query = f"UPDATE {self.address.schema}.jobs SET owner = %s WHERE id = %s"
-        with self._sessions.session(job_id) as session:
+        with self._office.sessions.session(job_id) as session:
             session.execute(query.encode(), [nobody(), job_id])
 
     # -- creating and reading ------------------------------------------------------------
@@ -184,7 +188,7 @@ class PostgresStore:
             raise InvalidValue(rule, field="connection", value=connection)
         is_idle = connection.info.transaction_status == TransactionStatus.IDLE
         cursor = psycopg.Cursor(connection)
-        with self._sessions.told(None, renews=False):
+        with self._opened.sessions.told(None, renews=False):
             if connection.autocommit and is_idle:
                 insert(connection, self._statements, self._batch(jobs))
                 cursor.execute(self._statements.notify, [""])
@@ -197,7 +201,7 @@ class PostgresStore:
     def get(self, job_id: str) -> AnyJob | None:
         """See `JobStore.get`."""
         office = self._opened
-        with self._sessions.session(job_id) as session:
+        with office.sessions.session(job_id) as session:
             row = session.execute(self._statements.get, [job_id], binary=True).fetchone()
         return None if row is None else office.codec.decode(row[0], job_id=job_id, status=row[1])
 
@@ -205,7 +209,7 @@ class PostgresStore:
         """See `JobStore.jobs`. All as they stood at one instant."""
         office = self._opened
         with (
-            self._sessions.session() as session,
+            office.sessions.session() as session,
             session.transaction(),
             session.cursor(name="listing", binary=True) as cursor,
         ):
@@ -305,7 +309,7 @@ class PostgresStore:
         """See `JobStore.wait`."""
         office = self._opened
         office.liveness.begin()  # its session is what hears
-        with self._sessions.session() as session:
+        with office.sessions.session() as session:
             row = session.execute(self._statements.later, [now]).fetchone()
         if row is not None and row[0] is not None:
             timeout = min(timeout, (row[0] - now).total_seconds())
@@ -338,7 +342,7 @@ class PostgresStore:
     def _create(self, batch: dict[str, dict[str, Any]]) -> None:
         only = next(iter(batch)) if len(batch) == 1 else None
         try:
-            with self._sessions.session(only) as session:
+            with self._opened.sessions.session(only) as session:
                 if only is None:
                     insert(session, self._statements, batch)
                 elif session.execute(self._statements.create, batch[only]).rowcount != 1:
@@ -361,7 +365,7 @@ class PostgresStore:
         """Whether these are there because an earlier call stored them, which lost the answer."""
         if not self._in_doubt.issuperset(batch):
             return False
-        with self._sessions.session() as session:
+        with self._opened.sessions.session() as session:
             found = session.execute(self._statements.authors, [list(batch)]).fetchall()
         return dict(found) == dict.fromkeys(batch, self._author)
 
