@@ -17,7 +17,7 @@ from semiont_jobs.events import logger
 from semiont_jobs.model import WorkerName
 from semiont_jobs.opening import Opening
 from semiont_jobs.retry import RetryPolicy
-from semiont_jobs.store import Pairing, Wanted
+from semiont_jobs.store import Hold, Pairing, Wanted
 
 
 class Claimer:
@@ -90,20 +90,22 @@ class Claimer:
         # What another thread ends, the loop does not wait for.
         if threading.get_ident() != self._thread or self._is_over or self._next is not None:
             return
-        if self._opened is None or self._opened.is_over:
+        opened = self._opened
+        if opened is None or opened.is_over:
             return
-        desk = self._desk
+        desk, store = self._desk, self._store
         try:
             if not self._goes_on():
                 return
-            hold = self._store.claim_at_hand(
-                self._wanted, desk.stamp(self._worker), desk.clock(), outcome
-            )
+            stamp, now = desk.stamp(self._worker), desk.clock()
+
+            def take() -> Hold | None:
+                opened.check()
+                return store.claim_at_hand(self._wanted, stamp, now, outcome)
+
+            self._next = desk.claim_ahead(take, self._policy)
         except Exception as error:  # noqa: BLE001 - whatever it was, the next call meets it
             logger.debug("nothing was claimed ahead: %s", error)
-            return
-        if hold is not None:
-            self._next = desk.claim_ahead(hold, self._policy)
 
     @property
     def type_ahead(self) -> str | None:

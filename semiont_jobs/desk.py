@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable, Iterable
 from contextlib import suppress
 from datetime import datetime, timedelta
-from typing import Any, Final, ParamSpec, Self, TypeVar
+from typing import Any, Final, ParamSpec, TypeVar
 
 from semiont_jobs import fields
 from semiont_jobs.builtin import BUILTIN_JOB_TYPES
@@ -34,12 +34,13 @@ from semiont_jobs.lookout import Lookout
 from semiont_jobs.meter import Meter
 from semiont_jobs.model import AnyJob, ClaimStamp, WorkerName
 from semiont_jobs.open_claims import OpenClaims
+from semiont_jobs.openable import Openable
 from semiont_jobs.opening import Opening
 from semiont_jobs.rescuing import Rescuer
 from semiont_jobs.retry import RetryPolicy, insist
 from semiont_jobs.settings import checked_hook, checked_list, checked_policy, store_at
 from semiont_jobs.stamps import Stamps
-from semiont_jobs.store import Hold, JobStore, Telling, Wanted
+from semiont_jobs.store import Hold, JobStore, Wanted
 
 T = TypeVar("T")
 A = ParamSpec("A")
@@ -52,12 +53,9 @@ age is all there is to go by, and half an hour is longer than its jobs run."""
 RESCUE_INTERVAL: Final = 1.0
 """Seconds between two looks for dead workers' jobs; a look with nothing running costs a few
 system calls."""
-PATIENCE: Final = 5.0
-"""Seconds that a close waits for claims that are being made, and they for it: longer than any takes
-but by a disk, a server or an ``accept`` that stands still."""
 
 
-class QueueDesk:
+class QueueDesk(Openable):
     """The part of a `JobQueue` that its verbs and its claims share."""
 
     def __init__(
@@ -99,11 +97,9 @@ class QueueDesk:
 
     def reset_after_fork(self) -> None:
         """Start afresh in a forked child: the parent's claims are not the child's."""
-        self._lock = threading.RLock()
+        self._begin_closed()
         self._rescuing = threading.Lock()
         self._rescued_at = float("-inf")
-        self._is_open = False
-        self._opening = Opening()
         self._claims = OpenClaims()
         self._rescuer = Rescuer(self._max_crashes)
         self.stamp: Callable[[WorkerName | None], ClaimStamp] = Stamps().new
@@ -119,58 +115,6 @@ class QueueDesk:
 
     # -- life ----------------------------------------------------------------------------
 
-    def initialize(self) -> Self:
-        """Make the directory ready (with its parents) and check that its locks exclude.
-
-        Idempotent; every verb does it on first use.
-
-        :raises UnsafeStore: jobs would not be safe there.
-        :raises StoreError: it cannot be made or written.
-        """
-        if not self._is_open:
-            with self._lock:
-                if not self._is_open:
-                    self._store.open(self.codec, self._hear)
-                    if isinstance(self._store, Telling):
-                        self._store.tell(self._keeper.poke)
-                    self._is_open = True
-            self._hooks.tell_noted()
-        return self
-
-    def close(self) -> None:
-        """Stop this queue's workers, give open claims back without using an attempt, and end
-        the queue's thread.
-
-        Its workers claim no more and end, as if asked by `JobWorker.stop`, but nobody waits for
-        the jobs in hand: they are given back, and their works' next stopping points raise
-        `ClaimLost`. Stop the workers first to let those jobs finish.
-
-        The queue can be used again afterwards: `initialize`, ``with``, any verb and the start of
-        a new worker open it. Workers that were stopped so stay stopped.
-
-        :raises StoreError: the disk refused to take one of them back. It is still held, the
-            queue still open: call again.
-        """
-        over = self._opening
-        # Before the claims are given back: else a worker would take them up again.
-        if not over.end():
-            over.wait_closed(PATIENCE)
-            return
-        try:
-            # Whatever is claimed from here on is refused: what is given back now is all there is.
-            self._claims.wait_for_expected(PATIENCE)
-            self._keeper.stop()
-            for _ in range(2):  # also what was claimed in the midst of an outcome, waited for
-                self._claims.give_back_all()
-            with self._lock:
-                if self._is_open:
-                    self._store.close()
-                self._is_open = False
-        finally:
-            self._opening = Opening()
-            over.closed()
-        self._hooks.finish()
-
     def open_for_work(self, stop: threading.Event) -> Opening:
         """Open the queue for a loop that claims, as a worker's, and look after it in the
         background. The loop claims within the opening that is returned; `stop` is set when that
@@ -181,12 +125,6 @@ class QueueDesk:
                 if self._is_open:  # else somebody closed it at once
                     self._opening.stops(stop)
                     return self._opening
-
-    def __enter__(self) -> Self:
-        return self.initialize()
-
-    def __exit__(self, *_exc: object) -> None:
-        self.close()
 
     # -- events --------------------------------------------------------------------------
 
@@ -253,22 +191,6 @@ class QueueDesk:
         """An open claim that nobody has any more; a finalizer calls this."""
         self._claims.drop(claim)
 
-    def within(self, opening: Opening | None) -> Opening:
-        """The opening to claim in. Only a user opens a closed queue (None), no worker's loop.
-
-        :raises QueueClosed: the given one is over; or another thread does not get done closing it.
-        """
-        while opening is None:
-            # This before that: one that is not over afterwards is of an open store.
-            current = self._opening
-            self.initialize()
-            if current is self._opening and not current.is_over:
-                return current
-            if current.is_over and not current.wait_closed(PATIENCE):
-                raise QueueClosed("the queue is being closed")
-        opening.check()
-        return opening
-
     def claim_one(
         self,
         wanted: Wanted,
@@ -285,39 +207,52 @@ class QueueDesk:
         self, take: Callable[[], Hold | None], policy: RetryPolicy | None, opening: Opening
     ) -> AnyClaim | None:
         """A claim of what `take` claims in the store, if anything."""
-        expected = self._claims.expect()
+        claims, expected = self._claims, object()
+        claim: AnyClaim | None = None
         try:
+            claims.expect(expected)
             opening.check()
             # First: nobody would look after a claim that was made without it.
             self._keeper.start()
             hold = take()
-            if hold is None:
-                return None
-            claim: AnyClaim = Claim(self, hold, policy=policy)
-            self._claims.add(claim)
+            if hold is not None:
+                claim = Claim(self, hold, policy=policy)
+                claims.add(claim)
         finally:
-            self._claims.come(expected)
-            self._hooks.tell_noted()
-        if opening.is_over:
-            # Closed in the meantime, perhaps before this claim stood in the table.
-            with suppress(ClaimLost):
-                claim.release()
-            raise QueueClosed("the queue was closed meanwhile; the job was given back")
+            claims.come(expected)
+            if self._opening.is_owed:
+                self.close()
         try:
-            self.emit("claimed", hold.job)
+            self._hooks.tell_noted()
+            if claim is not None:
+                if opening.is_over:  # since it was looked at, perhaps before the claim stood there
+                    raise QueueClosed("the queue was closed meanwhile; the job was given back")
+                self.emit("claimed", claim.job)
         except BaseException:
-            # An interrupt, in a hook. Nobody gets this claim, and whoever keeps the traceback
+            # An interrupt, in a hook, say. Nobody gets this claim, and whoever keeps the traceback
             # would keep the job with it.
-            claim.release()
+            if claim is not None and claim.is_open:
+                with suppress(ClaimLost):
+                    claim.release()
             raise
         return claim
 
-    def claim_ahead(self, hold: Hold, policy: RetryPolicy | None) -> AnyClaim:
-        """A claim of what was claimed in the midst of another's outcome."""
-        claim: AnyClaim = Claim(self, hold, policy=policy)
-        claim.hold_ahead()
-        self._claims.add(claim)
-        return claim
+    def claim_ahead(
+        self, take: Callable[[], Hold | None], policy: RetryPolicy | None
+    ) -> AnyClaim | None:
+        """A claim of what `take` claims in the midst of another's outcome, if anything."""
+        claims, expected = self._claims, object()
+        try:
+            claims.expect(expected)
+            hold = take()
+            if hold is None:
+                return None
+            claim: AnyClaim = Claim(self, hold, policy=policy)
+            claim.hold_ahead()
+            claims.add(claim)
+            return claim
+        finally:
+            claims.come(expected)
 
     def keep(self, claim: AnyClaim) -> None:
         """Hold on to an open claim that nobody else may have any more."""

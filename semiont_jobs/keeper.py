@@ -54,16 +54,18 @@ class Keeper:
                 begin(thread)
                 self._thread = thread
 
-    def stop(self) -> None:
-        """End, after the round that is under way."""
+    def stop(self, patience: float | None = None) -> None:
+        """End, after the round that is under way; that is waited for, so many seconds at most."""
         with self._lock:
             self._stop.set()
             self._poked.set()
             thread, self._thread = self._thread, None
-        if thread is not None and thread is not threading.current_thread():
-            thread.join()
-        self._stop = threading.Event()
-        self._poked = threading.Event()
+        try:
+            if thread is not None and thread is not threading.current_thread():
+                thread.join(patience)
+        finally:
+            self._stop = threading.Event()
+            self._poked = threading.Event()
 
     def poke(self) -> None:
         """Have the next round at once: something happened that is worth a look."""

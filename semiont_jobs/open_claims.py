@@ -34,17 +34,19 @@ class OpenClaims:
         self._expected: dict[object, int] = {}
         _MADE.add(self)
 
-    def expect(self) -> object:
-        """This thread makes a claim, and says `come` with what this returns when the claim stands
-        here, or there is none: who closes the queue in between waits for that."""
+    def expect(self, claim: object) -> None:
+        """This thread makes a claim, and says `come` when it stands here, or there is none: who
+        closes the queue in between waits for that. What is given stands for the claim."""
         # No lock: a thread in the midst of a claim may be asked for another one.
-        expected = object()
-        self._expected[expected] = threading.get_ident()
-        return expected
+        self._expected[claim] = threading.get_ident()
 
-    def come(self, expected: object) -> None:
+    def come(self, claim: object) -> None:
         """See `expect`."""
-        del self._expected[expected]
+        self._expected.pop(claim, None)
+
+    def is_expected_here(self) -> bool:
+        """Whether this thread is in the midst of making a claim."""
+        return threading.get_ident() in self._expected.copy().values()
 
     def wait_for_expected(self, seconds: float) -> None:
         """Wait until no other thread is making a claim, so long at most."""

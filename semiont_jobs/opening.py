@@ -7,8 +7,11 @@ from __future__ import annotations
 
 import threading
 import weakref
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 from semiont_jobs.errors import QueueClosed
+from semiont_jobs.latch import Latch
 
 
 class Opening:
@@ -16,13 +19,20 @@ class Opening:
     cannot open again what its user has closed."""
 
     def __init__(self) -> None:
-        self._lock = threading.Lock()
+        # Reentrant, both: a signal's handler may close the queue at any point.
+        self._lock = threading.RLock()
+        self._turn = threading.RLock()
         # Weakly: a worker that ended is not kept for as long as its queue is open.
         self._stops: weakref.WeakSet[threading.Event] = weakref.WeakSet()
         self._closer = 0
-        self._is_closed = threading.Event()
         self.is_over: bool = False
         """Whether somebody has begun to close the queue since."""
+        self.is_owed: bool = False
+        """Whether it is to be closed once a claim that is being made is there."""
+        self.is_closed: bool = False
+        """Whether all is closed."""
+        self.done: Latch = Latch()
+        """Set when it is, or could not be."""
 
     def stops(self, stop: threading.Event) -> None:
         """Set that event when this opening is over; at once if it is."""
@@ -39,24 +49,28 @@ class Opening:
         if self.is_over:
             raise QueueClosed("the queue was closed")
 
-    def end(self) -> bool:
-        """It is over, and this thread is to close what was opened; False: another one is at that,
-        or has done it."""
+    def end(self) -> None:
+        """It is over. A second call does nothing, but for what an interrupt left undone."""
         with self._lock:
-            if self.is_over:
-                return False
-            self._closer = threading.get_ident()
             self.is_over = True
             for stop in self._stops:
                 stop.set()
-        return True
 
-    def closed(self) -> None:
-        """All is closed, as far as it could be."""
-        self._is_closed.set()
+    @contextmanager
+    def closing(self, seconds: float) -> Iterator[None]:
+        """Close what belongs to it, one thread after the other. Who has waited so long goes on all
+        the same: the one before may be about to be done, or be interrupted and gone."""
+        has_turn = self._turn.acquire(timeout=seconds)
+        try:
+            self._closer = threading.get_ident()
+            yield
+        finally:
+            self._closer = 0
+            if has_turn:
+                self._turn.release()
 
     def wait_closed(self, seconds: float) -> bool:
-        """Wait until all is closed, so long at most; whether it is. Nobody waits for himself, in a
-        hook, say, that is called in the midst of the closing."""
-        waits = 0 if self._closer == threading.get_ident() else seconds
-        return self._is_closed.wait(waits)
+        """Wait until somebody is done with closing it, so long at most; whether that is so. Nobody
+        waits for himself, in a hook, say, that is called in the midst of the closing."""
+        is_mine = self.is_owed or self._closer == threading.get_ident()
+        return self.done.wait(0 if is_mine else seconds)

@@ -275,6 +275,7 @@ class JobQueue(ByHand):
         :raises StaleJob: the job has changed since it was read.
         :raises JobHeld: somebody else works on it.
         :raises JobNotFound: there is no such job.
+        :raises QueueClosed: another thread closed the queue in the midst of claiming it.
         """
         if old_status is not None:
             checked_status(old_status)

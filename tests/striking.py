@@ -5,16 +5,18 @@ from __future__ import annotations
 import contextlib
 import gc
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Container, Iterator
 from contextlib import contextmanager
 from types import FrameType
 from typing import Any
 
 
 @contextmanager
-def struck_at(step: int, strike: Callable[[], object]) -> Iterator[Callable[[], int]]:
-    """Call `strike` before that bytecode of what is called in here; gives how many are left of
-    them, less than none once it struck."""
+def struck_at(
+    step: int, strike: Callable[[], object], *, modules: Container[str] | None = None
+) -> Iterator[Callable[[], int]]:
+    """Call `strike` before that bytecode of what is called in here, of these modules if any are
+    named; gives how many are left of them, less than none once it struck."""
     left = step
     is_over = False
     ours = sys._getframe().f_code
@@ -25,7 +27,8 @@ def struck_at(step: int, strike: Callable[[], object]) -> Iterator[Callable[[], 
         if frame.f_code is ours or frame.f_globals.get("__name__") == contextlib.__name__:
             return trace  # it would never end
         # Not when it is over: where coverage is measured, this frame is traced on afterwards.
-        if event == "opcode" and not is_over:
+        is_meant = modules is None or frame.f_globals.get("__name__") in modules
+        if event == "opcode" and is_meant and not is_over:
             left -= 1
             if left < 0:
                 sys.settrace(None)

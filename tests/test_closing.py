@@ -3,14 +3,17 @@ taken for a crashed worker's."""
 
 from __future__ import annotations
 
+import errno
+import os
 import threading
 from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
 
 import pytest
+from striking import struck_at
 
-from semiont_jobs import ClaimLost, Event, JobQueue, QueueClosed
+from semiont_jobs import ClaimLost, Event, JobQueue, QueueClosed, StoreError, openable, opening
 from semiont_jobs.testing.suite import PATIENCE, eventually, some
 
 Make = Callable[..., JobQueue]
@@ -101,7 +104,7 @@ def test_a_close_waits_for_a_claim_that_is_being_made(
 def test_a_close_does_not_wait_for_ever_for_a_claim_that_stands_still(
     make_queue: Make, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("semiont_jobs.desk.PATIENCE", 0.1)
+    monkeypatch.setattr("semiont_jobs.openable.PATIENCE", 0.1)
     queue = make_queue()
     queue.enqueue({}, type="task")
     is_asked, goes_on = threading.Event(), threading.Event()
@@ -122,21 +125,48 @@ def test_a_close_does_not_wait_for_ever_for_a_claim_that_stands_still(
     assert crashes(queue) == 0
 
 
-def test_who_closes_the_queue_in_the_midst_of_its_own_claim_does_not_wait_for_itself(
+def test_who_closes_the_queue_in_the_midst_of_its_own_claim_has_it_closed_afterwards(
     make_queue: Make,
 ) -> None:
     queue = make_queue()
     for _ in range(2):
         queue.enqueue({}, type="task")
+    closed: list[bool] = []
 
     def accepts(_job: object) -> bool:
-        queue.close()  # by the thread that is making the claim: it cannot wait for itself
+        queue.close()  # whoever is making the claim cannot wait for itself
+        closed.append(not queue._is_open)
         return True
 
     with pytest.raises(QueueClosed):
         queue.claim_next_job(accept=accepts)
+    closed.append(not queue._is_open)
+
+    assert closed == [False, True]
     assert crashes(queue) == 0
     assert queue.get_stats().pending == 2
+
+
+def test_a_signal_s_handler_that_closes_the_queue_right_after_a_claim_leaves_no_orphan(
+    make_queue: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    queue = make_queue()
+    queue.enqueue({}, type="task")
+    claim = queue.store.claim
+
+    def claims(*given: Any) -> Any:
+        hold = claim(*given)
+        queue.close()
+        return hold
+
+    monkeypatch.setattr(queue.store, "claim", claims)
+    with pytest.raises(QueueClosed):
+        queue.claim_next_job()
+    monkeypatch.undo()
+
+    assert not queue._is_open
+    assert crashes(queue) == 0
+    assert some(queue.claim_next_job()).complete().metadata.crash_count == 0
 
 
 def test_a_second_close_is_over_when_the_first_is(
@@ -161,19 +191,14 @@ def test_a_second_close_is_over_when_the_first_is(
     assert (first.came(), second.came(), waits) == (None, None, True)
 
 
-def test_a_hook_that_hears_a_job_given_back_by_a_close_may_close_it_and_may_not_claim(
-    make_queue: Make,
-) -> None:
+def test_a_hook_that_hears_a_job_given_back_by_a_close_may_not_claim(make_queue: Make) -> None:
     came: list[Any] = []
 
     def hook(event: Event) -> None:
-        if event.name != "released":
-            return
-        came.append(queue.close())
-        try:
-            came.append(queue.claim_next_job())
-        except QueueClosed as error:
-            came.append(error)
+        if event.name == "released":
+            with pytest.raises(QueueClosed):
+                queue.claim_next_job()
+            came.append(event)
 
     queue = make_queue(hooks=[hook])
     queue.enqueue({}, type="task")
@@ -181,9 +206,29 @@ def test_a_hook_that_hears_a_job_given_back_by_a_close_may_close_it_and_may_not_
     queue.close()
 
     assert not claim.is_open
-    assert came[0] is None
-    assert isinstance(came[1], QueueClosed)
+    assert len(came) == 1
     assert some(queue.claim_next_job()).complete().metadata.crash_count == 0
+
+
+def test_a_hook_that_hears_a_job_given_back_by_a_close_may_close_the_queue_and_open_it_anew(
+    make_queue: Make,
+) -> None:
+    came: list[Any] = []
+
+    def hook(event: Event) -> None:
+        if event.name == "released":
+            queue.close()
+            came.append(some(queue.claim_next_job()))
+
+    queue = make_queue(hooks=[hook])
+    queue.enqueue({}, type="task")
+    claim = some(queue.claim_next_job())
+    queue.close()
+
+    assert not claim.is_open
+    (again,) = came
+    assert crashes(queue) == 0
+    assert again.complete().metadata.crash_count == 0
 
 
 def test_a_close_that_was_interrupted_is_made_good_by_the_next(
@@ -193,7 +238,7 @@ def test_a_close_that_was_interrupted_is_made_good_by_the_next(
     queue.enqueue({}, type="task")
     claim = some(queue.claim_next_job())
 
-    def interrupt() -> None:
+    def interrupt(*_given: object) -> None:
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patched, pytest.raises(KeyboardInterrupt):
@@ -204,6 +249,89 @@ def test_a_close_that_was_interrupted_is_made_good_by_the_next(
 
     assert (again, claim.is_open) == (True, False)
     assert some(queue.claim_next_job()).complete().metadata.crash_count == 0
+
+
+def test_a_close_that_is_interrupted_anywhere_leaves_a_queue_that_the_next_mends() -> None:
+    def interrupt() -> None:
+        raise KeyboardInterrupt
+
+    step, is_over = 0, False
+    while not is_over:
+        queue = JobQueue("memory:")
+        queue.enqueue({}, type="task")
+        claim = some(queue.claim_next_job())
+        claim.release()
+        # Not in the midst of a plain lock's release, where Python handles no signal.
+        strike = struck_at(step, interrupt, modules=(openable.__name__, opening.__name__))
+        with suppress(KeyboardInterrupt), strike as left:
+            queue.close()
+        is_over = left() >= 0
+        step += 1
+        queue.close()
+        assert not queue._is_open
+        assert some(queue.claim_next_job()).complete().metadata.crash_count == 0
+        queue.close()
+    assert step > 200
+
+
+def test_who_waited_for_a_close_that_was_refused_is_refused_too(
+    make_queue: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    queue = make_queue().initialize()
+    goes_on, is_closing = threading.Event(), threading.Event()
+
+    def refuses() -> None:
+        is_closing.set()
+        assert goes_on.wait(PATIENCE)
+        raise StoreError(errno.ENOSPC, "the disk is full")
+
+    monkeypatch.setattr(queue._claims, "give_back_all", refuses)
+    first = Doing(queue.close)
+    assert is_closing.wait(PATIENCE)
+    second = Doing(queue.close)
+    second.join(MOMENT)
+    goes_on.set()
+
+    assert [type(each.came()) for each in (first, second)] == [StoreError, StoreError]
+    monkeypatch.undo()
+    queue.close()
+    assert not queue._is_open
+
+
+def test_a_claim_that_was_interrupted_keeps_no_later_close_waiting(make_queue: Make) -> None:
+    queue = make_queue()
+    queue.enqueue({}, type="task")
+
+    def interrupts(_job: object) -> bool:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        queue.claim_next_job(accept=interrupts)
+
+    assert not queue._claims.is_expected_here()
+    assert some(queue.claim_next_job()).complete().status == "complete"
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="the platform has no fork")
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")  # of forking with threads
+def test_an_accept_that_forks_leaves_the_child_a_queue_of_its_own(make_queue: Make) -> None:
+    queue = make_queue()
+    queue.enqueue({}, type="task")
+    children: list[int] = []
+
+    def accepts(_job: object) -> bool:
+        children.append(os.fork())
+        return children[0] != 0
+
+    claim = None
+    try:
+        claim = queue.claim_next_job(accept=accepts)
+    finally:
+        if children == [0]:
+            os._exit(7 if claim is None else 1)
+
+    assert os.waitstatus_to_exitcode(os.waitpid(children[0], 0)[1]) == 7
+    assert some(claim).complete().metadata.crash_count == 0
 
 
 def test_nobody_loses_a_job_to_whoever_closes_the_queue_all_the_time(make_queue: Make) -> None:

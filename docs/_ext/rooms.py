@@ -49,6 +49,7 @@ ROOMS: Final[dict[str, Room]] = {
         "what stands behind the verbs",
         (
             "desk",
+            "openable",
             "hooks",
             "lookout",
             "open_claims",

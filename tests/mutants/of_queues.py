@@ -204,15 +204,15 @@ FAULTS = (
     ),
     Fault(
         name="closed-under-a-claim-that-is-being-made",
-        file="desk.py",
-        was="            self._claims.wait_for_expected(PATIENCE)\n",
+        file="openable.py",
+        was="                self._claims.wait_for_expected(PATIENCE)\n",
         becomes="",
         breaks="a close waits for claims that are being made, and gives them back",
         tests=("test_a_close_waits_for_a_claim_that_is_being_made[files]",),
     ),
     Fault(
         name="claimed-from-a-queue-that-is-being-closed",
-        file="desk.py",
+        file="openable.py",
         was="            if current is self._opening and not current.is_over:\n",
         becomes="            if current is self._opening:\n",
         breaks="who claims while a queue is being closed claims once it is",

@@ -79,4 +79,4 @@ class Taking:
     def ended(self, hold: FileHold) -> None:
         """A hold is over (called by it)."""
         if self.holds.get(hold.job.metadata.id) is hold:
-            del self.holds[hold.job.metadata.id]
+            self.holds.pop(hold.job.metadata.id, None)  # who closes the store may be at it, too

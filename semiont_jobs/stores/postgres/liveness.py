@@ -31,7 +31,7 @@ from typing import Final
 
 import psycopg
 
-from semiont_jobs.errors import QueueClosed, SemiontJobsError, StoreError, ThreadRefused
+from semiont_jobs.errors import QueueClosed, SemiontJobsError, StoreError
 from semiont_jobs.events import logger
 from semiont_jobs.retry import error_pace
 from semiont_jobs.stores.postgres.sessions import PATIENCE, Session, Sessions
@@ -105,8 +105,9 @@ class Liveness:
         self._thread = thread
         try:
             begin(thread)
-        except ThreadRefused:
-            self._forget_thread()
+        except BaseException:
+            if thread.ident is None:  # it never began
+                self._forget_thread()
             raise
 
     def _forget_thread(self) -> None:
@@ -121,6 +122,9 @@ class Liveness:
             self._ending, self._is_held = True, False
             self._news.notify_all()
             thread = self._thread
+            if thread is not None and thread.ident is None:
+                self._forget_thread()  # its start was interrupted
+                return
             if thread is not None:
                 os.write(self._waker, b".")
         if thread is not None and thread is not threading.current_thread():
