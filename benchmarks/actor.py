@@ -50,6 +50,10 @@ class Actor:
         ]
         return _together([lambda lot=lot: self.opened.enqueue(lot) for lot in lots])
 
+    def enqueue_given(self, *, first: int, count: int) -> dict[str, Any]:
+        payloads = [payload_of(number) for number in range(first, first + count)]
+        return _answer(self.opened.enqueue_given(payloads))
+
     def enqueue_batch(self, *, first: int, count: int) -> dict[str, Any]:
         payloads = [payload_of(number) for number in range(first, first + count)]
         return _answer(self.opened.enqueue_batch(payloads))

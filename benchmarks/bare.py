@@ -38,16 +38,19 @@ class BareLoop:
             os.close(fd)
         self.opened.clear()
 
-    def create(self, name: str, data: bytes) -> None:
+    def create(self, name: str, data: bytes, *, is_given: bool = False) -> None:
+        """:param is_given: the name may be taken: it is looked for, before and after."""
         paths = [f"{folder}/{name}.json" for folder in self.folders.values()]
-        for path in paths:
-            if os.access(path, os.F_OK, follow_symlinks=False):
-                raise FileExistsError(path)
+        if is_given:
+            for path in paths:
+                if os.access(path, os.F_OK, follow_symlinks=False):
+                    raise FileExistsError(path)
         temporary, fd = self._write(data)
         os.link(temporary, paths[0])
         os.unlink(temporary)
-        for path in paths[1:]:
-            _absent(path)
+        if is_given:
+            for path in paths[1:]:
+                _absent(path)
         if self.fsync:
             os.fsync(fd)
             self._fsync_folder("pending")

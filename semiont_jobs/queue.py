@@ -9,33 +9,25 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
-from datetime import datetime, timedelta
 from functools import partial
 from typing import Any, Final
 
 from semiont_jobs import lifecycle, updates
 from semiont_jobs.builtin import BUILTIN_JOB_TYPES
-from semiont_jobs.by_hand import ByHand, new_run
+from semiont_jobs.by_hand import new_run
 from semiont_jobs.claim import AnyClaim
 from semiont_jobs.claimer import Claimer
+from semiont_jobs.creating import Creating
 from semiont_jobs.errors import (
     ClaimLost,
     InvalidJob,
     InvalidTransition,
-    InvalidValue,
     QueueClosed,
 )
-from semiont_jobs.fields import instant_after
-from semiont_jobs.ids import UserId, job_id, new_job_id
 from semiont_jobs.model import (
-    DEFAULT_MAX_RETRIES,
-    DEFAULT_QUEUE,
-    DEFAULT_USER,
     JOB_CLASSES,
     AnyJob,
-    JobMetadata,
     JobStatus,
-    P,
     PendingJob,
     WorkerName,
 )
@@ -43,10 +35,10 @@ from semiont_jobs.opening import Opening
 from semiont_jobs.reading import checked_filter, checked_status
 from semiont_jobs.retry import RetryPolicy
 from semiont_jobs.settings import checked_accept, checked_policy, checked_types
-from semiont_jobs.store import Accept, Hold, Transactional, Wanted
+from semiont_jobs.store import Accept, Hold, Wanted
 
 
-class JobQueue(ByHand):
+class JobQueue(Creating):
     """A durable queue of jobs in a directory, or in a PostgreSQL database.
 
     Making one touches nothing: the first verb, or `initialize`, does. All methods may be
@@ -81,98 +73,6 @@ class JobQueue(ByHand):
             clock=self.clock,
         )
         return (made_with, (self._store,))
-
-    # -- creating ------------------------------------------------------------------------
-
-    def create_job(self, job: PendingJob[P], *, connection: Any = None) -> PendingJob[P]:
-        """Store a new job; when this returns it is not lost any more.
-
-        :param connection: a psycopg connection to the queue's database: the job is written in its
-            transaction, is there when that commits (which wakes workers), and never was when it
-            rolls back. No event tells of it, since nobody knows yet.
-        :raises JobExists: its id stands in some status already.
-        :raises InvalidJob: a value no job may have; nothing was stored.
-        :raises JobEncodeError: JSON cannot hold its params; names the path.
-        :raises StoreError: the disk refused; nothing was stored.
-        :raises InvalidValue: `connection` is none, or this queue's store has no transactions.
-        """
-        self._check_new(job)
-        if connection is not None:
-            self._create_within(connection, [job])
-            return job
-        self._run(self._store.create, job)
-        self.emit("created", job)
-        return job
-
-    def create_jobs(
-        self, jobs: Iterable[PendingJob[Any]], *, connection: Any = None
-    ) -> list[PendingJob[Any]]:
-        """Store new jobs in order, made durable together: far faster than one by one.
-
-        All or nothing for what is invalid or exists; after a crash in the middle a prefix of
-        them stands (in a database: none). Raises what `create_job` raises.
-
-        :param connection: as for `create_job`.
-        """
-        if not isinstance(jobs, Iterable):
-            raise InvalidValue("a list or tuple of jobs is needed", field="jobs", value=jobs)
-        batch = list(jobs)
-        for job in batch:
-            self._check_new(job)
-        if connection is not None:
-            self._create_within(connection, batch)
-            return batch
-        if batch:
-            self._run(self._store.create_many, batch)
-        for job in batch:
-            self.emit("created", job)
-        return batch
-
-    def enqueue(
-        self,
-        params: P,
-        *,
-        type: str | None = None,  # noqa: A002 - the name it has in the job's file
-        id: str | None = None,  # noqa: A002
-        user_id: str = DEFAULT_USER,
-        queue: str = DEFAULT_QUEUE,
-        priority: int = 0,
-        run_after: datetime | timedelta | float | None = None,
-        max_retries: int | None = None,
-        timeout: float | None = None,
-        connection: Any = None,
-    ) -> PendingJob[P]:
-        """Create a job for `params`; its type is that of their class.
-
-        :param params: an object of a registered type's params class; a dict needs `type`.
-        :param run_after: an aware datetime, a timedelta from now, or seconds from now.
-        :param max_retries: default: the job type's, else 3.
-        :param timeout: seconds an attempt may take; default: the job type's, else none.
-        :param connection: as for `create_job`.
-        :raises: what `create_job` raises.
-        """
-        now = self.clock()
-        kind = self.job_types.of_params(params) if type is None else self.job_types.get(type)
-        if type is None and kind is None:
-            raise InvalidJob(
-                "of no registered job type: register one, or name the type of a dict with type=",
-                field="params",
-                value=params,
-            )
-        if max_retries is None:
-            max_retries = kind.max_retries if kind else None
-        metadata = JobMetadata(
-            id=new_job_id() if id is None else job_id(id),
-            type=type if type is not None else kind.name,  # type: ignore[union-attr]
-            user_id=UserId(user_id),
-            created=now,
-            max_retries=DEFAULT_MAX_RETRIES if max_retries is None else max_retries,
-            queue=queue,
-            priority=priority,
-            run_after=None if run_after is None else instant_after(run_after, now),
-            timeout=timeout if timeout is not None or kind is None else kind.timeout,
-        )
-        return self.create_job(PendingJob(metadata=metadata, params=params), connection=connection)
 
     # -- claiming ------------------------------------------------------------------------
 
@@ -338,32 +238,6 @@ class JobQueue(ByHand):
             self._store.wake()
 
     # -- private -------------------------------------------------------------------------
-
-    def _check_new(self, job: PendingJob[Any]) -> None:
-        if not isinstance(job, PendingJob):
-            raise InvalidJob("only a PendingJob can be created", field="job", value=job)
-        metadata = job.metadata
-        for field, value, fresh in (
-            ("revision", metadata.revision, 0),
-            ("claim", metadata.claim, None),
-        ):
-            if value != fresh:
-                raise InvalidJob(
-                    f"a new job has {fresh} here: make fresh metadata",
-                    field=f"metadata.{field}",
-                    value=value,
-                    job_id=metadata.id,
-                )
-        self.codec.check_new(job)
-
-    def _create_within(self, connection: Any, jobs: list[PendingJob[Any]]) -> None:
-        """Not through `_run`: a transaction that met an error is not to be tried again here."""
-        store = self._store
-        if not isinstance(store, Transactional):
-            rule = f"a {type(store).__name__} has no transactions: jobs in PostgreSQL have"
-            raise InvalidValue(rule, field="connection", value=connection)
-        self.initialize()
-        store.create_within(connection, jobs)
 
     def _open_claim(self, id_: str) -> AnyClaim | None:
         """This queue's claim on a job, unless the job was taken from it."""

@@ -7,7 +7,15 @@ job becomes is decided by `lifecycle` and `queue`.
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Collection, Hashable, Iterable, Iterator, Mapping
+from collections.abc import (
+    Callable,
+    Collection,
+    Hashable,
+    Iterable,
+    Iterator,
+    Mapping,
+    Sequence,
+)
 from datetime import datetime, timedelta
 from typing import Any, Protocol, TypeAlias, runtime_checkable
 
@@ -220,6 +228,17 @@ class Pairing(Protocol):
         """As `JobStore.claim`, with one job that is known already; both it and the outcome are
         durable then. None: there is none, or it is time to look for others first; nothing is said
         of the outcome."""
+        ...
+
+
+@runtime_checkable
+class Trusting(Protocol):
+    """What a store may have besides: creating for less what nobody can have created."""
+
+    def create_unseen(self, jobs: Sequence[PendingJob[Any]]) -> None:
+        """As `JobStore.create_many`, of jobs whose ids were drawn at random a moment ago, and which
+        nobody knows yet: it need not look whether they are taken. Not to be called a second time
+        with one of them: what fails may leave something behind."""
         ...
 
 

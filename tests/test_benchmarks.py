@@ -71,9 +71,9 @@ def modules(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
 def test_the_rows_of_one_process_and_of_waiting_are_measured(tmp_path: Path) -> None:
     data = measured(tmp_path, "process", "backlog", "waking", "reading")
 
-    assert rows_of(data, "bare") == {"enqueue", "drain"}
+    assert rows_of(data, "bare") == {"enqueue", "enqueue given", "drain"}
     assert rows_of(data, "ours") == {
-        *("enqueue", "drain", "drain 4 threads"),
+        *("enqueue", "enqueue given", "drain", "drain 4 threads"),
         *("claim 1000", "claim 10000", "claim 100000", "first 100000"),
         *("refused 1000", "refused 100000", "unwanted 1000", "unwanted 100000"),
         *("memory", "memory a job", "wake", "wake within", "idle", "list", "stats"),
@@ -211,8 +211,8 @@ def test_a_target_is_met_from_its_bound_on(
     modules: Any, ours: float, measured_as: str, is_met: bool
 ) -> None:
     figures = modules("figures").Figures(print)
-    figures.add("enqueue", "ours", ours)
-    figures.add("enqueue", "bare", 100.0)
+    figures.add("enqueue given", "ours", ours)
+    figures.add("enqueue given", "bare", 100.0)
 
     (verdict,) = modules("targets").verdicts(figures)
 

@@ -45,11 +45,19 @@ class Ours(SimplePeer):
         self.queue = JobQueue(url or place, durability=durability).initialize()
 
     def put(self, payload: Payload) -> None:
-        self.queue.create_job(new_job(payload))
+        self.queue.enqueue(payload, type=JOB_TYPE)
+
+    def enqueue_given(self, payloads: Sequence[Payload]) -> Span:
+        jobs = [new_job(payload) for payload in payloads]
+        create = self.queue.create_job
+        began = time.monotonic()
+        for job in jobs:
+            create(job)
+        return Span(began, time.monotonic())
 
     def enqueue_batch(self, payloads: Sequence[Payload]) -> Span:
         began = time.monotonic()
-        self.queue.create_jobs([new_job(payload) for payload in payloads])
+        self.queue.enqueue_many(payloads, type=JOB_TYPE)
         return Span(began, time.monotonic())
 
     def fill(self, payloads: Sequence[Payload]) -> None:
@@ -113,10 +121,16 @@ class Bare(Peer):
         self.share = (index, of)
 
     def enqueue(self, payloads: Sequence[Payload]) -> Span:
+        return self._enqueue(payloads, is_given=False)
+
+    def enqueue_given(self, payloads: Sequence[Payload]) -> Span:
+        return self._enqueue(payloads, is_given=True)
+
+    def _enqueue(self, payloads: Sequence[Payload], *, is_given: bool) -> Span:
         texts = [(f"job-{payload['n']:026}", _text(payload, PENDING_BYTES)) for payload in payloads]
         began = time.monotonic()
         for name, text in texts:
-            self.loop.create(name, text)
+            self.loop.create(name, text, is_given=is_given)
         span = Span(began, time.monotonic())
         self.made.update(name for name, _text in texts)
         return span
@@ -173,6 +187,7 @@ _OURS: Final = Kind(
     open=partial(Ours, durability="process"),
     threads=True,
     batches=True,
+    takes_ids=True,
     hidden=("watchdog",),
 )
 _BARE: Final = Kind(
@@ -183,6 +198,7 @@ _BARE: Final = Kind(
     has_worker=False,
     wakes=False,
     outcomes="as many bytes",
+    takes_ids=True,
     backlog=False,
 )
 KINDS: Final = (

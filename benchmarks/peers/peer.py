@@ -64,6 +64,10 @@ class Peer(ABC):
     def enqueue(self, payloads: Sequence[Payload]) -> Span:
         """Put jobs in one by one, each acknowledged before the next."""
 
+    def enqueue_given(self, payloads: Sequence[Payload]) -> Span:
+        """Put jobs in one by one, under ids of the caller's that might be taken."""
+        raise NotImplementedError(f"it is not asked for with {len(payloads)} ids")
+
     @abstractmethod
     def enqueue_batch(self, payloads: Sequence[Payload]) -> Span:
         """Put jobs in as the queue does it best."""
@@ -160,6 +164,8 @@ class Kind:
     """Whether several threads may take from one opened queue."""
     batches: bool = False
     """Whether it has a call for many jobs at once."""
+    takes_ids: bool = False
+    """Whether jobs under ids of the caller's are measured, too."""
     has_worker: bool = True
     """Whether it can serve at all."""
     wakes: bool = True

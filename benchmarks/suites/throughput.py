@@ -53,6 +53,10 @@ def _one_round(run: Run, actor: Actor, place: Path, crowds: list[int]) -> dict[s
         "enqueue": count / actor.span("enqueue", first=0, count=count).seconds,
         "drain": drained(run, "drain", actor, count),
     }
+    if kind.takes_ids:
+        span = actor.span("enqueue_given", first=count, count=count)
+        found["enqueue given"] = count / span.seconds
+        actor.span("drain", most=count)
     for threads in crowds if kind.threads else ():
         share = count - count % threads
         span = actor.span("enqueue", first=0, count=share, threads=threads)

@@ -25,8 +25,8 @@ WAY: Final = (
     Phase(
         "Created, in the thread of whoever enqueues",
         {
-            "queue.JobQueue.enqueue": "params become a pending job",
-            "queue.JobQueue.create_job": "is it one that can be stored?",
+            "creating.Creating.enqueue": "params become a pending job",
+            "creating.Creating._create": "is it one that can be stored?",
             "desk.QueueDesk._act": "once more, where the disk met a passing error",
             "stores.files.store.FileStore.create": "",
             "codec.documents.Documents.encode": "the job as JSON",

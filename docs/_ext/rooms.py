@@ -42,7 +42,7 @@ ROOMS: Final[dict[str, Room]] = {
     "worker": Room("claim, work, outcome", ("handlers", "worker", "iteration"), WORKING),
     "queue": Room(
         "the verbs that callers use",
-        ("singleton", "transfer", "queue", "claimer", "by_hand", "reading"),
+        ("singleton", "transfer", "queue", "claimer", "creating", "by_hand", "reading"),
         QUEUEING,
     ),
     "desk": Room(

@@ -239,7 +239,7 @@ def test_a_station_that_the_run_did_not_come_to_is_an_error() -> None:
 
 
 def test_a_phase_that_the_run_did_not_come_to_is_an_error() -> None:
-    with pytest.raises(LookupError, match=r"JobQueue\.enqueue"):
+    with pytest.raises(LookupError, match=r"Creating\.enqueue"):
         list(way.parts([]))
 
 

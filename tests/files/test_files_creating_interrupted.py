@@ -187,11 +187,11 @@ class Still:
         self.forcing = Forcing(Any, Any)  # type: ignore[arg-type]
         self.copies = self.disk = self
 
-    def create(self, *_job: object) -> str:
+    def create(self, *_job: object, **_more: object) -> str:
         """What its file is."""
         return "found"
 
-    def publish(self, *_job: object) -> Descriptor:
+    def publish(self, *_job: object, **_more: object) -> Descriptor:
         """Held."""
         return Descriptor(0)
 

@@ -19,9 +19,9 @@ FAULTS = (
     ),
     Fault(
         name="bad-job-in-a-batch",
-        file="queue.py",
-        was="        for job in batch:\n            self._check_new(job)\n",
-        becomes="        for job in batch[:1]:\n            self._check_new(job)\n",
+        file="creating.py",
+        was="        for job in jobs:\n            self._check_new(job)\n",
+        becomes="        for job in jobs[:1]:\n            self._check_new(job)\n",
         breaks="a batch with one bad job creates none",
         tests=("test_a_batch_with_a_job_that_was_one_before_creates_none",),
     ),
@@ -108,9 +108,9 @@ FAULTS = (
     # -- events --------------------------------------------------------------------------
     Fault(
         name="told-before-stored",
-        file="queue.py",
-        was='        self._run(self._store.create, job)\n        self.emit("created", job)\n',
-        becomes='        self.emit("created", job)\n        self._run(self._store.create, job)\n',
+        file="creating.py",
+        was="            self._run(self._store.create, job)\n",
+        becomes='            self.emit("created", job)\n            self._run(self._store.create, job)\n',
         breaks="an event tells of what is stored",
         tests=("test_a_create_that_was_refused_is_told_to_no_hook",),
     ),

@@ -65,7 +65,7 @@ class History(Session):
 
     def put_back(self) -> None:
         """Snooze, release, and a queue that is closed with a job in hand."""
-        self.create("later")
+        self.create("later", is_drawn=True)
         self.claim("later")
         self.end("snooze", "later", lambda c: c.snooze(0))
         self.claim("later")
@@ -77,7 +77,7 @@ class History(Session):
 
     def cancel(self) -> None:
         """One that waits, and by hand once more; one that runs, whose holder obeys."""
-        self.create_batch(["waiting", "asked"])
+        self.create_batch(["waiting", "asked"], are_drawn=True)
         self.do("cancel", "waiting", lambda: self.queue.cancel_job("waiting"))
         self.do("retry", "waiting", lambda: self.queue.retry_job("waiting"))
         self.claim("asked")
@@ -86,7 +86,7 @@ class History(Session):
 
     def by_hand(self) -> None:
         """The seed's manual loop: every step of a job by `update_job`."""
-        self.create("manual")
+        self.create("manual", is_drawn=True)
         self.do("edit", "manual", self._edit, params={"of": "its editor"})
         self.do("claim", "manual", self._start)
         self.end("report", "manual", lambda _c: self._progress(), progress={"page": 3})

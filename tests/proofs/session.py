@@ -191,8 +191,8 @@ class Session:
 
     # -- verbs with more to them ---------------------------------------------------------
 
-    def create(self, job_id: str, max_retries: int = 3) -> None:
-        """One new job."""
+    def create(self, job_id: str, max_retries: int = 3, *, is_drawn: bool = False) -> None:
+        """One new job; its id may be one that nobody else can have, as `enqueue` draws it."""
         self.known.append(job_id)
         params = {"of": job_id}
         new = job(
@@ -201,13 +201,15 @@ class Session:
         self.do(
             "create",
             job_id,
-            lambda: self.queue.create_job(new),
+            lambda: self.queue._create(new, None, is_drawn=is_drawn),
             params=params,
             max_retries=max_retries,
         )
 
-    def create_batch(self, job_ids: Sequence[str], max_retries: int = 1) -> None:
-        """Some new jobs at once. After a crash a prefix of them stands."""
+    def create_batch(
+        self, job_ids: Sequence[str], max_retries: int = 1, *, are_drawn: bool = False
+    ) -> None:
+        """Some new jobs at once, as above. After a crash a prefix of them stands."""
         self.known.extend(job_ids)
         now = self.clock()
         params = {job_id: {"of": job_id} for job_id in job_ids}
@@ -220,7 +222,7 @@ class Session:
             each: {"params": params[each], "max_retries": max_retries, "batch": batch}
             for each in job_ids
         }
-        self._do("create", facts, lambda: self.queue.create_jobs(new))
+        self._do("create", facts, lambda: self.queue._create_all(new, None, are_drawn=are_drawn))
 
     def create_again(self, job_ids: Sequence[str], *, as_batch: bool = False) -> None:
         """Jobs of which one exists: refused, and the first keeps its params."""

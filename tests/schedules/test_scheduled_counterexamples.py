@@ -120,10 +120,10 @@ def creates_unlocked(patch: Patch) -> None:
     """C10: the new file's lock is dropped before it is published."""
     publish = Moves.publish_new
 
-    def published(self: Moves, job_id: str, temporary: str, descriptor: Any) -> Any:
+    def published(self: Moves, job_id: str, temporary: str, descriptor: Any, **more: Any) -> Any:
         bare = HELD.open(self.disk.open, temporary)
         self.copies.close(descriptor)
-        publish(self, job_id, temporary, bare)
+        publish(self, job_id, temporary, bare, **more)
         descriptor.fd = bare.fd
 
     patch.setattr(Moves, "publish_new", published)
@@ -132,7 +132,7 @@ def creates_unlocked(patch: Patch) -> None:
 def looks_once_before_creating(patch: Patch) -> None:
     """C10: no second look while the lock is held."""
 
-    def published(self: Moves, job_id: str, temporary: str, descriptor: Any) -> Any:
+    def published(self: Moves, job_id: str, temporary: str, descriptor: Any, **_more: Any) -> Any:
         path = self.layout.path("pending", job_id)
         try:
             self.disk.link(temporary, path)

@@ -15,7 +15,9 @@ from semiont_jobs.stores.files.journal.records import moment
 from semiont_jobs.stores.files.moves import Moves
 
 
-def create_batch(moves: Moves, texts: Texts) -> dict[str, os.stat_result]:
+def create_batch(
+    moves: Moves, texts: Texts, *, are_unseen: bool = False
+) -> dict[str, os.stat_result]:
     """Publish new jobs in order; returns what the file of each is.
 
     All files are written and made durable before the first is published: a full disk is met
@@ -25,10 +27,12 @@ def create_batch(moves: Moves, texts: Texts) -> dict[str, os.stat_result]:
     When it raises, those published already are taken back, but for what a worker has claimed
     in the meantime.
 
+    :param are_unseen: nobody can have used these ids, and nobody looks.
     :raises JobExists: one of them exists.
     """
     at = moment()
-    moves.look_first(texts)
+    if not are_unseen:
+        moves.look_first(texts)
     written: list[tuple[str, str]] = []
     published: dict[str, os.stat_result] = {}
     try:
@@ -39,7 +43,7 @@ def create_batch(moves: Moves, texts: Texts) -> dict[str, os.stat_result]:
             # Locked for its publication: see `Moves.publish`. Not all at once, for a process may
             # have no more than a thousand files open.
             descriptor, found = _lock(moves, job_id, path)
-            moves.publish_new(job_id, path, descriptor)
+            moves.publish_new(job_id, path, descriptor, is_unseen=are_unseen)
             published[job_id] = found
             moves.copies.close(descriptor)
         moves.forcing.batch_published(texts, at)

@@ -25,11 +25,12 @@ from semiont_jobs.threads import LOOK_EVERY
 class _New:
     """A job that waits to be created."""
 
-    __slots__ = ("bell", "error", "found", "is_withdrawn", "job", "text")
+    __slots__ = ("bell", "error", "found", "is_unseen", "is_withdrawn", "job", "text")
 
-    def __init__(self, job: AnyJob, text: bytes) -> None:
+    def __init__(self, job: AnyJob, text: bytes, *, is_unseen: bool) -> None:
         self.job = job
         self.text = text
+        self.is_unseen = is_unseen
         self.bell: threading.Lock = threading.Lock()
         """Where its thread waits."""
         self.bell.acquire()
@@ -63,30 +64,31 @@ class Creating:
         before anything else: an interrupt may strike at every call."""
         self._waiting: deque[_New] = deque()
 
-    def create(self, job: AnyJob, text: bytes) -> os.stat_result:
+    def create(self, job: AnyJob, text: bytes, *, is_unseen: bool = False) -> os.stat_result:
         """Publish a new job, durably; returns what its file is.
 
         Interrupted, the caller does not know whether it was created.
 
+        :param is_unseen: see `Moves.publish`.
         :raises JobExists: a job of this id stands somewhere.
         :raises OSError: the disk refused; nothing is seen of the job.
         """
         thread = threading.get_ident()
         # A signal's handler that creates a job must not wait for the thread that it stopped.
         if self._server == thread or not self._moves.forcing.forces_together(job, text):
-            return self._moves.create(job, text)
+            return self._moves.create(job, text, is_unseen=is_unseen)
         try:
             with self._lock:
                 # Past those who wait there is no way: they would never have their turn.
                 if self._server is None and not self._waiting:
                     self._server = thread
             if self._server == thread:
-                return self._moves.create(job, text)
+                return self._moves.create(job, text, is_unseen=is_unseen)
         finally:
             if self._server == thread:
                 self._server = None
                 self._ring()
-        return self._created_by_any(_New(job, text), thread)
+        return self._created_by_any(_New(job, text, is_unseen=is_unseen), thread)
 
     def _ring(self, party: Sequence[_New] = ()) -> None:
         """Wake those who were served, and one who will serve those that are left."""
@@ -142,7 +144,7 @@ class Creating:
         if own not in party:  # whoever served it was interrupted
             party.append(own)
         if len(party) == 1:
-            own.found = self._moves.create(own.job, own.text)
+            own.found = self._moves.create(own.job, own.text, is_unseen=own.is_unseen)
         else:
             self._create_all(party)
 
@@ -155,7 +157,8 @@ class Creating:
         try:
             for new in party:
                 try:
-                    held.append((new, moves.publish(new.job, new.text)))
+                    descriptor = moves.publish(new.job, new.text, is_unseen=new.is_unseen)
+                    held.append((new, descriptor))
                 except (OSError, SemiontJobsError) as error:
                     new.error = _checked(error)
             try:

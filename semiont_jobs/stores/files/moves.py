@@ -80,9 +80,9 @@ class Moves(Settling):
         except OSError:
             return
 
-    def create(self, job: AnyJob, data: bytes) -> os.stat_result:
-        """Publish a new job, durably; returns what its file is."""
-        descriptor = self.publish(job, data)
+    def create(self, job: AnyJob, data: bytes, *, is_unseen: bool = False) -> os.stat_result:
+        """Publish a new job, durably; returns what its file is. See `publish`."""
+        descriptor = self.publish(job, data, is_unseen=is_unseen)
         try:
             self.forcing.published(job, data, descriptor.fd)
             return self.disk.stat_of(descriptor.fd)
@@ -93,17 +93,21 @@ class Moves(Settling):
             # Last: once it is closed, somebody else may hold the job.
             self.copies.close(descriptor)
 
-    def publish(self, job: AnyJob, data: bytes) -> Descriptor:
+    def publish(self, job: AnyJob, data: bytes, *, is_unseen: bool = False) -> Descriptor:
         """The first half of `create`: nothing is forced yet, and the file is held.
 
         Looks, publishes its locked file in ``pending``, looks in the other folders while it
         holds the lock: of two creators of one id one wins, and a worker cannot take a job
         that is about to be refused (C10).
+
+        :param is_unseen: its id was drawn for this, so that there is no other creator: nobody
+            looks. The nine looks are a third of the work.
         """
         job_id = job.metadata.id
-        self.look_first((job_id,))
+        if not is_unseen:
+            self.look_first((job_id,))
         temporary, descriptor = self.write_temporary(data)
-        self.publish_new(job_id, temporary, descriptor)
+        self.publish_new(job_id, temporary, descriptor, is_unseen=is_unseen)
         return descriptor
 
     def look_first(self, job_ids: Collection[str]) -> None:
@@ -120,7 +124,9 @@ class Moves(Settling):
             if self.disk.exists(self.layout.path(status, job_id)):
                 raise exists_already(job_id, status)
 
-    def publish_new(self, job_id: str, temporary: str, descriptor: Descriptor) -> None:
+    def publish_new(
+        self, job_id: str, temporary: str, descriptor: Descriptor, *, is_unseen: bool = False
+    ) -> None:
         """Give a locked temporary file its name in ``pending``. If this raises, it is closed and
         gone."""
         path = self.layout.path("pending", job_id)
@@ -132,7 +138,8 @@ class Moves(Settling):
                 raise JobExists(job_id) from None
             published = True
             self.discard(temporary)
-            self.check_absent(job_id, STATUSES[1:])
+            if not is_unseen:
+                self.check_absent(job_id, STATUSES[1:])
         except BaseException:
             # Still ours: nobody else could lock it. A signal's handler may have raised between the
             # link and the next step.

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Callable, Collection, Hashable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Hashable, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 from functools import partial
 from typing import Any, Final
@@ -207,13 +207,26 @@ class FileStore:
 
     def create(self, job: PendingJob[Any]) -> None:
         """See `JobStore.create`."""
-        data = self._copies.codec.encode(job, is_new=True)
-        with told(job.metadata.id):
-            found = self._creating.create(job, data)
-        self._pending.put(job, found)
+        self._create(job, is_unseen=False)
 
     def create_many(self, jobs: Iterable[PendingJob[Any]]) -> None:
         """See `JobStore.create_many`."""
+        self._create_many(jobs, are_unseen=False)
+
+    def create_unseen(self, jobs: Sequence[PendingJob[Any]]) -> None:
+        """See `Trusting.create_unseen`."""
+        if len(jobs) == 1:
+            self._create(jobs[0], is_unseen=True)
+        else:
+            self._create_many(jobs, are_unseen=True)
+
+    def _create(self, job: PendingJob[Any], *, is_unseen: bool) -> None:
+        data = self._copies.codec.encode(job, is_new=True)
+        with told(job.metadata.id):
+            found = self._creating.create(job, data, is_unseen=is_unseen)
+        self._pending.put(job, found)
+
+    def _create_many(self, jobs: Iterable[PendingJob[Any]], *, are_unseen: bool) -> None:
         batch = {}
         texts: dict[str, tuple[AnyJob, bytes]] = {}
         for job in jobs:
@@ -223,7 +236,7 @@ class FileStore:
             batch[job_id] = job
             texts[job_id] = (job, self._copies.codec.encode(job, is_new=True))
         with told():
-            found = create_batch(self._moves, texts)
+            found = create_batch(self._moves, texts, are_unseen=are_unseen)
         for job_id, job in batch.items():
             self._pending.put(job, found[job_id])
 

@@ -1,0 +1,222 @@
+"""The verbs that create jobs: of objects that are made already, or of their params.
+
+It must not know who works on jobs, or how a store keeps them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from datetime import datetime, timedelta
+from functools import cached_property
+from typing import Any
+
+from semiont_jobs.by_hand import ByHand
+from semiont_jobs.errors import InvalidJob, InvalidValue
+from semiont_jobs.fields import instant_after
+from semiont_jobs.ids import JobId, UserId, job_id, new_job_id
+from semiont_jobs.model import (
+    DEFAULT_MAX_RETRIES,
+    DEFAULT_QUEUE,
+    DEFAULT_USER,
+    JobMetadata,
+    P,
+    PendingJob,
+)
+from semiont_jobs.store import Transactional, Trusting
+
+
+class Creating(ByHand):
+    """The verbs of a `JobQueue` that bring jobs into it."""
+
+    def create_job(self, job: PendingJob[P], *, connection: Any = None) -> PendingJob[P]:
+        """Store a new job; when this returns it is not lost any more.
+
+        :param connection: a psycopg connection to the queue's database: the job is written in its
+            transaction, is there when that commits (which wakes workers), and never was when it
+            rolls back. No event tells of it, since nobody knows yet.
+        :raises JobExists: its id stands in some status already.
+        :raises InvalidJob: a value no job may have; nothing was stored.
+        :raises JobEncodeError: JSON cannot hold its params; names the path.
+        :raises StoreError: the disk refused; nothing was stored.
+        :raises InvalidValue: `connection` is none, or this queue's store has no transactions.
+        """
+        return self._create(job, connection, is_drawn=False)
+
+    def create_jobs(
+        self, jobs: Iterable[PendingJob[Any]], *, connection: Any = None
+    ) -> list[PendingJob[Any]]:
+        """Store new jobs in order, made durable together: far faster than one by one.
+
+        All or nothing for what is invalid or exists; after a crash in the middle a prefix of
+        them stands (in a database: none). Raises what `create_job` raises.
+
+        :param connection: as for `create_job`.
+        """
+        if not isinstance(jobs, Iterable):
+            raise InvalidValue("a list or tuple of jobs is needed", field="jobs", value=jobs)
+        return self._create_all(list(jobs), connection, are_drawn=False)
+
+    def enqueue(
+        self,
+        params: P,
+        *,
+        type: str | None = None,  # noqa: A002 - the name it has in the job's file
+        id: str | None = None,  # noqa: A002
+        user_id: str = DEFAULT_USER,
+        queue: str = DEFAULT_QUEUE,
+        priority: int = 0,
+        run_after: datetime | timedelta | float | None = None,
+        max_retries: int | None = None,
+        timeout: float | None = None,
+        connection: Any = None,
+    ) -> PendingJob[P]:
+        """Create a job for `params`; its type is that of their class.
+
+        :param params: an object of a registered type's params class; a dict needs `type`.
+        :param id: default: a new one, which costs less than one that has to be looked for.
+        :param run_after: an aware datetime, a timedelta from now, or seconds from now.
+        :param max_retries: default: the job type's, else 3.
+        :param timeout: seconds an attempt may take; default: the job type's, else none.
+        :param connection: as for `create_job`.
+        :raises: what `create_job` raises.
+        """
+        make = self._maker(type, user_id, queue, priority, run_after, max_retries, timeout)
+        job = make(params, new_job_id() if id is None else job_id(id))
+        return self._create(job, connection, is_drawn=id is None)
+
+    def enqueue_many(
+        self,
+        params: Iterable[P],
+        *,
+        type: str | None = None,  # noqa: A002 - as above
+        user_id: str = DEFAULT_USER,
+        queue: str = DEFAULT_QUEUE,
+        priority: int = 0,
+        run_after: datetime | timedelta | float | None = None,
+        max_retries: int | None = None,
+        timeout: float | None = None,
+        connection: Any = None,
+    ) -> list[PendingJob[P]]:
+        """Create a job for each of many `params`, in order: far faster than one by one.
+
+        All or nothing, as `create_jobs` has it; the other parameters are those of `enqueue`, and
+        hold for all of them.
+
+        :raises: what `create_job` raises.
+        """
+        if not isinstance(params, Iterable) or isinstance(params, Mapping | str | bytes):
+            raise InvalidValue("a list or tuple of params is needed", field="params", value=params)
+        make = self._maker(type, user_id, queue, priority, run_after, max_retries, timeout)
+        return self._create_all(
+            [make(each, new_job_id()) for each in params], connection, are_drawn=True
+        )
+
+    # -- private -------------------------------------------------------------------------
+
+    def _maker(
+        self,
+        type_name: str | None,
+        user_id: str,
+        queue: str,
+        priority: int,
+        run_after: datetime | timedelta | float | None,
+        max_retries: int | None,
+        timeout: float | None,
+    ) -> Callable[[P, JobId], PendingJob[P]]:
+        """What makes jobs of params that are alike in all else."""
+        now = self.clock()
+        due = None if run_after is None else instant_after(run_after, now)
+        by_name = None if type_name is None else self.job_types.get(type_name)
+
+        def make(params: P, id_: JobId) -> PendingJob[P]:
+            kind = self.job_types.of_params(params) if type_name is None else by_name
+            if type_name is None and kind is None:
+                raise InvalidJob(
+                    "of no registered job type: register one, or name the type of a dict with"
+                    " type=",
+                    field="params",
+                    value=params,
+                )
+            retries = kind.max_retries if max_retries is None and kind else max_retries
+            metadata = JobMetadata(
+                id=id_,
+                type=type_name if type_name is not None else kind.name,  # type: ignore[union-attr]
+                user_id=UserId(user_id),
+                created=now,
+                max_retries=DEFAULT_MAX_RETRIES if retries is None else retries,
+                queue=queue,
+                priority=priority,
+                run_after=due,
+                timeout=timeout if timeout is not None or kind is None else kind.timeout,
+            )
+            return PendingJob(metadata=metadata, params=params)
+
+        return make
+
+    def _create(self, job: PendingJob[P], connection: Any, *, is_drawn: bool) -> PendingJob[P]:
+        self._check_new(job)
+        if connection is not None:
+            self._create_within(connection, [job])
+            return job
+        if is_drawn and self._trusting is not None:
+            self._run(self._unseen(self._trusting, [job]))
+        else:
+            self._run(self._store.create, job)
+        self.emit("created", job)
+        return job
+
+    def _create_all(
+        self, jobs: list[PendingJob[P]], connection: Any, *, are_drawn: bool
+    ) -> list[PendingJob[P]]:
+        for job in jobs:
+            self._check_new(job)
+        if connection is not None:
+            self._create_within(connection, jobs)
+            return jobs
+        if jobs and are_drawn and self._trusting is not None:
+            self._run(self._unseen(self._trusting, jobs))
+        elif jobs:
+            self._run(self._store.create_many, jobs)
+        for job in jobs:
+            self.emit("created", job)
+        return jobs
+
+    @cached_property
+    def _trusting(self) -> Trusting | None:
+        return self._store if isinstance(self._store, Trusting) else None
+
+    def _unseen(self, store: Trusting, jobs: list[PendingJob[P]]) -> Callable[[], None]:
+        """What creates jobs whose ids nobody can have used; called again, after an error, it
+        looks."""
+        creators = iter([store.create_unseen])
+
+        def create() -> None:
+            next(creators, self._store.create_many)(jobs)
+
+        return create
+
+    def _check_new(self, job: PendingJob[Any]) -> None:
+        if not isinstance(job, PendingJob):
+            raise InvalidJob("only a PendingJob can be created", field="job", value=job)
+        metadata = job.metadata
+        for field, value, fresh in (
+            ("revision", metadata.revision, 0),
+            ("claim", metadata.claim, None),
+        ):
+            if value != fresh:
+                raise InvalidJob(
+                    f"a new job has {fresh} here: make fresh metadata",
+                    field=f"metadata.{field}",
+                    value=value,
+                    job_id=metadata.id,
+                )
+        self.codec.check_new(job)
+
+    def _create_within(self, connection: Any, jobs: list[PendingJob[Any]]) -> None:
+        """Not through `_run`: a transaction that met an error is not to be tried again here."""
+        store = self._store
+        if not isinstance(store, Transactional):
+            rule = f"a {type(store).__name__} has no transactions: jobs in PostgreSQL have"
+            raise InvalidValue(rule, field="connection", value=connection)
+        self.initialize()
+        store.create_within(connection, jobs)
