@@ -41,7 +41,7 @@ class OursOnPostgres(Ours):
         self.queue.create_job(example := new_job(payloads[0]))
         self._copies(example.metadata.id, number, len(payloads) - 1, "job")
         store: Any = self.queue.store
-        with store._sessions.session() as session:
+        with store._opened.sessions.session() as session:
             # As its own process does in time, which a backlog of seconds' age has not had.
             session.execute(f"VACUUM ANALYZE {store.address.schema}.jobs")
             # Or the disk would be busy with it for minutes, which no backlog that grew is.
@@ -62,7 +62,7 @@ class OursOnPostgres(Ours):
                     FROM generate_series(%s::bigint, %s::bigint) AS n) AS numbers
             WHERE id = %s
         """
-        with store._sessions.session() as session:
+        with store._opened.sessions.session() as session:
             for start in range(first + 1, first + 1 + count, FILLED_AT_ONCE):
                 end = min(start + FILLED_AT_ONCE, first + 1 + count) - 1
                 session.execute(query.encode(), [start, end, example])
