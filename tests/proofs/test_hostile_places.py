@@ -237,6 +237,7 @@ def test_a_restored_second_name_of_an_older_copy_does_not_run_a_finished_job_aga
     actor: Actors, place: Place, tmp_path: Path
 ) -> None:
     queue = actor()
+    hurry(queue, 0)
     queue.create_job(job())
     os.link(place.jobs / "pending" / "j.json", tmp_path / "j.json")
     claimed(queue).complete({"by": "us"})
