@@ -207,19 +207,17 @@ class QueueDesk(Openable):
         self, take: Callable[[], Hold | None], policy: RetryPolicy | None, opening: Opening
     ) -> AnyClaim | None:
         """A claim of what `take` claims in the store, if anything."""
-        claims, expected = self._claims, object()
-        claim: AnyClaim | None = None
-        try:
-            claims.expect(expected)
+
+        def make() -> AnyClaim | None:
             opening.check()
             # First: nobody would look after a claim that was made without it.
             self._keeper.start()
             hold = take()
-            if hold is not None:
-                claim = Claim(self, hold, policy=policy)
-                claims.add(claim)
+            return None if hold is None else Claim(self, hold, policy=policy)
+
+        try:
+            claim = self._claims.made(make)
         finally:
-            claims.come(expected)
             if self._opening.is_owed:
                 self.close()
         try:
@@ -241,18 +239,16 @@ class QueueDesk(Openable):
         self, take: Callable[[], Hold | None], policy: RetryPolicy | None
     ) -> AnyClaim | None:
         """A claim of what `take` claims in the midst of another's outcome, if anything."""
-        claims, expected = self._claims, object()
-        try:
-            claims.expect(expected)
+
+        def make() -> AnyClaim | None:
             hold = take()
             if hold is None:
                 return None
             claim: AnyClaim = Claim(self, hold, policy=policy)
             claim.hold_ahead()
-            claims.add(claim)
             return claim
-        finally:
-            claims.come(expected)
+
+        return self._claims.made(make)
 
     def keep(self, claim: AnyClaim) -> None:
         """Hold on to an open claim that nobody else may have any more."""

@@ -10,7 +10,7 @@ import os
 import threading
 import weakref
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from typing import Final, cast
 
@@ -34,15 +34,19 @@ class OpenClaims:
         self._expected: dict[object, int] = {}
         _MADE.add(self)
 
-    def expect(self, claim: object) -> None:
-        """This thread makes a claim, and says `come` when it stands here, or there is none: who
-        closes the queue in between waits for that. What is given stands for the claim."""
-        # No lock: a thread in the midst of a claim may be asked for another one.
-        self._expected[claim] = threading.get_ident()
-
-    def come(self, claim: object) -> None:
-        """See `expect`."""
-        self._expected.pop(claim, None)
+    def made(self, make: Callable[[], AnyClaim | None]) -> AnyClaim | None:
+        """Have this thread make a claim, if there is one, and look after it: who closes the queue
+        in between waits for that."""
+        expected = object()
+        try:
+            # No lock: a thread in the midst of a claim may be asked for another one.
+            self._expected[expected] = threading.get_ident()
+            claim = make()
+            if claim is not None:
+                self.add(claim)
+            return claim
+        finally:
+            self._expected.pop(expected, None)
 
     def is_expected_here(self) -> bool:
         """Whether this thread is in the midst of making a claim."""

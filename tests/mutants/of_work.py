@@ -198,8 +198,8 @@ FAULTS = (
     Fault(
         name="closed-under-a-claim-beside-an-outcome",
         file="desk.py",
-        was="            claims.expect(expected)\n            hold = take()\n",
-        becomes="            hold = take()\n",
+        was="        return self._claims.made(make)\n",
+        becomes="        claim = make()\n        if claim:\n            self._claims.add(claim)\n        return claim\n",
         breaks="closing a queue in the midst of an outcome leaves no orphan",
         tests=("test_a_queue_that_is_closed_in_the_midst_of_an_outcome_leaves_no_orphan",),
     ),
