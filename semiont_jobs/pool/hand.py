@@ -54,15 +54,17 @@ class Hand:
         """What ended its thread before its time."""
 
     def join(self, shift: Shift, guests: Iterable[JobWorker]) -> None:
-        """Work for that shift from now on, with these workers besides its own."""
+        """Work for that shift from now on, with these workers besides its own; what it has ahead is
+        given back."""
+        # First: a run that is not of the new shift takes this hand's jobs for ended from then on.
+        self.end_claiming()
         self.workers = (*self._own, *guests)
         # Asked for once: in the midst of a claim is no place for the workers' own code.
         self.names = {id(worker): worker.get_worker_name() for worker in self.workers}
         self.shift = shift
 
     def claim_with(self, claimer: Claimer) -> None:
-        """Claim with that from now on; what the one before had ahead is given back."""
-        self.end_claiming()
+        """Claim with that from now on."""
         self.claimer = claimer
 
     def end_claiming(self) -> None:

@@ -180,6 +180,14 @@ FAULTS = (
         tests=("test_a_run_that_ends_while_one_of_its_jobs_is_ahead_leaves_none",),
     ),
     Fault(
+        name="job-ahead-given-back-too-late",
+        file="pool/hand.py",
+        was="self.end_claiming()\n        self.workers",
+        becomes="self.workers",
+        breaks="a run that ends leaves none of its jobs",
+        tests=("test_a_run_that_ends_while_one_of_its_jobs_is_ahead_leaves_none",),
+    ),
+    Fault(
         name="pool-claims-nothing-ahead",
         file="pool/crew.py",
         was="            hand.claimer.follow(claim)\n",

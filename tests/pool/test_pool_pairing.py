@@ -145,8 +145,10 @@ class Waits(JobWorker):
         assert self.may_end.wait(PATIENCE)
 
 
-def test_a_run_that_ends_while_one_of_its_jobs_is_ahead_leaves_none(queue: JobQueue) -> None:
-    is_done, goes_on = threading.Event(), threading.Event()
+def test_a_run_that_ends_while_one_of_its_jobs_is_ahead_leaves_none(
+    queue: JobQueue, disk: WatchedDisk
+) -> None:
+    is_done, goes_on, is_over = threading.Event(), threading.Event(), threading.Event()
 
     def hear(event: Event) -> None:
         if event.name == "completed" and event.job_id == "own":
@@ -162,7 +164,14 @@ def test_a_run_that_ends_while_one_of_its_jobs_is_ahead_leaves_none(queue: JobQu
         Waits.may_end.set()
         assert is_done.wait(PATIENCE)
         ahead = queue.query_jobs(status="running", limit=None)
-        with meanwhile(run.close):
+        # A run that does not wait for its job ahead is over before that is given back.
+        disk.before("link", "pending/map-*", lambda: is_over.wait(0.5))
+
+        def close() -> None:
+            run.close()
+            is_over.set()
+
+        with meanwhile(close):
             threading.Timer(0.2, goes_on.set).start()
 
     assert len(ahead) == 1  # of the run: it was claimed in the midst of the other's outcome
