@@ -83,13 +83,16 @@ class TestFiles(Reopened, ProcessConformance):
         self.plant_bad_entry(b'{"half": ')
         quarantine = self.path / "jobs" / ".quarantine"
 
-        eventually(lambda: queue.claim_next_job() or self.files_in(quarantine))
+        def reasons() -> list[str]:
+            files = [path for path in self.files_in(quarantine) if path.suffix == ".why"]
+            return [path.read_text() for path in files]
+
+        # The queue's own thread may be the one that sets it aside, and be at it.
+        eventually(lambda: queue.claim_next_job() or any(reasons()))
 
         kept = [path for path in self.files_in(quarantine) if path.suffix != ".why"]
-        reasons = [path for path in self.files_in(quarantine) if path.suffix == ".why"]
         assert [path.read_bytes() for path in kept] == [b'{"half": ']
-        assert len(reasons) == 1
-        assert reasons[0].read_text()
+        assert len(reasons()) == 1
 
     def test_a_checkpoint_that_nobody_stored_leaves_no_key_in_the_file(self) -> None:
         queue = self.queue()

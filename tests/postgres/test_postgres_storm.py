@@ -19,14 +19,24 @@ class DatabaseJudge(Judge):
     """Judges by the rows that stand.
 
     Where sessions are ended, one that is not made again in time is taken for its process's death:
-    whoever was robbed so held the job for sure only when it began, and must not have ended it.
+    whoever was robbed so held the job for sure only when it began, and must not have ended it. If
+    the claim's own session was ended, it never began: the answer came too late.
     """
 
     def __init__(self, aftermath: Aftermath) -> None:
         super().__init__(aftermath)
         self.robbed: list[Stint] = []
+        self.robbed_at_once: list[str] = []
+        """Whose crashes are on record of attempts that they did not begin."""
         if self.storm.is_cut_off:
             self.robbed = [stint for stint in self.stints if self._is_robbed(stint)]
+            begun = {(stint.id, stint.who, stint.started) for stint in self.stints}
+            self.robbed_at_once = [
+                who
+                for id_, attempts in self._records().items()
+                for who, started, outcome in attempts
+                if outcome == "crashed" and (id_, who, started) not in begun
+            ]
         for stint in self.robbed:
             stint.over_at = stint.begun_at
 
@@ -41,10 +51,13 @@ class DatabaseJudge(Judge):
         return stint.who not in self.killed or min(heirs, default=stint.over_at) < stint.over_at
 
     def _most_crashes(self, who: str) -> int:
-        return super()._most_crashes(who) + sum(stint.who == who for stint in self.robbed)
+        return super()._most_crashes(who) + self._all_robbed().count(who)
 
     def _deaths(self) -> set[str]:
-        return super()._deaths() | {stint.who for stint in self.robbed}
+        return super()._deaths().union(self._all_robbed())
+
+    def _all_robbed(self) -> list[str]:
+        return [*(stint.who for stint in self.robbed), *self.robbed_at_once]
 
     def nothing_is_left_over_that_cannot_be_swept(self) -> None:
         assert isinstance(self.place, Database)
@@ -131,7 +144,7 @@ def test_a_storm_of_ended_sessions_gives_every_job_one_outcome(tmp_path: Path, u
     assert judge.killed
     severed = len(aftermath.said("sever"))
     assert severed > 15
-    assert len(judge.robbed) * 10 < severed
+    assert (len(judge.robbed) + len(judge.robbed_at_once)) * 10 < severed
 
 
 def test_a_storm_over_a_server_that_restarts_gives_every_job_one_outcome(tmp_path: Path) -> None:
@@ -158,5 +171,6 @@ def test_a_storm_over_a_server_that_restarts_gives_every_job_one_outcome(tmp_pat
             all_are_there(judge, aftermath)
             assert judge.killed
             assert not judge.robbed
+            assert set(judge.robbed_at_once) <= judge.killed.keys()
     finally:
         server.end()
