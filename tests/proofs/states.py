@@ -10,7 +10,7 @@ between: so a job may be in one state, or, after a crash or an error, in one of 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from typing import Any, Final, NamedTuple, TypeAlias
 
 from proofs.ledger import Entry, Facts
@@ -84,6 +84,13 @@ def possible(
     :param make: what a verb makes of a job's states; None: `done`.
     :param undoable: verbs that are done or not done also when they were acknowledged.
     """
+    return dict(evolving(entries, make, undoable))
+
+
+def evolving(
+    entries: Iterable[Entry], make: Make | None = None, undoable: Collection[str] = ()
+) -> Iterator[tuple[str, frozenset[State]]]:
+    """The same, entry by entry: the job that each is of, and in which states it may be then."""
     make = make or done
     may_be: dict[str, frozenset[State]] = {}
     before: dict[str, frozenset[State]] = {}
@@ -98,7 +105,8 @@ def possible(
             if verb in undoable:
                 may_be[job_id] |= before[job_id]
             assert may_be[job_id], f"{verb} of {job_id} was acknowledged, but cannot be"
-    return may_be
+        if job_id in may_be:
+            yield job_id, may_be[job_id]
 
 
 def done(verb: str, states: Iterable[State], facts: Facts) -> frozenset[State]:

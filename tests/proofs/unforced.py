@@ -13,7 +13,7 @@ from proofs.cuts import LONG_AGO, OF_A_BATCH, is_torn
 from proofs.judge import _Trial  # the same trial, of what is allowed here
 from proofs.ledger import Entry, MemoryLedger
 from proofs.session import Session, at_once
-from proofs.states import ABSENT, State, done, possible, seen
+from proofs.states import ABSENT, State, done, evolving, seen
 
 from semiont_jobs import JobDecodeError
 
@@ -22,9 +22,8 @@ def been(entries: list[Entry]) -> dict[str, frozenset[State]]:
     """All states that each job may have been in so far, with and without a request to cancel
     that was made at any time; and its absence."""
     ever: dict[str, set[State]] = {}
-    for length in range(len(entries) + 1):
-        for job_id, states in possible(entries[:length]).items():
-            ever.setdefault(job_id, {ABSENT}).update(states)
+    for job_id, states in evolving(entries):
+        ever.setdefault(job_id, {ABSENT}).update(states)
     asked = {entry.job_id for entry in entries if entry.verb == "cancel"}
     for job_id in asked & ever.keys():
         ever[job_id] |= {
