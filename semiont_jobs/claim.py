@@ -87,9 +87,9 @@ class Claim(InHand[P, PG], Generic[P, PG, R]):
         second; the last one always. While the disk refuses, it is kept and tried again in the
         background: no reason for the work to fail.
 
-        :raises JobCancelled: somebody asked for the job to stop.
-        :raises ClaimLost: the job is no longer ours.
         :raises JobEncodeError: JSON cannot hold it.
+
+        It is a stopping point: it raises what `raise_if_cancelled` does, but no `StoreError`.
         """
         with suppress(StoreError):
             self.watch()
@@ -189,7 +189,7 @@ class Claim(InHand[P, PG], Generic[P, PG, R]):
         with self._turn:
             self._require_open()
             job_id = self._job.metadata.id
-            until = instant_after(until_or_delay, self._desk.clock(), job_id=job_id)
+            until = instant_after(until_or_delay, self._desk.clock(), field="until", job_id=job_id)
             self._flush()
             waiting = lifecycle.snooze(self._job, until)
             self._end("snooze", waiting)

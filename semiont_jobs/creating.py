@@ -125,7 +125,7 @@ class Creating(ByHand):
     ) -> Callable[[P, JobId], PendingJob[P]]:
         """What makes jobs of params that are alike in all else."""
         now = self.clock()
-        due = None if run_after is None else instant_after(run_after, now)
+        due = None if run_after is None else instant_after(run_after, now, field="run_after")
         by_name = None if type_name is None else self.job_types.get(type_name)
 
         def make(params: P, id_: JobId) -> PendingJob[P]:

@@ -15,6 +15,10 @@ from attrs import Attribute
 
 from semiont_jobs.errors import InvalidJob, InvalidValue
 
+ENDLESS: Final = 1e9
+"""Seconds, thirty years, that are no limit any more: what the system waits for takes no more than
+some ten times as many."""
+
 _reading: ContextVar[bool] = ContextVar("semiont_jobs_reading", default=False)
 # How the owner of a refused field is called where a person wrote it.
 _PLACES: Final = {"JobMetadata": "metadata"}
@@ -98,13 +102,20 @@ def check_instant(owner: Any, attribute: Attribute[Any], value: Any) -> None:
 
 
 def instant_after(
-    until_or_delay: datetime | timedelta | float, now: datetime, *, job_id: str | None = None
+    until_or_delay: datetime | timedelta | float,
+    now: datetime,
+    *,
+    field: str,
+    job_id: str | None = None,
 ) -> datetime:
-    """The instant meant by an instant, a time from now, or seconds from now."""
+    """The instant meant by an instant, a time from now, or seconds from now.
+
+    :param field: what it is called where it is given.
+    """
     if isinstance(until_or_delay, datetime) and until_or_delay.utcoffset() is None:
         raise InvalidValue(
             "a time is an aware datetime (one with a time zone)",
-            field="until",
+            field=field,
             value=until_or_delay,
             job_id=job_id,
         )
@@ -117,7 +128,7 @@ def instant_after(
     except (TypeError, ValueError, OverflowError) as error:
         raise InvalidValue(
             "an aware datetime, a timedelta or seconds are needed, up to the year 9999",
-            field="until",
+            field=field,
             value=until_or_delay,
             job_id=job_id,
         ) from error
@@ -232,7 +243,7 @@ def check_count(owner: Any, attribute: Attribute[Any], value: Any) -> None:
 def check_seconds(owner: Any, attribute: Attribute[Any], value: Any) -> None:
     if value is None:
         return
-    if not is_number(value) or not 0 < value < 1e9:
+    if not is_limit(value):
         _refuse(owner, attribute, value, "is a positive number of seconds")
 
 
@@ -242,8 +253,15 @@ def is_number(value: object) -> TypeGuard[float]:
 
 
 def is_limit(seconds: object) -> bool:
-    """Whether that can be a time limit: a positive number of seconds, and an end to it."""
-    return is_number(seconds) and 0 < seconds < float("inf")
+    """Whether that can be a time limit: a positive number of seconds, fewer than `ENDLESS`."""
+    return is_number(seconds) and 0 < seconds < ENDLESS
+
+
+def checked_patience(field: str, seconds: float) -> float:
+    """Seconds that somebody waits at most; they may be infinite."""
+    if not is_number(seconds) or not seconds >= 0:
+        raise InvalidValue("seconds from 0 are needed", field=field, value=seconds)
+    return seconds
 
 
 def _refuse(owner: Any, attribute: Attribute[Any], value: Any, rule: str) -> None:

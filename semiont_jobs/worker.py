@@ -17,7 +17,7 @@ from semiont_jobs.claim import AnyClaim
 from semiont_jobs.claimer import Claimer
 from semiont_jobs.errors import ClaimLost, InvalidValue, QueueClosed, StoreError, ThreadRefused
 from semiont_jobs.events import log_trouble, logger
-from semiont_jobs.fields import is_number
+from semiont_jobs.fields import checked_patience, is_limit
 from semiont_jobs.iteration import (
     CHECKPOINT_INTERVAL,
     GivenBack,
@@ -93,14 +93,11 @@ class JobWorker(ABC):
         error_backoff: float = ERROR_BACKOFF,
     ) -> None:
         for name, value in (("poll_interval", poll_interval), ("error_backoff", error_backoff)):
-            if not is_number(value) or not value > 0:
+            if not is_limit(value):
                 raise InvalidValue("a positive number of seconds", field=name, value=value)
         if queue is not None and not isinstance(queue, JobQueue):
             raise InvalidValue("a JobQueue is needed", field="queue", value=queue)
-        every = self.checkpoint_interval
-        if not is_number(every) or not every >= 0:
-            rule = "a number of seconds from 0"
-            raise InvalidValue(rule, field="checkpoint_interval", value=every)
+        checked_patience("checkpoint_interval", self.checkpoint_interval)
         self._queue = queue
         self.poll_interval = poll_interval
         self.error_backoff = error_backoff
@@ -208,7 +205,10 @@ class JobWorker(ABC):
 
         Legal before `start` and more than once. True: stopped. False: the job goes on after
         `timeout` seconds; when the process exits it is given back without using an attempt.
+
+        :raises InvalidValue: `timeout` is no such number; nothing has stopped.
         """
+        checked_patience("timeout", timeout)
         self._stop.set()
         thread = self._thread
         if thread is None:
@@ -280,7 +280,7 @@ class JobWorker(ABC):
 
     @property
     def cancelled(self) -> threading.Event:
-        """Set within a second when somebody asks for the job in hand to stop."""
+        """Set within a second when the work in hand is to stop: see `Claim.cancelled`."""
         return self.claim.cancelled
 
     @property

@@ -157,6 +157,16 @@ def test_a_delay_is_seconds_or_a_timedelta(queue: JobQueue, clock: FakeClock, de
     assert queue.claim_next_job() is not None
 
 
+@pytest.mark.parametrize("when", ["tomorrow", float("nan"), timedelta.max])
+def test_what_is_no_time_is_refused_by_the_name_that_it_was_given_under(
+    queue: JobQueue, when: Any
+) -> None:
+    with pytest.raises(InvalidValue) as told:
+        queue.enqueue({}, type="task", run_after=when)
+
+    assert told.value.field == "run_after"
+
+
 # -- order and filters ---------------------------------------------------------------------
 
 

@@ -89,7 +89,21 @@ def test_without_a_queue_it_takes_the_applications(monkeypatch: pytest.MonkeyPat
         Worker(None, lambda _worker, _job: None).start()
 
 
-@pytest.mark.parametrize("seconds", [0, -1, float("nan"), True, "1"])
+@pytest.mark.parametrize("seconds", [-1, float("nan"), True, "1", None])
+def test_a_stop_that_is_to_wait_for_no_time_is_refused_and_nothing_stops(
+    queue: JobQueue, seconds: Any
+) -> None:
+    with Worker(queue, lambda _worker, _job: None) as worker:
+        with pytest.raises(InvalidValue) as told:
+            worker.stop(seconds)
+
+        assert told.value.field == "timeout"
+        assert not worker.is_stopping
+        job = queue.enqueue({}, type="task")
+        assert "complete" == queue.wait_for(job.metadata.id, TIMEOUT).status
+
+
+@pytest.mark.parametrize("seconds", [0, -1, float("nan"), float("inf"), 1e9, True, "1"])
 def test_an_interval_that_is_no_time_is_refused(queue: JobQueue, seconds: Any) -> None:
     with pytest.raises(InvalidValue):
 
@@ -106,6 +120,7 @@ WRONG: list[tuple[str, Any]] = [
     ("job_types", ("greet", 5)),
     ("job_types", 5),
     ("job_types", iter(["greet"])),
+    ("timeout", 1e9),
     ("queue_name", 5),
     ("queue_name", ["night"]),
     ("retry_policy", 3),

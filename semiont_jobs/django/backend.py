@@ -198,4 +198,4 @@ def _instant(run_after: datetime | timedelta | None, now: datetime) -> datetime 
         run_after = timezone.make_aware(run_after, timezone.get_default_timezone())
     if isinstance(run_after, datetime):
         return run_after.astimezone(UTC)
-    return instant_after(run_after, now)
+    return instant_after(run_after, now, field="run_after")

@@ -13,7 +13,7 @@ from typing import Final, Self
 
 from semiont_jobs.errors import InvalidValue
 from semiont_jobs.events import logger
-from semiont_jobs.fields import is_number
+from semiont_jobs.fields import checked_patience
 from semiont_jobs.latch import taken_from
 from semiont_jobs.pool.child import Assignment
 from semiont_jobs.pool.crew import Crew
@@ -145,8 +145,8 @@ class WorkerPool(ForScripts):
         :returns: whether all of them were finished; False: some were given back.
         :raises InvalidValue: `timeout` is no such number; nothing has stopped.
         """
-        if timeout is not None and (not is_number(timeout) or not timeout >= 0):
-            raise InvalidValue("seconds from 0 are needed", field="timeout", value=timeout)
+        if timeout is not None:
+            checked_patience("timeout", timeout)
         with self._lock:
             self._is_stopped = True
             own = [] if self._staff is None else [self._staff]
