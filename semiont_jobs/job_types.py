@@ -95,6 +95,3 @@ class JobTypes:
 
     def __iter__(self) -> Iterator[JobType[Any, Any, Any]]:
         return iter(self._by_name.values())
-
-    def __len__(self) -> int:
-        return len(self._by_name)

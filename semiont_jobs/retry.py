@@ -187,33 +187,32 @@ def insist(action: Callable[A, T], *args: A.args, **kwargs: A.kwargs) -> T:
 
 
 def retry_transient(call: Callable[[], T]) -> T:
-    """Make `call` again, up to five times within about a quarter of a second, after one that
+    """Make `call` again, up to five times within about a seventh of a second, after one that
     met a transient error of the store; the last error is raised as it is."""
     return tenacity.Retrying(
         retry=tenacity.retry_if_exception(is_transient),
-        wait=tenacity.wait_exponential(multiplier=0.01, max=0.2),
+        wait=tenacity.wait_exponential(multiplier=0.01),
         stop=tenacity.stop_after_attempt(5),
         sleep=_wait,
         reraise=True,
     )(call)
 
 
-def poll(
-    look: Callable[[], T | None], *, timeout: float | None, wait: Callable[[float], object]
-) -> T:
+def poll(look: Callable[[], T | None], *, timeout: float, wait: Callable[[float], object]) -> T:
     """Call `look` until it answers something but None, `wait`-ing between looks.
 
     The pauses grow from 5 to 250 milliseconds: short jobs are seen at once, long ones cost
-    little. Raises `JobTimeout` after `timeout` seconds (None: never).
+    little.
+
+    :raises JobTimeout: after `timeout` seconds.
     """
-    deadline = None if timeout is None else time.monotonic() + timeout
+    deadline = time.monotonic() + timeout
 
     def pause(seconds: float) -> None:
-        left = seconds if deadline is None else deadline - time.monotonic()
-        wait(max(0.0, min(seconds, left)))
+        wait(max(0.0, min(seconds, deadline - time.monotonic())))
 
     def expired(_state: tenacity.RetryCallState) -> bool:
-        return deadline is not None and time.monotonic() >= deadline
+        return time.monotonic() >= deadline
 
     def give_up(_state: tenacity.RetryCallState) -> T:
         raise JobTimeout(f"not within {timeout} seconds")

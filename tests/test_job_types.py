@@ -51,7 +51,7 @@ def test_a_type_is_found_by_its_name_and_by_its_params() -> None:
     assert types.get("thumbnail") is thumbnail
     assert types.of_params(Resize(5)) is resize
     assert list(types) == [thumbnail, resize]
-    assert len(types) == 2
+    assert len(list(types)) == 2
 
 
 def test_a_type_nobody_registered_is_none() -> None:

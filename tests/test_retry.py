@@ -312,7 +312,7 @@ def test_a_poll_answers_with_the_first_thing_it_sees() -> None:
     seen: list[str | None] = [None, None, "", "later"]
     pauses: list[float] = []
 
-    found = poll(lambda: seen.pop(0), timeout=None, wait=pauses.append)
+    found = poll(lambda: seen.pop(0), timeout=60, wait=pauses.append)
 
     assert found == ""
     assert seen == ["later"]
@@ -323,7 +323,7 @@ def test_the_pauses_of_a_poll_grow_from_5_to_250_milliseconds() -> None:
     seen: list[int | None] = [*[None] * 9, 1]
     pauses: list[float] = []
 
-    poll(lambda: seen.pop(0), timeout=None, wait=pauses.append)
+    poll(lambda: seen.pop(0), timeout=60, wait=pauses.append)
 
     assert pauses[:3] == [0.005, 0.01, 0.02]
     assert pauses == sorted(pauses)

@@ -109,11 +109,6 @@ def _tried(given: object, queue: JobQueue, *, label: str, place: str) -> tuple[P
     return post, post.make(queue)
 
 
-def roster(workers: Iterable[object], queue: JobQueue) -> tuple[Post, ...]:
-    """The posts of a pool; see `tried_roster`."""
-    return tried_roster(workers, queue)[0]
-
-
 def tried_roster(
     workers: Iterable[object], queue: JobQueue
 ) -> tuple[tuple[Post, ...], list[JobWorker]]:

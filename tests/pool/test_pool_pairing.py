@@ -23,7 +23,7 @@ from semiont_jobs import (
 from semiont_jobs import claim as claims
 from semiont_jobs.pool.crew import Crew
 from semiont_jobs.pool.orders import Orders
-from semiont_jobs.pool.roster import roster
+from semiont_jobs.pool.roster import tried_roster
 from semiont_jobs.pool.watch import Watch
 from semiont_jobs.stores.files import pending
 from semiont_jobs.testing.waiting import eventually
@@ -83,7 +83,7 @@ def test_a_pool_that_is_to_do_so_many_jobs_claims_no_more_ahead(
 ) -> None:
     found = seen_running(disk, place)
 
-    watch = Watch(Crew(queue, roster([Plain], queue), Orders(threads=1, max_jobs=2)))
+    watch = Watch(Crew(queue, tried_roster([Plain], queue)[0], Orders(threads=1, max_jobs=2)))
     watch.start()
     assert watch.wait(PATIENCE)
 

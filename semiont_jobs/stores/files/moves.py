@@ -45,10 +45,8 @@ class Moves(Settling):
     ) -> None:
         super().__init__(copies, set_aside, forcing)
         self.file_mode = file_mode
-        self.reset_after_fork()
-
-    def reset_after_fork(self) -> None:
-        """Two processes must never write the same temporary name."""
+        # Two processes must never write the same temporary name. A forked child makes new ones, for
+        # it opens its store anew.
         self._temporary = f"{self.layout.tmp}/{os.getpid()}-{os.urandom(6).hex()}-"
         self._serial = itertools.count()
 
@@ -101,7 +99,7 @@ class Moves(Settling):
         that is about to be refused (C10).
 
         :param is_unseen: its id was drawn for this, so that there is no other creator: nobody
-            looks. The nine looks are a third of the work.
+            looks. The nine looks are a quarter of the work.
         """
         job_id = job.metadata.id
         if not is_unseen:

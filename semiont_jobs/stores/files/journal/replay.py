@@ -68,8 +68,8 @@ class Replay:
 
     # -- after a power cut ---------------------------------------------------------------
 
-    def replay(self) -> int:
-        """Publish what is known of jobs from journals alone; how many that were.
+    def replay(self) -> None:
+        """Publish what is known of jobs from journals alone.
 
         Until it returns, nobody may look at a job: what its file says may be older than what was
         acknowledged. While another process is at it, it is waited for.
@@ -93,12 +93,12 @@ class Replay:
                         break  # another process is at it: it has the first of them
                     dead.append(one)
                 else:
-                    return self._replayed(dead)
+                    self._replay(dead)
+                    return
             finally:
                 for one in dead:
                     HELD.close(one.descriptor, self._disk.close)
             pause.wait(PAUSE)
-        return 0
 
     def is_due(self) -> bool:
         """Whether there is something to be replayed."""
@@ -112,7 +112,7 @@ class Replay:
                     found.append(name)
         return found
 
-    def _replayed(self, dead: list[Dead]) -> int:
+    def _replay(self, dead: list[Dead]) -> None:
         records = [record for one in dead for record in self._records(one)]
         removed = _removed(records)
         latest = _latest(records)
@@ -124,7 +124,6 @@ class Replay:
         self._force(published)
         self._remove_replayed(dead, removed)
         logger.info("%d jobs were replayed from %d journals", len(published), len(dead))
-        return len(published)
 
     def _publish_if_newer(self, record: Record, *, was_removed: bool) -> bool:
         """Publish a job of which no file stands that is as new; whether that was so.
