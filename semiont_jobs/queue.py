@@ -19,9 +19,9 @@ from semiont_jobs.claim import AnyClaim
 from semiont_jobs.claimer import Claimer
 from semiont_jobs.creating import Creating
 from semiont_jobs.errors import (
-    ClaimLost,
     InvalidJob,
     InvalidTransition,
+    JobHeld,
     QueueClosed,
 )
 from semiont_jobs.model import (
@@ -84,7 +84,6 @@ class JobQueue(Creating):
         *,
         worker: WorkerName | None = None,
         retry_policy: RetryPolicy | None = None,
-        opening: Opening | None = None,
     ) -> AnyClaim | None:
         """Take the next due job and hold it, or return None.
 
@@ -99,17 +98,15 @@ class JobQueue(Creating):
         :param worker: the name to record, or a function that returns it for the job that is
             claimed; default: this process's id.
         :param retry_policy: goes before the job type's and the queue's.
-        :param opening: claim only while that opening of the queue lasts (see `open_for_work`);
-            None: a closed queue is opened.
         :raises InvalidValue: one of these is something else; nothing was claimed.
         :raises ThreadRefused: the queue needs a thread to look after claims, and the system gives
             none; nothing was claimed.
-        :raises QueueClosed: the queue was closed, and `opening` is over with it; or another thread
-            closed it in the midst of this. Nothing was claimed.
+        :raises QueueClosed: another thread closed the queue in the midst of this; nothing was
+            claimed.
         """
         checked_policy("retry_policy", retry_policy)
         wanted = _wanted(types, queue, accept)
-        return self.claim_one(wanted, worker, retry_policy, self.within(opening))
+        return self.claim_one(wanted, worker, retry_policy, self.within(None))
 
     def claims(
         self,
@@ -154,6 +151,8 @@ class JobQueue(Creating):
     ) -> Claimer:
         """What claims for a loop, one job after the other, with the parameters of `claim_next_job`.
 
+        :param opening: claim only while that opening of the queue lasts (see `open_for_work`);
+            None: a closed queue is opened.
         :param goes_on: whether the loop will want one more job after that in hand.
         """
         checked_policy("retry_policy", retry_policy)
@@ -173,7 +172,7 @@ class JobQueue(Creating):
         :raises InvalidJob: `job` is no job, or has what no job may have; nothing changed.
         :raises InvalidTransition: the lifecycle has no such step, or `old_status` is wrong.
         :raises StaleJob: the job has changed since it was read.
-        :raises JobHeld: somebody else works on it.
+        :raises JobHeld: somebody else works on it, or did and is gone: then it waits for a rescue.
         :raises JobNotFound: there is no such job.
         :raises QueueClosed: another thread closed the queue in the midst of claiming it.
         """
@@ -193,7 +192,7 @@ class JobQueue(Creating):
         try:
             updates.check_expected(hold.job, job, old_status)
             if hold.job.status == "running":
-                raise ClaimLost(id_, "its worker is gone; rescue_orphans() gives it back")
+                raise JobHeld(id_, "its worker is gone; rescue_orphans() gives it back")
             if hold.job.status == "pending" and job.status == "running":
                 running = lifecycle.claim(hold.job, self.stamp(None), self.clock())
                 claim = self.claimed(partial(_moved, hold, running), None, opening)
@@ -219,7 +218,10 @@ class JobQueue(Creating):
         queue: str | None = None,
         accept: Accept | None = None,
     ) -> PendingJob[Any] | None:
-        """The job that `claim_next_job` would take next; claims nothing, changes nothing."""
+        """The job that `claim_next_job` would take next; claims nothing, changes nothing.
+
+        :raises InvalidValue: a parameter, one of those of `claim_next_job`, is something else.
+        """
         wanted = _wanted(types, queue, accept)
         return self._run(self._store.peek, wanted, self.clock())
 

@@ -10,7 +10,6 @@ from updating import T0, T1, created, failed, now_of, running
 
 from semiont_jobs import (
     AnyJob,
-    ClaimLost,
     CompleteJob,
     Event,
     FailedJob,
@@ -181,7 +180,7 @@ def test_a_job_whose_worker_died_is_refused_until_it_is_rescued(clock: FakeClock
     claim = some(there.claim_next_job())
     store.kill_holder(job.metadata.id)
 
-    with pytest.raises(ClaimLost, match=r"its worker is gone; rescue_orphans\(\) gives it back"):
+    with pytest.raises(JobHeld, match=r"its worker is gone; rescue_orphans\(\) gives it back"):
         here.update_job(evolve(claim.job, progress=1))
 
     assert here.rescue_orphans() == 1

@@ -152,10 +152,11 @@ def test_a_job_claimed_while_the_queue_is_closed_is_given_back(closing: JobQueue
     closing.enqueue({}, type="task", id="j")
     opening = closing.open_for_work(threading.Event())
 
+    claimer = closing.claimer(opening=opening)
     with pytest.raises(QueueClosed, match="given back"):
-        closing.claim_next_job(opening=opening)
+        claimer()
     with pytest.raises(QueueClosed):
-        closing.claim_next_job(opening=opening)
+        claimer()
 
     assert not closing._is_open
     [left] = closing.query_jobs()
