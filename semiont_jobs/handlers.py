@@ -48,7 +48,7 @@ class Handler(Generic[A, T]):
         functools.update_wrapper(self, function)
         self.function = function
         self.name: Final[str] = function.__qualname__
-        self.queue = queue
+        self.queue_name = queue
         self.timeout = timeout
         self.retry_policy = retry_policy
         params, self._extras = _checked_arguments(function)
@@ -116,7 +116,7 @@ class HandlerWorker(JobWorker):
         self._handler = handler
         for name, value in (
             ("job_types", (handler.type,)),
-            ("queue_name", handler.queue),
+            ("queue_name", handler.queue_name),
             ("retry_policy", handler.retry_policy),
             ("timeout", handler.timeout),
         ):

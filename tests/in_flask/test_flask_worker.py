@@ -99,7 +99,7 @@ def test_a_handler_of_the_extension_is_one_like_any_other() -> None:
     handler = SemiontJobs().handler("thumbnail", queue="slow", timeout=5)(thumbnail)
 
     assert isinstance(handler, Handler)
-    assert ("thumbnail", "slow", 5) == (handler.type, handler.queue, handler.timeout)
+    assert ("thumbnail", "slow", 5) == (handler.type, handler.queue_name, handler.timeout)
     assert thumbnail is handler.function
 
 
