@@ -84,6 +84,7 @@ class ByHand(Reading):
     def retry_job(self, id: str) -> PendingJob[Any]:  # noqa: A002
         """Move a failed or cancelled job back to pending with a fresh budget of retries.
 
+        :raises InvalidJobId: `id` cannot be a job's.
         :raises InvalidTransition: it is pending, running or complete.
         :raises JobNotFound: there is no such job.
         :raises JobHeld: somebody else is moving it at this moment.
@@ -113,6 +114,8 @@ class ByHand(Reading):
         """Remove complete and failed jobs that ended before `older_than` (an instant, or a
         timedelta before now); with `cancelled` also cancelled ones; with `type` only those of
         that type. How many were removed.
+
+        :raises InvalidValue: `older_than` is neither, or `type` is no text; nothing was removed.
         """
         checked_filter("type", type)
         before = older_than

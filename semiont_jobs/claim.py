@@ -168,7 +168,8 @@ class Claim(InHand[P, PG], Generic[P, PG, R]):
     def fail(self, error: BaseException | str) -> Tried:
         """The attempt failed: pending again after a back-off, or failed for good.
 
-        The retry policy decides once, here. A text stands for `JobFailed`.
+        The retry policy decides once, here. A text stands for `JobFailed`. As `complete`, it raises
+        `ClaimLost` and `StoreError`.
         """
         if isinstance(error, str):
             error = JobFailed(error)
@@ -185,7 +186,10 @@ class Claim(InHand[P, PG], Generic[P, PG, R]):
 
     def snooze(self, until_or_delay: datetime | timedelta | float) -> PendingJob[P]:
         """Give the job back until an instant, or for a time (a timedelta, or seconds); no
-        attempt is used."""
+        attempt is used. As `complete`, it raises `ClaimLost` and `StoreError`.
+
+        :raises InvalidValue: that is no time; the claim goes on.
+        """
         with self._turn:
             self._require_open()
             job_id = self._job.metadata.id
@@ -197,7 +201,8 @@ class Claim(InHand[P, PG], Generic[P, PG, R]):
         return waiting
 
     def release(self) -> PendingJob[P]:
-        """Give the job back at once; no attempt is used."""
+        """Give the job back at once; no attempt is used. As `complete`, it raises `ClaimLost` and
+        `StoreError`."""
         with self._turn:
             self._require_open()
             self._flush()
@@ -207,7 +212,8 @@ class Claim(InHand[P, PG], Generic[P, PG, R]):
         return waiting
 
     def cancel(self) -> CancelledJob[P]:
-        """End the job as cancelled: what a worker does once its work has stopped."""
+        """End the job as cancelled: what a worker does once its work has stopped. As `complete`, it
+        raises `ClaimLost` and `StoreError`."""
         with self._turn:
             self._require_open()
             self._flush()

@@ -52,8 +52,7 @@ class Creating(ByHand):
 
         :param connection: as for `create_job`.
         """
-        if not isinstance(jobs, Iterable):
-            raise InvalidValue("a list or tuple of jobs is needed", field="jobs", value=jobs)
+        _check_list("jobs", jobs)
         return self._create_all(list(jobs), connection, are_drawn=False)
 
     def enqueue(
@@ -78,6 +77,8 @@ class Creating(ByHand):
         :param max_retries: default: the job type's, else 3.
         :param timeout: seconds an attempt may take; default: the job type's, else none.
         :param connection: as for `create_job`.
+        :raises InvalidJobId: `id` cannot be a job's.
+        :raises InvalidValue: `run_after` is no time.
         :raises: what `create_job` raises.
         """
         make = self._maker(type, user_id, queue, priority, run_after, max_retries, timeout)
@@ -104,8 +105,7 @@ class Creating(ByHand):
 
         :raises: what `create_job` raises.
         """
-        if not isinstance(params, Iterable) or isinstance(params, Mapping | str | bytes):
-            raise InvalidValue("a list or tuple of params is needed", field="params", value=params)
+        _check_list("params", params)
         make = self._maker(type, user_id, queue, priority, run_after, max_retries, timeout)
         return self._create_all(
             [make(each, new_job_id()) for each in params], connection, are_drawn=True
@@ -220,3 +220,9 @@ class Creating(ByHand):
             raise InvalidValue(rule, field="connection", value=connection)
         self.initialize()
         store.create_within(connection, jobs)
+
+
+def _check_list(field: str, given: Iterable[Any]) -> None:
+    # A dict is an Iterable, too: of its keys.
+    if not isinstance(given, Iterable) or isinstance(given, Mapping | str | bytes):
+        raise InvalidValue(f"a list or tuple of {field} is needed", field=field, value=given)

@@ -106,6 +106,8 @@ class Reading(QueueDesk):
         other processes do. However many threads wait, one looks.
 
         :param timeout: seconds; None: for ever.
+        :raises InvalidJobId: `id` cannot be a job's.
+        :raises ThreadRefused: the system gives no thread to look with.
         :raises JobNotFound: there is no such job (any more).
         :raises JobTimeout: it has not finished in time; it goes on.
         :raises InvalidValue: `timeout` is no number.
@@ -124,6 +126,8 @@ class Reading(QueueDesk):
         changes faster than you look is left out, but for the last.
 
         :param timeout: seconds for all of it; None: for ever.
+        :raises InvalidJobId: `id` cannot be a job's.
+        :raises ThreadRefused: the system gives no thread to look with.
         :raises JobNotFound: there is no such job (any more).
         :raises JobTimeout: it has not finished in time; it goes on.
         :raises InvalidValue: `timeout` is no number.

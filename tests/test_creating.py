@@ -81,6 +81,8 @@ def test_of_no_params_there_is_no_job(queue: JobQueue) -> None:
 def test_what_is_no_list_of_params_is_refused(queue: JobQueue, params: Any) -> None:
     with pytest.raises(InvalidValue, match="a list or tuple of params is needed"):
         queue.enqueue_many(params, type="task")
+    with pytest.raises(InvalidValue, match="a list or tuple of jobs is needed"):
+        queue.create_jobs(params)
     assert queue.get_stats().total == 0
 
 

@@ -17,7 +17,7 @@ from semiont_jobs.worker import POLL_INTERVAL
 
 GRACE: Final = 30.0
 """Seconds for jobs in hand after the signal to stop: what Kubernetes and others give a process
-between SIGTERM and SIGKILL by default; set theirs a few seconds longer."""
+between SIGTERM and SIGKILL by default. Theirs must be longer by 15, for the pool's own steps."""
 STUCK_AFTER: Final = 30.0
 """Seconds beyond its time limit after which work counts as stuck: longer than work that looks
 now and then takes to notice that its time is up."""

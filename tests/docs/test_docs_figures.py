@@ -11,7 +11,7 @@ from typing import Any
 import attrs
 import pytest
 
-from semiont_jobs import FileStore, JobQueue, JobType, JobWorker, RetryPolicy
+from semiont_jobs import FileStore, JobQueue, JobType, JobWorker, RetryPolicy, WorkerPool
 
 PAGE = (Path(__file__).parents[2] / "docs" / "configuration.rst").read_text(encoding="utf-8")
 UNITS = {"s": 1, "days": 24 * 3600, "MiB": 1024 * 1024, "characters": 1}
@@ -61,8 +61,9 @@ def options_of(callable_: Any) -> set[str]:
         ("Jobs", options_of(JobQueue.enqueue) - {"params"}),
         (
             "JobWorker",
-            options_of(JobWorker) | {"stop", "job_types", "queue_name", "retry_policy"},
+            options_of(JobWorker) | {"stop"} | set(JobWorker.__annotations__),
         ),
+        ("WorkerPool", options_of(WorkerPool) - {"queue"}),
     ],
 )
 def test_the_page_has_every_option_and_no_other(heading: str, options: set[str]) -> None:
@@ -76,6 +77,7 @@ def test_the_page_has_every_option_and_no_other(heading: str, options: set[str])
         ("JobQueue", FileStore),
         ("Jobs", JobQueue.enqueue),
         ("JobWorker", JobWorker),
+        ("WorkerPool", WorkerPool),
     ],
 )
 def test_a_default_that_is_a_plain_value_is_the_code_s(heading: str, callable_: Any) -> None:

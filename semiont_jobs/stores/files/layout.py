@@ -9,6 +9,7 @@ It must not know jobs' contents or how they move.
     DATA_DIR/jobs/.cancel/ID.LIFE                  asks a running job to stop
     DATA_DIR/jobs/.quarantine/                     what could not be read, and why
     DATA_DIR/jobs/.journal/                        what was acknowledged, with durability="journal"
+    DATA_DIR/jobs/.arriving/                       jobs on their way here from another store
     DATA_DIR/jobs/.format                          version of this layout
 """
 
