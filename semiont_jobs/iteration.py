@@ -86,7 +86,7 @@ def run_iteration(worker: Iterating, job: RunningJob[Any, Any]) -> object:
             if progress is not None:
                 claim.report(progress)
             if time.monotonic() - saved_at >= worker.checkpoint_interval:
-                if _is_saved(claim, place):
+                if _try_to_save(claim, place):
                     saved = place
                 saved_at = time.monotonic()
     except ClaimLost:
@@ -132,7 +132,7 @@ def _checkpoint(claim: AnyClaim, place: _Place) -> None:
     claim.checkpoint(cursors={KEY: place._asdict()})
 
 
-def _is_saved(claim: AnyClaim, place: _Place) -> bool:
+def _try_to_save(claim: AnyClaim, place: _Place) -> bool:
     """Keep the place if the disk takes it; else the work goes on, and the next one may be."""
     try:
         _checkpoint(claim, place)

@@ -16,7 +16,12 @@ from semiont_jobs.latch import Latch
 
 class Opening:
     """One life of an open queue. What claims in a loop claims within one opening, so that it
-    cannot open again what its user has closed."""
+    cannot open again what its user has closed.
+
+    It lasts; then it `is_over`: nobody begins to claim in it, and its claims are given back; then
+    it `is_closed`, and another one is the queue's. With `done` those go on who waited for that,
+    also where the disk refused, so that the queue is as open as before.
+    """
 
     def __init__(self) -> None:
         # Reentrant, both: a signal's handler may close the queue at any point.

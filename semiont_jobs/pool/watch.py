@@ -158,7 +158,7 @@ class Watch:
             elif self._has_died(hand) and now >= self._hire_again_at:
                 self._bury(hand)
         if now >= self._try_again_at:
-            self._unsettled = [each for each in self._unsettled if not self._failed(*each)]
+            self._unsettled = [each for each in self._unsettled if not self._try_to_fail(*each)]
         for errand in list(self._errands):
             self._see_off(errand, now)
         if self._leave_at is not None:
@@ -182,7 +182,7 @@ class Watch:
                 task.claim.ask_to_stop(WorkerStopping("the run has been left"))
             if now >= errand.leave_at + LAST_WORDS:
                 self._replace(hand)
-                errand.given_back += self._is_given_back(task.claim)
+                errand.given_back += self._give_back_one(task.claim)
 
     def _has_died(self, hand: Hand) -> bool:
         # Threads end by themselves only once they are told to.
@@ -228,10 +228,10 @@ class Watch:
 
     def _fail(self, claim: AnyClaim, error: BaseException) -> None:
         """End a job in nobody's hands; while the disk refuses, again about once a second."""
-        if not self._failed(claim, error):
+        if not self._try_to_fail(claim, error):
             self._unsettled.append((claim, error))
 
-    def _failed(self, claim: AnyClaim, error: BaseException) -> bool:
+    def _try_to_fail(self, claim: AnyClaim, error: BaseException) -> bool:
         try:
             claim.settle(error)
         except ClaimLost:
@@ -262,9 +262,9 @@ class Watch:
 
     def _give_back(self) -> None:
         for claim in self._asked.values():
-            self._is_given_back(claim)
+            self._give_back_one(claim)
 
-    def _is_given_back(self, claim: AnyClaim) -> bool:
+    def _give_back_one(self, claim: AnyClaim) -> bool:
         try:
             claim.release()
         except ClaimLost:

@@ -51,8 +51,8 @@ def takes_for_forced_what_came_after_the_disk_began(patch: Patch) -> None:
 
     def begin_forcing(self: Segment) -> None:
         begin(self)
-        if self._begun is not None:
-            self._begun.reach = MOST_BYTES
+        if self._under_way is not None:
+            self._under_way.reach = MOST_BYTES
 
     patch.setattr(Segment, "begin_forcing", begin_forcing)
 

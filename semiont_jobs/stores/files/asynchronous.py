@@ -107,7 +107,7 @@ class _Context:
         self._event = _Event()
         self._event_at = ctypes.addressof(self._event)
 
-    def begins(self, fd: int) -> bool:
+    def try_to_begin(self, fd: int) -> bool:
         """Whether the kernel has begun to force that file."""
         self._control.fd = fd
         return self._calls.submit(self._number, 1, self._controls) == 1
@@ -153,7 +153,7 @@ def begin_fdatasync(fd: int) -> Callable[[], None] | None:
     context = _idle()
     if context is None:
         return None
-    if not context.begins(fd):
+    if not context.try_to_begin(fd):
         _IDLE.append(context)
         return None
     return context.wait

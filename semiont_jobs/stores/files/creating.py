@@ -102,7 +102,7 @@ class Creating:
         try:
             self._waiting.append(new)
             while not new.is_over:
-                if not self._has_served(new, thread):
+                if not self._try_to_serve(new, thread):
                     new.bell.acquire(timeout=LOOK_EVERY)
             if new.error is not None:
                 raise new.error
@@ -115,7 +115,7 @@ class Creating:
         assert new.found is not None
         return new.found
 
-    def _has_served(self, own: _New, thread: int) -> bool:
+    def _try_to_serve(self, own: _New, thread: int) -> bool:
         """Create what has been brought until now, unless another thread is at it; whether this one
         was."""
         party: list[_New] = []

@@ -6,6 +6,21 @@ Of the two new copies neither is forced before both are published; then both are
 the two older copies go. So every step keeps the rules that it keeps by itself, and two changes wait
 for the disk as long as one. Were the claim's older copy removed in between, there would be
 something new to commit, and the outcome would wait for that.
+
+The calls, from a loop's outcome down, for `Claimer` asked at its beginning (`Pairing.pair`) to be
+called in the midst of it::
+
+    Claim.complete                   the outcome
+      FileHold.move
+        Moves.move                   publishes it
+          outcome_forced             here
+            Claimer._claim           the next job, if the loop goes on
+              FileStore.claim_at_hand
+                FileHold.move
+                  Moves.move         publishes the claim
+                    claim_forced     here: forces both
+                                     and removes the claim's older copy
+                                     and removes the outcome's
 """
 
 from __future__ import annotations

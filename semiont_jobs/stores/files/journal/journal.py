@@ -7,6 +7,17 @@ There are two files at most: one that is appended to, and one that is being empt
 ``syncfs``: every record tells of what had been published before it was appended, so what is forced
 after the last append to a file makes that file superfluous. A file that is full waits for
 the one before it: a slow disk slows those who write, and the journal does not grow.
+
+::
+
+    _new_segment              _turn_over, tend            _empty
+    ------------->  _current  ----------------->  _old  ----------->  removed
+                                                  |  ^
+               the disk does not let it go (yet)  |  |  tend
+                                                  v  |
+                                                 _stuck
+
+Where the disk has lost a write, the old file is ``_kept`` instead, to be replayed one day.
 """
 
 from __future__ import annotations
@@ -16,12 +27,12 @@ import os
 import threading
 import time
 import weakref
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from functools import partial
 from itertools import islice
 from queue import Empty, SimpleQueue
-from typing import Final, TypeAlias, TypeVar
+from typing import Final, TypeVar
 
 from semiont_jobs.errors import StoreError, ThreadRefused
 from semiont_jobs.events import logger
@@ -29,7 +40,8 @@ from semiont_jobs.model import AnyJob
 from semiont_jobs.stores.files.door import Disk
 from semiont_jobs.stores.files.forcing import force_each
 from semiont_jobs.stores.files.journal import segment as segments
-from semiont_jobs.stores.files.journal.records import moment, removals_of, revision_of
+from semiont_jobs.stores.files.journal.pieces import Piece, appended_together
+from semiont_jobs.stores.files.journal.records import moment, removals_of
 from semiont_jobs.stores.files.journal.segment import SUFFIX, Segment
 from semiont_jobs.stores.files.journal.told_on import ToldOn
 from semiont_jobs.stores.files.layout import Layout
@@ -44,8 +56,6 @@ wait. The longer, the more claims find the job's record and need none of their o
 MOST_KEPT: Final = 4
 """Files that could not be emptied, after which nothing more is acknowledged: the disk has lost
 writes, and somebody must look at it."""
-MOST_AT_ONCE: Final = 64 * 1024
-"""Bytes of records that are appended by one call: of a batch some hundred."""
 TOLD_AT_ONCE: Final = 64
 """Removals that are appended together: they fit into any file, and one look at the folder does for
 them."""
@@ -95,7 +105,7 @@ class Journal:
         :param at: when they were published, if that was before now (`moment`).
         :raises OSError: they may not be durable.
         """
-        self._put(_appended_together(jobs, moment() if at is None else at))
+        self._put(appended_together(jobs, moment() if at is None else at))
 
     def begun(self, job: AnyJob, text: bytes, *, is_next_told: bool) -> Callable[[], None]:
         """Append a revision of a job; returns what waits until it is durable. What is appended in
@@ -104,7 +114,7 @@ class Journal:
         :param is_next_told: nothing will be, so that the disk may begin with it at once.
         :raises OSError: it cannot be appended; nor may it be durable, when waiting raises.
         """
-        pieces = _appended_together([(job, text)], moment())
+        pieces = appended_together([(job, text)], moment())
         write = partial(self._appended, is_begun=is_next_told)
         segment, end = self._guarded(write, pieces)
         assert segment is not None
@@ -135,13 +145,13 @@ class Journal:
             segment.revisions.pop(job_id, None)
         self._told_on.add(some, segment.name)
 
-    def _put(self, pieces: Iterable[_Piece]) -> None:
+    def _put(self, pieces: Iterable[Piece]) -> None:
         """Append each, have the file that it went to noted at once, and return when all are
         durable."""
         self._guarded(self._put_all, pieces)
         self._close_if_late()
 
-    def _put_all(self, pieces: Iterable[_Piece]) -> None:
+    def _put_all(self, pieces: Iterable[Piece]) -> None:
         segment, end = self._appended(pieces)
         if segment is not None:
             segment.force(end)
@@ -164,7 +174,7 @@ class Journal:
             self._inside.discard(thread)
 
     def _appended(
-        self, pieces: Iterable[_Piece], *, is_begun: bool = False
+        self, pieces: Iterable[Piece], *, is_begun: bool = False
     ) -> tuple[Segment | None, int]:
         """Append each, and have the file that it went to noted at once; the last file, and where
         what was appended ends there. What went to files before it is durable."""
@@ -194,7 +204,7 @@ class Journal:
         """The file to append so many bytes to. The caller has the lock."""
         while self._current is None or not self._current.fits(size):
             if self._current is None:
-                self._current = self._begun()
+                self._current = self._new_segment()
             elif self._old is None:
                 self._turn_over()
             elif self._emptier is None:  # whoever began to was interrupted
@@ -203,7 +213,7 @@ class Journal:
                 self._changed.wait(LOOK_EVERY)
         return self._current
 
-    def _begun(self) -> Segment:
+    def _new_segment(self) -> Segment:
         if len(self._kept) + len(self._stuck) > MOST_KEPT:
             reason = "the disk has lost writes; look at it"
             if self._stuck:
@@ -274,7 +284,7 @@ class Journal:
         with self._lock:
             self._told_on.forget()
             if self._told_on and self._current is None:
-                self._current = self._begun()
+                self._current = self._new_segment()
             current = self._current
             end = 0 if current is None else self._carried
         if current is not None:
@@ -360,32 +370,6 @@ class Journal:
                 if segment is not None:
                     segment.close()
             self._current, self._stuck, self._kept = None, [], []
-
-
-_Piece: TypeAlias = tuple[bytes, Callable[[Segment], object]]
-"""What is appended by one call, and what notes the file that it went to."""
-
-
-def _appended_together(jobs: Iterable[tuple[AnyJob, bytes]], at: int) -> Iterator[_Piece]:
-    most = min(MOST_AT_ONCE, segments.MOST_BYTES // 4)
-    some: list[AnyJob] = []
-    records: list[bytes] = []
-    size = 0
-    for job, text in jobs:
-        record = revision_of(job.metadata.id, job.metadata.revision, at, text)
-        if some and size + len(record) > most:
-            yield b"".join(records), partial(_note, some)
-            some, records, size = [], [], 0
-        some.append(job)
-        records.append(record)
-        size += len(record)
-    if some:
-        yield b"".join(records), partial(_note, some)
-
-
-def _note(jobs: Iterable[AnyJob], segment: Segment) -> None:
-    for job in jobs:
-        segment.revisions[job.metadata.id] = (job.metadata.created, job.metadata.revision)
 
 
 def _tend(journal: weakref.ref[Journal], wake: SimpleQueue[None]) -> None:

@@ -75,7 +75,7 @@ class Header:
             return cls("", 0, "", is_kept=False)
 
 
-class _Begun:
+class _UnderWay:
     """A forcing that the disk is at."""
 
     __slots__ = ("reach", "wait")
@@ -103,7 +103,7 @@ class Segment:
         self._forcing: int | None = None
         """The thread that forces it. Only it takes this back, and when it is done before anything
         else: an interrupt may strike at every call."""
-        self._begun: _Begun | None = None
+        self._under_way: _UnderWay | None = None
         self._safe = HEADER_BYTES
         self.path = path
         self.name: str = os.path.basename(path)
@@ -164,13 +164,13 @@ class Segment:
         """Have the disk begin with everything up to now, if it can, and is not at it already;
         `force` waits for that, whoever calls it."""
         with self._lock:
-            is_free = self._forcing is None and self._begun is None
+            is_free = self._forcing is None and self._under_way is None
             if is_free and self._safe < self.end and not self.is_faulty:
                 # Noted before: of what an interrupt keeps us from waiting for nothing is known.
-                begun = self._begun = _Begun(self.end)
-                begun.wait = self._disk.begin_fdatasync(self._descriptor.fd)
-                if begun.wait is None:
-                    self._begun = None
+                under_way = self._under_way = _UnderWay(self.end)
+                under_way.wait = self._disk.begin_fdatasync(self._descriptor.fd)
+                if under_way.wait is None:
+                    self._under_way = None
 
     def force(self, end: int) -> None:
         """Return when everything up to `end` is durable: one thread forces what all have written,
@@ -178,10 +178,10 @@ class Segment:
 
         :raises OSError: it may not be durable, and is not acknowledged to anybody.
         """
-        while not self._has_forced(end):
+        while not self._try_to_force(end):
             pass  # that was what the disk had begun with
 
-    def _has_forced(self, end: int) -> bool:
+    def _try_to_force(self, end: int) -> bool:
         thread, reach = threading.get_ident(), end
         try:
             with self._lock:
@@ -192,14 +192,14 @@ class Segment:
                 if self.is_faulty:
                     raise self._refusal()
                 self._forcing = thread
-                begun, self._begun = self._begun, None
-                reach = self.end if begun is None else begun.reach
-            if begun is None:
+                under_way, self._under_way = self._under_way, None
+                reach = self.end if under_way is None else under_way.reach
+            if under_way is None:
                 self._disk.fdatasync(self._descriptor.fd)
-            elif begun.wait is None:
+            elif under_way.wait is None:
                 raise self._refusal()
             else:
-                begun.wait()
+                under_way.wait()
             self._safe = reach
         finally:
             if self._forcing == thread:
@@ -234,10 +234,10 @@ class Segment:
                 self._changed.wait(LOOK_EVERY)
             self.is_faulty = True
             # Taken out first: waited for again, after an interrupt, it might never end.
-            begun, self._begun = self._begun, None
-            if begun is not None and begun.wait is not None:
+            under_way, self._under_way = self._under_way, None
+            if under_way is not None and under_way.wait is not None:
                 try:
-                    begun.wait()
+                    under_way.wait()
                 except OSError as error:
                     # What the disk says nobody is told. A `TimeoutError` of a signal's handler,
                     # which is one of these too, has no number.

@@ -1,0 +1,44 @@
+"""What is appended to a journal by one call: some records, and a note of which file they went to.
+
+It must not know which file that is, nor when it is forced.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from functools import partial
+from typing import Final, TypeAlias
+
+from semiont_jobs.model import AnyJob
+from semiont_jobs.stores.files.journal import segment as segments
+from semiont_jobs.stores.files.journal.records import revision_of
+from semiont_jobs.stores.files.journal.segment import Segment
+
+MOST_AT_ONCE: Final = 64 * 1024
+"""Bytes of records that are appended by one call: of a batch some hundred."""
+
+Piece: TypeAlias = tuple[bytes, Callable[[Segment], object]]
+"""What is appended by one call, and what notes the file that it went to."""
+
+
+def appended_together(jobs: Iterable[tuple[AnyJob, bytes]], at: int) -> Iterator[Piece]:
+    """The records of these revisions of jobs with their texts, published at that moment."""
+    most = min(MOST_AT_ONCE, segments.MOST_BYTES // 4)
+    some: list[AnyJob] = []
+    records: list[bytes] = []
+    size = 0
+    for job, text in jobs:
+        record = revision_of(job.metadata.id, job.metadata.revision, at, text)
+        if some and size + len(record) > most:
+            yield b"".join(records), partial(_note, some)
+            some, records, size = [], [], 0
+        some.append(job)
+        records.append(record)
+        size += len(record)
+    if some:
+        yield b"".join(records), partial(_note, some)
+
+
+def _note(jobs: Iterable[AnyJob], segment: Segment) -> None:
+    for job in jobs:
+        segment.revisions[job.metadata.id] = (job.metadata.created, job.metadata.revision)
