@@ -6,7 +6,6 @@ It must not know claims, but for telling this process's own that somebody asked.
 from __future__ import annotations
 
 import secrets
-import threading
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
@@ -153,11 +152,8 @@ class ByHand(Reading):
 
     def _cancel(self, checked: str, statuses: tuple[JobStatus, ...]) -> bool:
         """Cancel a job if it has one of these statuses; see `cancel_job`."""
-        pause = threading.Event().wait
         try:
-            return poll(
-                lambda: self._try_cancel(checked, statuses), timeout=CANCEL_PATIENCE, wait=pause
-            )
+            return poll(lambda: self._try_cancel(checked, statuses), timeout=CANCEL_PATIENCE)
         except JobTimeout:
             reason = f"it waits, but somebody has held it for {CANCEL_PATIENCE:g} seconds"
             raise JobHeld(checked, reason) from None
@@ -222,7 +218,7 @@ class ByHand(Reading):
                 return None
 
         try:
-            return self._run(lambda: poll(take, timeout=1.0, wait=threading.Event().wait))
+            return self._run(lambda: poll(take, timeout=1.0))
         except JobTimeout:
             raise JobHeld(checked) from None
 

@@ -7,7 +7,6 @@ It must not know how workers are run, nor what a cursor means.
 from __future__ import annotations
 
 import copy
-import threading
 import time
 from collections.abc import Generator, Mapping
 from typing import Any, Final, NamedTuple, Protocol, TypeAlias
@@ -18,6 +17,7 @@ from semiont_jobs.events import logger
 from semiont_jobs.model import RunningJob
 from semiont_jobs.queue import JobQueue
 from semiont_jobs.retry import error_pace
+from semiont_jobs.threads import pause
 
 CHECKPOINT_INTERVAL: Final = 5.0
 """Seconds of work that are done again after a crash, at most: little to lose, and one write in
@@ -152,7 +152,7 @@ def _save(claim: AnyClaim, place: _Place, *, error_backoff: float) -> None:
         except StoreError as error:
             errors += 1
             logger.error("cursor not stored yet: %s", error)
-            threading.Event().wait(pace(errors))
+            pause(pace(errors))
         except ClaimLost:
             return
         else:

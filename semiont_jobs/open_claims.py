@@ -59,7 +59,6 @@ class OpenClaims:
             poll(
                 lambda: None if set(self._expected.copy().values()) - mine else True,
                 timeout=seconds,
-                wait=threading.Event().wait,
             )
 
     def add(self, claim: AnyClaim) -> None:

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import errno
 import inspect
-import threading
 import time
 from collections.abc import Callable
 from datetime import datetime, timedelta
@@ -20,6 +19,7 @@ from tenacity.retry import retry_base
 from tenacity.wait import wait_base
 
 from semiont_jobs.errors import InvalidValue, JobDecodeError, JobTimeout, PermanentError
+from semiont_jobs.threads import pause
 
 T = TypeVar("T")
 A = ParamSpec("A")
@@ -161,10 +161,6 @@ def _call_state(
 _NOBODY: Final = tenacity.Retrying()
 
 
-def _wait(seconds: float) -> None:
-    threading.Event().wait(seconds)
-
-
 # -- waits of the queue itself -----------------------------------------------------------
 
 TRANSIENT: Final = frozenset({errno.EINTR, errno.EAGAIN, errno.ESTALE})
@@ -193,12 +189,14 @@ def retry_transient(call: Callable[[], T]) -> T:
         retry=tenacity.retry_if_exception(is_transient),
         wait=tenacity.wait_exponential(multiplier=0.01),
         stop=tenacity.stop_after_attempt(5),
-        sleep=_wait,
+        sleep=pause,
         reraise=True,
     )(call)
 
 
-def poll(look: Callable[[], T | None], *, timeout: float, wait: Callable[[float], object]) -> T:
+def poll(
+    look: Callable[[], T | None], *, timeout: float, wait: Callable[[float], object] = pause
+) -> T:
     """Call `look` until it answers something but None, `wait`-ing between looks.
 
     The pauses grow from 5 to 250 milliseconds: short jobs are seen at once, long ones cost
@@ -208,7 +206,7 @@ def poll(look: Callable[[], T | None], *, timeout: float, wait: Callable[[float]
     """
     deadline = time.monotonic() + timeout
 
-    def pause(seconds: float) -> None:
+    def wait_on(seconds: float) -> None:
         wait(max(0.0, min(seconds, deadline - time.monotonic())))
 
     def expired(_state: tenacity.RetryCallState) -> bool:
@@ -221,7 +219,7 @@ def poll(look: Callable[[], T | None], *, timeout: float, wait: Callable[[float]
         retry=tenacity.retry_if_result(lambda seen: seen is None),
         wait=tenacity.wait_exponential(multiplier=0.005, max=0.25),
         stop=expired,
-        sleep=pause,
+        sleep=wait_on,
         retry_error_callback=give_up,
     )(look)
     assert found is not None

@@ -1,5 +1,5 @@
-"""What threads need that `threading` gives only half of: a start that may be refused, and a
-condition that an interrupt cannot leave locked.
+"""What threads need that `threading` gives only half of: a start that may be refused, a pause, and
+a condition that an interrupt cannot leave locked.
 
 It must not know what the threads do.
 """
@@ -25,6 +25,11 @@ def lock_and_condition() -> tuple[threading.RLock, threading.Condition]:
     """
     lock = threading.RLock()
     return lock, threading.Condition(lock)
+
+
+def pause(seconds: float) -> None:
+    """Wait that long."""
+    threading.Event().wait(seconds)
 
 
 def begin(thread: threading.Thread) -> None:

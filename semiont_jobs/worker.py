@@ -33,7 +33,7 @@ from semiont_jobs.reading import checked_filter
 from semiont_jobs.retry import RetryPolicy, error_pace
 from semiont_jobs.settings import checked_job_types, checked_name, checked_policy, checked_timeout
 from semiont_jobs.singleton import get_job_queue
-from semiont_jobs.threads import begin
+from semiont_jobs.threads import begin, pause
 
 POLL_INTERVAL: Final = 1.0
 """Seconds an idle worker waits at most before it looks again. New jobs wake it sooner: this
@@ -387,11 +387,11 @@ class JobWorker(ABC):
             except StoreError as error:
                 errors += 1
                 logger.error("outcome not stored yet: %s", error)
-                threading.Event().wait(pace(errors))
+                pause(pace(errors))
             except BaseException as error:  # noqa: BLE001 - a result that is not JSON, say
                 if is_failing:  # too large for one attempt more: kept as while the disk is full
                     errors += 1
                     logger.error("outcome not stored yet: %s", error)
-                    threading.Event().wait(pace(errors))
+                    pause(pace(errors))
                 is_failing = True
                 outcome = partial(claim.fail, error)

@@ -20,7 +20,7 @@ from semiont_jobs.pool.echo import log_here
 from semiont_jobs.pool.slot import FAREWELL, LOOP, Slot
 from semiont_jobs.pool.staff import sooner
 from semiont_jobs.pool.watch import LAST_WORDS
-from semiont_jobs.threads import begin
+from semiont_jobs.threads import begin, pause
 
 TICK: Final = 0.1
 """Seconds that a wish to leave waits at most; what children do is seen at once."""
@@ -93,7 +93,7 @@ class Supervisor:
                 self._round()
             except BaseException:  # noqa: BLE001 - nobody else looks after the processes
                 logger.exception("the supervisor failed; it goes on")
-                threading.Event().wait(TICK)
+                pause(TICK)
         self._ended.set()
         if self._on_end is not None:
             self._on_end()
@@ -132,7 +132,7 @@ class Supervisor:
         if things:
             wait(things, TICK)
         else:
-            threading.Event().wait(TICK)
+            pause(TICK)
 
     def _hear(self, slot: Slot, message: tuple[Any, ...]) -> None:
         match message:

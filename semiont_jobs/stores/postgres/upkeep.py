@@ -5,7 +5,6 @@ It must not know what becomes of an orphan, or how long finished jobs are kept.
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Iterable, Iterator
 from datetime import datetime
 from typing import Final
@@ -19,6 +18,7 @@ from semiont_jobs.stores.postgres.liveness import is_nobody
 from semiont_jobs.stores.postgres.rows import text
 from semiont_jobs.stores.postgres.sessions import KEEPER_PATIENCE
 from semiont_jobs.stores.postgres.taking import GRACE, hold
+from semiont_jobs.threads import pause
 
 SECOND_LOOK: Final = 0.2
 """Seconds until a lock that nobody has is tried again: an owner whose session alone was
@@ -58,11 +58,6 @@ def orphans(office: Office, notify: Hook) -> Iterator[PostgresHold]:
             yield held
         else:
             held.let_go()
-
-
-def pause(seconds: float) -> None:
-    """Wait that long."""
-    threading.Event().wait(seconds)
 
 
 def remove(
