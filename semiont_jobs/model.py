@@ -134,6 +134,11 @@ class Attempt:
     traceback: str | None = field(default=None, validator=check_any_text)
     extra: Mapping[str, Any] = field(factory=dict, validator=check_mapping)
 
+    @property
+    def told(self) -> str:
+        """What went wrong, as a traceback ends: ``KeyError: 'name'``; empty if nothing did."""
+        return ": ".join(filter(None, (self.error_type, self.message)))
+
 
 @frozen(kw_only=True, slots=False)
 class JobMetadata:

@@ -282,9 +282,9 @@ def test_each_event_is_one_record_with_job_type_and_attempt(
     ]
     assert {(record.job_id, record.job_type) for record in caplog.records} == {("j", "task")}  # type: ignore[attr-defined]
     assert [record.getMessage() for record in caplog.records][-3:] == [
-        "retrying j: 'first'",
+        "retrying j: 'JobFailed: first'",
         "claimed j",
-        "failed j: 'second'",
+        "failed j: 'JobFailed: second'",
     ]
 
 

@@ -25,7 +25,7 @@ from semiont_jobs.cli.app import (
     place,
 )
 from semiont_jobs.cli.text import json_line, plain
-from semiont_jobs.errors import InvalidTransition
+from semiont_jobs.errors import InvalidTransition, SemiontJobsError
 from semiont_jobs.ids import job_id, new_job_id
 from semiont_jobs.model import (
     DEFAULT_MAX_RETRIES,
@@ -45,10 +45,8 @@ F = TypeVar("F", bound=Callable[..., Any])
 @click.argument("type_", metavar="TYPE")
 @click.option(
     "--params",
-    default="{}",
-    show_default=True,
     metavar="JSON|@FILE|-",
-    help="The params: a JSON object, a file that holds one, or - for standard input.",
+    help="The params: a JSON object, a file that holds one, or - for standard input. Default: {}.",
 )
 @click.option("--batch", is_flag=True, help="One params object a line; made durable together.")
 @click.option("--id", "id_", metavar="ID", help="Default: a new one, sortable by time.")
@@ -61,15 +59,21 @@ F = TypeVar("F", bound=Callable[..., Any])
 @as_json
 @place
 def enqueue(
-    type_: str, params: str, batch: bool, id_: str | None, as_json: bool, **metadata: Any
+    type_: str, params: str | None, batch: bool, id_: str | None, as_json: bool, **metadata: Any
 ) -> None:
     """Create a job of TYPE; prints its id. Makes the data directory if there is none."""
     if batch and id_ is not None:
         raise click.UsageError("--id names one job, --batch makes many")
-    text = _text_of(params)
-    documents = [line for line in text.split("\n") if line.strip()] if batch else [text]
+    if batch and params is None:
+        raise click.UsageError("--batch wants --params @FILE, or - for standard input")
+    text = "{}" if params is None else _text_of(params)
+    lines = enumerate(text.split("\n"), start=1)
+    documents = [(f"line {number} of ", line) for number, line in lines if line.strip()]
     queue = open_or_make_queue()
-    jobs = [_new_job(queue, type_, each_, id_, metadata) for each_ in documents]
+    jobs = [
+        _new_job(queue, type_, document, id_, metadata, where=where)
+        for where, document in (documents if batch else [("", text)])
+    ]
     with naming_the_place():
         if len(jobs) == 1:
             queue.create_job(jobs[0])  # an error of the disk names it
@@ -89,20 +93,32 @@ def _text_of(params: str) -> str:
 
 
 def _new_job(
-    queue: JobQueue, type_: str, text: str, id_: str | None, metadata: dict[str, Any]
+    queue: JobQueue,
+    type_: str,
+    text: str,
+    id_: str | None,
+    metadata: dict[str, Any],
+    *,
+    where: str,
 ) -> PendingJob[Any]:
     try:
         data = json.loads(text, parse_constant=_refuse_constant)
     except ValueError as error:
-        raise click.UsageError(f"--params is not JSON: {error}") from error
+        raise click.UsageError(f"{where}--params is not JSON: {error}") from error
     except RecursionError as error:
-        raise click.UsageError("--params is nested too deeply") from error
+        raise click.UsageError(f"{where}--params is nested too deeply") from error
     if not isinstance(data, dict):
-        raise click.UsageError("--params must be a JSON object")
+        raise click.UsageError(f"{where}--params must be a JSON object")
     made = JobMetadata(id=new_job_id() if id_ is None else job_id(id_), type=type_, **metadata)
-    job = PendingJob(metadata=made, params=queue.codec.params(type_, data))
-    # Once for nothing: what has no text, or too long a one, is refused before a directory is made.
-    queue.codec.encode(job, is_new=True)
+    try:
+        job = PendingJob(metadata=made, params=queue.codec.params(type_, data))
+        # Once for nothing: what has no text, or too long a one, is refused before a directory is
+        # made.
+        queue.codec.encode(job, is_new=True)
+    except SemiontJobsError as error:
+        if not where:
+            raise
+        raise click.ClickException(f"{where}--params: {error}") from error
     return job
 
 

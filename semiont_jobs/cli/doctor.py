@@ -14,12 +14,19 @@ import click
 from semiont_jobs.cli import doctor_of_databases
 from semiont_jobs.cli.app import as_json, open_to_look, place
 from semiont_jobs.cli.text import age, counted, json_line, named, plain
+from semiont_jobs.errors import SemiontJobsError
 from semiont_jobs.fields import now
 from semiont_jobs.stores import FileStore
 from semiont_jobs.stores.files.inspection import Inspection
 
 LITTLE_SPACE: Final = 100 * 1024 * 1024
 """Bytes. Below this a busy queue of small jobs fills a disk within minutes."""
+
+
+class NotLookedAt(click.ClickException):
+    """Nobody could look."""
+
+    exit_code = 2
 
 
 @click.command()
@@ -31,8 +38,11 @@ def doctor(as_json: bool) -> None:
 
     Changes nothing. Exit codes: 0 healthy, 1 something was found, 2 it cannot be looked at.
     """
-    store: Any = open_to_look().store
-    found = store.inspect()
+    try:
+        store: Any = open_to_look().store
+        found = store.inspect()
+    except (click.ClickException, SemiontJobsError, OSError) as error:
+        raise NotLookedAt(str(error)) from error
     if isinstance(store, FileStore):
         checks, figures = list(_checks(found)), _figures(found)
     else:

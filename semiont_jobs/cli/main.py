@@ -16,7 +16,7 @@ import click
 from semiont_jobs.cli import acting, doctor, measuring, moving, reading, running, watching
 from semiont_jobs.cli.app import cli
 from semiont_jobs.cli.text import plain
-from semiont_jobs.errors import SemiontJobsError
+from semiont_jobs.errors import InvalidValue, SemiontJobsError
 
 for _command in (
     running.demo,
@@ -37,6 +37,7 @@ for _command in (
     cli.add_command(_command)
 
 FAILED: Final = 1
+WRONG_USAGE: Final = 2
 INTERRUPTED: Final = 130
 """What shells report for a program that Ctrl-C ended."""
 _PACKAGE: Final = Path(__file__).parents[1]
@@ -61,6 +62,9 @@ def main(arguments: list[str] | None = None) -> int:
         # flushes at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
+    except InvalidValue as error:  # of what was typed: what is stored decodes, or does not
+        _tell(str(error))
+        return WRONG_USAGE
     except (SemiontJobsError, OSError) as error:
         _tell(str(error))
         return FAILED

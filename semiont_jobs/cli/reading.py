@@ -17,8 +17,8 @@ from semiont_jobs.cli.text import (
     document,
     json_line,
     plain,
+    show_table,
     status_text,
-    table,
 )
 from semiont_jobs.fields import now
 from semiont_jobs.model import STATUSES, AnyJob, ClaimStamp, JobStatus
@@ -73,7 +73,7 @@ def list_jobs(
         for job in jobs
     ]
     if rows:
-        console().print(table(("id", "status", "type", "age", "retries", ""), rows))
+        show_table(("id", "status", "type", "age", "retries", ""), rows)
     else:
         click.echo("no jobs")
 
@@ -150,13 +150,19 @@ def _show_attempts(job: AnyJob, out: Any) -> None:
             attempt.number,
             attempt.outcome,
             f"{attempt.started_at:%Y-%m-%d %H:%M:%S}",
-            f"{(attempt.ended_at - attempt.started_at).total_seconds():.1f}s",
+            # A clock that was set back says less than nothing.
+            f"{max(0.0, (attempt.ended_at - attempt.started_at).total_seconds()):.1f}s",
             attempt.worker,
-            attempt.message or attempt.error_type or "",
+            attempt.told,
         )
         for attempt in job.metadata.attempts
     ]
-    out.print(table(("attempt", "outcome", "started (UTC)", "took", "worker", ""), rows))
+    show_table(("attempt", "outcome", "started (UTC)", "took", "worker", ""), rows, folds=True)
+    last = job.metadata.attempts[-1]
+    if last.traceback:
+        out.print(Text("traceback of the last", style="bold"))
+        for line in last.traceback.splitlines():
+            out.print(Text(f"  {plain(line)}"), soft_wrap=True)
 
 
 @click.command()
@@ -170,4 +176,4 @@ def stats(as_json: bool) -> None:
         click.echo(json_line({**counts, "total": found.total}))
         return
     rows: list[tuple[object, object]] = [(status_text(each), counts[each]) for each in STATUSES]
-    console().print(table(("status", "jobs"), [*rows, ("all", found.total)]))
+    show_table(("status", "jobs"), [*rows, ("all", found.total)])

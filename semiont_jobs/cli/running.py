@@ -8,6 +8,7 @@ from __future__ import annotations
 import importlib
 import os
 import sys
+import traceback
 from functools import partial
 from typing import Any
 
@@ -17,6 +18,7 @@ from semiont_jobs.cli.app import as_json, data_dir, place, store_there
 from semiont_jobs.cli.logs import log_to_stderr
 from semiont_jobs.cli.pools import pool_options, reloading, run_pool
 from semiont_jobs.cli.reloading import Reloader
+from semiont_jobs.cli.text import plain
 from semiont_jobs.handlers import Handler
 from semiont_jobs.job_types import JobType
 from semiont_jobs.queue import JobQueue
@@ -67,6 +69,17 @@ def _run(
     return run_pool(queue, workers, options, reloader=reloader)
 
 
+def _show_where(error: BaseException) -> None:
+    """Print where it was raised, in whatever the module has."""
+    frames = traceback.extract_tb(error.__traceback__)
+    # The first are ours and Python's own, which find and load modules.
+    theirs = [each for each in frames[1:] if not each.filename.startswith("<frozen importlib")]
+    outside = [each for each in theirs if each.filename != importlib.__file__]
+    for line in traceback.format_list(outside):
+        for each in line.splitlines():
+            click.echo(plain(each), err=True)
+
+
 def _load(target: str) -> list[Any]:
     """What a target names; each of them, if it is a list."""
     module_name, colon, name = target.partition(":")
@@ -75,6 +88,7 @@ def _load(target: str) -> list[Any]:
     try:
         module = importlib.import_module(module_name)
     except (Exception, SystemExit) as error:  # an application's module may fail with anything
+        _show_where(error)
         told = f"{type(error).__name__}: {error}"
         raise click.ClickException(f"cannot import {module_name}: {told}") from error
     try:

@@ -9,7 +9,7 @@ reading: none of them reaches a terminal as it is.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Any, Final
 
@@ -33,6 +33,9 @@ COLOURS: Final[dict[JobStatus, str]] = {
 SHORT: Final = 12
 """Characters of a column that is never cut: a status, an age, an outcome."""
 
+LEAST: Final = 8
+"""Characters of a remark, fewer of which say nothing."""
+
 GAP: Final = 3
 """Characters between two columns of a table."""
 
@@ -52,37 +55,55 @@ def console(*, stderr: bool = False) -> Console:
     return Console(stderr=stderr, markup=False, highlight=False, emoji=False)
 
 
-def table(headings: Sequence[str], rows: Iterable[Sequence[object]], *, title: str = "") -> Table:
-    """A table whose cells are escaped, and shortened where the terminal is narrow."""
-    made = Table(box=box.SIMPLE_HEAD, title=plain(title) or None, pad_edge=False)
+def show_table(
+    headings: Sequence[str], rows: Sequence[Sequence[object]], *, folds: bool = False
+) -> None:
+    """Print a table whose cells are escaped.
+
+    On a narrow terminal the last column is cut first, which is a remark, then others that are long;
+    never the first, which names the row. What goes elsewhere is whole.
+
+    :param folds: the last column goes on in the next line instead of being cut.
+    """
+    out = console()
     cells = [[c if isinstance(c, Text) else Text(plain(c)) for c in row] for row in rows]
-    for heading in headings:
-        made.add_column(heading, overflow="ellipsis", no_wrap=True)
-    for row in _fitted(headings, cells, console().width):
-        made.add_row(*row)
-    return made
-
-
-def _fitted(headings: Sequence[str], rows: list[list[Text]], width: int) -> list[list[Text]]:
-    """The rows, their long cells shortened so that all columns fit into `width`. Short columns
-    stay whole: left to itself, rich shortens all alike, down to nothing."""
-    columns = list(zip(*rows, strict=True))
     natural = [
-        max(len(heading), *(len(cell) for cell in column))
-        for heading, column in zip(headings, columns, strict=False)
+        max(len(heading), *(len(row[place]) for row in cells))
+        for place, heading in enumerate(headings)
     ]
-    spare = width - sum(each for each in natural if each <= SHORT) - GAP * len(natural)
-    long = sorted(each for each in natural if each > SHORT)
-    allowed = {}
-    for left, size in zip(range(len(long), 0, -1), long, strict=True):
-        # What a shorter column does not need is for the longer ones.
-        allowed[size] = min(size, max(SHORT, spare // left))
-        spare -= allowed[size]
-    for row in rows:
-        for cell, size in zip(row, natural, strict=True):
-            if size in allowed:
-                cell.truncate(allowed[size], overflow="ellipsis")
-    return rows
+    allowed = _allowed(natural, out.width) if out.is_terminal else natural
+    if folds:
+        allowed[-1] = min(natural[-1], max(allowed[-1], LEAST))
+    shown = [place for place, width in enumerate(allowed) if width]
+    made = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    for place in shown:
+        is_folded = folds and place == shown[-1]
+        made.add_column(
+            headings[place],
+            overflow="fold" if is_folded else "ellipsis",
+            no_wrap=not is_folded,
+            max_width=allowed[place],
+            justify="right" if all(isinstance(row[place], int) for row in rows) else "left",
+        )
+    for row in cells:
+        made.add_row(*(row[place] for place in shown))
+    # What does not fit is the terminal's to break: rich would cut the first column, too.
+    out.width = max(out.width, sum(allowed) + GAP * len(allowed))
+    out.print(made)
+
+
+def _allowed(natural: Sequence[int], width: int) -> list[int]:
+    """How wide each column may be, so that all fit into `width`; 0: it is left out."""
+    *others, remark = natural
+    allowed = list(others)
+    spare = width - sum(others) - GAP * len(natural)
+    if spare < 0:
+        longest = sorted(range(1, len(others)), key=lambda place: others[place], reverse=True)
+        for place in longest:
+            cut = min(-spare, max(0, others[place] - SHORT))
+            allowed[place] -= cut
+            spare += cut
+    return [*allowed, min(remark, spare) if spare >= min(remark, LEAST) else 0]
 
 
 def status_text(status: JobStatus) -> Text:
@@ -101,7 +122,7 @@ def json_line(value: Any) -> str:
 
 
 def age(since: datetime, now: datetime) -> str:
-    """How long ago, in one unit: 45s, 12m, 3h, 9d; a time to come with a plus before it."""
+    """How long ago, in one unit: 45s, 12m, 3h, 9d; of a time to come, ``in 3h``."""
     return span(now - since) if since <= now else f"in {span(since - now)}"
 
 

@@ -34,7 +34,7 @@ KILLS_AT: Final = (0.1, 0.22, 0.34, 0.46, 0.58, 0.7, 0.82)
 are killed in the middle of a job even where one is found idle."""
 MARKER: Final = ".made-by-semiont-jobs-demo"
 """A file that only a demonstration makes: whoever has it in a directory let us make that."""
-OURS: Final = frozenset({MARKER, "jobs", "witness", "pages"})
+OURS: Final = frozenset({MARKER, "jobs", "witness", "annotations", "pages"})
 """All that a demonstration makes in its directory. Anything else is somebody's."""
 PATIENCE: Final = 300.0
 """Seconds without any outcome after which the demonstration calls itself broken."""

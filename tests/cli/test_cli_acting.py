@@ -79,6 +79,32 @@ def test_a_batch_has_one_job_a_line_in_order(run: Run, queue: JobQueue) -> None:
     assert [1, 2] == [job.params["n"] for job in found if job]
 
 
+@pytest.mark.parametrize(
+    ("third", "message"),
+    [
+        ("{", "line 3 of --params is not JSON: "),
+        ("[]", "line 3 of --params must be a JSON object"),
+        ("[" * 100_000, "line 3 of --params is nested too deeply"),
+        ('{"n": "\\ud800"}', "line 3 of --params: "),
+    ],
+)
+def test_a_line_of_a_batch_that_is_wrong_is_named(
+    run: Run, queue: JobQueue, third: str, message: str
+) -> None:
+    ran = run("enqueue", "t", "--batch", "--params", "-", stdin=f'{{"n":1}}\n\n{third}\n')
+
+    assert ran.code in (1, 2)
+    assert ran.err.startswith(f"semiont-jobs: error: {message}")
+    assert 0 == queue.get_stats().total
+
+
+def test_a_batch_of_nothing_is_wrong_usage(run: Run) -> None:
+    ran = run("enqueue", "t", "--batch", stdin='{"n":1}\n')
+
+    assert 2 == ran.code
+    assert "--params @FILE, or - for standard input" in ran.err
+
+
 def test_only_the_end_of_a_line_parts_a_batch(run: Run, queue: JobQueue) -> None:
     text = "one\u2028two\x85three"
 
@@ -132,7 +158,7 @@ def test_a_refused_job_leaves_nothing_behind(
 def test_an_id_that_no_job_may_have_is_refused(run: Run, id_: str) -> None:
     ran = run("enqueue", "t", "--id", id_)
 
-    assert (1, True) == (ran.code, "metadata.id" in ran.err)
+    assert (2, True) == (ran.code, "metadata.id" in ran.err)
 
 
 def test_an_id_that_exists_is_refused(run: Run) -> None:

@@ -1,4 +1,4 @@
-"""What a worker tells on standard error: the outcome of every job, a line each."""
+"""What a worker tells on standard error: the outcome of every job, and why it cannot begin."""
 
 from __future__ import annotations
 
@@ -7,6 +7,8 @@ import signal
 import subprocess
 import sys
 from pathlib import Path
+
+import pytest
 
 from semiont_jobs import JobQueue
 
@@ -82,3 +84,33 @@ def test_a_module_that_sets_logging_up_keeps_what_it_chose(tmp_path: Path) -> No
     assert ["MINE claimed good", "MINE completed good"] == [
         line for line in lines if "good" in line
     ]
+
+
+@pytest.mark.parametrize(
+    ("target", "message"),
+    [
+        ("leaves:X", "cannot import leaves: SystemExit: not like this"),
+        ("stumbles:X", "cannot import stumbles: AttributeError: "),
+        ("leads:X", "cannot import leads: AttributeError: "),
+    ],
+)
+def test_an_import_that_fails_says_where(tmp_path: Path, target: str, message: str) -> None:
+    (tmp_path / "leaves.py").write_text("import sys; sys.exit('not like this')")
+    (tmp_path / "stumbles.py").write_text("import sys; sys.nothing")
+    (tmp_path / "leads.py").write_text("import stumbles")
+
+    ran = subprocess.run(
+        [sys.executable, "-m", "semiont_jobs", "worker", target, "--data-dir", "data"],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        timeout=TIMEOUT,
+        check=False,
+    )
+
+    *where, told = ran.stderr.splitlines()
+    assert 1 == ran.returncode
+    assert told.startswith(f"semiont-jobs: error: {message}")
+    innermost = "leaves" if target == "leaves:X" else "stumbles"
+    assert f"{innermost}.py" in [line for line in where if "File" in line][-1]
+    assert not [line for line in where if "importlib" in line or "semiont_jobs" in line]
