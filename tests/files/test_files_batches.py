@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import errno
+import os
+import resource
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from typing import Any
 
 import pytest
@@ -114,6 +118,69 @@ def test_a_batch_for_which_the_disk_is_too_full_leaves_nothing_and_works_later(
     queue.create_jobs([job(f"j{n}") for n in range(10)])
     assert len(place.names("pending")) == 10
     assert place.names(".tmp") == []
+
+
+def test_a_job_of_a_refused_batch_that_the_disk_keeps_keeps_no_other_and_goes_a_little_later(
+    actor: Actors, place: Place
+) -> None:
+    queue = actor()
+    queue.disk.refuse(errno.ENOSPC, "link", "pending/j6.json")
+    queue.disk.refuse(errno.EIO, "open", "pending/j2.json")
+
+    with pytest.raises(StoreError):
+        queue.create_jobs([job(f"j{n}") for n in range(10)])
+
+    assert place.everything() == {}
+
+
+def test_what_the_disk_keeps_of_a_refused_batch_is_told(
+    actor: Actors, place: Place, caplog: pytest.LogCaptureFixture
+) -> None:
+    queue = actor()
+    queue.disk.refuse(errno.ENOSPC, "link", "pending/j6.json")
+    queue.disk.refuse(errno.EIO, "open", "pending/j2.json", times=100)
+
+    with pytest.raises(StoreError):
+        queue.create_jobs([job(f"j{n}") for n in range(10)])
+
+    assert place.names("pending") == ["j2.json"]
+    assert "of 6 jobs that were refused together these stand all the same: 'j2'" in caplog.text
+
+
+@contextmanager
+def few_descriptors() -> Iterator[Callable[[], None]]:
+    """Gives what leaves this process not a single one more."""
+    before = resource.getrlimit(resource.RLIMIT_NOFILE)
+    taken: list[int] = []
+
+    def take() -> None:
+        with suppress(OSError):
+            while True:
+                taken.append(os.open(os.devnull, os.O_RDONLY))
+
+    highest = max(map(int, os.listdir("/dev/fd")))
+    resource.setrlimit(resource.RLIMIT_NOFILE, (highest + 50, before[1]))
+    try:
+        yield take
+    finally:
+        for fd in taken:
+            os.close(fd)
+        resource.setrlimit(resource.RLIMIT_NOFILE, before)
+
+
+def test_a_batch_in_the_midst_of_which_the_last_descriptor_goes_is_taken_back(
+    actor: Actors, place: Place
+) -> None:
+    queue = actor()
+    queue.initialize()
+    with few_descriptors() as take:
+        queue.disk.before("open", ".tmp/*", take, skip=5)
+
+        with pytest.raises(StoreError) as told:
+            queue.create_jobs([job(f"j{n}") for n in range(10)])
+
+    assert told.value.errno == errno.EMFILE
+    assert place.everything() == {}
 
 
 def test_a_batch_that_stops_while_it_is_published_leaves_a_prefix_of_whole_jobs(

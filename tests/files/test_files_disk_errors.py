@@ -11,6 +11,7 @@ from files.places import Actors, Place, claimed, job, seen
 from files.refusals import ERRNOS, outcome, refuse, refused
 
 from semiont_jobs import Event
+from semiont_jobs.codec import MAX_JOB_BYTES
 from semiont_jobs.testing.suite import eventually
 
 WRITING = ("create .tmp/*", "lock .tmp/*", "write .tmp/*")
@@ -103,6 +104,24 @@ def test_a_claim_with_no_descriptor_free_is_an_error_and_goes_on_when_there_is_o
 
     assert place.copies() == {"pending": 0}
     assert claimed(queue).job.metadata.attempt_count == 0
+
+
+def test_a_job_that_is_too_large_to_be_claimed_and_cannot_be_set_aside_is_later(
+    actor: Actors, place: Place
+) -> None:
+    queue = actor()
+    queue.create_job(job())
+    path = place.jobs / "pending" / "j.json"
+    text = path.read_text()
+    # By another hand: it reads well, and a claim has no room in it.
+    spare = MAX_JOB_BYTES - len(text) - 20
+    path.write_text(text.replace('"params": {', '"params": {"a": "' + "x" * (spare - 20) + '",', 1))
+    queue.disk.refuse(errno.ENOSPC, "rename", ".quarantine/*")
+
+    assert refused(queue.claim_next_job).errno == errno.ENOSPC
+    eventually(lambda: queue.claim_next_job() or not place.names("pending"))
+
+    assert len(place.names(".quarantine")) == 2
 
 
 # -- outcomes ----------------------------------------------------------------------------

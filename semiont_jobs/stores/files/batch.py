@@ -6,13 +6,21 @@ It must not know what the jobs are.
 from __future__ import annotations
 
 import os
+from collections.abc import Collection
+from typing import Final
 
-from semiont_jobs.errors import JobExists
+from semiont_jobs.errors import JobExists, abridged
+from semiont_jobs.events import logger
 from semiont_jobs.stores.files.copies import Copy
 from semiont_jobs.stores.files.descriptors import HELD, Descriptor
 from semiont_jobs.stores.files.forcing import Texts
 from semiont_jobs.stores.files.journal.records import moment
 from semiont_jobs.stores.files.moves import Moves
+from semiont_jobs.threads import pause
+
+PAUSES: Final = (0.0, 0.05, 0.2)
+"""Seconds before each try to take back what was refused: another thread may give a descriptor back,
+and whoever waits for a refusal should not wait for long."""
 
 
 def create_batch(
@@ -25,7 +33,7 @@ def create_batch(
     folder all their names; a journal is forced once. After a crash a prefix stands.
 
     When it raises, those published already are taken back, but for what a worker has claimed
-    in the meantime.
+    in the meantime, and what the disk does not let go of: that is told of in the log.
 
     :param are_unseen: nobody can have used these ids, and nobody looks.
     :raises JobExists: one of them exists.
@@ -35,6 +43,7 @@ def create_batch(
         moves.look_first(texts)
     written: list[tuple[str, str]] = []
     published: dict[str, os.stat_result] = {}
+    last: Descriptor | None = None
     try:
         for job_id, (_job, data) in texts.items():
             written.append((job_id, _write(moves, data)))
@@ -43,17 +52,46 @@ def create_batch(
             # Locked for its publication: see `Moves.publish`. Not all at once, for a process may
             # have no more than a thousand files open.
             descriptor, found = _lock(moves, job_id, path)
+            # Not before: where no descriptor is left, one is needed to take jobs back.
+            if last is not None:
+                moves.copies.close(last)
+            last = descriptor
             moves.publish_new(job_id, path, descriptor, is_unseen=are_unseen)
             published[job_id] = found
-            moves.copies.close(descriptor)
+        if last is not None:
+            moves.copies.close(last)
         moves.forcing.batch_published(texts, at)
     except BaseException:
+        if last is not None:
+            moves.copies.close(last)
         for _job_id, path in written[len(published) :]:
             moves.discard(path)
-        for job_id in published:
-            _take_back(moves, job_id)
+        _take_all_back(moves, published)
         raise
     return published
+
+
+def _take_all_back(moves: Moves, job_ids: Collection[str]) -> None:
+    """One that the disk does not let go of must not keep the others."""
+    left = list(job_ids)
+    for seconds in PAUSES:
+        pause(seconds)
+        left = [job_id for job_id in left if not _try_to_take_back(moves, job_id)]
+        if not left:
+            return
+    logger.error(
+        "of %d jobs that were refused together these stand all the same: %s",
+        len(job_ids),
+        abridged(", ".join(left)),
+    )
+
+
+def _try_to_take_back(moves: Moves, job_id: str) -> bool:
+    try:
+        _take_back(moves, job_id)
+    except OSError:
+        return False
+    return True
 
 
 def _take_back(moves: Moves, job_id: str) -> None:

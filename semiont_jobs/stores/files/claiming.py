@@ -154,8 +154,10 @@ class Claiming:
         except (InvalidJob, JobEncodeError) as error:
             # It reads well, but with what a claim adds it is too large to be written: no
             # claimer could ever take it, and it must not stand in the way of those behind it.
-            self._moves.set_aside(self._copies.layout.path("pending", job_id), str(error))
-            hold.let_go()
+            try:
+                self._moves.set_aside(self._copies.layout.path("pending", job_id), str(error))
+            finally:
+                hold.let_go()
             self._pending.index.forget(job_id)
             return None
         except BaseException:
