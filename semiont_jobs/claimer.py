@@ -41,6 +41,8 @@ class Claimer:
         self._opening = self._opened = opening
         self._goes_on = goes_on
         self._is_over = False
+        self.is_claiming_ahead: bool = False
+        """Whether a job may be held ahead in a moment."""
         self._thread = 0
         self._pid = os.getpid()
         self._next: AnyClaim | None = None
@@ -95,6 +97,8 @@ class Claimer:
             return
         desk, store = self._desk, self._store
         try:
+            # Before it is asked whether the loop goes on: who says no looks at this afterwards.
+            self.is_claiming_ahead = True
             if not self._goes_on():
                 return
             stamp, now = desk.stamp(self._worker), desk.clock()
@@ -106,6 +110,8 @@ class Claimer:
             self._next = desk.claim_ahead(take, self._policy)
         except Exception as error:  # noqa: BLE001 - whatever it was, the next call meets it
             logger.debug("nothing was claimed ahead: %s", error)
+        finally:
+            self.is_claiming_ahead = False
 
     @property
     def type_ahead(self) -> str | None:

@@ -16,10 +16,13 @@ from typing import Final, cast
 
 from semiont_jobs import exits  # noqa: F401 - registers before this, so ends after
 from semiont_jobs.claim import AnyClaim
-from semiont_jobs.errors import ClaimLost, JobTimeout, StoreError
+from semiont_jobs.errors import ClaimLost, JobTimeout, QueueClosed, StoreError
 from semiont_jobs.events import logger
 from semiont_jobs.in_hand import AnyInHand
 from semiont_jobs.retry import poll
+
+EXIT_PATIENCE: Final = 2.0
+"""Seconds that the end of a process waits for claims that threads of its are just making."""
 
 
 class OpenClaims:
@@ -32,15 +35,21 @@ class OpenClaims:
         self._kept: dict[str, AnyClaim] = {}
         self._dropped: deque[AnyClaim] = deque()
         self._expected: dict[object, int] = {}
+        self._is_at_end = False
         _MADE.add(self)
 
     def made(self, make: Callable[[], AnyClaim | None]) -> AnyClaim | None:
         """Have this thread make a claim, if there is one, and look after it: who closes the queue
-        in between waits for that."""
+        in between waits for that.
+
+        :raises QueueClosed: the process is at its end, which nobody would live to see.
+        """
         expected = object()
         try:
             # No lock: a thread in the midst of a claim may be asked for another one.
             self._expected[expected] = threading.get_ident()
+            if self._is_at_end:
+                raise QueueClosed("the process ends")
             claim = make()
             if claim is not None:
                 self.add(claim)
@@ -126,6 +135,12 @@ class OpenClaims:
         is_ours = metadata.claim is not None and metadata.claim.pid == self._pid
         return is_ours and claim.is_open and self._kept.get(metadata.id) is not claim
 
+    def end(self) -> None:
+        """Let no more claims be made, and give every one back, as `give_back_all`."""
+        self._is_at_end = True
+        self.wait_for_expected(EXIT_PATIENCE)
+        self.give_back_all()
+
     def give_back_all(self) -> None:
         """Give every one back without using an attempt.
 
@@ -160,7 +175,7 @@ def _give_back_at_exit() -> None:
         if claims._pid != os.getpid():  # noqa: SLF001 - of the parent of a fork
             continue
         try:
-            claims.give_back_all()
+            claims.end()
         except Exception:  # noqa: BLE001 - whatever refuses, the others are given back too
             logger.exception("a job in hand could not be given back")
 

@@ -6,6 +6,7 @@ It must not know how jobs are stored, nor when a failed one is tried again.
 from __future__ import annotations
 
 import atexit
+import os
 import threading
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Mapping
@@ -107,6 +108,7 @@ class JobWorker(ABC):
         self._ended = Latch()
         self._lock = threading.Lock()
         self._thread: threading.Thread | None = None
+        self._pid = 0
         self._claim: AnyClaim | None = None
         self._waited_out = False
 
@@ -192,7 +194,7 @@ class JobWorker(ABC):
             thread = threading.Thread(
                 target=self._live, args=(opening,), name=self.get_worker_name(), daemon=True
             )
-            self._thread = thread  # before it begins: its work may call `stop`
+            self._thread, self._pid = thread, os.getpid()  # before: its work may call `stop`
             try:
                 begin(thread)
             except ThreadRefused:
@@ -211,7 +213,7 @@ class JobWorker(ABC):
         checked_patience("timeout", timeout)
         self._stop.set()
         thread = self._thread
-        if thread is None:
+        if thread is None or self._pid != os.getpid():  # a forked child has none of these threads
             return True
         self.queue.wake()
         if thread is threading.current_thread():

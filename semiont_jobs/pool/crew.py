@@ -140,7 +140,7 @@ class Crew:
         for hand in self.hands:
             task = hand.task
             is_on_another = task is not None and task.claim.job.metadata.type != type_name
-            is_free = is_on_another and hand.type_ahead != type_name
+            is_free = is_on_another and not hand.may_have_ahead(type_name)
             if hand.shift.has(guest) and not hand.has_ended and not is_free:
                 found.append(hand)
         return found

@@ -72,10 +72,13 @@ class Hand:
         if self.claimer is not None:
             self.claimer.end()
 
-    @property
-    def type_ahead(self) -> str | None:
-        """The type of the job that it has ahead, if there is one."""
-        return None if self.claimer is None else self.claimer.type_ahead
+    def may_have_ahead(self, type_name: str) -> bool:
+        """Whether it has a job of that type ahead, or may be about to have one."""
+        claimer = self.claimer
+        # In this order: when it is about to no more, it has.
+        return claimer is not None and (
+            claimer.is_claiming_ahead or claimer.type_ahead == type_name
+        )
 
     def take_up(self, claim: AnyClaim, stuck_after: float) -> None:
         """Begin work on a job, which counts as stuck that long after its time limit."""

@@ -7,6 +7,7 @@ leave.
 from __future__ import annotations
 
 import atexit
+import os
 from collections.abc import Callable, Iterable
 from queue import SimpleQueue
 from typing import Final, Self
@@ -113,7 +114,6 @@ class WorkerPool(ForScripts):
             check_can_travel(assignment)
         super().__init__(assignment)
         self._mailbox: Mailbox = SimpleQueue()
-        self._staff: Staff | None = None
 
     # -- life ----------------------------------------------------------------------------
 
@@ -133,7 +133,7 @@ class WorkerPool(ForScripts):
                 return
             staff = self._engaged()
             staff.start()
-            self._staff = staff
+            self._staff, self._pid = staff, os.getpid()
         atexit.register(self.stop)
 
     def stop(self, timeout: float | None = None) -> bool:
@@ -147,6 +147,8 @@ class WorkerPool(ForScripts):
         """
         if timeout is not None:
             checked_patience("timeout", timeout)
+        if self._pid not in (None, os.getpid()):
+            return True  # a forked child has none of its threads, perhaps one of its locks
         with self._lock:
             self._is_stopped = True
             own = [] if self._staff is None else [self._staff]

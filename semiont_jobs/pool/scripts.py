@@ -6,11 +6,13 @@ the pool, or by processes of the run's own.
 
 from __future__ import annotations
 
+import atexit
+import os
 import secrets
 import threading
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Generator, Iterable, Iterator, Sized
-from contextlib import AbstractContextManager, closing
+from contextlib import AbstractContextManager
 from datetime import timedelta
 from functools import partial
 from typing import Any, TypeVar
@@ -25,6 +27,7 @@ from semiont_jobs.pool.crew import Crew
 from semiont_jobs.pool.errand import Errand
 from semiont_jobs.pool.mapping import Caller, Mapping, checked_function, name_of
 from semiont_jobs.pool.orders import Orders
+from semiont_jobs.pool.results import Results
 from semiont_jobs.pool.roster import Post
 from semiont_jobs.pool.runs import Outcome, Run, type_of
 from semiont_jobs.pool.staff import Staff
@@ -48,6 +51,10 @@ class ForScripts(ABC):
         self._extra: list[Watch] = []
         """Crews of runs that the pool's own cannot do."""
         self._is_stopped = False
+        self._staff: Staff | None = None
+        """Those who do the jobs of the pool's own workers."""
+        self._pid: int | None = None
+        """Of the process in which it is at work."""
 
     @abstractmethod
     def stop(self, timeout: float | None = None) -> bool:
@@ -96,7 +103,7 @@ class ForScripts(ABC):
         :raises RuntimeError: the pool was stopped.
         """
         outcomes = self._mapped(fn, items, name, key, retries, timeout, progress, in_order=True)
-        return _results(outcomes)
+        return Results(outcomes, Outcome.result)
 
     def as_completed(
         self,
@@ -111,7 +118,8 @@ class ForScripts(ABC):
     ) -> Iterator[Outcome]:
         """Like `map`, but yield each item's `Outcome` as soon as there is one; its ``result()``
         returns or raises."""
-        return self._mapped(fn, items, name, key, retries, timeout, progress, in_order=False)
+        outcomes = self._mapped(fn, items, name, key, retries, timeout, progress, in_order=False)
+        return Results(outcomes, _itself)
 
     def forget(self, name: str) -> int:
         """Remove the jobs of a run by that name; waiting ones are cancelled first, those at work
@@ -168,18 +176,29 @@ class ForScripts(ABC):
             mapping = Mapping(self.queue, run, on_finished=advance)
             post = Post(partial(Caller, fn, run.type), name_of(fn), "fn")
             staff = self._staffed(post, run.type, mapping.hear)
+            self._check_process()
             with self._lock:
                 self._check_goes_on()
                 self._borrowed.append(staff)
+                self._pid = os.getpid()
+            # At the exit of the process nobody may have come to its end, nor will.
+            atexit.register(self.stop)
             try:
                 yield from mapping.outcomes(staff, in_order=in_order)
             finally:
-                staff.leave("stopped", self.orders.grace)
-                staff.wait()
-                self._borrowed.remove(staff)
-                self._dismiss_idle()
-                if not is_kept:
-                    self.forget(run.name)
+                if self._pid == os.getpid():  # in a forked child there is nobody to wait for
+                    self._see_off(staff)
+                    if not is_kept:
+                        self.forget(run.name)
+
+    def _see_off(self, staff: Staff) -> None:
+        staff.leave("stopped", self.orders.grace)
+        staff.wait()
+        with self._lock:
+            self._borrowed.remove(staff)
+            if self._staff is None and not self._borrowed:
+                atexit.unregister(self.stop)
+        self._dismiss_idle()
 
     def _staffed(self, post: Post, type_name: str, hear: Callable[[str], None]) -> Staff:
         """Those who do the jobs of one run."""
@@ -205,9 +224,11 @@ class ForScripts(ABC):
                     if watch.take_on(errand):
                         return watch
             extra = Watch(Crew(self.queue, (), evolve(self.orders, burst=False)))
+            # Before it starts: if the queue is closed at this moment it is over at once, and ends
+            # what it has taken on.
+            extra.take_on(errand)
             extra.start()
             self._extra.append(extra)
-            extra.take_on(errand)
             return extra
 
     def _dismiss_idle(self) -> None:
@@ -220,12 +241,15 @@ class ForScripts(ABC):
         for each in idle:
             each.wait()
 
+    def _check_process(self) -> None:
+        # Before any lock is taken, which a thread of the parent's may have held at the fork.
+        if self._pid not in (None, os.getpid()):
+            raise RuntimeError("this pool is at work in another process; make a new one")
+
     def _check_goes_on(self) -> None:
         if self._is_stopped:
             raise RuntimeError("this pool was stopped; make a new one")
 
 
-def _results(outcomes: Generator[Outcome, None, None]) -> Iterator[Any]:
-    with closing(outcomes):
-        for outcome in outcomes:
-            yield outcome.result()
+def _itself(outcome: Outcome) -> Outcome:
+    return outcome

@@ -89,7 +89,7 @@ def test_what_a_process_logs_is_logged_where_logging_was_set_up(
 
     told = {(each.name, each.levelname, each.getMessage()) for each in caplog.records}
     assert ("labour", "INFO", "at work on something") in told
-    assert ("semiont_jobs", "ERROR", "failed told: 'no page'") in told
+    assert ("semiont_jobs", "ERROR", "failed told: 'LookupError: no page'") in told
     assert os.getpid() not in {each.process for each in caplog.records if each.name == "labour"}
 
 

@@ -1,0 +1,189 @@
+"""A run that nobody asks any more ends, whoever dropped it and however the process goes on."""
+
+from __future__ import annotations
+
+import gc
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+from files.places import PATIENCE, meanwhile
+
+from semiont_jobs import FileStore, JobQueue, JobWorker, RunningJob, WorkerPool
+from semiont_jobs.pool.crew import Crew
+from semiont_jobs.pool.hand import Hand
+from semiont_jobs.pool.routing import Shift
+from semiont_jobs.pool.watch import Watch
+from semiont_jobs.testing.waiting import eventually
+
+TIMEOUT = 30.0
+
+
+@pytest.fixture
+def queue(tmp_path: Path) -> Iterator[JobQueue]:
+    with JobQueue(tmp_path / "data", fsync=False) as one:
+        yield one
+
+
+def of_runs(queue: JobQueue) -> list[Any]:
+    return [job for job in queue.query_jobs(limit=None) if job.metadata.type.startswith("map")]
+
+
+# -- closed in the midst ---------------------------------------------------------------------
+
+
+def test_a_queue_that_is_closed_as_a_run_begins_ends_it(
+    queue: JobQueue, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    start = Watch.start
+
+    def closed_at_once(self: Watch) -> None:
+        start(self)
+        queue.close()
+        assert self.wait(PATIENCE)
+
+    monkeypatch.setattr(Watch, "start", closed_at_once)
+    pool, goes_on = WorkerPool(queue, threads=1), threading.Event()
+
+    with meanwhile(lambda: next(pool.map(lambda _item: goes_on.wait(PATIENCE), "xyz"))) as result:
+        error = result.exception(PATIENCE)
+    goes_on.set()
+
+    assert isinstance(error, RuntimeError)
+    with meanwhile(pool.stop) as stopped:
+        assert stopped.result(PATIENCE)
+
+
+class Own(JobWorker):
+    """Does nothing."""
+
+    job_types = ("own",)
+
+    def execute_job(self, job: RunningJob[Any, Any]) -> None:
+        """Nothing."""
+
+
+def test_a_run_that_ends_as_one_of_its_jobs_is_about_to_be_ahead_leaves_none(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    may_close, is_closing = threading.Event(), threading.Event()
+    goes_on = Crew._goes_on
+
+    def asked(self: Crew, hand: Hand, shift: Shift) -> bool:
+        answer = goes_on(self, hand, shift)
+        task = hand.task
+        if may_close.is_set() and task is not None and task.claim.job.metadata.type == "own":
+            # It was asked; the run is left before the job is there.
+            may_close.clear()
+            is_closing.set()
+            eventually(lambda: self._shift is not shift)
+            threading.Event().wait(0.3)  # three looks of whoever leads the run out
+        return answer
+
+    monkeypatch.setattr(Crew, "_goes_on", asked)
+    queue = JobQueue(FileStore(tmp_path / "data"))
+    with queue, WorkerPool(queue, [Own], threads=1) as pool:
+        run: Any = pool.map(len, ["x"] * 500)
+        next(run)
+        may_close.set()
+        queue.enqueue({}, type="own", priority=9)
+        assert is_closing.wait(PATIENCE)
+        run.close()
+
+        assert of_runs(queue) == []
+
+
+# -- dropped ---------------------------------------------------------------------------------
+
+
+def test_a_run_that_is_dropped_is_ended_at_once(queue: JobQueue) -> None:
+    with WorkerPool(queue, threads=2) as pool:
+        for _result in pool.map(len, ["x"] * 300):
+            break
+
+        assert of_runs(queue) == []
+
+
+@contextmanager
+def no_collection() -> Iterator[None]:
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.enable()
+
+
+class Collects(JobWorker):
+    """Has the collector come."""
+
+    job_types = ("collect",)
+
+    def execute_job(self, job: RunningJob[Any, Any]) -> None:
+        """Collect."""
+        gc.collect()
+
+
+@pytest.mark.parametrize("where", ["a job's thread", "the watch"])
+def test_a_run_that_the_collector_comes_upon_ends_and_holds_up_nobody(
+    queue: JobQueue, monkeypatch: pytest.MonkeyPatch, where: str
+) -> None:
+    comes = threading.Event()
+    rounds = Watch._round
+
+    def collecting(self: Watch, now: float) -> None:
+        if comes.is_set():
+            comes.clear()
+            gc.collect()
+        rounds(self, now)
+
+    monkeypatch.setattr(Watch, "_round", collecting)
+    with no_collection(), WorkerPool(queue, [Collects], threads=1) as pool:
+        run: Any = pool.map(len, ["x"] * 300)
+        next(run)
+        circle: list[Any] = [run]
+        circle.append(circle)
+        del run, circle
+        if where == "the watch":
+            comes.set()
+        else:
+            queue.wait_for(queue.enqueue({}, type="collect", priority=9).metadata.id, TIMEOUT)
+
+        eventually(lambda: not of_runs(queue), TIMEOUT)
+        with meanwhile(pool.stop) as stopped:
+            assert stopped.result(PATIENCE)
+
+
+# -- at the end of the process ---------------------------------------------------------------
+
+HALF_READ = """
+import sys
+from semiont_jobs import JobQueue, WorkerPool
+queue = JobQueue(sys.argv[1], fsync=False)
+pool = WorkerPool(queue, threads=2, processes=int(sys.argv[2]))
+results = pool.map(abs, range(400), name="half")
+print(next(results))
+"""
+
+
+@pytest.mark.parametrize("processes", [1, 2])
+def test_a_script_that_ends_with_half_of_a_run_leaves_no_job_at_work(
+    tmp_path: Path, processes: int
+) -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", HALF_READ, str(tmp_path), str(processes)],
+        capture_output=True,
+        text=True,
+        timeout=TIMEOUT,
+        check=False,
+    )
+
+    assert (0, "0\n") == (done.returncode, done.stdout), done.stderr
+    with JobQueue(tmp_path, fsync=False) as queue:
+        assert queue.query_jobs(status="running") == []
+        assert queue.get_stats().total > 1
+        assert {job.metadata.crash_count for job in queue.query_jobs(limit=None)} == {0}
