@@ -304,6 +304,13 @@ class InHand(Generic[P, PG]):
         self._hold.let_go()
         self._desk.forget(self)
         self._asked.tell()
+        # Who did that may have told of it elsewhere, or be no queue.
+        job_id = self._job.metadata.id
+        logger.warning(
+            "job %s was moved or removed by somebody else: what its work here comes to is lost",
+            job_id,
+            extra={"job_id": job_id},
+        )
 
     def _require_open(self) -> None:
         if self._ended_by is not None:

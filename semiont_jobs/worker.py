@@ -385,7 +385,7 @@ class JobWorker(ABC):
             try:
                 outcome()
             except ClaimLost:
-                return  # told already, as an event of whoever took it or in the log
+                return  # told already in the log
             except StoreError as error:
                 errors += 1
                 logger.error("outcome not stored yet: %s", error)

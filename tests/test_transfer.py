@@ -254,6 +254,8 @@ def test_what_stays_is_told_and_the_exit_code_says_so(
         (["nowhere", "other"], 1, "there is no data directory at nowhere"),
         (["one", "one"], 2, "the same place"),
         (["one", "./one"], 2, "the same place"),
+        (["one", "one/jobs"], 2, "in the other's 'jobs' folder"),
+        (["one", "one/jobs/pending/deep"], 2, "in the other's 'jobs' folder"),
         (["memory:", "other"], 2, "in one process only"),
         (["one", "mysql://host/db"], 1, "a postgresql:// URL is needed"),
         (["one"], 2, "Missing argument 'TO'"),

@@ -80,7 +80,8 @@ def _checks(found: Inspection) -> Iterator[tuple[bool, str, str]]:
     waits = "nothing waits" if found.oldest_due is None else f"the oldest waits {_ago(found)}"
     yield oldest is None or oldest < doctor_of_databases.OLD, "pending", waits
     free = found.free_bytes // (1024 * 1024)
-    yield found.free_bytes >= LITTLE_SPACE, "disk", f"{free:,} MiB free"
+    space = f"{free:,} MiB free{', mounted read-only' if found.is_read_only else ''}"
+    yield found.free_bytes >= LITTLE_SPACE and not found.is_read_only, "disk", space
 
 
 def _journals(found: Inspection) -> tuple[bool, str, str]:
@@ -126,5 +127,6 @@ def _figures(found: Inspection) -> dict[str, Any]:
             for each in found.journals
         ],
         "oldestPendingAge": _oldest_age(found),
+        "isReadOnly": found.is_read_only,
         "freeBytes": found.free_bytes,
     }

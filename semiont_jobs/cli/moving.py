@@ -58,6 +58,15 @@ def _check(source: str, target: str) -> None:
     check_there(source)
     if _identity(source) == _identity(target):
         raise click.UsageError("FROM and TO are the same place")
+    if _lies_among_jobs_of(source, target) or _lies_among_jobs_of(target, source):
+        raise click.UsageError("FROM and TO: one lies in the other's 'jobs' folder")
+
+
+def _lies_among_jobs_of(place: str, other: str) -> bool:
+    if is_url(place) or is_url(other):
+        return False
+    folder = os.path.join(_identity(other), "jobs")
+    return os.path.commonpath([_identity(place), folder]) == folder
 
 
 def _identity(place: str) -> str:

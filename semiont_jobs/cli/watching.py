@@ -16,13 +16,14 @@ from rich.console import Console, Group
 from rich.live import Live
 from rich.text import Text
 
-from semiont_jobs.cli.app import as_json, open_to_look, place, shown
+from semiont_jobs.cli.app import as_json, check_there, location, open_to_look, place, shown
 from semiont_jobs.cli.board import Board, Row, View
 from semiont_jobs.cli.screen import lines_of, places_on
 from semiont_jobs.cli.text import console, document, json_line, plain
 from semiont_jobs.fields import now
 from semiont_jobs.model import RunningJob
 from semiont_jobs.queue import JobQueue
+from semiont_jobs.stores import is_url
 
 
 @click.command()
@@ -60,6 +61,7 @@ def _write_lines(
 ) -> None:
     board = Board(queue, clock=now)
     while True:
+        _check_still_there()
         click.echo(json_line(_document(queue, board.look(places_on(None)))))
         if once:
             return
@@ -71,6 +73,7 @@ def _print(
 ) -> None:
     board = Board(queue, clock=now)
     while True:
+        _check_still_there()
         view = board.look(places_on(None))
         out.print(Group(*lines_of(view, width=out.width, height=None)))
         if once:
@@ -86,12 +89,20 @@ def _show(queue: JobQueue, out: Console, pause: queues.SimpleQueue[None], interv
         live.refresh()
         board = Board(queue, clock=now)
         while True:
+            _check_still_there()
             width, height = out.size
             view = board.look(places_on(height))
             live.update(
                 Group(*lines_of(view, width=width, height=height, title=title)), refresh=True
             )
             _wait(pause, interval)
+
+
+def _check_still_there() -> None:
+    """A directory that is gone looks as one without jobs; a server that is away says so."""
+    where = location()
+    if not is_url(where):
+        check_there(where)
 
 
 def _wait(pause: queues.SimpleQueue[None], seconds: float) -> None:

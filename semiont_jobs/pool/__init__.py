@@ -5,7 +5,8 @@ thread), ``crew`` (the threads of a process), ``errand`` (a run that a crew does
 (what is stuck or dead, and the way out).
 Then ``child`` (what a process runs), ``slot`` (a place for one), ``supervisor`` (all of them),
 ``echo`` (what they log) and ``travel`` (what they can be given); ``staff`` is either of the two.
-For scripts, ``runs`` (items as jobs), ``mapping`` (their outcomes), ``bars`` and ``scripts``.
+For scripts, ``runs`` (items as jobs), ``mapping`` (their outcomes), ``results`` (what is handed
+on), ``bars`` and ``scripts``.
 Beside them ``signals`` and ``memory``. ``pool`` puts them together.
 """
 

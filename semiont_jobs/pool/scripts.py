@@ -97,10 +97,12 @@ class ForScripts(ABC):
         :param retries: attempts at an item after the first, as the queue's retry policy has it.
         :param timeout: seconds that an attempt may take.
         :param progress: show a bar on standard error, if that is a terminal and rich is installed.
-        :raises InvalidValue: one of these is something else; or, with the result that it stands
-            before, an item is not the one that the run had before, or has the key of another.
+        :raises InvalidValue: one of these is something else; or, when it is taken, an item is not
+            the one that the run had before, or has the key of another.
         :raises ItemFailed: with the result it stands for: `fn` raised, and no retry was left.
-        :raises RuntimeError: the pool was stopped.
+        :raises RuntimeError: the pool was stopped, its queue closed, or it is at work in the
+            process that forked this one.
+        :raises ThreadRefused: the system gives no thread to look after the run.
         """
         outcomes = self._mapped(fn, items, name, key, retries, timeout, progress, in_order=True)
         return Results(outcomes, Outcome.result)

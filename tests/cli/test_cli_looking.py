@@ -10,12 +10,13 @@ import sys
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from files.journals import another_start, files
 
 from semiont_jobs import FileStore, JobQueue, StoreError
+from semiont_jobs.cli import watching
 
 if TYPE_CHECKING:
     from conftest import Run
@@ -99,6 +100,43 @@ def test_what_is_left_over_is_no_trouble_to_the_doctor(
         ran.code,
         "ok    left over    1 old files in .tmp, which the next worker removes" in ran.out,
     )
+
+
+def test_a_disk_that_was_mounted_again_to_be_read_only_is_trouble(
+    run: Run, queue: JobQueue, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    queue.initialize()
+    asked = os.statvfs
+
+    def statvfs(path: str) -> Any:
+        found = list(asked(path))
+        found[8] |= os.ST_RDONLY  # f_flag
+        return os.statvfs_result(found)
+
+    monkeypatch.setattr(os, "statvfs", statvfs)
+
+    ran, as_json = run("doctor"), run("doctor", "--json")
+
+    assert (1, True) == (ran.code, "MiB free, mounted read-only" in ran.out)
+    assert (False, True) == (as_json.json["healthy"], as_json.json["isReadOnly"])
+
+
+@pytest.mark.parametrize("arguments", [(), ("--json",)])
+def test_a_watch_whose_directory_goes_says_so_and_ends(
+    run: Run,
+    data: Path,
+    queue: JobQueue,
+    monkeypatch: pytest.MonkeyPatch,
+    arguments: tuple[str, ...],
+) -> None:
+    queue.initialize()
+    monkeypatch.setattr(watching, "_wait", lambda *_: shutil.rmtree(data))
+
+    ran = run("watch", *arguments)
+
+    assert 1 == ran.code
+    assert ran.out
+    assert ran.err.startswith("semiont-jobs: error: there is no data directory at ")
 
 
 def test_the_doctor_tells_of_journals_and_of_one_that_waits_to_be_replayed(

@@ -118,7 +118,7 @@ def test_a_job_that_is_unlinked_and_then_written_elsewhere_is_found(
 @pytest.mark.parametrize("verb", ["complete", "fail", "release", "checkpoint", "cancel"])
 @pytest.mark.parametrize("how", ["moved", "removed", "replaced"])
 def test_a_job_that_another_program_took_from_us_is_lost_and_not_copied(
-    actor: Actors, place: Place, how: str, verb: str
+    actor: Actors, place: Place, how: str, verb: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     queue = actor()
     queue.create_job(job())
@@ -136,6 +136,7 @@ def test_a_job_that_another_program_took_from_us_is_lost_and_not_copied(
     with pytest.raises(ClaimLost):
         outcomes(claim)[verb]()
 
+    assert caplog.text.count("job j was moved or removed by somebody else") == 1
     assert place.copies() == before
     assert place.names(".tmp") == []
 

@@ -55,6 +55,8 @@ class Inspection:
     locks_exclude: bool
     """Whether a second process was kept out of a locked file."""
     file_system: str
+    is_read_only: bool
+    """Whether nobody can write there: as Linux mounts a disk again that has failed."""
     free_bytes: int
 
 
@@ -89,6 +91,7 @@ def inspect(layout: Layout, copies: Copies) -> Inspection:
         oldest_due=min(pending, key=lambda job: job.metadata.due, default=None),
         locks_exclude=second_process_is_kept_out(layout, copies),
         file_system=file_system_of(layout.root),
+        is_read_only=bool(os.statvfs(layout.root).f_flag & os.ST_RDONLY),
         free_bytes=shutil.disk_usage(layout.root).free,
     )
 
