@@ -130,4 +130,4 @@ def _last_error(event: Event) -> str:
     if event.name not in ("failed", "retrying", "rescued") or event.job is None:
         return ""
     attempts = event.job.metadata.attempts
-    return attempts[-1].told if attempts else ""
+    return attempts[-1].error or "" if attempts else ""

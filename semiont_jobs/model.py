@@ -135,9 +135,9 @@ class Attempt:
     extra: Mapping[str, Any] = field(factory=dict, validator=check_mapping)
 
     @property
-    def told(self) -> str:
-        """What went wrong, as a traceback ends: ``KeyError: 'name'``; empty if nothing did."""
-        return ": ".join(filter(None, (self.error_type, self.message)))
+    def error(self) -> str | None:
+        """What went wrong, as a traceback ends: ``KeyError: 'name'``; None: nothing did."""
+        return ": ".join(filter(None, (self.error_type, self.message))) or None
 
 
 @frozen(kw_only=True, slots=False)

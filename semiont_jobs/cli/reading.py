@@ -153,7 +153,7 @@ def _show_attempts(job: AnyJob, out: Any) -> None:
             # A clock that was set back says less than nothing.
             f"{max(0.0, (attempt.ended_at - attempt.started_at).total_seconds()):.1f}s",
             attempt.worker,
-            attempt.told,
+            attempt.error or "",
         )
         for attempt in job.metadata.attempts
     ]

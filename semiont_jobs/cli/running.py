@@ -123,8 +123,8 @@ def _load(target: str) -> list[Any]:
 def demo(chaos: bool, processes: int, threads: int, as_json: bool) -> None:
     """Annotate the Python language reference, six jobs for each of its documents.
 
-    Default directory: ./semiont-jobs-demo, made anew; it stays. Exit codes: 0 nothing was lost
-    and no outcome recorded twice, 1 otherwise.
+    Without a directory it is ./semiont-jobs-demo. One of an earlier demonstration is made anew; it
+    stays. Exit codes: 0 nothing was lost and no outcome recorded twice, 1 otherwise.
     """
     from semiont_jobs.demo.run import main
 
