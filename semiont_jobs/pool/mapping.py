@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from queue import Empty, SimpleQueue
 from typing import Any, Final
 
@@ -102,12 +103,11 @@ class Mapping:
     def _listen(self, staff: Staff, *, wait: bool, in_order: bool) -> None:
         """Take in what has come to an end; with `wait`, until something has."""
         is_full = self._is_exhausted or len(self._open) > AHEAD - BATCH
-        try:
-            news: str | None = self._news.get(timeout=LOOK_AGAIN if wait and is_full else 0.0)
-        except Empty:
-            if wait and is_full:
-                self._look_over(staff, in_order=in_order)
-            return
+        news: str | None = None
+        with suppress(Empty):
+            news = self._news.get(timeout=LOOK_AGAIN if wait and is_full else 0.0)
+        if news is None and wait and is_full:
+            self._look_over(staff, in_order=in_order)
         while news is not None:
             self._look_at(news)
             news = None if self._news.empty() else self._news.get()
