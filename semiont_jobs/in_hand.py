@@ -23,6 +23,7 @@ from semiont_jobs.model import PG, AnyJob, P, RunningJob, evolve
 from semiont_jobs.retry import RetryPolicy
 from semiont_jobs.store import Hold, Pairing
 from semiont_jobs.terms import Rules, Terms
+from semiont_jobs.threads import stand_still_at_the_end
 
 REPORT_INTERVAL: Final = 0.5
 """Seconds between two written progress reports: faster than anyone reads, and rare enough
@@ -317,6 +318,7 @@ class InHand(Generic[P, PG]):
             raise self._lost()
 
     def _lost(self) -> SemiontJobsError:
+        stand_still_at_the_end()  # which gave the job back
         if self._ended_by == "lost":
             return ClaimLost(self._job.metadata.id, "somebody else moved or removed the job")
         return ClaimLost(self._job.metadata.id, f"this claim ended already ({self._ended_by})")

@@ -20,6 +20,7 @@ from semiont_jobs.errors import ClaimLost, JobTimeout, QueueClosed, StoreError
 from semiont_jobs.events import logger
 from semiont_jobs.in_hand import AnyInHand
 from semiont_jobs.retry import poll
+from semiont_jobs.threads import stand_still_at_the_end, tell_the_end
 
 EXIT_PATIENCE: Final = 2.0
 """Seconds that the end of a process waits for claims that threads of its are just making."""
@@ -49,6 +50,8 @@ class OpenClaims:
             # No lock: a thread in the midst of a claim may be asked for another one.
             self._expected[expected] = threading.get_ident()
             if self._is_at_end:
+                self._expected.pop(expected)  # nobody need wait for this one
+                stand_still_at_the_end()
                 raise QueueClosed("the process ends")
             claim = make()
             if claim is not None:
@@ -171,6 +174,7 @@ no keeper left."""
 
 def _give_back_at_exit() -> None:
     """A process that ends in order leaves no job to look as if its worker had crashed."""
+    tell_the_end()
     for claims in {*_MADE, *_OWING}:
         if claims._pid != os.getpid():  # noqa: SLF001 - of the parent of a fork
             continue

@@ -195,9 +195,12 @@ def retry_transient(call: Callable[[], T]) -> T:
 
 
 def poll(
-    look: Callable[[], T | None], *, timeout: float, wait: Callable[[float], object] = pause
+    look: Callable[[], T | None],
+    *,
+    timeout: float,
+    wait: Callable[[float], object] | None = None,
 ) -> T:
-    """Call `look` until it answers something but None, `wait`-ing between looks.
+    """Call `look` until it answers something but None, `wait`-ing (`pause`) between looks.
 
     The pauses grow from 5 to 250 milliseconds: short jobs are seen at once, long ones cost
     little.
@@ -207,7 +210,7 @@ def poll(
     deadline = time.monotonic() + timeout
 
     def wait_on(seconds: float) -> None:
-        wait(max(0.0, min(seconds, deadline - time.monotonic())))
+        (wait or pause)(max(0.0, min(seconds, deadline - time.monotonic())))
 
     def expired(_state: tenacity.RetryCallState) -> bool:
         return time.monotonic() >= deadline

@@ -16,6 +16,12 @@ LOOK_EVERY: Final = 0.05
 to see; this is for when an interrupt strikes the one that was about to wake it."""
 
 
+LONG: Final = 3600.0
+"""Seconds that no process takes to end."""
+
+_ending: Final = threading.Event()
+
+
 def lock_and_condition() -> tuple[threading.RLock, threading.Condition]:
     """A lock, to be entered (``with lock:``), and its condition, to wait on and to notify.
 
@@ -30,6 +36,19 @@ def lock_and_condition() -> tuple[threading.RLock, threading.Condition]:
 def pause(seconds: float) -> None:
     """Wait that long."""
     threading.Event().wait(seconds)
+
+
+def stand_still_at_the_end() -> None:
+    """In a daemon thread of a process that is about to end: go no further. The interpreter would
+    stop it at one of its next steps, and what it prints until then, as the traceback of an error
+    that nobody handles, may strike the interpreter in its own last steps."""
+    while _ending.is_set() and threading.current_thread().daemon:
+        pause(LONG)
+
+
+def tell_the_end() -> None:
+    """The process is about to end: only daemon threads are left, and this one."""
+    _ending.set()
 
 
 def begin(thread: threading.Thread) -> None:

@@ -43,8 +43,10 @@ def check(trouble: Trouble, run: Run) -> None:
 
     assert said in str(refusal.value)
     assert "\n" not in str(refusal.value)
+    usage = 2 if issubclass(kind, InvalidValue) else 1
+    assert [each.code for each in ran] == [usage, usage, 2]  # the last: it cannot be looked at
     for each in ran:
-        assert (each.code, each.out, each.err.count("\n")) == (1, "", 1)
+        assert (each.out, each.err.count("\n")) == ("", 1)
         assert "hunter2" not in each.err
     assert said in ran[0].err
 
@@ -229,7 +231,8 @@ def test_nothing_moves_to_a_place_that_is_wrong(
     ran = run("transfer", str(source), to)
     back = run("transfer", to, str(source.parent / "new"))
 
+    code = 2 if wrong == "URL" else 1
     for each in (ran, back):
-        assert (each.code, each.out, each.err.count("\n")) == (1, "", 1)
+        assert (each.code, each.out, each.err.count("\n")) == (code, "", 1)
     assert (source / "jobs/pending/j.json").is_file()
     assert [each.name for each in source.parent.iterdir()] == ["source"]

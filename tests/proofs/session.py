@@ -87,7 +87,7 @@ def at_once() -> Iterator[None]:
         (pending, "MTIME_GRAIN", 0.0),
         (pending, "BAD_DELAY", 0.0),
         (reader, "QUIET", 0),
-        (retry, "_wait", lambda _seconds: None),
+        (retry, "pause", lambda _seconds: None),
         (logger, "disabled", True),  # thousands of warnings, all provoked
         (desk, "Codec", lambda _job_types: _CODEC),
         (Journal, "in_background", False),

@@ -378,8 +378,8 @@ def timeless(world: World) -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         for module in (copies, pending, reader, retry, in_hand, desk):
             patch.setattr(module, "time", clock)
-        for module in (moves, retry, by_hand):
-            patch.setattr(module, "threading", types.SimpleNamespace(Event=Pause))
+        patch.setattr(moves, "threading", types.SimpleNamespace(Event=Pause))
+        patch.setattr(retry, "pause", lambda seconds: Pause().wait(seconds))
         patch.setattr(reader, "threading", types.SimpleNamespace(Event=CountedPause))
         for module in (copies, moves, batch):
             patch.setattr(module, "HELD", held)
