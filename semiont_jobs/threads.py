@@ -16,8 +16,8 @@ LOOK_EVERY: Final = 0.05
 to see; this is for when an interrupt strikes the one that was about to wake it."""
 
 
-LONG: Final = 3600.0
-"""Seconds that no process takes to end."""
+END_TIME: Final = 5.0
+"""Seconds that a process takes at most for its last steps, unless somebody holds it up."""
 
 _ending: Final = threading.Event()
 
@@ -41,9 +41,11 @@ def pause(seconds: float) -> None:
 def stand_still_at_the_end() -> None:
     """In a daemon thread of a process that is about to end: go no further. The interpreter would
     stop it at one of its next steps, and what it prints until then, as the traceback of an error
-    that nobody handles, may strike the interpreter in its own last steps."""
-    while _ending.is_set() and threading.current_thread().daemon:
-        pause(LONG)
+    that nobody handles, may strike the interpreter in its own last steps.
+
+    Not for ever: it may hold a lock that somebody wants before the end."""
+    if _ending.is_set() and threading.current_thread().daemon:
+        pause(END_TIME)
 
 
 def tell_the_end() -> None:
