@@ -257,9 +257,10 @@ class Updating(Suite):
         }
         given = ways[status](claim.job)
 
-        with pytest.raises(JobHeld):
+        with pytest.raises(JobHeld) as told:
             other.update_job(given, "running")
 
+        assert "gone" not in told.value.reason  # as is said of a worker that died
         assert other.get_job(claim.job.metadata.id) == claim.job
         assert claim.complete().status == "complete"
 

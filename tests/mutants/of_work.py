@@ -196,14 +196,6 @@ FAULTS = (
         tests=("test_a_run_that_ends_as_one_of_its_jobs_is_about_to_be_ahead_leaves_none",),
     ),
     Fault(
-        name="run-given-to-a-crew-that-has-left",
-        file="pool/scripts.py",
-        was="            extra.take_on(errand)\n            extra.start()\n",
-        becomes="            extra.start()\n            extra.take_on(errand)\n",
-        breaks="a run whose queue is closed ends",
-        tests=("test_a_queue_that_is_closed_as_a_run_begins_ends_it",),
-    ),
-    Fault(
         name="half-a-run-left-at-the-exit",
         file="pool/scripts.py",
         was="            atexit.register(self.stop)\n",
