@@ -67,12 +67,14 @@ def enqueue(
     if batch and params is None:
         raise click.UsageError("--batch wants --params @FILE, or - for standard input")
     text = "{}" if params is None else _text_of(params)
-    lines = enumerate(text.split("\n"), start=1)
-    documents = [(f"line {number} of ", line) for number, line in lines if line.strip()]
+    documents = [("", text)]
+    if batch:
+        lines = enumerate(text.split("\n"), start=1)
+        documents = [(f"line {number} of ", line) for number, line in lines if line.strip()]
     queue = open_or_make_queue()
     jobs = [
         _new_job(queue, type_, document, id_, metadata, where=where)
-        for where, document in (documents if batch else [("", text)])
+        for where, document in documents
     ]
     with naming_the_place():
         if len(jobs) == 1:

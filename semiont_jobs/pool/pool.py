@@ -147,8 +147,8 @@ class WorkerPool(ForScripts):
         """
         if timeout is not None:
             checked_patience("timeout", timeout)
-        if self._pid not in (None, os.getpid()):
-            return True  # a forked child has none of its threads, perhaps one of its locks
+        if self._is_parents:
+            return True
         with self._lock:
             self._is_stopped = True
             own = [] if self._staff is None else [self._staff]

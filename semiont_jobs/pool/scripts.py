@@ -178,7 +178,8 @@ class ForScripts(ABC):
             mapping = Mapping(self.queue, run, on_finished=advance)
             post = Post(partial(Caller, fn, run.type), name_of(fn), "fn")
             staff = self._staffed(post, run.type, mapping.hear)
-            self._check_process()
+            if self._is_parents:
+                raise RuntimeError("this pool is at work in another process; make a new one")
             with self._lock:
                 self._check_goes_on()
                 self._borrowed.append(staff)
@@ -188,7 +189,7 @@ class ForScripts(ABC):
             try:
                 yield from mapping.outcomes(staff, in_order=in_order)
             finally:
-                if self._pid == os.getpid():  # in a forked child there is nobody to wait for
+                if not self._is_parents:
                     self._see_off(staff)
                     if not is_kept:
                         self.forget(run.name)
@@ -243,10 +244,11 @@ class ForScripts(ABC):
         for each in idle:
             each.wait()
 
-    def _check_process(self) -> None:
-        # Before any lock is taken, which a thread of the parent's may have held at the fork.
-        if self._pid not in (None, os.getpid()):
-            raise RuntimeError("this pool is at work in another process; make a new one")
+    @property
+    def _is_parents(self) -> bool:
+        """Whether it is at work in the process that forked this one, where it has no threads, and
+        perhaps a lock that one of them held. To be asked before any is taken."""
+        return self._pid not in (None, os.getpid())
 
     def _check_goes_on(self) -> None:
         if self._is_stopped:
