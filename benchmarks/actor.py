@@ -67,7 +67,12 @@ class Actor:
 
     def drain(self, *, most: int, threads: int = 1) -> dict[str, Any]:
         """The jobs run, and from when to when."""
-        answer = _together([lambda: self.opened.drain(most)] * threads)
+        return self._ran(_together([lambda: self.opened.drain(most)] * threads))
+
+    def drain_singly(self, *, most: int) -> dict[str, Any]:
+        return self._ran(_answer(self.opened.drain_singly(most)))
+
+    def _ran(self, answer: dict[str, Any]) -> dict[str, Any]:
         answer["ran"], self.opened.ran = self.opened.ran, []
         return answer
 

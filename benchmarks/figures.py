@@ -25,6 +25,7 @@ class Row(NamedTuple):
 ROWS: Final[dict[str, Row]] = {
     "enqueue": Row("enqueue, one by one", "jobs/s", is_rate=True),
     "enqueue given": Row("enqueue, one by one, ids given", "jobs/s", is_rate=True),
+    "drain singly": Row("drain, each outcome waited for", "jobs/s", is_rate=True),
     "batch": Row("enqueue, batch of 1 000", "jobs/s", is_rate=True),
     "drain": Row("drain, 1 thread", "jobs/s", is_rate=True),
     "drain 4 threads": Row("drain, 4 threads", "jobs/s", is_rate=True),

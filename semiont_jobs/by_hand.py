@@ -15,6 +15,7 @@ from semiont_jobs.ids import job_id
 from semiont_jobs.model import (
     FINISHED,
     UNFINISHED,
+    AnyJob,
     CancelledJob,
     FailedJob,
     JobStatus,
@@ -28,6 +29,8 @@ from semiont_jobs.store import Hold
 CANCEL_PATIENCE: Final = 30.0
 """Seconds. A waiting job is held only while it is created, claimed or moved, which takes a slow
 disk a second or two: who holds it for longer is another program, and may for ever."""
+BUSY_PATIENCE: Final = 1.0
+"""Seconds. A finished job is held only while it is made durable, settled or removed."""
 
 
 class ByHand(Reading):
@@ -125,6 +128,7 @@ class ByHand(Reading):
                 "an aware datetime or a timedelta is needed", field="older_than", value=older_than
             )
         statuses: tuple[JobStatus, ...] = FINISHED if cancelled else ("complete", "failed")
+        self.committer.try_to_commit_all()  # what ended here a moment ago is held until then
         removed = self._run(self._store.remove, statuses, before, type)
         for job in removed:
             self.emit("removed", job)
@@ -138,13 +142,12 @@ class ByHand(Reading):
         :raises JobHeld: somebody else is moving it at this moment.
         """
         checked = job_id(id)
-        removed = self._run(self._store.remove_one, checked)
-        if removed is None:
-            left = self._store.get(checked)
-            if left is None:
-                return False
-            lifecycle.require("remove", left)
-            raise JobHeld(checked)
+        try:
+            removed = self._run(self._remove_soon, checked)
+        except JobTimeout:
+            raise JobHeld(checked) from None
+        except JobNotFound:
+            return False
         self.emit("removed", removed)
         return True
 
@@ -201,9 +204,24 @@ class ByHand(Reading):
             claim.watch()
         return asked
 
+    def _remove_soon(self, checked: str) -> AnyJob:
+        """Remove a finished job, which may be busy for a moment as below."""
+
+        def remove() -> AnyJob | None:
+            removed = self._store.remove_one(checked)
+            if removed is None:
+                left = self._store.get(checked)
+                if left is None:
+                    raise JobNotFound(checked)
+                lifecycle.require("remove", left)
+            return removed
+
+        removed: Any = poll(remove, timeout=BUSY_PATIENCE)
+        return removed  # type: ignore[no-any-return]
+
     def _hold_finished(self, checked: str) -> Hold:
         """Hold a finished job, which may be busy for a moment, because somebody settles or
-        removes it.
+        removes it, or has yet to make it durable.
 
         :raises InvalidTransition: it is busy because it is not finished.
         """
@@ -218,7 +236,7 @@ class ByHand(Reading):
                 return None
 
         try:
-            return self._run(lambda: poll(take, timeout=1.0))
+            return self._run(lambda: poll(take, timeout=BUSY_PATIENCE))
         except JobTimeout:
             raise JobHeld(checked) from None
 

@@ -5,7 +5,6 @@ It must not know where jobs are stored or how workers are run.
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from datetime import datetime, timedelta
@@ -14,7 +13,6 @@ from typing import Any, Final, Generic
 
 from semiont_jobs import lifecycle, updates
 from semiont_jobs.errors import (
-    ClaimLost,
     InvalidValue,
     JobCancelled,
     JobFailed,
@@ -43,11 +41,6 @@ REFUSED_PAUSE: Final = 5.0
 long makes no hot loop of claims, and one that is full for a moment costs little."""
 
 
-AHEAD_TIME: Final = 0.5
-"""Seconds that a job may be held ahead: a thousand times what it takes to come to it, unless a hook
-takes its time. Somebody else may be waiting for work."""
-
-
 class Claim(InHand[P, PG], Generic[P, PG, R]):
     """Ownership of a running job. Every method may be called from any thread.
 
@@ -65,20 +58,8 @@ class Claim(InHand[P, PG], Generic[P, PG, R]):
 
     def look_after(self) -> None:
         """One look: is it wanted still, and is there something to write?"""
-        self.give_back_if_left(AHEAD_TIME)
         self.watch()
         self.flush_if_due()
-
-    def give_back_if_left(self, seconds: float = 0.0) -> None:
-        """Give a job back that is held ahead and was not taken up for so long: its loop may be
-        held up by a hook, or be gone. From any thread."""
-        since = self._ahead_since
-        if since is None or time.monotonic() - since < seconds:
-            return
-        with self._turn, suppress(ClaimLost):
-            # It may have been taken up in this moment, or given back.
-            if self._ahead_since is not None and self.is_open:
-                self.release()
 
     # -- while the work goes on ----------------------------------------------------------
 
@@ -161,8 +142,7 @@ class Claim(InHand[P, PG], Generic[P, PG, R]):
             self._require_open()
             self._flush()
             done: CompleteJob[P, R] = lifecycle.complete(self._job, result, self._desk.clock())
-            self._end("complete", done)
-            self._turn.tell("completed", done)
+            self._end("complete", "completed", done)
         return done
 
     def fail(self, error: BaseException | str) -> Tried:
@@ -180,8 +160,7 @@ class Claim(InHand[P, PG], Generic[P, PG, R]):
             decision = self.terms.next_attempt(self._job, error, now)
             retry_at = decision.at if isinstance(decision, Retry) else None
             tried = lifecycle.fail(self._job, Failure.of(error), now, retry_at=retry_at)
-            self._end("fail", tried)
-            self._turn.tell("failed" if tried.status == "failed" else "retrying", tried)
+            self._end("fail", "failed" if tried.status == "failed" else "retrying", tried)
         return tried
 
     def snooze(self, until_or_delay: datetime | timedelta | float) -> PendingJob[P]:
@@ -196,8 +175,7 @@ class Claim(InHand[P, PG], Generic[P, PG, R]):
             until = instant_after(until_or_delay, self._desk.clock(), field="until", job_id=job_id)
             self._flush()
             waiting = lifecycle.snooze(self._job, until)
-            self._end("snooze", waiting)
-            self._turn.tell("snoozed", waiting)
+            self._end("snooze", "snoozed", waiting)
         return waiting
 
     def release(self) -> PendingJob[P]:
@@ -207,8 +185,7 @@ class Claim(InHand[P, PG], Generic[P, PG, R]):
             self._require_open()
             self._flush()
             waiting = lifecycle.release(self._job)
-            self._end("release", waiting)
-            self._turn.tell("released", waiting)
+            self._end("release", "released", waiting)
         return waiting
 
     def cancel(self) -> CancelledJob[P]:
@@ -218,8 +195,7 @@ class Claim(InHand[P, PG], Generic[P, PG, R]):
             self._require_open()
             self._flush()
             cancelled = lifecycle.cancel(self._job, self._desk.clock())
-            self._end("cancel", cancelled)
-            self._turn.tell("cancelled", cancelled)
+            self._end("cancel", "cancelled", cancelled)
         return cancelled
 
     def update(self, given: AnyJob) -> AnyJob:
@@ -231,10 +207,11 @@ class Claim(InHand[P, PG], Generic[P, PG, R]):
             if update.job.status == "running":
                 self._store(update.job)
                 self._unwritten = None
+                if update.event is not None:
+                    self._turn.tell(update.event, update.job)
             else:
-                self._end("update_job", update.job)
-            if update.event is not None:
-                self._turn.tell(update.event, update.job)
+                assert update.event is not None, "a job that leaves running is told of"
+                self._end("update_job", update.event, update.job)
         return update.job
 
     def settle(self, error: BaseException) -> AnyJob:

@@ -1,28 +1,30 @@
-"""Claiming for a loop: one job after the other, the next in the midst of the last one's outcome.
+"""Claiming for a loop: one job after the other, several of which wait for the disk together.
 
-It must not know what the loop does with them, nor how a store makes two changes at once.
+It must not know what the loop does with them, nor how a store makes changes durable.
 """
 
 from __future__ import annotations
 
-import os
-import threading
-from collections.abc import Callable, Iterator
+import time
+from collections.abc import Iterator
 from typing import Final, Self
 
 from semiont_jobs.claim import AnyClaim
-from semiont_jobs.desk import QueueDesk
-from semiont_jobs.errors import SemiontJobsError
-from semiont_jobs.events import logger
+from semiont_jobs.committing import try_to_commit
+from semiont_jobs.desk import QueueDesk, Take
 from semiont_jobs.model import WorkerName
 from semiont_jobs.opening import Opening
 from semiont_jobs.retry import RetryPolicy
-from semiont_jobs.store import Hold, Pairing, Wanted
+from semiont_jobs.store import Deferred, Wanted
+
+SHORT: Final = 0.01
+"""Seconds since its last claim, or since the first of what it has put off, after which a loop
+commits: where jobs take longer there is little to save, and who waits for an outcome should not
+wait for the next job."""
 
 
 class Claimer:
-    """Claims for one loop, in the thread that calls it. End it, or enter it, so that no job stays
-    in its hands."""
+    """Claims for one loop, in the thread that calls it. End it, or enter it."""
 
     def __init__(
         self,
@@ -32,108 +34,73 @@ class Claimer:
         worker: WorkerName | None,
         policy: RetryPolicy | None,
         opening: Opening | None,
-        goes_on: Callable[[], bool],
     ) -> None:
         self._desk = desk
         self._wanted: Final = wanted
         self._worker = worker
         self._policy = policy
-        self._opening = self._opened = opening
-        self._goes_on = goes_on
-        self._is_over = False
-        self.is_claiming_ahead: bool = False
-        """Whether a job may be held ahead in a moment."""
-        self._thread = 0
-        self._pid = os.getpid()
-        self._next: AnyClaim | None = None
-        self._store: Pairing | None = None
-        store = desk.store
-        # `accept` is the user's: it must not be called in the midst of storing something.
-        if wanted.accept is None and isinstance(store, Pairing) and store.is_pairing:
-            self._store = store
+        self._opening = opening
+        self._opened: Opening | None = None
+        self._claimed_at = float("-inf")
+        self.deferred: Deferred | None = None
+        """What may put off the outcomes of this loop; None: they need not be."""
 
     def __call__(self) -> AnyClaim | None:
-        """Take the next due job and hold it, or return None: see `JobQueue.claim_next_job`."""
-        self._opened = opening = self._desk.within(self._opening)
-        self._thread = threading.get_ident()
-        claim, self._next = self._next, None
-        # A forked child has its parent's, too.
-        if claim is not None and os.getpid() == self._pid:
-            try:
-                if claim.take_up():
-                    return claim
-            except BaseException:  # an interrupt, in a hook: nobody gets this claim
-                claim.release()
-                raise
-        return self._desk.claim_one(self._wanted, self._worker, self._policy, opening)
+        """Take the next due job and hold it, or return None: see `JobQueue.claim_next_job`.
+
+        What its loop has put off is durable when it returns None, or soon after.
+
+        :raises StoreError: also where the disk refuses that: nothing was claimed.
+        """
+        opening = self._desk.within(self._opening)
+        if opening is not self._opened:
+            self.deferred = self._desk.committer.new(self._desk.store)
+            self._opened = opening
+        deferred = self.deferred
+        if deferred is None:
+            return self._claim(opening, self._desk.store.claim)
+        if deferred.is_refused or len(deferred) >= self._desk.committer.share:
+            deferred.commit()
+        claim = None
+        try:
+            claim = self._claim(opening, deferred.claim)
+        finally:
+            if claim is None:
+                try_to_commit(deferred)
+        self._claimed_at = time.monotonic()
+        if deferred.since is not None:
+            self._desk.commit_soon()
+        return claim
+
+    def commit_if_due(self) -> None:
+        """Wait for the disk after a job, unless the next one may be done first, and tell hooks what
+        became of those before. What the disk refuses is left for the next claim to meet."""
+        deferred = self.deferred
+        if deferred is not None and deferred.since is not None and self._is_due(deferred):
+            try_to_commit(deferred)
+            deferred.tell()
+
+    def _is_due(self, deferred: Deferred) -> bool:
+        began = min(deferred.since or 0.0, self._claimed_at)
+        return (
+            time.monotonic() - began >= SHORT
+            or len(deferred) >= self._desk.committer.share
+            or not deferred.may_claim(self._wanted)
+        )
+
+    def _claim(self, opening: Opening, take: Take) -> AnyClaim | None:
+        return self._desk.claim_one(self._wanted, self._worker, self._policy, opening, take)
 
     def claims(self) -> Iterator[AnyClaim]:
         """See `JobQueue.claims`."""
-        try:
-            while (claim := self()) is not None:
-                self.follow(claim)
-                claim.outcome_follows()
-                yield claim
-        finally:
-            # The collector may have closed it, in whatever thread, within a lock of ours: here none
-            # may be taken. The keeper gives back what is left.
-            self._is_over = True
-            if self._next is not None and self._next.is_open:
-                self._desk.keep(self._next)
-
-    def follow(self, claim: AnyClaim) -> None:
-        """Claim the next job in the midst of that one's outcome, where a store does both for little
-        more than the price of one. It is held for half a second, unless it is asked for."""
-        if self._store is not None:
-            claim.follow_with(self._store, self._claim)
-
-    def _claim(self, outcome: Callable[[], None]) -> None:
-        assert self._store is not None
-        # What another thread ends, the loop does not wait for.
-        if threading.get_ident() != self._thread or self._is_over or self._next is not None:
-            return
-        opened = self._opened
-        if opened is None or opened.is_over:
-            return
-        desk, store = self._desk, self._store
-        try:
-            # Before it is asked whether the loop goes on: who says no looks at this afterwards.
-            self.is_claiming_ahead = True
-            if not self._goes_on():
-                return
-            stamp, now = desk.stamp(self._worker), desk.clock()
-
-            def take() -> Hold | None:
-                opened.check()
-                return store.claim_at_hand(self._wanted, stamp, now, outcome)
-
-            self._next = desk.claim_ahead(take, self._policy)
-        except Exception as error:  # noqa: BLE001 - whatever it was, the next call meets it
-            logger.debug("nothing was claimed ahead: %s", error)
-        finally:
-            self.is_claiming_ahead = False
-
-    @property
-    def type_ahead(self) -> str | None:
-        """The type of the job that is held ahead, if there is one."""
-        claim = self._next
-        return claim.job.metadata.type if claim is not None and claim.is_open else None
-
-    def give_back(self) -> None:
-        """Give back the job that is held ahead, if there is one; no attempt is used. From any
-        thread."""
-        claim = self._next
-        if claim is not None:
-            try:
-                claim.give_back_if_left()
-            except SemiontJobsError as error:
-                logger.warning("not given back yet: %s", error)
-                self._desk.keep(claim)
+        while (claim := self()) is not None:
+            yield claim
 
     def end(self) -> None:
-        """Claim no more."""
-        self._is_over = True
-        self.give_back()
+        """Wait for the disk, and tell hooks. From any thread."""
+        if self.deferred is not None:
+            try_to_commit(self.deferred)
+            self.deferred.tell()
 
     def __enter__(self) -> Self:
         return self

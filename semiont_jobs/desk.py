@@ -11,12 +11,14 @@ import time
 from collections.abc import Callable, Iterable
 from contextlib import suppress
 from datetime import datetime, timedelta
-from typing import Any, Final, ParamSpec, TypeVar
+from functools import partial
+from typing import Any, Final, ParamSpec, TypeAlias, TypeVar
 
 from semiont_jobs import fields
 from semiont_jobs.builtin import BUILTIN_JOB_TYPES
 from semiont_jobs.claim import AnyClaim, Claim
 from semiont_jobs.codec import Codec
+from semiont_jobs.committing import Committer
 from semiont_jobs.errors import (
     ClaimLost,
     InvalidValue,
@@ -29,7 +31,7 @@ from semiont_jobs.forks import reset_in_child
 from semiont_jobs.hooks import Hooks
 from semiont_jobs.in_hand import AnyInHand
 from semiont_jobs.job_types import JobType, JobTypes
-from semiont_jobs.keeper import Keeper
+from semiont_jobs.keeper import PERIOD, Keeper
 from semiont_jobs.lookout import Lookout
 from semiont_jobs.meter import Meter
 from semiont_jobs.model import AnyJob, ClaimStamp, WorkerName
@@ -53,6 +55,9 @@ age is all there is to go by, and half an hour is longer than its jobs run."""
 RESCUE_INTERVAL: Final = 1.0
 """Seconds between two looks for dead workers' jobs; a look with nothing running costs a few
 system calls."""
+
+Take: TypeAlias = Callable[[Wanted, ClaimStamp, datetime], Hold | None]
+"""What claims in a store: `JobStore.claim`, or another way to."""
 
 
 class QueueDesk(Openable):
@@ -104,6 +109,7 @@ class QueueDesk(Openable):
         self._rescuer = Rescuer(self._max_crashes)
         self.stamp: Callable[[WorkerName | None], ClaimStamp] = Stamps().new
         self._keeper = Keeper(self)
+        self.committer: Committer = Committer()
         self._hooks.reset_after_fork()
         self._lookout = Lookout(self._store)
         self._meter = Meter()
@@ -133,7 +139,7 @@ class QueueDesk(Openable):
 
         It is called in the thread that acted; for what the queue's own thread did, in one more, in
         order but perhaps later. A hook that raises harms no job: its first failure is logged. One
-        that blocks holds up that thread, and for a second the job that it may have claimed ahead.
+        that blocks holds up that thread, and the job that it has just claimed.
 
         :raises InvalidValue: `hook` cannot be called.
         """
@@ -145,7 +151,17 @@ class QueueDesk(Openable):
         """Tell who waits for a job, and every hook, what just happened to it, or to what `about`
         names."""
         if job is not None:
-            self._meter.note(name, job)
+            self.note(name, job)
+        self.tell(name, job, reason, about=about)
+
+    def note(self, name: EventName, job: AnyJob) -> None:
+        """Count that, before anybody hears of it."""
+        self._meter.note(name, job)
+
+    def tell(
+        self, name: EventName, job: AnyJob | None, reason: str = "", *, about: str = ""
+    ) -> None:
+        """Tell every hook, and who waits for the job."""
         self._hooks.tell_noted()
         if self._hooks.hear(name):
             id_ = about if job is None else job.metadata.id
@@ -159,6 +175,10 @@ class QueueDesk(Openable):
     def tell_noted(self) -> None:
         """Tell every hook what the store did by itself meanwhile."""
         self._hooks.tell_noted()
+
+    def finish_telling(self) -> None:
+        """Let hooks hear what the queue's own threads did: what ends waits for that."""
+        self._hooks.finish()
 
     def _hear(self, event: Event) -> None:
         """What the store does by itself, in the midst of it: hooks are told afterwards."""
@@ -187,6 +207,10 @@ class QueueDesk(Openable):
         """A claim ended: it needs no more looking after."""
         self._claims.forget(claim)
 
+    def commit_soon(self) -> None:
+        """Something was put off: should its loop leave it, it is made durable all the same."""
+        self.committer.look()
+
     def dropped(self, claim: AnyInHand) -> None:
         """An open claim that nobody has any more; a finalizer calls this."""
         self._claims.drop(claim)
@@ -197,11 +221,16 @@ class QueueDesk(Openable):
         worker: WorkerName | None,
         policy: RetryPolicy | None,
         opening: Opening,
+        claim: Take | None = None,
     ) -> AnyClaim | None:
-        """Take the next due job and hold it, or return None."""
+        """Take the next due job and hold it, or return None.
+
+        :param claim: what claims in the store; None: `JobStore.claim`.
+        """
         self._rescue_if_due()
         stamp, now = self.stamp(worker), self.clock()
-        return self.claimed(lambda: insist(self._store.claim, wanted, stamp, now), policy, opening)
+        take = partial(insist, claim or self._store.claim, wanted, stamp, now)
+        return self.claimed(take, policy, opening)
 
     def claimed(
         self, take: Callable[[], Hold | None], policy: RetryPolicy | None, opening: Opening
@@ -235,31 +264,16 @@ class QueueDesk(Openable):
             raise
         return claim
 
-    def claim_ahead(
-        self, take: Callable[[], Hold | None], policy: RetryPolicy | None
-    ) -> AnyClaim | None:
-        """A claim of what `take` claims in the midst of another's outcome, if anything."""
-
-        def make() -> AnyClaim | None:
-            hold = take()
-            if hold is None:
-                return None
-            claim: AnyClaim = Claim(self, hold, policy=policy)
-            claim.hold_ahead()
-            return claim
-
-        return self._claims.made(make)
-
     def keep(self, claim: AnyClaim) -> None:
         """Hold on to an open claim that nobody else may have any more."""
         self._claims.keep(claim)
 
     # -- upkeep --------------------------------------------------------------------------
 
-    def keep_house(self) -> None:
+    def keep_house(self) -> float:
         """One round of the keeper: open claims, held-back progress, dead workers' jobs."""
         if not self._is_open:
-            return
+            return PERIOD
         refused: StoreError | None = None
         try:
             self._claims.give_back_dropped()
@@ -275,6 +289,7 @@ class QueueDesk(Openable):
         self._rescue_if_due()
         if refused is not None:
             raise refused
+        return PERIOD
 
     def start_keeper(self) -> None:
         """Rescue and watch in the background from now on; claiming does this by itself.

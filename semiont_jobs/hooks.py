@@ -8,11 +8,14 @@ from __future__ import annotations
 import threading
 from collections import deque
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from typing import Final
 
-from semiont_jobs.errors import ThreadRefused
+from semiont_jobs.errors import JobTimeout, ThreadRefused
 from semiont_jobs.events import Event, EventName, Hook, is_logged, log_event, logger
+from semiont_jobs.exits import end_last
 from semiont_jobs.keeper import is_keeper
+from semiont_jobs.retry import poll
 from semiont_jobs.threads import begin
 
 MOST_WAITING: Final = 10_000
@@ -42,6 +45,7 @@ class Hooks:
         self._hooks: tuple[Hook, ...] = (*_LOG_ONLY, *hooks)
         self._broken: list[Hook] = []
         self.reset_after_fork()
+        end_last(self)
 
     def reset_after_fork(self) -> None:
         """Start afresh in a forked child: locks, and events that its parent is to tell."""
@@ -131,8 +135,14 @@ class Hooks:
                 event = self._waiting.popleft()
             self._tell_now(event)
 
+    def end_with_process(self) -> None:
+        """The thread that tells of what keepers did would end with the process."""
+        self.finish()
+
     def finish(self) -> None:
         """Let the hooks hear what is left, for `PATIENCE` seconds at most."""
         teller = self._teller
         if teller is not None and teller is not threading.current_thread():
-            teller.join(PATIENCE)
+            # Not by a join: it may not have been started yet.
+            with suppress(JobTimeout):
+                poll(lambda: self._teller is not teller or None, timeout=PATIENCE)

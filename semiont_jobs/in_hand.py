@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable
 from contextlib import suppress
 from datetime import datetime
 from functools import partial
@@ -21,7 +20,7 @@ from semiont_jobs.events import EventName, logger
 from semiont_jobs.lifecycle import evolve_metadata
 from semiont_jobs.model import PG, AnyJob, P, RunningJob, evolve
 from semiont_jobs.retry import RetryPolicy
-from semiont_jobs.store import Hold, Pairing
+from semiont_jobs.store import Deferred, Hold
 from semiont_jobs.terms import Rules, Terms
 from semiont_jobs.threads import stand_still_at_the_end
 
@@ -42,9 +41,15 @@ class Desk(Rules, Protocol):
 
     def emit(self, name: EventName, job: AnyJob) -> None: ...
 
+    def note(self, name: EventName, job: AnyJob) -> None: ...
+
+    def tell(self, name: EventName, job: AnyJob) -> None: ...
+
     def tell_noted(self) -> None: ...
 
     def forget(self, claim: AnyInHand) -> None: ...
+
+    def commit_soon(self) -> None: ...
 
     def dropped(self, claim: AnyInHand) -> None: ...
 
@@ -106,7 +111,6 @@ class InHand(Generic[P, PG]):
     """What a claim is, whatever it may become: ownership of a running job."""
 
     _ended_by: str | None = "not begun"
-    _ahead_since: float | None = None
 
     def __init__(self, desk: Desk, hold: Hold, *, policy: RetryPolicy | None = None) -> None:
         job = hold.job
@@ -121,34 +125,18 @@ class InHand(Generic[P, PG]):
         self._written_at: float | None = None
         self._is_refused = False
         self._asked = StopRequest()
-        self._following: Callable[[], None] | None = None
+        self.deferred: Deferred | None = None
+        """Of the loop that claimed this, for `put_off`; None: it puts nothing off."""
+        self._puts_off_in = 0
+        self.is_put_off: bool = False
+        """Whether it has ended, and its outcome is not durable yet."""
         # Last: until then, a claim whose making is interrupted is nobody's to give back.
         self._ended_by = None
 
-    def hold_ahead(self) -> None:
-        """Nobody has begun to work on it, and it may be that nobody will: it is told of when it is
-        taken up, or given back."""
-        self._ahead_since = time.monotonic()
-        self._turn.tell("claimed", self._job)
-
-    def follow_with(self, store: Pairing, claim: Callable[[Callable[[], None]], object]) -> None:
-        """Have `claim` called in the midst of the job's outcome, if `outcome_follows` was called
-        before that: see `Pairing.pair`."""
-        self._following = partial(store.pair, self._hold, claim)
-
-    def outcome_follows(self) -> None:
-        """The work is over. One that stores an outcome by itself may go on for as long as it likes,
-        and the next job must not wait for that."""
-        if self._following is not None:
-            self._following()
-
-    def take_up(self) -> bool:
-        """Begin to work on a job that was held ahead, unless it was given back meanwhile; whether
-        it may be. The time of the attempt runs from now on."""
-        with self._turn:
-            self._ahead_since = None
-            self._began = self._desk.monotonic()
-            return self._ended_by is None
+    def put_off(self) -> None:
+        """Have an outcome that this thread stores from now on made durable with others of its loop,
+        and told of then: its verb returns before. A job that failed is not put off."""
+        self._puts_off_in = threading.get_ident()
 
     def __del__(self) -> None:
         # In whatever thread, at whatever point, also within our own locks: nothing that is
@@ -221,7 +209,7 @@ class InHand(Generic[P, PG]):
     # -- private -------------------------------------------------------------------------
 
     def _stop_if_overdue(self) -> None:
-        if self._asked.reason is None and self._ahead_since is None:
+        if self._asked.reason is None:
             # Not by the job's own `started_at`: clocks are set, and time spent is spent.
             overdue = self.terms.overdue(self._job, self._desk.monotonic() - self._began)
             if overdue is not None:
@@ -281,13 +269,23 @@ class InHand(Generic[P, PG]):
         stamp = self._job.metadata.claim
         error.refused_claim = stamp.token if stamp else None
 
-    def _end(self, verb: str, job: AnyJob) -> None:
+    def _end(self, verb: str, event: EventName, job: AnyJob) -> None:
+        puts_off = job.status == "complete" and self._puts_off_in == threading.get_ident()
+        deferred = self.deferred if puts_off else None
         try:
-            self._hold.move(job)
+            if deferred is None:
+                self._hold.move(job)
+            else:
+                self.is_put_off = True
+                done = partial(self._is_durable, event, job)
+                deferred.end(self._hold, job, done, partial(self._desk.tell, event, job))
+                self._desk.commit_soon()  # its loop may take its time
         except ClaimLost:
+            self.is_put_off = False
             self._lose()
             raise
         except StoreError:
+            self.is_put_off = False
             # As above. The next outcome may be another one, in another status: were both of one
             # revision, nobody could tell which of them is true.
             metadata = self._job.metadata
@@ -296,9 +294,17 @@ class InHand(Generic[P, PG]):
             )
             raise
         self._ended_by = verb
-        self._desk.forget(self)
         # Perhaps by another hand than the work's (a queue that is closed): it is to notice.
         self._asked.tell()
+        if deferred is None:
+            self._desk.forget(self)
+            self._turn.tell(event, job)
+
+    def _is_durable(self, event: EventName, job: AnyJob) -> None:
+        """What was put off is durable: in whatever thread made it so."""
+        self.is_put_off = False
+        self._desk.note(event, job)
+        self._desk.forget(self)
 
     def _lose(self) -> None:
         self._ended_by = "lost"

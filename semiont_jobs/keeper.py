@@ -1,4 +1,4 @@
-"""The keeper: one background thread per queue that looks after it while it is in use.
+"""The keeper: a background thread that looks after a queue while it is in use.
 
 It must not know what there is to look after: it calls a function, again and again.
 """
@@ -21,17 +21,19 @@ within a second, also when one round takes as long as the pause."""
 class Kept(Protocol):
     """What the keeper looks after."""
 
-    def keep_house(self) -> None:
-        """One round."""
+    def keep_house(self) -> float:
+        """One round; seconds until the next."""
         ...
 
 
 class Keeper:
     """Calls `keep_house` until stopped, or until its object is garbage."""
 
-    def __init__(self, kept: Kept) -> None:
+    def __init__(self, kept: Kept, *, name: str = "semiont-jobs-keeper") -> None:
+        self._name = name
         self._kept = weakref.ref(kept)
-        self._lock = threading.Lock()
+        # Reentrant: a signal's handler may stop what is just being started.
+        self._lock = threading.RLock()
         self._stop = threading.Event()
         self._poked = threading.Event()
         self._thread: threading.Thread | None = None
@@ -44,15 +46,17 @@ class Keeper:
         if self._thread is not None:
             return
         with self._lock:
-            if self._thread is None and not self._stop.is_set():
+            stop = self._stop
+            if self._thread is None and not stop.is_set():
                 thread = threading.Thread(
                     target=_keep,
-                    args=(self._kept, self._stop, self._poked),
-                    name="semiont-jobs-keeper",
+                    args=(self._kept, stop, self._poked),
+                    name=self._name,
                     daemon=True,
                 )
                 begin(thread)
-                self._thread = thread
+                if not stop.is_set():
+                    self._thread = thread
 
     def stop(self, patience: float | None = None) -> None:
         """End, after the round that is under way; that is waited for, so many seconds at most."""
@@ -98,7 +102,7 @@ def _keep(kept: weakref.ref[Kept], stop: threading.Event, poked: threading.Event
         if one is None:
             return
         try:
-            one.keep_house()
+            pause = one.keep_house()
         except Exception as error:  # noqa: BLE001
             # This thread must outlive a full disk or a store that is away for a while:
             # nobody else would rescue jobs when it is back.
@@ -106,5 +110,5 @@ def _keep(kept: weakref.ref[Kept], stop: threading.Event, poked: threading.Event
             pause = max(PERIOD, pace(errors))
             log_trouble(error, "housekeeping failed: %s; again in %.1f seconds", error, pause)
         else:
-            errors, pause = 0, PERIOD
+            errors = 0
         del one

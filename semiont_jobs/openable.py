@@ -10,6 +10,7 @@ from abc import ABC, abstractmethod
 from typing import Final, Self
 
 from semiont_jobs.codec import Codec
+from semiont_jobs.committing import Committer
 from semiont_jobs.errors import QueueClosed
 from semiont_jobs.events import Event
 from semiont_jobs.hooks import Hooks
@@ -31,6 +32,7 @@ class Openable(ABC):
     _hooks: Hooks
     _keeper: Keeper
     _claims: OpenClaims
+    committer: Committer
 
     def _begin_closed(self) -> None:
         self._lock = threading.RLock()
@@ -59,8 +61,8 @@ class Openable(ABC):
         return self
 
     def close(self) -> None:
-        """Stop this queue's workers, give open claims back without using an attempt, and end
-        the queue's thread.
+        """Stop this queue's workers, give open claims back without using an attempt, make durable
+        what is put off, and end the queue's threads.
 
         Its workers claim no more and end, as if asked by `JobWorker.stop`, but nobody waits for
         the jobs in hand: they are given back, and their works' next stopping points raise
@@ -96,6 +98,9 @@ class Openable(ABC):
                 self._claims.wait_for_expected(PATIENCE)
                 self._keeper.stop(PATIENCE)
                 self._claims.give_back_all()
+                self.committer.stop(PATIENCE)
+                self.committer.commit_all()
+                self.committer.tell_all()
                 with self._lock:
                     if over is self._opening:  # else a hook has closed it, in the midst of this
                         if self._is_open:

@@ -48,7 +48,7 @@ _COUNTED: Final[tuple[tuple[str, str, Callable[[ProcessMetrics], float]], ...]] 
     ),
     ("rescues", "Jobs of dead workers taken back by this process.", lambda one: one.rescues),
     ("cancelled", "Jobs cancelled by this process.", lambda one: one.events.get("cancelled", 0)),
-    ("snoozed", "Jobs put off by their work.", lambda one: one.events.get("snoozed", 0)),
+    ("snoozed", "Jobs snoozed by their work.", lambda one: one.events.get("snoozed", 0)),
     ("released", "Jobs given back without an attempt.", lambda one: one.events.get("released", 0)),
     ("retried", "Jobs retried by hand in this process.", lambda one: one.events.get("retried", 0)),
     ("removed", "Finished jobs removed by this process.", lambda one: one.events.get("removed", 0)),

@@ -7,7 +7,7 @@ It must not know how a store keeps jobs, or who runs them: what a job becomes is
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from functools import partial
 from typing import Any, Final
@@ -119,23 +119,9 @@ class JobQueue(Creating):
     ) -> Iterator[AnyClaim]:
         """One claim after the other, until no job is due: for scripts that work off what there is.
 
-        Let each claim's outcome be the last that the loop does for it. Where the queue waits for
-        its disk, the next job is claimed in the midst of the outcome, for little more than the
-        price of one. If you do not ask for it within half a second, or leave the loop, it is given
-        back about a second later, without using an attempt.
-
         Parameters and errors are those of `claim_next_job`.
         """
-        # A function that names the worker is the user's: as little to be called in the midst of an
-        # outcome as `accept`.
-        claimer = self.claimer(
-            types,
-            queue,
-            accept,
-            worker=worker,
-            retry_policy=retry_policy,
-            goes_on=lambda: not callable(worker),
-        )
+        claimer = self.claimer(types, queue, accept, worker=worker, retry_policy=retry_policy)
         return claimer.claims()
 
     def claimer(
@@ -147,19 +133,15 @@ class JobQueue(Creating):
         worker: WorkerName | None = None,
         retry_policy: RetryPolicy | None = None,
         opening: Opening | None = None,
-        goes_on: Callable[[], bool] = lambda: True,
     ) -> Claimer:
         """What claims for a loop, one job after the other, with the parameters of `claim_next_job`.
 
         :param opening: claim only while that opening of the queue lasts (see `open_for_work`);
             None: a closed queue is opened.
-        :param goes_on: whether the loop will want one more job after that in hand.
         """
         checked_policy("retry_policy", retry_policy)
         wanted = _wanted(types, queue, accept)
-        return Claimer(
-            self, wanted, worker=worker, policy=retry_policy, opening=opening, goes_on=goes_on
-        )
+        return Claimer(self, wanted, worker=worker, policy=retry_policy, opening=opening)
 
     def update_job(self, job: AnyJob, old_status: JobStatus | None = None) -> AnyJob:
         """Store a changed job, and return it as stored: the seed's generic verb, made safe.
@@ -206,7 +188,8 @@ class JobQueue(Creating):
                 self.codec.check(job.params, "params", job_id=id_)
             hold.move(update.job)
         finally:
-            if self._claims.get(id_) is None:
+            claim = self._claims.get(id_)
+            if claim is None or not claim.is_open:
                 hold.let_go()
         if update.event is not None:
             self.emit(update.event, update.job)

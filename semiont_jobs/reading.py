@@ -152,15 +152,23 @@ class Reading(QueueDesk):
                     raise JobNotFound(checked)
                 metadata = job.metadata
                 # Of another creation: the id was removed and is used again.
-                if seen is None or seen[0] != metadata.created or seen[1] < metadata.revision:
+                is_new = seen is None or seen[0] != metadata.created or seen[1] < metadata.revision
+                # What is told here is durable.
+                is_put_off = job.status in FINISHED and self._is_put_off(checked)
+                if is_new and not is_put_off:
                     seen = (metadata.created, metadata.revision)
                     yield job
-                if job.status in FINISHED:
+                if job.status in FINISHED and not is_put_off:
                     return
                 if is_late:
                     raise JobTimeout(f"job {checked} has not finished within {timeout} seconds")
                 left = LONGEST_WAIT if deadline is None else deadline - time.monotonic()
                 changed.wait(max(0.0, min(left, LONGEST_WAIT)))
+
+    def _is_put_off(self, checked: str) -> bool:
+        """Whether this queue has ended a job, and has yet to make that durable."""
+        claim = self._claims.get(checked)
+        return claim is not None and claim.is_put_off
 
 
 def checked_status(status: str) -> JobStatus:

@@ -206,28 +206,64 @@ class Rolling(Protocol):
         ...
 
 
-@runtime_checkable
-class Pairing(Protocol):
-    """What a store may have besides: an outcome and the claim of the next job for little more than
-    the price of one, where both have to wait for the disk."""
+class Deferred(Protocol):
+    """What one loop has put off: claims and outcomes that are made durable at once, a little later.
+    Any thread may call any of this."""
 
     @property
-    def is_pairing(self) -> bool:
-        """Whether it is of any use as the store is set up."""
+    def since(self) -> float | None:
+        """When the first of what is not durable yet was stored, by `time.monotonic`, or the first
+        of what is not told yet became durable; None: there is nothing."""
         ...
 
-    def pair(self, hold: Hold, claim: Callable[[Callable[[], None]], object]) -> None:
-        """Call `claim` in the midst of the next outcome of that hold, with what makes the outcome
-        durable, for `claim_at_hand`. What it raises, the outcome's verb raises; it may also not be
-        called at all."""
+    @property
+    def is_refused(self) -> bool:
+        """Whether the last `commit` was refused."""
         ...
 
-    def claim_at_hand(
-        self, wanted: Wanted, stamp: ClaimStamp, now: datetime, outcome: Callable[[], None]
-    ) -> Hold | None:
-        """As `JobStore.claim`, with one job that is known already; both it and the outcome are
-        durable then. None: there is none, or it is time to look for others first; nothing is said
-        of the outcome."""
+    def __len__(self) -> int:
+        """How many jobs have something that is not durable."""
+        ...
+
+    def may_claim(self, wanted: Wanted) -> bool:
+        """Whether there seems to be more to claim: if not, there is nothing to wait for."""
+        ...
+
+    def claim(self, wanted: Wanted, stamp: ClaimStamp, now: datetime) -> Hold | None:
+        """As `JobStore.claim`, but a power cut may undo it until the next `commit`, or until the
+        hold has stored something else."""
+        ...
+
+    def end(
+        self, hold: Hold, job: AnyJob, done: Callable[[], None], tell: Callable[[], None]
+    ) -> None:
+        """As `Hold.move` to one of the finished statuses, but it is not acknowledged yet.
+
+        :param done: called by the `commit` that makes it durable. It must not take long.
+        :param tell: called by a `tell` after that.
+        """
+        ...
+
+    def commit(self) -> None:
+        """Make durable all that is not.
+
+        :raises StoreError: the disk refused; what it refused stands, and is tried again by the next
+            call.
+        """
+        ...
+
+    def tell(self) -> None:
+        """Tell of the outcomes that have become durable."""
+        ...
+
+
+@runtime_checkable
+class Deferring(Protocol):
+    """What a store may have besides: making several changes durable for little more than the price
+    of one."""
+
+    def deferred(self) -> Deferred | None:
+        """What makes the changes of one loop durable; None: none of them has to wait for that."""
         ...
 
 

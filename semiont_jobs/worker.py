@@ -221,6 +221,7 @@ class JobWorker(ABC):
         if not self._ended.wait(timeout):
             self._waited_out = True
             return False
+        self.queue.finish_telling()
         atexit.unregister(self._at_exit)
         return True
 
@@ -323,8 +324,9 @@ class JobWorker(ABC):
                     continue
                 errors = 0
                 if claim is not None:
-                    claimer.follow(claim)
+                    claim.deferred = claimer.deferred
                     self.work_on(claim)
+                    claimer.commit_if_due()
 
     def _claimer(self, opening: Opening) -> Claimer:
         types = self.job_types
@@ -335,7 +337,6 @@ class JobWorker(ABC):
             worker=self.get_worker_name(),
             retry_policy=self.retry_policy,
             opening=opening,
-            goes_on=lambda: not self._stop.is_set(),
         )
 
     @property
@@ -370,7 +371,7 @@ class JobWorker(ABC):
         else:
             outcome = partial(claim.complete, result)
         try:
-            claim.outcome_follows()
+            claim.put_off()
             self._record(claim, outcome)
         finally:
             self._claim = None

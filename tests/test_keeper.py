@@ -8,6 +8,7 @@ import weakref
 
 import pytest
 
+from semiont_jobs import keeper
 from semiont_jobs.keeper import Keeper
 from semiont_jobs.testing.suite import eventually
 
@@ -22,11 +23,12 @@ class House:
         self.trouble: BaseException | None = None
         self.looked_after = threading.Event()
 
-    def keep_house(self) -> None:
+    def keep_house(self) -> float:
         self.rounds += 1
         self.looked_after.set()
         if self.trouble is not None:
             raise self.trouble
+        return keeper.PERIOD
 
 
 @pytest.fixture(autouse=True)

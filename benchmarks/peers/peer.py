@@ -80,6 +80,10 @@ class Peer(ABC):
     def drain(self, most: int) -> Span:
         """Take and run jobs until there are none, or so many were run; notes them in `ran`."""
 
+    def drain_singly(self, most: int) -> Span:
+        """The same, each outcome acknowledged before the next job is taken."""
+        raise NotImplementedError(f"it is not asked for {most} jobs so")
+
     @abstractmethod
     def serve(self, work: Work) -> None:
         """Run jobs as they come, by the queue's own worker with its default settings."""
@@ -166,6 +170,8 @@ class Kind:
     """Whether it has a call for many jobs at once."""
     takes_ids: bool = False
     """Whether jobs under ids of the caller's are measured, too."""
+    ends_singly: bool = False
+    """Whether a loop that waits for each outcome is measured, too: `drain` is a worker's own."""
     has_worker: bool = True
     """Whether it can serve at all."""
     wakes: bool = True

@@ -56,7 +56,11 @@ def _one_round(run: Run, actor: Actor, place: Path, crowds: list[int]) -> dict[s
     if kind.takes_ids:
         span = actor.span("enqueue_given", first=count, count=count)
         found["enqueue given"] = count / span.seconds
-        actor.span("drain", most=count)
+        if kind.ends_singly:
+            span = actor.span("drain_singly", most=count)
+            found["drain singly"] = count / span.seconds
+        else:
+            actor.span("drain", most=count)
     for threads in crowds if kind.threads else ():
         share = count - count % threads
         span = actor.span("enqueue", first=0, count=share, threads=threads)

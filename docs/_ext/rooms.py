@@ -55,6 +55,7 @@ ROOMS: Final[dict[str, Room]] = {
             "open_claims",
             "stamps",
             "keeper",
+            "committing",
             "opening",
             "rescuing",
             "settings",

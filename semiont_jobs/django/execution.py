@@ -122,6 +122,12 @@ class TaskWorker(JobWorker):
             return task.call(context, *result.args, **result.kwargs)
         return task.call(*result.args, **result.kwargs)
 
+    def work_on(self, claim: AnyClaim) -> None:
+        """See `JobWorker.work_on`. Nothing is put off: ``task_finished`` is sent in this thread,
+        whose connections are looked after."""
+        claim.deferred = None
+        super().work_on(claim)
+
     def _record(self, claim: AnyClaim, outcome: Callable[[], object]) -> None:
         error, self._error = self._error, None
         if error is None:

@@ -140,8 +140,7 @@ class Crew:
         for hand in self.hands:
             task = hand.task
             is_on_another = task is not None and task.claim.job.metadata.type != type_name
-            is_free = is_on_another and not hand.may_have_ahead(type_name)
-            if hand.shift.has(guest) and not hand.has_ended and not is_free:
+            if hand.shift.has(guest) and not hand.has_ended and not is_on_another:
                 found.append(hand)
         return found
 
@@ -249,13 +248,7 @@ class Crew:
             accept=shift.accepts if shift.routing.has_to_ask else None,
             worker=only.get_worker_name() if only else self._name_for,
             opening=self._opening,
-            goes_on=partial(self._goes_on, hand, shift),
         )
-
-    def _goes_on(self, hand: Hand, shift: Shift) -> bool:
-        """Whether a hand will claim after the job that it has, for the same guests."""
-        is_wanted = not self._stop.is_set() and not hand.is_dismissed
-        return is_wanted and self._tickets is None and shift is self._shift
 
     def _accepts(self, routing: Routing, job: PendingJob[Any]) -> bool:
         hand: Hand = self._here.hand
@@ -275,8 +268,11 @@ class Crew:
         hand.take_up(claim, self.orders.stuck_after)
         self._limit(hand)
         if hand.claimer is not None:
-            hand.claimer.follow(claim)
+            claim.deferred = hand.claimer.deferred
         worker.work_on(claim)
+        if hand.claimer is not None:
+            # Still with this task: a thread whose hooks hang is replaced, too.
+            hand.claimer.commit_if_due()
         hand.task = None
         self._limit(hand)
         if self.orders.max_rss is not None and resident_bytes() > self.orders.max_rss:

@@ -54,8 +54,7 @@ class Hand:
         """What ended its thread before its time."""
 
     def join(self, shift: Shift, guests: Iterable[JobWorker]) -> None:
-        """Work for that shift from now on, with these workers besides its own; what it has ahead is
-        given back."""
+        """Work for that shift from now on, with these workers besides its own."""
         # First: a run that is not of the new shift takes this hand's jobs for ended from then on.
         self.end_claiming()
         self.workers = (*self._own, *guests)
@@ -68,17 +67,9 @@ class Hand:
         self.claimer = claimer
 
     def end_claiming(self) -> None:
-        """Claim no more, and give back what it has ahead. From any thread."""
+        """Claim no more, and wait for the disk. From any thread."""
         if self.claimer is not None:
             self.claimer.end()
-
-    def may_have_ahead(self, type_name: str) -> bool:
-        """Whether it has a job of that type ahead, or may be about to have one."""
-        claimer = self.claimer
-        # In this order: when it is about to no more, it has.
-        return claimer is not None and (
-            claimer.is_claiming_ahead or claimer.type_ahead == type_name
-        )
 
     def take_up(self, claim: AnyClaim, stuck_after: float) -> None:
         """Begin work on a job, which counts as stuck that long after its time limit."""

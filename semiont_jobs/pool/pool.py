@@ -160,6 +160,7 @@ class WorkerPool(ForScripts):
         for staff in everybody:
             staff.wait()
         atexit.unregister(self.stop)
+        self.queue.finish_telling()
         return not any(staff.given_back for staff in everybody)
 
     def run(self, *, on_start: Callable[[], object] | None = None) -> int:

@@ -1,6 +1,6 @@
-"""Row 2, for a loop: one claim after the other, with or without the next one claimed ahead.
+"""Row 2, for a loop: one claim after the other.
 
-It must not know whether a store claims ahead.
+It must not know whether a store makes them durable one by one.
 """
 
 from __future__ import annotations
@@ -101,14 +101,17 @@ class Looping(Suite):
         assert names_of(told) == ["claimed", "completed"] * 3
         assert [event.job_id for event in told[::2]] == [job.metadata.id for job in jobs]
 
-    def test_a_job_that_is_claimed_ahead_is_given_back_when_its_queue_closes(self) -> None:
+    def test_a_loops_job_in_hand_is_given_back_when_its_queue_closes(self) -> None:
         queue = self.queue()
         for _ in range(2):
             self.put(queue)
         claims = queue.claims()
         next(claims).complete()
+        in_hand = next(claims)
 
         queue.close()
+
+        assert not in_hand.is_open
 
         other = self.another()
         assert other.rescue_orphans() == 0

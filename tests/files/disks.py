@@ -9,7 +9,6 @@ import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
-from functools import partial
 
 from semiont_jobs.stores.files.door import Disk
 
@@ -215,18 +214,6 @@ class WatchedDisk(Disk):
     def fdatasync(self, fd: int) -> None:
         self._note_fd("fdatasync", fd)
         super().fdatasync(fd)
-
-    def begin_fdatasync(self, fd: int) -> Callable[[], None] | None:
-        try:
-            self._note_fd("begin_fdatasync", fd)
-        except OSError:
-            return None
-        end = super().begin_fdatasync(fd)
-        return None if end is None else partial(self._end_fdatasync, fd, end)
-
-    def _end_fdatasync(self, fd: int, end: Callable[[], None]) -> None:
-        self._note_fd("fdatasync", fd)
-        end()
 
     def fsync_folder(self, folder: str) -> None:
         self._note("fsync_folder", folder)

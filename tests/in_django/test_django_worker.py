@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import traceback
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,7 @@ from typing import Any
 import pytest
 from django.db import connection, transaction
 from django.test import override_settings
+from in_django.backends import AT_ONCE
 from in_django.projects import project, works
 
 from semiont_jobs import InvalidValue, JobMetadata, PendingJob
@@ -261,3 +263,27 @@ def test_a_receiver_of_task_finished_that_fails_changes_nothing_and_keeps_no_oth
     assert result.return_value == "fine"
     assert told == [result.id]
     assert "a receiver's own error" in caplog.text
+
+
+def test_receivers_are_called_by_the_workers_thread_with_the_tasks_error(tmp_path: Path) -> None:
+    seen: dict[str, tuple[str, str]] = {}
+
+    def receive(task_result: Any, **_: Any) -> None:
+        error = traceback.format_exc().splitlines()[-1]
+        seen[task_result.id] = (threading.current_thread().name, error)
+
+    task_finished.connect(receive)
+    try:
+        with project(data_dir=str(tmp_path), retry_policy=AT_ONCE) as backend:
+            works.calls.clear()
+            good = [works.give.enqueue(number).id for number in range(8)]
+            bad = works.fail.using(max_retries=0).enqueue("here").id
+            with TaskWorker(worker_id="worker-1"):
+                for each in (*good, bad):
+                    backend.queue.wait_for(each, 30)
+            backend.queue.close()
+    finally:
+        task_finished.disconnect(receive)
+
+    assert {seen[each] for each in good} == {("worker-1", "NoneType: None")}
+    assert seen[bad] == ("worker-1", "LookupError: here")

@@ -7,12 +7,22 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from mutants import of_databases, of_folders, of_jobs, of_journal, of_moves, of_queues, of_work
+from mutants import (
+    of_databases,
+    of_folders,
+    of_jobs,
+    of_journal,
+    of_loops,
+    of_moves,
+    of_queues,
+    of_work,
+)
 from mutants.fault import Fault
 
 LAYERS: Mapping[str, tuple[Fault, ...]] = {
     "What a job is and becomes": of_jobs.FAULTS,
     "The file store": of_moves.FAULTS + of_journal.FAULTS + of_folders.FAULTS,
+    "What a loop puts off": of_loops.FAULTS,
     "Work under way": of_work.FAULTS,
     "What callers use": of_queues.FAULTS,
     "The PostgreSQL store": of_databases.FAULTS,

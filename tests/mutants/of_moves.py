@@ -29,10 +29,10 @@ FAULTS = (
     ),
     Fault(
         name="unlock-early",
-        file="stores/files/hold.py",
-        was="self._adopt(self._moves.move(was, job, data, forced_by), job)",
-        becomes="self._moves.copies.close(self.descriptor); "
-        "self._adopt(self._moves.move(was, job, data, forced_by), job)",
+        file="stores/files/moves.py",
+        was="        path = self.layout.path(status, job_id)\n        if not is_late or",
+        becomes="        path = self.layout.path(status, job_id)\n        self.copies.close(held)\n"
+        "        if not is_late or",
         breaks="the old copy is held until its name is gone",
         tests=("test_c2_a_mover_lets_go_of_the_old_copy_only_when_its_name_is_gone",),
     ),
@@ -71,22 +71,18 @@ FAULTS = (
     # -- how a job moves: write, publish, remove -----------------------------------------
     Fault(
         name="unlink-then-write",
-        file="stores/files/moves.py",
-        was="        temporary, new = self.write_temporary(data)\n"
-        "        try:\n"
-        "            self._publish_beside(temporary, job, data, new, forced_by)",
-        becomes="        self.discard(self.layout.path(source, job.metadata.id))\n"
-        "        temporary, new = self.write_temporary(data)\n"
-        "        try:\n"
-        "            self._publish_beside(temporary, job, data, new, forced_by)",
+        file="stores/files/hold.py",
+        was="        if job.status == self.job.status:\n            self._rewrite(job, data)\n        else:\n",
+        becomes="        if job.status == self.job.status:\n            self._rewrite(job, data)\n        else:\n"
+        "            self._moves.discard(self._moves.layout.path(self.job.status, job.metadata.id))\n",
         breaks="at every instant a whole copy stands",
         tests=("test_c15_c16_a_move_that_ends_at_any_step_leaves_whole_copies_and_one_true_one",),
     ),
     Fault(
         name="keep-the-running-copy",
         file="stores/files/moves.py",
-        was="        self.discard(self.layout.path(source, job.metadata.id))\n",
-        becomes="        self.discard(temporary)\n",
+        was="            self.discard(path)\n            self.secure_absence(status)\n",
+        becomes="            self.secure_absence(status)\n",
         breaks="a job stands in one folder",
         tests=("TestFiles::test_nothing_but_job_files_is_left_in_the_five_folders",),
     ),
@@ -185,30 +181,6 @@ FAULTS = (
         tests=("test_c18_a_rewrite_forces_the_new_file_before_it_replaces_the_old",),
     ),
     Fault(
-        name="pair-forgets-a-failed-forcing",
-        file="stores/files/pairing.py",
-        was="                self._error = error\n",
-        becomes="",
-        breaks="what could not be forced is not acknowledged after a second try",
-        tests=("test_an_outcome_that_is_not_forced_takes_the_claim_back",),
-    ),
-    Fault(
-        name="pair-forces-the-claim-alone",
-        file="stores/files/pairing.py",
-        was="    force()\n    outcome()\n",
-        becomes="    force()\n",
-        breaks="a claim beside an outcome keeps its older copy until both are forced",
-        tests=("test_both_are_published_then_forced_and_only_then_the_older_copies_go",),
-    ),
-    Fault(
-        name="pair-forces-no-claim",
-        file="stores/files/pairing.py",
-        was="    force()\n    outcome()\n",
-        becomes="    outcome()\n",
-        breaks="a claim beside an outcome survives a power cut",
-        tests=("test_both_are_published_then_forced_and_only_then_the_older_copies_go",),
-    ),
-    Fault(
         name="create-interrupted-after-its-link",
         file="stores/files/moves.py",
         was="published = published or self.copies.stands(descriptor, path)",
@@ -273,8 +245,8 @@ FAULTS = (
     Fault(
         name="moved-though-let-go",
         file="stores/files/hold.py",
-        was="            self._check_held()\n            self._move(",
-        becomes="            self._move(",
+        was="            self._check_held()\n            step(",
+        becomes="            step(",
         breaks="what was let go of is somebody else's",
         tests=(
             "test_wherever_the_store_is_closed_nothing_is_lost_and_nobody_elses_is_taken"

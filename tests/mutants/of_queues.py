@@ -126,8 +126,8 @@ FAULTS = (
     Fault(
         name="wait-ends-too-soon",
         file="reading.py",
-        was="                if job.status in FINISHED:\n                    return\n",
-        becomes="                if job.status != 'pending':\n                    return\n",
+        was="                if job.status in FINISHED and not is_put_off:\n",
+        becomes="                if job.status != 'pending' and not is_put_off:\n",
         breaks="a wait ends with the finished job",
         tests=("TestMemory::test_a_follower_sees_each_state_and_the_progress",),
     ),

@@ -12,13 +12,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from files.disks import WatchedDisk
 from files.places import PATIENCE, meanwhile
 
-from semiont_jobs import FileStore, JobQueue, JobWorker, RunningJob, WorkerPool
-from semiont_jobs.pool.crew import Crew
-from semiont_jobs.pool.hand import Hand
-from semiont_jobs.pool.routing import Shift
+from semiont_jobs import JobQueue, JobWorker, RunningJob, WorkerPool
 from semiont_jobs.pool.watch import Watch
 from semiont_jobs.testing.waiting import eventually
 
@@ -67,46 +63,6 @@ class Own(JobWorker):
 
     def execute_job(self, job: RunningJob[Any, Any]) -> None:
         """Nothing."""
-
-
-def test_a_run_that_ends_as_one_of_its_jobs_is_about_to_be_ahead_leaves_none(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    may_close, is_closing, is_ahead = threading.Event(), threading.Event(), threading.Event()
-    disk, goes_on = WatchedDisk(), Crew._goes_on
-    disk.before("unlink", "pending/map-*", lambda: is_closing.is_set() and is_ahead.set(), times=99)
-    queue = JobQueue(FileStore(tmp_path / "data", disk=disk))
-    with queue, WorkerPool(queue, [Own], threads=1) as pool:
-        forget = pool.forget
-
-        def asked(self: Crew, hand: Hand, shift: Shift) -> bool:
-            answer = goes_on(self, hand, shift)
-            task = hand.task
-            if may_close.is_set() and task is not None and task.claim.job.metadata.type == "own":
-                # It was asked, and the run is left before the job is there: a run that does not
-                # wait for that is over soon.
-                may_close.clear()
-                is_closing.set()
-                [errand] = pool._borrowed
-                errand.wait(0.5)
-            return answer
-
-        def forgotten(name: str) -> int:
-            is_ahead.wait(0.5)
-            return forget(name)
-
-        monkeypatch.setattr(Crew, "_goes_on", asked)
-        monkeypatch.setattr(pool, "forget", forgotten)
-        run: Any = pool.map(len, ["x"] * 500)
-        next(run)
-        may_close.set()
-        queue.enqueue({}, type="own", priority=9)
-        assert is_closing.wait(PATIENCE)
-        run.close()
-
-        assert is_ahead.is_set()
-        queue.wait_for(queue.enqueue({}, type="own").metadata.id, TIMEOUT)  # its thread goes on
-        assert of_runs(queue) == []
 
 
 # -- dropped ---------------------------------------------------------------------------------

@@ -5,7 +5,7 @@ They show that the checker sees: each must be caught.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, Final
 
 import pytest
@@ -14,7 +14,8 @@ from proofs.recording import RecordingDisk
 from semiont_jobs.model import AnyJob, JobStatus
 from semiont_jobs.stores.files import layout, store
 from semiont_jobs.stores.files.descriptors import Descriptor
-from semiont_jobs.stores.files.forcing import Forcing
+from semiont_jobs.stores.files.forcing import ByFsync, Copied, Forcing
+from semiont_jobs.stores.files.hold import FileHold
 from semiont_jobs.stores.files.markers import Markers
 from semiont_jobs.stores.files.moves import Moves
 from semiont_jobs.stores.files.upkeep import Upkeep
@@ -36,18 +37,21 @@ def forces_no_batch(patch: Patch) -> None:
 
 def forces_folders_before_it_publishes(patch: Patch) -> None:
     """Right calls in the wrong order."""
-    publish = Moves._publish_beside
+    move, write = Moves.move, Moves.write_temporary
 
-    def early(
-        self: Moves, temporary: str, job: AnyJob, data: bytes, new: Descriptor, *forced_by: Any
-    ) -> None:
-        self.secure_folder(job.status)
-        self.disk.fsync(new.fd)
+    def early(self: Moves, job: AnyJob, data: bytes) -> Descriptor:
+        def forced(whole: bytes) -> tuple[str, Descriptor]:
+            path, new = write(self, whole)
+            self.secure_folder(job.status)
+            self.disk.fsync(new.fd)
+            return path, new
+
         with patch.context() as inside:
+            inside.setattr(self, "write_temporary", forced)
             inside.setattr(self, "forcing", Forcing(self.disk, self.layout))
-            publish(self, temporary, job, data, new, *forced_by)
+            return move(self, job, data)
 
-    patch.setattr(Moves, "_publish_beside", early)
+    patch.setattr(Moves, "move", early)
 
 
 def renames_a_rewrite_before_it_forces_it(patch: Patch) -> None:
@@ -61,31 +65,52 @@ def renames_a_rewrite_before_it_forces_it(patch: Patch) -> None:
 
 
 def unlinks_the_old_copy_before_it_forces_the_new(patch: Patch) -> None:
-    def move(
-        self: Moves, source: JobStatus, job: AnyJob, data: bytes, *forced_by: Any
-    ) -> Descriptor:
-        temporary, new = self.write_temporary(data)
-        with patch.context() as inside:
-            inside.setattr(self, "forcing", Forcing(self.disk, self.layout))
-            self._publish_beside(temporary, job, data, new, *forced_by)
-        self.discard(self.layout.path(source, job.metadata.id))
-        self.disk.fsync(new.fd)
-        self.disk.fsync_folder(self.layout.folders[job.status])
-        return new
+    move = FileHold._move
 
-    patch.setattr(Moves, "move", move)
+    def moved(self: FileHold, job: AnyJob, data: bytes) -> None:
+        if job.status == self.job.status or self._older:
+            move(self, job, data)
+            return
+        moves = self._moves
+        new = moves.publish_beside(job, data)
+        moves.discard(moves.layout.path(self.job.status, job.metadata.id))
+        moves.forcing.published(job, data, new.fd)
+        self._adopt(new, job, data)
+        self.forced()
+
+    patch.setattr(FileHold, "_move", moved)
 
 
 def unlinks_the_old_copy_first(patch: Patch) -> None:
-    move = Moves.move
+    move = FileHold._move
 
-    def unlink_first(
-        self: Moves, source: JobStatus, job: AnyJob, data: bytes, *forced_by: Any
-    ) -> Descriptor:
-        self.discard(self.layout.path(source, job.metadata.id))
-        return move(self, source, job, data, *forced_by)
+    def unlink_first(self: FileHold, job: AnyJob, data: bytes) -> None:
+        if job.status != self.job.status:
+            self._moves.discard(self._moves.layout.path(self.job.status, job.metadata.id))
+        move(self, job, data)
 
-    patch.setattr(Moves, "move", unlink_first)
+    patch.setattr(FileHold, "_move", unlink_first)
+
+
+def puts_off_nothing_but_the_forcing(patch: Patch) -> None:
+    """What a loop replaces goes at once."""
+    publish = FileHold.publish
+
+    def published(self: FileHold, job: AnyJob, together: Any) -> None:
+        publish(self, job, together)
+        for status, held in self._older:
+            self._moves.remove_older(status, job.metadata.id, held)
+
+    patch.setattr(FileHold, "publish", published)
+
+
+def forces_the_first_of_what_was_put_off(patch: Patch) -> None:
+    force = ByFsync.all_published
+
+    def first(self: ByFsync, copies: Sequence[Copied]) -> None:
+        force(self, copies[:1])
+
+    patch.setattr(ByFsync, "all_published", first)
 
 
 def settles_without_securing_the_other_copy(patch: Patch) -> None:
@@ -155,6 +180,8 @@ CARELESS: Final[dict[Callable[[Patch], None], tuple[str, str]]] = {
     renames_a_rewrite_before_it_forces_it: ("checkpoint", "running/checkpoint-0.json"),
     unlinks_the_old_copy_before_it_forces_the_new: ("history", "running/done.json"),
     unlinks_the_old_copy_first: ("history", "running/done.json"),
+    puts_off_nothing_but_the_forcing: ("history", "running/loop1.json"),
+    forces_the_first_of_what_was_put_off: ("history", "running/loop1.json"),
     does_not_force_its_folders: ("claim", "running/claim-0.json"),
     does_not_force_requests_to_cancel: ("history", "/.cancel/"),
     trusts_requests_to_cancel_that_are_there: ("cancel", "/.cancel/"),

@@ -11,13 +11,13 @@ from typing import Any, Final
 import pytest
 from proofs.recording import RecordingDisk
 
-from semiont_jobs.model import AnyJob, JobStatus
+from semiont_jobs.model import AnyJob
 from semiont_jobs.stores.files.descriptors import Descriptor
+from semiont_jobs.stores.files.hold import FileHold
 from semiont_jobs.stores.files.journal import replay
 from semiont_jobs.stores.files.journal.journal import Journal
 from semiont_jobs.stores.files.journal.records import Record
 from semiont_jobs.stores.files.journal.replay import Replay
-from semiont_jobs.stores.files.journal.segment import MOST_BYTES, Segment
 from semiont_jobs.stores.files.journal.told_on import ToldOn
 from semiont_jobs.stores.files.moves import Moves
 
@@ -46,17 +46,6 @@ def trusts_that_every_claimed_job_has_a_record(patch: Patch) -> None:
     patch.setattr(Journal, "has", lambda *_arguments: True)
 
 
-def takes_for_forced_what_came_after_the_disk_began(patch: Patch) -> None:
-    begin = Segment.begin_forcing
-
-    def begin_forcing(self: Segment) -> None:
-        begin(self)
-        if self._under_way is not None:
-            self._under_way.reach = MOST_BYTES
-
-    patch.setattr(Segment, "begin_forcing", begin_forcing)
-
-
 def replaces_a_copy_before_it_has_a_record(patch: Patch) -> None:
     def rewrite(self: Moves, job: AnyJob, data: bytes) -> Descriptor:
         temporary, new = self.write_temporary(data)
@@ -68,15 +57,25 @@ def replaces_a_copy_before_it_has_a_record(patch: Patch) -> None:
 
 
 def removes_a_copy_before_the_next_has_a_record(patch: Patch) -> None:
-    move = Moves.move
+    move = FileHold._move
 
-    def unlink_first(
-        self: Moves, source: JobStatus, job: AnyJob, data: bytes, *forced_by: Any
-    ) -> Descriptor:
-        self.discard(self.layout.path(source, job.metadata.id))
-        return move(self, source, job, data, *forced_by)
+    def unlink_first(self: FileHold, job: AnyJob, data: bytes) -> None:
+        if job.status != self.job.status:
+            self._moves.discard(self._moves.layout.path(self.job.status, job.metadata.id))
+        move(self, job, data)
 
-    patch.setattr(Moves, "move", unlink_first)
+    patch.setattr(FileHold, "_move", unlink_first)
+
+
+def puts_off_no_removal(patch: Patch) -> None:
+    publish = FileHold.publish
+
+    def published(self: FileHold, job: AnyJob, together: Any) -> None:
+        publish(self, job, together)
+        for status, held in self._older:
+            self._moves.remove_older(status, job.metadata.id, held)
+
+    patch.setattr(FileHold, "publish", published)
 
 
 def tells_nothing_of_removals(patch: Patch) -> None:
@@ -117,7 +116,7 @@ CARELESS_JOURNALS: Final[Mapping[Callable[[Patch], None], str]] = {
     forces_no_name_of_a_journal: "complete",
     empties_journals_before_the_files_are_forced: "claim",
     trusts_that_every_claimed_job_has_a_record: "claim",
-    takes_for_forced_what_came_after_the_disk_began: "claim beside",
+    puts_off_no_removal: "loop",
     replaces_a_copy_before_it_has_a_record: "checkpoint",
     removes_a_copy_before_the_next_has_a_record: "complete",
     tells_nothing_of_removals: "removed elsewhere",

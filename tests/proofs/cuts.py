@@ -20,11 +20,12 @@ from typing import Final
 
 from files.places import FOLDERS
 from proofs.judge import Allowed, judge
-from proofs.ledger import Entry, MemoryLedger
-from proofs.power import MODELS, MOST, SHARED, Cutter, State
+from proofs.ledger import Entry, Facts, MemoryLedger
+from proofs.power import MODELS, MOST, SHARED, Cutter
+from proofs.power import State as DiskState
 from proofs.recording import RecordingDisk, Step, Trace
 from proofs.session import Session, at_once
-from proofs.states import possible
+from proofs.states import State, done, possible
 
 from semiont_jobs.events import logger
 from semiont_jobs.stores.files.journal import boot
@@ -112,8 +113,24 @@ class Verdict:
     violations: list[Violation] = field(default_factory=list)
 
 
+def with_takes_undone(entries: list[Entry]) -> dict[str, frozenset[State]]:
+    """In which states each job may be, where a loop's claim that was acknowledged is done or not
+    done, unless something was acknowledged that came of it."""
+    return possible(entries, done_though_undone, undoable=("take",))
+
+
+def done_though_undone(verb: str, states: frozenset[State], facts: Facts) -> frozenset[State]:
+    """What a verb makes of a job whose claim may be undone."""
+    result = done(verb, states, facts)
+    if verb == "cancel" and any(each.status == "running" for each in states):
+        # The request stands, whatever becomes of the claim: whoever claims the job next finds it.
+        waiting = {each for each in states if each.status == "pending"}
+        result |= {each._replace(is_asked=True) for each in waiting}
+    return result
+
+
 def judge_after_power_cut(
-    ledger: MemoryLedger, data_dir: Path, allowed: Allowed = possible
+    ledger: MemoryLedger, data_dir: Path, allowed: Allowed = with_takes_undone
 ) -> list[str]:
     """`judge`, once workers and a cleaner have had their ordinary looks, which set aside what
     a cut left of jobs that were never acknowledged.
@@ -230,7 +247,7 @@ promised: of a batch that was not acknowledged any part may stand."""
 
 
 def _violation(
-    recorded: Recorded, model: str, position: int, state: State, faults: Iterable[str]
+    recorded: Recorded, model: str, position: int, state: DiskState, faults: Iterable[str]
 ) -> Violation:
     cut = len(str(recorded.data)) + 1
     files = sorted(

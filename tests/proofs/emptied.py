@@ -88,16 +88,16 @@ def _claim(story: Emptied) -> None:
     session.claim(JOB)
 
 
-def _claim_beside(story: Emptied) -> None:
-    """The disk is at an outcome when the claim's record is written."""
-    worker = story.process()
-    for each in ("own1", "own2", "own3"):
-        worker.create(each)
-    story.process().create(JOB)
+def _loop(story: Emptied) -> None:
+    """Outcomes and claims of a worker, of its own job and of another process's, of which no journal
+    tells any more."""
+    worker, producer = story.process(), story.process()
+    producer.create_batch([JOB, "second"])
+    story.empty(producer)
+    worker.create("own")
     outcome: Outcome = ("complete", lambda c: c.complete([1]), {"result": [1]})
-    in_turn(worker, dict.fromkeys(("own1", "own2"), outcome))
     story.begin()
-    in_turn(worker, dict.fromkeys(("own3", JOB), outcome))
+    in_turn(worker, dict.fromkeys((JOB, "second", "own"), outcome))
 
 
 def _checkpoint(story: Emptied) -> None:
@@ -159,7 +159,7 @@ def _remove_without_a_journal(story: Emptied) -> None:
 STORIES: Final[Mapping[str, Callable[[Emptied], None]]] = {
     "all in one journal": _all_in_one,
     "claim": _claim,
-    "claim beside": _claim_beside,
+    "loop": _loop,
     "checkpoint": _checkpoint,
     "complete": _complete,
     "fail": _fail,

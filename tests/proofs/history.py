@@ -128,14 +128,15 @@ class History(Session):
         self.remove(cancelled, now, cancelled=True)
 
     def follow(self) -> None:
-        """A loop's jobs: each but the first is claimed in the midst of the outcome before."""
-        self.create_batch(["loop1", "loop2", "loop3"])
+        """A worker's jobs: what it stores of them is made durable together."""
+        self.create_batch(["loop1", "loop2", "loop3", "loop4"])
         in_turn(
             self,
             {
                 "loop1": ("complete", lambda c: c.complete([1]), {"result": [1]}),
                 "loop2": ("fail", lambda c: c.fail("not now"), {"is_permanent": False}),
                 "loop3": ("complete", lambda c: c.complete([3]), {"result": [3]}),
+                "loop4": ("obey", lambda c: c.cancel(), {}),
             },
         )
 

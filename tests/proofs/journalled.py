@@ -8,24 +8,15 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from proofs.cuts import OF_A_BATCH, judge_after_power_cut
-from proofs.ledger import Entry, Facts, MemoryLedger
-from proofs.states import State, done, possible
+from proofs.cuts import OF_A_BATCH, done_though_undone, judge_after_power_cut
+from proofs.ledger import Entry, MemoryLedger
+from proofs.states import State, possible
 
 
 def with_claims_undone(entries: list[Entry]) -> dict[str, frozenset[State]]:
     """In which states each job may be, where a claim that was acknowledged is done or not done,
     unless something was acknowledged that came of it."""
-    return possible(entries, _done, undoable=("claim",))
-
-
-def _done(verb: str, states: frozenset[State], facts: Facts) -> frozenset[State]:
-    result = done(verb, states, facts)
-    if verb == "cancel" and any(each.status == "running" for each in states):
-        # The request stands, whatever becomes of the claim: whoever claims the job next finds it.
-        waiting = {each for each in states if each.status == "pending"}
-        result |= {each._replace(is_asked=True) for each in waiting}
-    return result
+    return possible(entries, done_though_undone, undoable=("claim", "take"))
 
 
 def judge_journalled(ledger: MemoryLedger, data_dir: Path) -> list[str]:

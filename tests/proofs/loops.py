@@ -1,67 +1,101 @@
-"""A loop's verbs, each told to a ledger: claims that come in the midst of an outcome among them.
+"""A worker's loop, told to a ledger: its outcomes are acknowledged when they are told of, some of them
+together.
 
 It must not know which jobs a history has.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from typing import TypeAlias
 
 from proofs.ledger import Facts
 from proofs.session import Session, type_of
 
+from semiont_jobs import SemiontJobsError
 from semiont_jobs.claim import AnyClaim
 from semiont_jobs.claimer import Claimer
-from semiont_jobs.stores.files import pending
+from semiont_jobs.events import Event
 
 Outcome: TypeAlias = tuple[str, Callable[[AnyClaim], object], Facts]
 """The verb's name, the verb, and the facts of it."""
 
+TOLD = ("completed", "failed", "retrying", "cancelled", "released", "snoozed")
+
 
 def in_turn(session: Session, outcomes: Mapping[str, Outcome]) -> None:
-    """Claim these jobs one after the other, as a loop does, and give each its outcome. In the midst
-    of that the store may claim the next: one that waits for its disk has to."""
-    left = list(outcomes)
-    claimer = session.queue.claimer(
-        tuple(type_of(job_id) for job_id in outcomes), goes_on=lambda: bool(left)
-    )
-    with _without_listings(), claimer:
-        for job_id, outcome in outcomes.items():
-            left.remove(job_id)
-            if job_id not in session.claims:
-                claim = session.do("claim", job_id, lambda id_=job_id: _only(id_, claimer()))
-                if claim is None:
-                    session.spoiled.add(job_id)
-                    return
-                session.claims[job_id] = claim
-            _end_and_claim(session, claimer, job_id, outcome, left)
-            if not session.spoiled.isdisjoint(outcomes):
-                return
+    """Claim these jobs one after the other, as a worker does, and give each its outcome."""
+    claimer = session.queue.claimer(tuple(type_of(job_id) for job_id in outcomes))
+    loop = _Loop(session, claimer, outcomes)
+    unsubscribe = session.queue.subscribe(loop.hear)
+    try:
+        for job_id in outcomes:
+            if not loop.take(job_id):
+                break
+            loop.end(job_id)
+        claimer.end()
+        loop.give_up()
+    finally:
+        unsubscribe()
 
 
-def _end_and_claim(
-    session: Session, claimer: Claimer, job_id: str, outcome: Outcome, left: Sequence[str]
-) -> None:
-    verb, call, facts = outcome
-    claimer.follow(session.claims[job_id])
-    session.claims[job_id].outcome_follows()
-    following = left[0] if left and session.durability != "process" else None
-    if following is not None:
-        session.ledger.begun("claim", following, {})
-    session.end(verb, job_id, call, **facts)
-    if following is None:
-        return
-    claim = _only(following, claimer._next)
-    if claim is None:
-        assert session.is_faulty, f"{following} was not claimed beside {job_id}"
-        session.ledger.refused("claim", following, {})
-        session.spoiled.add(following)
-    else:
-        session.ledger.acknowledged("claim", following, {})
-        session.claims[following] = claim
-        assert claimer() is claim
+class _Loop:
+    """What it has put off stays open in the ledger until it is told of."""
+
+    def __init__(self, session: Session, claimer: Claimer, outcomes: Mapping[str, Outcome]) -> None:
+        self._session = session
+        self._claimer = claimer
+        self._outcomes = outcomes
+        self._open: set[str] = set()
+
+    def hear(self, event: Event) -> None:
+        """An outcome was made durable."""
+        if event.name in TOLD and event.job_id in self._open:
+            self._open.discard(event.job_id)
+            verb, _call, facts = self._outcomes[event.job_id]
+            self._session.ledger.acknowledged(verb, event.job_id, facts)
+
+    def take(self, job_id: str) -> bool:
+        """Claim that job; whether it was claimed."""
+        session = self._session
+        claim = session.do("take", job_id, lambda: _only(job_id, self._claimer()))
+        if claim is None:
+            assert session.is_faulty or job_id in session.spoiled, f"{job_id} was not claimed"
+            session.spoiled.add(job_id)
+            return False
+        session.claims[job_id] = claim
+        return True
+
+    def end(self, job_id: str) -> None:
+        """Give it its outcome, which is durable now or later."""
+        session = self._session
+        verb, call, facts = self._outcomes[job_id]
+        claim = session.claims[job_id]
+        claim.deferred = self._claimer.deferred
+        claim.put_off()
+        session.clock.advance(1)
+        session.ledger.begun(verb, job_id, facts)
+        self._open.add(job_id)
+        try:
+            call(claim)
+        except SemiontJobsError as error:
+            if not session.is_faulty:
+                raise
+            self._open.discard(job_id)
+            session.refused(verb, {job_id: facts}, error)
+        finally:
+            session.after_verb()
+        if not claim.is_open:
+            del session.claims[job_id]
+        self._claimer.commit_if_due()
+
+    def give_up(self) -> None:
+        """What the disk has refused to make durable may be so all the same, one day."""
+        for job_id in sorted(self._open):
+            assert self._session.is_faulty, f"{job_id} was never told of"
+            verb, _call, facts = self._outcomes[job_id]
+            self._session.ledger.refused(verb, job_id, facts)
+            self._session.spoiled.add(job_id)
 
 
 def _only(job_id: str, claim: AnyClaim | None) -> AnyClaim | None:
@@ -72,14 +106,3 @@ def _only(job_id: str, claim: AnyClaim | None) -> AnyClaim | None:
     if claim.is_open:
         claim.release()
     return None
-
-
-@contextmanager
-def _without_listings() -> Iterator[None]:
-    """``pending`` is not looked at again while there is something to offer."""
-    was = pending.BUSY_SHARE
-    pending.BUSY_SHARE = 10**9  # type: ignore[misc]
-    try:
-        yield
-    finally:
-        pending.BUSY_SHARE = was  # type: ignore[misc]

@@ -51,8 +51,6 @@ class Machine:
     """Changes of names since anything was last forced, each of them atomic."""
     content: dict[int, bytes] = field(default_factory=dict)
     safe_content: dict[int, bytes] = field(default_factory=dict)
-    begun: dict[int, bytes] = field(default_factory=dict)
-    """What was in a file that the disk is at."""
 
     def apply(self, step: Step) -> None:
         """Make one step."""
@@ -83,11 +81,6 @@ class Machine:
             case "fdatasync":
                 # Bytes that have their place need no commit of names, and may get none.
                 self.safe_content[step.inode] = self.content[step.inode]
-            case "begin_fdatasync":
-                self.begun[step.inode] = self.content[step.inode]
-            case "end_fdatasync":
-                # What was written since may be there, or not.
-                self.safe_content[step.inode] = self.begun.pop(step.inode)
             case "fsync_folder":
                 for path in [path for path in self.past if os.path.dirname(path) == step.path]:
                     del self.past[path]

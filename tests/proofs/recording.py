@@ -7,9 +7,8 @@ Several disks may record into one trace: the processes of one machine, of which 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -132,14 +131,6 @@ class RecordingDisk(WatchedDisk):
     def fdatasync(self, fd: int) -> None:
         self._note_fd("fdatasync", fd)
         self.trace.note("fdatasync", inode=self._inodes[fd])
-
-    def begin_fdatasync(self, fd: int) -> Callable[[], None]:
-        self._note_fd("begin_fdatasync", fd)
-        self.trace.note("begin_fdatasync", inode=self._inodes[fd])
-        return partial(self._end_fdatasync, fd, partial(self._ended, self._inodes[fd]))
-
-    def _ended(self, inode: int) -> None:
-        self.trace.note("end_fdatasync", inode=inode)
 
     def fsync_folder(self, folder: str) -> None:
         self._note("fsync_folder", folder)

@@ -16,7 +16,7 @@ from files.places import AT_ONCE, Unattended, job
 from proofs.ledger import Facts, Ledger
 from proofs.states import MAX_CRASHES
 
-from semiont_jobs import FileStore, SemiontJobsError, desk, retry
+from semiont_jobs import FileStore, SemiontJobsError, claimer, committing, desk, retry
 from semiont_jobs.builtin import BUILTIN_JOB_TYPES
 from semiont_jobs.claim import AnyClaim
 from semiont_jobs.codec import Codec
@@ -59,6 +59,7 @@ class AloneQueue(Unattended):
     def reset_after_fork(self) -> None:
         super().reset_after_fork()
         self._keeper = NoKeeper(self)
+        self.committer.look = lambda: None  # type: ignore[method-assign]
         # As long in every process: claims tell it, and a journal is full after so many bytes.
         stamps = Stamps()
         stamps._pid = HIGHEST_PID + os.getpid()
@@ -75,8 +76,8 @@ def at_once() -> Iterator[None]:
     what met a passing error is tried again at once, ``pending`` is listed whenever it has changed, and a folder counts as quiet. With a
     `SteadyDisk` the calls of a script then depend on nothing but the script.
 
-    Journals are small, so that a history fills some, and are emptied by whoever fills them. The disk
-    begins with them as soon as it may.
+    Journals are small, so that a history fills some, and are emptied by whoever fills them. A loop
+    puts little off.
 
     And all queues share one codec: it writes the code that reads jobs when it is made, which
     takes as long as a whole history."""
@@ -94,7 +95,9 @@ def at_once() -> Iterator[None]:
         (segment, "MOST_BYTES", SMALL_JOURNAL),
         (segment, "FIRST_STEP", SMALL_JOURNAL // 4),
         (by_journal, "LARGEST", SMALL_JOURNAL // 3),
-        (by_journal, "PAYS_FROM", 1),
+        # By number, not by time.
+        (committing, "MOST", 2),
+        (claimer, "SHORT", 3600.0),
     )
     was = [(owner, name, getattr(owner, name)) for owner, name, _value in now]
     for owner, name, value in now:
@@ -170,11 +173,11 @@ class Session:
         except SemiontJobsError as error:
             if not self.is_faulty:
                 raise
-            self._refused(verb, jobs, error)
+            self.refused(verb, jobs, error)
             return None
         finally:
             self.after_verb()
-        if verb == "claim" and answer is None:
+        if verb in ("claim", "take") and answer is None:
             # Found by nobody: only after an error that hid it. The caller looks whether.
             for job_id, facts in jobs.items():
                 self.ledger.refused(verb, job_id, facts)
@@ -183,7 +186,8 @@ class Session:
             self.ledger.acknowledged(verb, job_id, facts)
         return answer
 
-    def _refused(self, verb: str, jobs: dict[str, Facts], error: SemiontJobsError) -> None:
+    def refused(self, verb: str, jobs: dict[str, Facts], error: SemiontJobsError) -> None:
+        """The disk refused a verb, which may have been done or not."""
         self.errors.append(error)
         self.spoiled.update(jobs)
         for job_id, facts in jobs.items():

@@ -215,6 +215,7 @@ EFFECTS: Final[Mapping[str, Effect]] = {
     "refuse": _refuse,
     "edit": _edit,
     "claim": _claim,
+    "take": _claim,
     "report": _report,
     "checkpoint": _checkpoint,
     "complete": _complete,
@@ -227,5 +228,6 @@ EFFECTS: Final[Mapping[str, Effect]] = {
     "retry": _retry,
     "remove": _remove,
 }
-"""``obey`` is the holder's answer to a request to cancel, ``refuse`` the creation of an id that
+"""``take`` is a claim by a loop, which a power cut may undo until the loop has waited for its disk;
+``obey`` is the holder's answer to a request to cancel, ``refuse`` the creation of an id that
 exists. Verbs beside these are of no job."""

@@ -40,8 +40,6 @@ CALLS: Final = (
     "mkdir",
     "fsync",
     "fdatasync",
-    "io_submit",
-    "io_getevents",
     "syncfs",
     "close",
 )

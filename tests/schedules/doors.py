@@ -298,6 +298,7 @@ FORGETFUL: tuple[tuple[type, str], ...] = (
     (upkeep.Upkeep, "_orphan"),
     (upkeep.Upkeep, "_hold_spent"),
     (hold.FileHold, "move"),
+    (hold.FileHold, "publish"),
     (store.FileStore, "hold"),
     (store.FileStore, "request_cancel"),
 )

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import itertools
 
+READERS = ("get", "list", "count")
 ACTS = {
     "none": ("create", "create many", "cancel", "claim", "get"),
     "pending": (
@@ -25,6 +26,11 @@ ACTS = {
 HELD = ("complete", "fail", "give up", "release", "checkpoint", "report")
 BESIDE = ("cancel", "rescue", "create", "retry", "claim", "clean", "get", "list", "count")
 """What the holder of a running job does, and others meanwhile."""
+AT_WORK = {
+    "pending": ("work", "claim", "cancel", "create", "retry", "rescue", "clean", *READERS),
+    "orphan": ("rescue", "cancel", *READERS),
+}
+"""Whom a worker meets that puts off the end of all older copies."""
 CUT = {
     "claim cut": ("rescue", "claim", "cancel", "get"),
     "cancel cut": ("claim", "cancel", "retry", "clean", "get"),
@@ -110,7 +116,6 @@ DEAR = {
 """Pairs of which more than 400 schedules differ: how many it took to see every state once. Their
 actors come back for another look, and in the suite switch at most twice. Each was explored to the
 end, without a limit, and broke no law."""
-READERS = ("get", "list", "count")
 
 
 def pairs() -> list[tuple[str, str, str]]:
@@ -119,6 +124,7 @@ def pairs() -> list[tuple[str, str, str]]:
         for start, acts in (*ACTS.items(), *CUT.items())
         for pair in itertools.combinations_with_replacement(acts, 2)
     ]
+    met += [(start, "work", other) for start, others in AT_WORK.items() for other in others]
     met += [("running", *pair) for pair in itertools.product(HELD, BESIDE)]
     return [each for each in met if not (each[1] in READERS and each[2] in READERS)]
 

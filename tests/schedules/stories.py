@@ -23,6 +23,9 @@ from schedules.scheduler import World
 from semiont_jobs import FileStore, JobMetadata, JobQueue, PendingJob, RetryPolicy, job_id
 from semiont_jobs.errors import JobCancelled, PermanentError, SemiontJobsError
 from semiont_jobs.events import Event
+from semiont_jobs.model import AnyJob
+from semiont_jobs.stores.files.deferred import FileDeferred
+from semiont_jobs.stores.files.forcing import Forcing
 from semiont_jobs.testing import FakeClock
 
 MOST_ACTORS = 3
@@ -37,9 +40,24 @@ class Unattended(JobQueue):
     def reset_after_fork(self) -> None:
         super().reset_after_fork()
         self._keeper.start = lambda: None  # type: ignore[method-assign]
+        self.committer.look = lambda: None  # type: ignore[method-assign]
 
     def _rescue_if_due(self) -> None:
         """Left to the story."""
+
+
+class _Wanted(Forcing):
+    """Nothing is forced, and all might have to be: a worker's loop puts it off."""
+
+    def is_wanted(self, job: AnyJob) -> bool:
+        return True
+
+
+class PuttingOff(FileStore):
+    """A store whose loops put off what makes a copy durable, and the end of the older ones."""
+
+    def deferred(self) -> FileDeferred:
+        return FileDeferred(self._claiming, self._pending.index, _Wanted(self._disk, self.layout))
 
 
 @dataclass
@@ -76,7 +94,7 @@ class Stage:
         self.world.names.pop(".format")
 
     def _queue(self, disk: SteppedDisk) -> Unattended:
-        store = FileStore(self._path, fsync=False, allow_network_fs=True, disk=disk)
+        store = PuttingOff(self._path, fsync=False, allow_network_fs=True, disk=disk)
         return Unattended(store, retry_policy=AT_ONCE, clock=self.clock)
 
     def _hear(self, number: int, event: Event) -> None:
@@ -213,6 +231,19 @@ def _claim(stage: Stage, actor: Any) -> bool:
     return actor.claim is not None
 
 
+def _work(stage: Stage, actor: Any) -> bool:
+    """As a worker does: what it stores of the job stands beside all older copies until the end."""
+    loop = actor.queue.claimer()
+    claim = loop()
+    if claim is None:
+        return False
+    claim.deferred = loop.deferred
+    claim.put_off()
+    claim.complete({"by": actor.name})
+    loop.end()
+    return True
+
+
 def _with_claim(act: Callable[[Any, Any], object]) -> Callable[[Stage, Any], object]:
     def acts(stage: Stage, actor: Any) -> object:
         if actor.claim is None:
@@ -234,6 +265,7 @@ VERBS: dict[str, Callable[[Stage, Any], Any]] = {
         actor.queue.create_jobs([stage.new_job(actor.name)]) and None
     ),
     "claim": _claim,
+    "work": _work,
     "complete": _with_claim(lambda claim, actor: claim.complete({"by": actor.name})),
     "fail": _with_claim(lambda claim, _actor: claim.fail("broke")),
     "give up": _with_claim(lambda claim, _actor: claim.fail(PermanentError("never"))),

@@ -12,7 +12,7 @@ from files import test_files_durability as durability
 from files import test_files_durable_settling as settling
 from files.places import Actors
 
-from semiont_jobs.stores.files.forcing import Forcing
+from semiont_jobs.stores.files.hold import FileHold
 from semiont_jobs.stores.files.moves import Moves
 from semiont_jobs.stores.files.upkeep import Upkeep
 
@@ -23,18 +23,20 @@ Patch = pytest.MonkeyPatch
 
 def forces_after_unlinking(patch: Patch) -> None:
     """The old name goes before the new file and its folder are forced."""
-    publish = Moves._publish_beside
+    move = FileHold._move
 
-    def moved(self: Moves, source: Any, job: Any, data: bytes, *_forced_by: Any) -> Any:
-        temporary, new = self.write_temporary(data)
-        forcing, self.forcing = self.forcing, Forcing(self.disk, self.layout)
-        publish(self, temporary, job, data, new)
-        self.forcing = forcing
-        self.discard(self.layout.path(source, job.metadata.id))
-        forcing.published(job, data, new.fd)
-        return new
+    def moved(self: FileHold, job: Any, data: bytes) -> None:
+        if job.status == self.job.status:
+            move(self, job, data)
+            return
+        moves = self._moves
+        new = moves.publish_beside(job, data)
+        moves.discard(moves.layout.path(self.job.status, job.metadata.id))
+        moves.forcing.published(job, data, new.fd)
+        self._adopt(new, job, data)
+        self.forced()
 
-    patch.setattr(Moves, "move", moved)
+    patch.setattr(FileHold, "_move", moved)
 
 
 def forces_after_replacing(patch: Patch) -> None:

@@ -1,7 +1,7 @@
 """Two and three actors on one job, the real code, one primitive at a time, in every order.
 
 In the suite: every schedule of two actors that differs, but for the `DEAR` pairs: of those all
-that take the turn at most twice from an actor that could go on; of every pair but with lists all
+that take the turn at most twice from an actor that could go on, once where one is at work; of every pair but with lists all
 with one death, anywhere, that take it at most once; three actors with one such switch, and longer
 stories at random. In a soak the dear pairs too, all schedules that differ, the cheapest first, and
 deaths and three actors with more switches, as far as the time goes."""
@@ -48,6 +48,8 @@ def test_no_order_of_two_actors_steps_breaks_a_law(
     stage: Stage, start: str, one: str, other: str
 ) -> None:
     switches = 2 if f"{one}/{other}" in DEAR.get(start, ()) else None
+    if one == "work":  # three moves in one deed: thousands of orders
+        switches = 1
 
     report = explore(story_of(stage, start, one, other), switches=switches)
 

@@ -62,22 +62,12 @@ def unsettled(status: str) -> Callable[[Patch], None]:
 
 def lets_go_early(patch: Patch) -> None:
     """C2: the old copy's descriptor is closed before its name is unlinked."""
-    move = FileHold.move
-    held_by: dict[int, Any] = {}
 
-    def closing(self: Moves, source: Any, job: Any, data: bytes, *forced_by: Any) -> Any:
-        temporary, new = self.write_temporary(data)
-        self._publish_beside(temporary, job, data, new, *forced_by)
-        self.copies.close(held_by[id(self)])
-        self.discard(self.layout.path(source, job.metadata.id))
-        return new
+    def closing(self: Moves, status: Any, job_id: str, held: Any, **_late: Any) -> None:
+        self.copies.close(held)
+        self.discard(self.layout.path(status, job_id))
 
-    def remembering(self: FileHold, job: Any, *forced_by: Any) -> None:
-        held_by[id(self._moves)] = self.descriptor
-        move(self, job, *forced_by)
-
-    patch.setattr(FileHold, "move", remembering)
-    patch.setattr(Moves, "move", closing)
+    patch.setattr(Moves, "remove_older", closing)
 
 
 def lower_copy_goes_unlocked(patch: Patch) -> None:
@@ -210,13 +200,14 @@ def retries_once(patch: Patch) -> None:
 
 def unlinks_first(patch: Patch) -> None:
     """C15."""
-    move = Moves.move
+    move = FileHold._move
 
-    def moved(self: Moves, source: Any, job: Any, data: bytes, *forced_by: Any) -> Any:
-        self.discard(self.layout.path(source, job.metadata.id))
-        return move(self, source, job, data, *forced_by)
+    def moved(self: FileHold, job: Any, data: bytes) -> None:
+        if job.status != self.job.status:
+            self._moves.discard(self._moves.layout.path(self.job.status, job.metadata.id))
+        move(self, job, data)
 
-    patch.setattr(Moves, "move", moved)
+    patch.setattr(FileHold, "_move", moved)
 
 
 def takes_what_it_holds(patch: Patch) -> None:

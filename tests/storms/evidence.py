@@ -84,22 +84,23 @@ class Evidence:
             by_process[line.who].append(line)
         for who, lines in by_process.items():
             last = self.killed.get(who, lines[-1].at)
-            stint: Stint | None = None
+            # Of a worker's job the end may be told after the next one's start.
+            open_: dict[str, Stint] = {}
             for line in lines:
                 if line.word == "start":
-                    stint = Stint(
+                    stint = open_[line.id] = Stint(
                         who, line.id, line["life"], line["revision"], line["started"],
                         begun_at=line.at, over_at=max(line.at, last),
                     )  # fmt: skip
                     yield stint
-                elif stint is None or line.id != stint.id:
+                elif line.id not in open_:
                     continue
                 elif line.word == "effect":
-                    stint.took_effect = True
+                    open_[line.id].took_effect = True
                 elif line.word == "ending":
-                    stint.how, stint.over_at = line["how"], line.at
+                    open_[line.id].how, open_[line.id].over_at = line["how"], line.at
                 elif line.word in ENDINGS:
-                    stint.ended, stint = line, None
+                    open_.pop(line.id).ended = line
 
     def _by_job(self) -> dict[str, list[Stint]]:
         by_job = defaultdict(list)

@@ -8,23 +8,23 @@ from __future__ import annotations
 from collections.abc import Callable
 from contextlib import suppress
 from datetime import datetime
-from functools import partial
-from typing import Any
+from typing import Any, TypeAlias
 
 from semiont_jobs import lifecycle
 from semiont_jobs.codec import Turn
 from semiont_jobs.errors import ClaimLost, InvalidJob, JobEncodeError
 from semiont_jobs.events import Event, Hook
-from semiont_jobs.model import ClaimStamp, PendingJob
+from semiont_jobs.model import ClaimStamp, PendingJob, RunningJob
 from semiont_jobs.store import Wanted
 from semiont_jobs.stores.files.copies import BUSY, Bad, Copies, Copy
 from semiont_jobs.stores.files.hold import FileHold
 from semiont_jobs.stores.files.index import Entry
 from semiont_jobs.stores.files.markers import Markers
 from semiont_jobs.stores.files.moves import Moves
-from semiont_jobs.stores.files.pairing import Force, claim_forced
 from semiont_jobs.stores.files.pending import Pending
 from semiont_jobs.stores.files.taking import Taking
+
+Publish: TypeAlias = Callable[[FileHold, RunningJob[Any, Any]], None]
 
 
 class Claiming:
@@ -40,13 +40,22 @@ class Claiming:
         self._taking = taking
         self._notify = notify
 
-    def claim(self, wanted: Wanted, stamp: ClaimStamp, now: datetime) -> FileHold | None:
-        """See `JobStore.claim`."""
+    def claim(
+        self,
+        wanted: Wanted,
+        stamp: ClaimStamp,
+        now: datetime,
+        publish: Publish = FileHold.move,
+    ) -> FileHold | None:
+        """See `JobStore.claim`.
+
+        :param publish: stores the job that is claimed.
+        """
         at = now.timestamp()
         while (entry := self._pending.take(wanted, at)) is not None:
             hold = None
             try:
-                hold = self._claim(entry, wanted, stamp, now)
+                hold = self._claim(entry, wanted, stamp, now, publish)
             finally:
                 if hold is None:
                     # Whatever went wrong, the job must not be forgotten in our hand.
@@ -54,21 +63,6 @@ class Claiming:
             if hold is not None:
                 return hold
         return None
-
-    def claim_at_hand(
-        self, wanted: Wanted, stamp: ClaimStamp, now: datetime, outcome: Force
-    ) -> FileHold | None:
-        """See `Pairing.claim_at_hand`."""
-        entry = self._pending.at_hand(wanted, now.timestamp())
-        if entry is None:
-            return None
-        hold = None
-        try:
-            hold = self._claim(entry, wanted, stamp, now, partial(claim_forced, outcome))
-        finally:
-            if hold is None:
-                self._pending.index.give_back(entry, wanted)
-        return hold
 
     def peek(self, wanted: Wanted, now: datetime) -> PendingJob[Any] | None:
         """See `JobStore.peek`."""
@@ -93,7 +87,7 @@ class Claiming:
         wanted: Wanted,
         stamp: ClaimStamp,
         now: datetime,
-        forced_by: Callable[[Force], None] | None = None,
+        publish: Publish,
     ) -> FileHold | None:
         """Take the job in hand, or tell the index why not. Everything is decided anew from
         the locked file."""
@@ -129,7 +123,7 @@ class Claiming:
         finally:
             if hold is None:
                 self._copies.close(held)
-        return None if hold is None else self._begin(hold, job, stamp, now, forced_by)
+        return None if hold is None else self._begin(hold, job, stamp, now, publish)
 
     def _begin(
         self,
@@ -137,12 +131,12 @@ class Claiming:
         job: PendingJob[Any],
         stamp: ClaimStamp,
         now: datetime,
-        forced_by: Callable[[Force], None] | None,
+        publish: Publish,
     ) -> FileHold | None:
         job_id = job.metadata.id
         try:
             if not hold.cancel_requested():
-                hold.move(lifecycle.claim(job, stamp, now), forced_by)
+                publish(hold, lifecycle.claim(job, stamp, now))
                 self._pending.index.forget(job_id)
                 return hold
             # Asked of a worker that died before it could obey (C12).

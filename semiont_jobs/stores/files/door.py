@@ -18,8 +18,6 @@ from typing import Final
 
 from filelock import lock_descriptor
 
-from semiont_jobs.stores.files.asynchronous import begin_fdatasync
-
 # NOFOLLOW: a symlink planted under a job's name must not be followed. NONBLOCK: a FIFO must
 # not stop us. CLOEXEC: a program started by a job must not inherit the job's lock.
 _SAFELY: Final = (
@@ -152,11 +150,6 @@ class Disk:
         became no longer, that is no commit of the file system's own journal."""
         _fdatasync(fd)
 
-    def begin_fdatasync(self, fd: int) -> Callable[[], None] | None:
-        """Have the kernel begin what `fdatasync` does, for what is written until now; returns what
-        waits for its end, and raises what `fdatasync` would. None: it cannot be begun here."""
-        return begin_fdatasync(fd)
-
     @staticmethod
     def start_writing(fd: int) -> None:
         """Have the kernel begin to write a file's data, and return at once. It promises nothing:
@@ -173,6 +166,10 @@ class Disk:
             # Never again on the same descriptor: the kernel tells of a lost write only once.
             self._folders.pop(folder, None)
             raise
+
+    def keep_folder(self, folder: str) -> None:
+        """Open a folder now that `fsync_folder` is to force."""
+        self._kept(folder)
 
     def _kept(self, folder: str) -> _Folder:
         kept = self._folders.get(folder)

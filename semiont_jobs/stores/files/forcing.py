@@ -8,10 +8,10 @@ here is one of the moments at which something may have to be forced.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+import errno
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
-from functools import partial
-from typing import Final, Literal, TypeAlias, get_args
+from typing import Final, Literal, NamedTuple, TypeAlias, get_args
 
 from semiont_jobs.errors import InvalidValue
 from semiont_jobs.model import STATUSES, AnyJob
@@ -23,6 +23,18 @@ Durability: TypeAlias = Literal["journal", "fsync", "process"]
 
 Texts: TypeAlias = Mapping[str, tuple[AnyJob, bytes]]
 """New jobs by id, with what is in their files."""
+
+
+NOTHING_LOST: Final = (errno.EMFILE, errno.ENFILE, errno.ENOMEM)
+"""Errors of whoever has too much open, before the kernel was asked to write anything."""
+
+
+class Copied(NamedTuple):
+    """A copy of a job that has its name, and is held."""
+
+    job: AnyJob
+    text: bytes
+    fd: int
 
 
 DURABILITIES: Final[tuple[Durability, ...]] = get_args(Durability)
@@ -71,10 +83,15 @@ class Forcing:
     def published(self, job: AnyJob, text: bytes, fd: int) -> None:
         """A copy has its name, the older one has its own still."""
 
-    def begun(self, job: AnyJob, text: bytes, fd: int) -> Callable[[], None]:
-        """The same, begun: returns what ends it. What is published in between is forced with it,
-        for little more than the price of one."""
-        return _nothing
+    def is_wanted(self, job: AnyJob) -> bool:
+        """Whether `published` would have to wait for the disk."""
+        return False
+
+    def make_ready(self) -> None:
+        """Open what is needed to force something, that must not fail for want of a descriptor."""
+
+    def all_published(self, copies: Sequence[Copied]) -> None:
+        """Several copies have their names, the older ones have theirs still."""
 
     def forces_together(self, job: AnyJob, text: bytes) -> bool:
         """Whether this is forced with others at the price of one. If not, every thread had better
@@ -109,11 +126,22 @@ class ByFsync(Forcing):
         self.disk.fsync(fd)
         self.disk.fsync_folder(self.layout.folders[job.status])
 
-    def begun(self, job: AnyJob, text: bytes, fd: int) -> Callable[[], None]:
-        # A commit of the file system's own journal takes in whatever was published before it. It
-        # does not wait for data that nobody has begun to write: that would take one more.
-        self.disk.start_writing(fd)
-        return partial(self.published, job, text, fd)
+    def is_wanted(self, job: AnyJob) -> bool:
+        return True
+
+    def make_ready(self) -> None:
+        for status in ("running", "complete"):
+            self.disk.keep_folder(self.layout.folders[status])
+
+    def all_published(self, copies: Sequence[Copied]) -> None:
+        # The first commit of the file system's own journal takes in all that was published before
+        # it, but it does not wait for data that nobody has begun to write.
+        for copied in copies[1:]:
+            self.disk.start_writing(copied.fd)
+        for copied in copies:
+            self.disk.fsync(copied.fd)
+        for status in dict.fromkeys(copied.job.status for copied in copies):
+            self.disk.fsync_folder(self.layout.folders[status])
 
     def written(self, job: AnyJob, text: bytes, fd: int) -> None:
         self.disk.fsync(fd)
@@ -133,7 +161,3 @@ class ByFsync(Forcing):
 
     def batch_published(self, texts: Texts, at: int) -> None:
         self.disk.fsync_folder(self.layout.folders["pending"])
-
-
-def _nothing() -> None:
-    """There is nothing to force."""

@@ -6,18 +6,18 @@ It must not know how the hold was come by.
 from __future__ import annotations
 
 from collections.abc import Callable
-from contextlib import suppress
+from contextlib import AbstractContextManager, suppress
 from functools import partial
 from typing import Protocol
 
 from semiont_jobs.codec import Written
 from semiont_jobs.errors import ClaimLost, SemiontJobsError
-from semiont_jobs.model import AnyJob
+from semiont_jobs.model import AnyJob, JobStatus
 from semiont_jobs.stores.files.copies import Copy
 from semiont_jobs.stores.files.descriptors import Descriptor
+from semiont_jobs.stores.files.forcing import Copied
 from semiont_jobs.stores.files.markers import Markers
 from semiont_jobs.stores.files.moves import Moves
-from semiont_jobs.stores.files.pairing import Force, outcome_forced
 from semiont_jobs.stores.files.told import store_error
 
 
@@ -37,6 +37,26 @@ class Holders(Protocol):
         ...
 
 
+class Committing(Protocol):
+    """What forces the copies of several holds at once, some time after they were published."""
+
+    @property
+    def lock(self) -> AbstractContextManager[object]:
+        """Of whoever stores through one of its holds."""
+        ...
+
+    def alone(self, act: Callable[[], None]) -> None:
+        """Do something under that lock, and nothing of it in the midst of it.
+
+        :raises StoreError: a signal's handler came in between.
+        """
+        ...
+
+    def no_longer(self, hold: FileHold) -> None:
+        """A hold has nothing left to be forced."""
+        ...
+
+
 class FileHold:
     """Ownership of the copy of a job that stands in the folder of its status."""
 
@@ -53,52 +73,43 @@ class FileHold:
         self._holders = holders
         self.descriptor: Descriptor = descriptor
         self.job = job
+        self._text = b""
+        """What is in the present copy, while older ones stand."""
         self._params: Written | None = None
+        self._older: tuple[tuple[JobStatus, Descriptor], ...] = ()
+        """Copies that stand, held, until the present one is durable; the first of them is."""
+        self._committing: Committing | None = None
+        self._is_unsure = False
+        """The present copy could not be forced: what the disk says of that file counts no more."""
         self._is_doubtful = False
         self._is_at_work = False
         self._is_over = False
-        self.beside: Callable[[Force], object] | None = None
-        """Claims another job while the next outcome of this one is published and not forced."""
         holders.holding(self)
 
-    def move(self, job: AnyJob, forced_by: Callable[[Force], None] | None = None) -> None:
+    # -- storing -------------------------------------------------------------------------
+
+    def move(self, job: AnyJob) -> None:
         """See `Hold.move`."""
+        if self._committing is None:
+            self._store(self._move, job)
+        else:
+            self._committing.alone(partial(self._store, self._move, job))
+
+    def publish(self, job: AnyJob, committing: Committing) -> None:
+        """As `move`, but for what makes it durable: `secure` or `forced` is to follow. Nothing is
+        acknowledged before, and the older copies stand. Not into ``pending``."""
+        self._committing = committing
+        self._store(self._publish, job)
+
+    def _store(self, step: Callable[[AnyJob, bytes], None], job: AnyJob) -> None:
         was = self._is_at_work
+        job_id = job.metadata.id
         try:
             self._is_at_work = True
             self._check_held()
-            self._move(job, forced_by)
-        finally:
-            self._is_at_work = was
-
-    def _check_held(self) -> None:
-        if self._is_over:
-            self.let_go()
-            raise ClaimLost(self.job.metadata.id, "it was let go of meanwhile")
-
-    def _move(self, job: AnyJob, forced_by: Callable[[Force], None] | None) -> None:
-        job_id = job.metadata.id
-        was = self.job.status
-        codec = self._moves.copies.codec
-        try:
-            # From the claim on, the params are those that were claimed, whatever the work does
-            # to the object in its hands.
-            if self._params is None or was != "running":
-                self._params = codec.written_params(job)
-            data = codec.encode(job, params=self._params)
-            # Nobody who keeps the rules moves a file whose lock was just taken under its path;
-            # for one held while work went on, foreign hands are looked for.
-            if self.descriptor.found is None:
-                self._moves.check_standing(was, job_id, self.descriptor)
-            if job.status == was:
-                self._rewrite(job, data)
-            else:
-                if self.beside is not None:
-                    forced_by, self.beside = partial(outcome_forced, self.beside), None
-                self._adopt(self._moves.move(was, job, data, forced_by), job)
-                if self._is_doubtful:
-                    self._clear_refused(job)
+            step(job, self._checked_text(job))
             self._holders.stored(self)
+            self.let_go_if_ended()
         except ClaimLost:
             self.let_go()
             raise
@@ -107,15 +118,112 @@ class FileHold:
             if isinstance(error, SemiontJobsError):
                 raise
             raise store_error(error, job_id) from error
-        if job.status != "running":
+        finally:
+            self._is_at_work = was
+
+    def _check_held(self) -> None:
+        if self._is_over:
             self.let_go()
+            raise ClaimLost(self.job.metadata.id, "it was let go of meanwhile")
+
+    def _checked_text(self, job: AnyJob) -> bytes:
+        """What is to be written of a job, if what is held is still ours."""
+        codec = self._moves.copies.codec
+        was = self.job.status
+        # From the claim on, the params are those that were claimed, whatever the work does
+        # to the object in its hands.
+        if self._params is None or was != "running":
+            self._params = codec.written_params(job)
+        data = codec.encode(job, params=self._params)
+        # Nobody who keeps the rules moves a file whose lock was just taken under its path;
+        # for one held while work went on, foreign hands are looked for.
+        if self.descriptor.found is None:
+            self._moves.check_standing(was, job.metadata.id, self.descriptor)
+        return data
+
+    def _move(self, job: AnyJob, data: bytes) -> None:
+        if self._older and job.status == "pending":
+            self.secure()  # in pending nothing is replaced, not even what we hold there
+        if job.status == self.job.status:
+            self._rewrite(job, data)
+        else:
+            self._adopt(self._moves.move(job, data), job, data)
+        self.forced()
+
+    def _publish(self, job: AnyJob, data: bytes) -> None:
+        self._adopt(self._moves.publish_beside(job, data), job, data)
+
+    def _adopt(self, new: Descriptor, job: AnyJob, data: bytes) -> None:
+        older = (*self._older, (self.job.status, self.descriptor))
+        # In one go: an interrupt in between would make older what is all there is.
+        self.descriptor, self.job, self._text, self._older = new, job, data, older
 
     def _rewrite(self, job: AnyJob, data: bytes) -> None:
         new = self._moves.rewrite(job, data)
         # The new file stands now, whatever comes: were it not held, the job would look like
         # an orphan.
-        self._adopt(new, job)
-        self._moves.forcing.replaced(job, data)
+        old, self.descriptor, self.job, self._text = self.descriptor, new, job, data
+        self._moves.copies.close(old)
+        try:
+            self._moves.forcing.replaced(job, data)
+        except BaseException:
+            self.doubt()
+            raise
+
+    # -- what was published and is not forced ----------------------------------------------
+
+    @property
+    def is_owing(self) -> bool:
+        """Whether older copies stand because the present one is not durable."""
+        return bool(self._older) and not self._is_over
+
+    @property
+    def unforced(self) -> Copied | None:
+        """The present copy, if it can be forced with others."""
+        if self._is_unsure:
+            return None
+        return Copied(self.job, self._text, self.descriptor.fd)
+
+    def doubt(self) -> None:
+        """The present copy could not be forced. It is written anew the next time: of what was lost
+        the kernel tells only once."""
+        self._is_unsure = True
+
+    def secure(self) -> None:
+        """Make the present copy durable, and let the older ones go."""
+        self.force()
+        self.forced()
+
+    def force(self) -> None:
+        """Make the present copy durable."""
+        try:
+            if self._is_unsure:
+                self._rewrite(self.job, self._text)
+            else:
+                self._moves.forcing.published(self.job, self._text, self.descriptor.fd)
+        except BaseException:
+            self.doubt()
+            raise
+
+    def forced(self) -> None:
+        """The present copy is durable: let the older ones go."""
+        self._is_unsure = False
+        while self._older:
+            status, held = self._older[0]
+            # Since it was published others may have come by, if they keep no rules.
+            is_late = self._committing is not None
+            self._moves.remove_older(status, self.job.metadata.id, held, is_late=is_late)
+            # Afterwards: whoever is interrupted here does it again.
+            self._older = self._older[1:]
+        if self._is_doubtful and self.job.status != "running":
+            self._clear_refused(self.job)
+        self._leave_committing()
+        self._text = b""
+
+    def _leave_committing(self) -> None:
+        if self._committing is not None:
+            self._committing.no_longer(self)
+            self._committing = None
 
     def _clear_refused(self, job: AnyJob) -> None:
         """What was refused before this may stand all the same, in another folder, where the disk
@@ -124,10 +232,6 @@ class FileHold:
             found = self._moves.disk.stat_of(self.descriptor.fd)
             mine = Copy(job, found)
             self._moves.settle(job.metadata.id, job.status, self.descriptor, mine)
-
-    def _adopt(self, new: Descriptor, job: AnyJob) -> None:
-        old, self.descriptor, self.job = self.descriptor, new, job
-        self._moves.copies.close(old)
 
     def remove(self) -> None:
         """Remove the job; the hold ends."""
@@ -144,8 +248,15 @@ class FileHold:
     def let_go(self) -> None:
         """See `Hold.let_go`."""
         self._is_over = True
+        for held in (self.descriptor, *(each for _status, each in self._older)):
+            self._moves.copies.close(held)
         self._holders.ended(self)
-        self._moves.copies.close(self.descriptor)
+        self._leave_committing()
+
+    def let_go_if_ended(self) -> None:
+        """Let go of a job that is not running any more, once that is durable."""
+        if self.job.status != "running" and not self._older:
+            self.let_go()
 
     def let_go_if_idle(self) -> None:
         """Let go of it, unless a thread is just storing or removing the job: unlocked in the midst
@@ -160,11 +271,19 @@ class FileHold:
 
     def is_standing(self) -> bool:
         """See `Hold.is_standing`."""
-        path = self._moves.layout.path(self.job.status, self.job.metadata.id)
+        committing = self._committing
         try:
-            return self._moves.copies.stands(self.descriptor, path)
+            stands = self._stands()
+            if stands or committing is None:
+                return stands
+            with committing.lock:  # it may just have been written anew
+                return self._stands()
         except OSError as error:
             raise store_error(error, self.job.metadata.id) from error
+
+    def _stands(self) -> bool:
+        path = self._moves.layout.path(self.job.status, self.job.metadata.id)
+        return self._moves.copies.stands(self.descriptor, path)
 
     def cancel_requested(self) -> bool:
         """See `Hold.cancel_requested`."""

@@ -274,6 +274,12 @@ class PendingIndex:
                 self._share.is_done = True
                 view.tidy(self._entries)
 
+    def seems_to_offer(self, wanted: Wanted) -> bool:
+        """Whether a claimer who has asked before may find something: what is out of date, or in
+        another's hand, counts. Without a lock, for it is asked after each job."""
+        view = self._views.get(wanted)
+        return view is not None and bool(view.heap or view.passed_over)
+
     def tried(self, *, lost: bool) -> None:
         """A claimer tried the job in its hand; lost: another process was faster."""
         with self._lock:

@@ -18,7 +18,7 @@ from attrs import frozen
 
 from semiont_jobs.fields import now
 from semiont_jobs.model import STATUSES, AnyJob, JobStatus
-from semiont_jobs.stores.files.copies import ODD_NAME, Bad, Copies
+from semiont_jobs.stores.files.copies import BUSY, ODD_NAME, Bad, Copies
 from semiont_jobs.stores.files.descriptors import Descriptor
 from semiont_jobs.stores.files.door import Disk
 from semiont_jobs.stores.files.journal.state import JournalState, journals
@@ -79,7 +79,11 @@ def inspect(layout: Layout, copies: Copies) -> Inspection:
     running = [job_id for job_id, statuses in places.items() if statuses == ["running"]]
     return Inspection(
         bad=tuple(bad),
-        duplicates=tuple(job_id for job_id, statuses in places.items() if len(statuses) > 1),
+        duplicates=tuple(
+            job_id
+            for job_id, statuses in places.items()
+            if len(statuses) > 1 and _are_debris(copies, job_id, statuses)
+        ),
         orphans=tuple(job_id for job_id in running if _is_orphan(copies, job_id)),
         leftovers=_leftovers(layout, copies),
         quarantined=tuple(
@@ -88,7 +92,11 @@ def inspect(layout: Layout, copies: Copies) -> Inspection:
             )
         ),
         journals=journals(copies),
-        oldest_due=min(pending, key=lambda job: job.metadata.due, default=None),
+        oldest_due=min(
+            (job for job in pending if places[job.metadata.id] == ["pending"]),
+            key=lambda job: job.metadata.due,
+            default=None,
+        ),
         locks_exclude=second_process_is_kept_out(layout, copies),
         file_system=file_system_of(layout.root),
         is_read_only=bool(os.statvfs(layout.root).f_flag & os.ST_RDONLY),
@@ -154,6 +162,19 @@ def _is_orphan(copies: Copies, job_id: str) -> bool:
         copies.close(held)
     # Without a claim of ours the TypeScript package runs it, which takes no lock.
     return not isinstance(copy, Bad) and copy.job.metadata.claim is not None
+
+
+def _are_debris(copies: Copies, job_id: str, statuses: list[JobStatus]) -> bool:
+    """Whether several copies of a job stand still, with nobody who is just moving it."""
+    standing = 0
+    for status in statuses:
+        held = copies.hold_at(status, job_id)
+        if held == BUSY:
+            return False
+        standing += held is not None
+        if isinstance(held, Descriptor):
+            copies.close(held)
+    return standing > 1
 
 
 def _leftovers(layout: Layout, copies: Copies) -> int:

@@ -75,6 +75,5 @@ class LookingDisk(Disk):
     make_folder = _REFUSED
     fsync = _REFUSED
     fdatasync = _REFUSED
-    begin_fdatasync = _REFUSED
     fsync_folder = _REFUSED
     syncfs = _REFUSED

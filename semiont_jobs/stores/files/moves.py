@@ -14,7 +14,7 @@ import errno
 import itertools
 import os
 import threading
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Collection, Sequence
 from contextlib import suppress
 from typing import Final
 
@@ -177,44 +177,28 @@ class Moves(Settling):
             raise
         return new
 
-    def move(
-        self,
-        source: JobStatus,
-        job: AnyJob,
-        data: bytes,
-        forced_by: Callable[[Callable[[], None]], None] | None = None,
-    ) -> Descriptor:
-        """Publish `job` in another folder than the held copy's, `source`, and remove that copy.
+    def move(self, job: AnyJob, data: bytes) -> Descriptor:
+        """Publish `job` in another folder than the held copy's, durably.
 
-        Returns the new file's descriptor, locked. The caller closes the old one, only now:
-        closed before its name was gone, it could be locked by somebody who would then hold a
-        name that we unlink (C2). When this raises, nothing new is seen and the old copy is
-        held as before.
-
-        :param forced_by: called with what forces the new copy, once it is published; returns when
-            it is forced.
+        Returns the new file's descriptor, locked. The caller has the old copy removed now. When
+        this raises, nothing new is seen and the old copy is held as before.
         """
-        temporary, new = self.write_temporary(data)
+        new = self.publish_beside(job, data)
         try:
-            self._publish_beside(temporary, job, data, new, forced_by)
+            self.forcing.published(job, data, new.fd)
         except BaseException:
+            # Not acknowledged, so it must not be seen. Should this fail too: as long as we
+            # hold the old copy nobody can act on the new one (they settle), and the next try
+            # replaces it.
+            self.discard(self.layout.path(job.status, job.metadata.id))
             self.copies.close(new)
             raise
-        # The new copy is the true one. Should this fail, the old one is debris, which whoever
-        # looks at the job next settles.
-        self.discard(self.layout.path(source, job.metadata.id))
-        self.secure_absence(source)
         return new
 
-    def _publish_beside(
-        self,
-        temporary: str,
-        job: AnyJob,
-        data: bytes,
-        new: Descriptor,
-        forced_by: Callable[[Callable[[], None]], None] | None = None,
-    ) -> None:
+    def publish_beside(self, job: AnyJob, data: bytes) -> Descriptor:
+        """The first half of `move`: nothing is forced yet, and the new file is held."""
         target = self.layout.path(job.status, job.metadata.id)
+        temporary, new = self.write_temporary(data)
         try:
             if job.status == "pending":
                 self._link_into_pending(temporary, target, job)
@@ -222,20 +206,34 @@ class Moves(Settling):
                 self.disk.rename(temporary, target)
         except BaseException:
             self.discard(temporary)
+            self.copies.close(new)
             raise
         if job.status == "pending":
             self.discard(temporary)
+        return new
+
+    def remove_older(
+        self, status: JobStatus, job_id: str, held: Descriptor, *, is_late: bool = False
+    ) -> None:
+        """Remove a held copy for which a newer one stands, durably.
+
+        It is closed only when its name is gone: else it could be locked by somebody who would then
+        hold a name that we unlink (C2). Where the disk refuses, it is debris, which whoever looks
+        at the job next settles.
+
+        :param is_late: what stands there may be another file by now.
+        """
+        path = self.layout.path(status, job_id)
+        if not is_late or self._is_still(held, path):
+            self.discard(path)
+            self.secure_absence(status)
+        self.copies.close(held)
+
+    def _is_still(self, held: Descriptor, path: str) -> bool:
         try:
-            if forced_by is None:
-                self.forcing.published(job, data, new.fd)
-            else:
-                forced_by(self.forcing.begun(job, data, new.fd))
-        except BaseException:
-            # Not acknowledged, so it must not be seen. Should this fail too: as long as we
-            # hold the old copy nobody can act on the new one (they settle), and the next try
-            # replaces it.
-            self.discard(target)
-            raise
+            return self.copies.stands(held, path)
+        except OSError:  # left as debris
+            return False
 
     def _link_into_pending(self, temporary: str, target: str, job: AnyJob) -> None:
         """Rule 4: by link, so that nothing in ``pending`` is ever replaced (C5)."""

@@ -64,12 +64,16 @@ class Pending:
     """The index of one data directory's ``pending``, kept true."""
 
     def __init__(
-        self, copies: Copies, set_aside_bad: Callable[[JobStatus, str, Bad], bool]
+        self,
+        copies: Copies,
+        set_aside_bad: Callable[[JobStatus, str, Bad], bool],
+        is_leaving: Callable[[str], bool],
     ) -> None:
         self._copies = copies
         self._disk = copies.disk
         self._folder = copies.layout.folders["pending"]
         self._set_aside_bad = set_aside_bad
+        self._is_leaving = is_leaving
         self.index: PendingIndex = PendingIndex()
         self._listing = threading.Lock()
         self._lock, self._changed = lock_and_condition()
@@ -169,12 +173,6 @@ class Pending:
                 self._list(now)
         finally:
             self._listing.release()
-        return self.index.take(wanted, now)
-
-    def at_hand(self, wanted: Wanted, now: float) -> Entry | None:
-        """The next job to try, as `take` gives it, if it is known without a listing."""
-        if self._is_listing_due(IDLE_SHARE if self.index.is_worn else BUSY_SHARE):
-            return None
         return self.index.take(wanted, now)
 
     def unreadable(self, entry: Entry) -> None:
@@ -281,7 +279,8 @@ class Pending:
         self._is_unsettled = abs(time.time_ns() - mtime) < MTIME_GRAIN * 1e9
         check_folder(self._copies.layout, self._disk, self._folder)
         odd: list[str] = []
-        self._unread, changed = self.index.compare(self._standing(odd))
+        fresh, changed = self.index.compare(self._standing(odd))
+        self._unread = [each for each in fresh if not self._is_leaving(each)]
         self._unread.extend(self._other_files(changed))
         self._listed_mtime = mtime
         self._listed_at = time.monotonic()

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Callable, Collection, Hashable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Hashable, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 from functools import partial
 from typing import Any, Final
@@ -24,6 +24,7 @@ from semiont_jobs.stores.files.batch import create_batch
 from semiont_jobs.stores.files.claiming import Claiming
 from semiont_jobs.stores.files.copies import Copies
 from semiont_jobs.stores.files.creating import Creating
+from semiont_jobs.stores.files.deferred import FileDeferred
 from semiont_jobs.stores.files.door import Disk
 from semiont_jobs.stores.files.forcing import ByFsync, Durability, Forcing, durability_of
 from semiont_jobs.stores.files.hold import FileHold
@@ -132,7 +133,7 @@ class FileStore:
         self._moves = moves = Moves(copies, quarantine.put, forcing, file_mode=mode)
         self._replay = Replay(moves)
         self._replay_journals()
-        self._pending = pending = Pending(copies, quarantine.put_if_bad)
+        self._pending = pending = Pending(copies, quarantine.put_if_bad, self._is_leaving)
         self._holds.clear()  # after a fork these were the parent's
         self._taking = taking = Taking(moves, self._markers, pending, self._holds)
         self._claiming = Claiming(moves, self._markers, pending, taking, notify)
@@ -143,6 +144,11 @@ class FileStore:
         if not self._read_only:
             with told():
                 self._sweep()
+
+    def _is_leaving(self, job_id: str) -> bool:
+        """Whether a copy in ``pending`` is one that a claim of ours is about to remove."""
+        hold = self._holds.get(job_id)
+        return hold is not None and hold.job.status != "pending"
 
     def _replay_journals(self) -> None:
         """Before anything else is done here: a file may say less than was acknowledged."""
@@ -275,22 +281,11 @@ class FileStore:
         except OSError as error:
             raise store_error(error) from error
 
-    @property
-    def is_pairing(self) -> bool:
-        """See `Pairing.is_pairing`."""
-        return self.durability != "process"
-
-    def pair(self, hold: Hold, claim: Callable[[Callable[[], None]], object]) -> None:
-        """See `Pairing.pair`."""
-        assert isinstance(hold, FileHold)
-        hold.beside = claim
-
-    def claim_at_hand(
-        self, wanted: Wanted, stamp: ClaimStamp, now: datetime, outcome: Callable[[], None]
-    ) -> Hold | None:
-        """See `Pairing.claim_at_hand`."""
-        with told():
-            return self._claiming.claim_at_hand(wanted, stamp, now, outcome)
+    def deferred(self) -> FileDeferred | None:
+        """See `Deferring.deferred`."""
+        if self.durability == "process":
+            return None
+        return FileDeferred(self._claiming, self._pending.index, self._moves.forcing)
 
     def peek(self, wanted: Wanted, now: datetime) -> PendingJob[Any] | None:
         """See `JobStore.peek`."""

@@ -10,12 +10,12 @@ copy; and emptying it makes the claimed copy durable.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Final
 
 from semiont_jobs.model import STATUSES, AnyJob
 from semiont_jobs.stores.files.door import Disk
-from semiont_jobs.stores.files.forcing import ByFsync, Forcing, Texts
+from semiont_jobs.stores.files.forcing import ByFsync, Copied, Forcing, Texts
 from semiont_jobs.stores.files.journal.journal import Journal
 from semiont_jobs.stores.files.journal.records import MOST_REVISION, moment
 from semiont_jobs.stores.files.journal.segment import MOST_BYTES
@@ -24,11 +24,6 @@ from semiont_jobs.stores.files.layout import Layout
 LARGEST: Final = MOST_BYTES // 4
 """Bytes of a job above which its file is forced by itself: what is written twice should be small,
 and four jobs must not fill a journal."""
-
-PAYS_FROM: Final = 200
-"""Claims that needed no record, after which the disk begins with outcomes beforehand. The kernel
-takes 40 ms longer to end a process that has had it do so, and each time saves some 0.1 ms or
-more."""
 
 
 class ByJournal(Forcing):
@@ -40,10 +35,6 @@ class ByJournal(Forcing):
         super().__init__(disk, layout)
         self.journal = journal
         self._by_itself = ByFsync(disk, layout)
-        self._told = 0
-        """Claims beside outcomes that needed no record."""
-        self._was_told = False
-        """The last one did not: likely the next does not, either."""
 
     def published(self, job: AnyJob, text: bytes, fd: int) -> None:
         if _is_unfit(job, text):
@@ -51,17 +42,21 @@ class ByJournal(Forcing):
         elif not self._is_told_of(job):
             self.journal.write([(job, text)])
 
-    def begun(self, job: AnyJob, text: bytes, fd: int) -> Callable[[], None]:
-        if _is_unfit(job, text):
-            return self._by_itself.begun(job, text, fd)
-        if job.status != "running":
-            is_next_told = self._was_told and self._told >= PAYS_FROM
-            return self.journal.begun(job, text, is_next_told=is_next_told)
-        self._was_told = self._is_told_of(job)
-        if self._was_told:
-            self._told += 1
-            return super().begun(job, text, fd)
-        return self.journal.begun(job, text, is_next_told=False)
+    def is_wanted(self, job: AnyJob) -> bool:
+        return not self._is_told_of(job)
+
+    def make_ready(self) -> None:
+        self.journal.make_ready()
+
+    def all_published(self, copies: Sequence[Copied]) -> None:
+        fit = []
+        for copied in copies:
+            if _is_unfit(copied.job, copied.text):
+                self._by_itself.published(*copied)
+            else:
+                fit.append((copied.job, copied.text))
+        if fit:
+            self.journal.write(fit)
 
     def _is_told_of(self, job: AnyJob) -> bool:
         """Whether it is a claim of what the journal says already."""

@@ -27,18 +27,18 @@ import os
 import threading
 import time
 import weakref
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from functools import partial
 from itertools import islice
 from queue import Empty, SimpleQueue
-from typing import Final, TypeVar
+from typing import Final
 
 from semiont_jobs.errors import StoreError, ThreadRefused
 from semiont_jobs.events import logger
 from semiont_jobs.model import AnyJob
 from semiont_jobs.stores.files.door import Disk
-from semiont_jobs.stores.files.forcing import force_each
+from semiont_jobs.stores.files.forcing import NOTHING_LOST, force_each
 from semiont_jobs.stores.files.journal import segment as segments
 from semiont_jobs.stores.files.journal.pieces import Piece, appended_together
 from semiont_jobs.stores.files.journal.records import moment, removals_of
@@ -46,9 +46,6 @@ from semiont_jobs.stores.files.journal.segment import SUFFIX, Segment
 from semiont_jobs.stores.files.journal.told_on import ToldOn
 from semiont_jobs.stores.files.layout import Layout
 from semiont_jobs.threads import LOOK_EVERY, begin, lock_and_condition
-
-A = TypeVar("A")
-T = TypeVar("T")
 
 MOST_AGE: Final = 30.0
 """Seconds after which a file is emptied that is not full: about as long as Linux lets written data
@@ -62,8 +59,6 @@ them."""
 PAUSE: Final = 1.0
 """Seconds after which a file is tried again that could not be emptied, as where no descriptor was
 left: soon enough for those who wait, and seldom enough to cost nothing."""
-NOTHING_LOST: Final = (errno.EMFILE, errno.ENFILE, errno.ENOMEM)
-"""Errors of whoever has too much open, before the kernel was asked to write anything."""
 
 
 class Journal:
@@ -107,23 +102,6 @@ class Journal:
         """
         self._put(appended_together(jobs, moment() if at is None else at))
 
-    def begun(self, job: AnyJob, text: bytes, *, is_next_told: bool) -> Callable[[], None]:
-        """Append a revision of a job; returns what waits until it is durable. What is appended in
-        between is durable with it.
-
-        :param is_next_told: nothing will be, so that the disk may begin with it at once.
-        :raises OSError: it cannot be appended; nor may it be durable, when waiting raises.
-        """
-        pieces = appended_together([(job, text)], moment())
-        write = partial(self._appended, is_begun=is_next_told)
-        segment, end = self._guarded(write, pieces)
-        assert segment is not None
-        return partial(self._force, segment, end)
-
-    def _force(self, segment: Segment, end: int) -> None:
-        self._guarded(segment.force, end)
-        self._close_if_late()
-
     def remove(self, removed: Mapping[str, int]) -> None:
         """Append that these jobs are removed, each at its moment, and return when that is durable.
 
@@ -148,36 +126,20 @@ class Journal:
     def _put(self, pieces: Iterable[Piece]) -> None:
         """Append each, have the file that it went to noted at once, and return when all are
         durable."""
-        self._guarded(self._put_all, pieces)
-        self._close_if_late()
-
-    def _put_all(self, pieces: Iterable[Piece]) -> None:
-        segment, end = self._appended(pieces)
-        if segment is not None:
-            segment.force(end)
-
-    def _close_if_late(self) -> None:
-        if self._is_closed:  # meanwhile: nobody else will empty what was written
-            self.close()
-
-    def _guarded(self, write: Callable[[A], T], what: A) -> T:
-        """A signal's handler that comes here in the midst of it is refused: it would write into
-        what it interrupted, or wait for itself."""
         thread = threading.get_ident()
         if thread in self._inside:
+            # It would write into what it interrupted, or wait for itself.
             reason = "a signal's handler called the queue in the midst of another call"
             raise StoreError(errno.EDEADLK, reason, self._layout.journal)
         try:
             self._inside.add(thread)
-            return write(what)
+            self._put_all(pieces)
         finally:
             self._inside.discard(thread)
+        if self._is_closed:  # meanwhile: nobody else will empty what was written
+            self.close()
 
-    def _appended(
-        self, pieces: Iterable[Piece], *, is_begun: bool = False
-    ) -> tuple[Segment | None, int]:
-        """Append each, and have the file that it went to noted at once; the last file, and where
-        what was appended ends there. What went to files before it is durable."""
+    def _put_all(self, pieces: Iterable[Piece]) -> None:
         segment, end = None, 0
         for data, note in pieces:
             before = segment
@@ -187,9 +149,14 @@ class Journal:
                 note(segment)
             if before is not None and before is not segment:
                 before.force(before_end)
-        if is_begun and segment is not None:
-            segment.begin_forcing()
-        return segment, end
+        if segment is not None:
+            segment.force(end)
+
+    def make_ready(self) -> None:
+        """Have a file to append to."""
+        with self._lock:
+            if self._current is None:
+                self._with_room(1)
 
     def has(self, job: AnyJob, revision: int) -> bool:
         """Whether that revision of a job is in the file that is appended to. If so, what was

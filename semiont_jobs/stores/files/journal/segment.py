@@ -11,7 +11,6 @@ import os
 import threading
 import time
 import weakref
-from collections.abc import Callable
 from contextlib import suppress
 from datetime import datetime
 from typing import Any, Final
@@ -75,18 +74,6 @@ class Header:
             return cls("", 0, "", is_kept=False)
 
 
-class _UnderWay:
-    """A forcing that the disk is at."""
-
-    __slots__ = ("reach", "wait")
-
-    def __init__(self, reach: int) -> None:
-        self.reach = reach
-        """Up to where."""
-        self.wait: Callable[[], None] | None = None
-        """Waits for its end."""
-
-
 class Segment:
     """A file that this process appends to, under its own lock.
 
@@ -103,7 +90,6 @@ class Segment:
         self._forcing: int | None = None
         """The thread that forces it. Only it takes this back, and when it is done before anything
         else: an interrupt may strike at every call."""
-        self._under_way: _UnderWay | None = None
         self._safe = HEADER_BYTES
         self.path = path
         self.name: str = os.path.basename(path)
@@ -160,46 +146,24 @@ class Segment:
         self.end = end
         return end
 
-    def begin_forcing(self) -> None:
-        """Have the disk begin with everything up to now, if it can, and is not at it already;
-        `force` waits for that, whoever calls it."""
-        with self._lock:
-            is_free = self._forcing is None and self._under_way is None
-            if is_free and self._safe < self.end and not self.is_faulty:
-                # Noted before: of what an interrupt keeps us from waiting for nothing is known.
-                under_way = self._under_way = _UnderWay(self.end)
-                under_way.wait = self._disk.begin_fdatasync(self._descriptor.fd)
-                if under_way.wait is None:
-                    self._under_way = None
-
     def force(self, end: int) -> None:
         """Return when everything up to `end` is durable: one thread forces what all have written,
         the others wait for it.
 
         :raises OSError: it may not be durable, and is not acknowledged to anybody.
         """
-        while not self._try_to_force(end):
-            pass  # that was what the disk had begun with
-
-    def _try_to_force(self, end: int) -> bool:
         thread, reach = threading.get_ident(), end
         try:
             with self._lock:
                 while self._safe < end and self._forcing is not None:
                     self._changed.wait(LOOK_EVERY)
                 if self._safe >= end:
-                    return True
+                    return
                 if self.is_faulty:
                     raise self._refusal()
                 self._forcing = thread
-                under_way, self._under_way = self._under_way, None
-                reach = self.end if under_way is None else under_way.reach
-            if under_way is None:
-                self._disk.fdatasync(self._descriptor.fd)
-            elif under_way.wait is None:
-                raise self._refusal()
-            else:
-                under_way.wait()
+                reach = self.end
+            self._disk.fdatasync(self._descriptor.fd)
             self._safe = reach
         finally:
             if self._forcing == thread:
@@ -208,7 +172,6 @@ class Segment:
                 self._forcing = None
                 with self._lock:
                     self._changed.notify_all()
-        return self._safe >= end
 
     def _refusal(self) -> OSError:
         return OSError(errno.EIO, "the journal could not be forced to the disk", self.path)
@@ -233,14 +196,4 @@ class Segment:
             while self._forcing is not None:
                 self._changed.wait(LOOK_EVERY)
             self.is_faulty = True
-            # Taken out first: waited for again, after an interrupt, it might never end.
-            under_way, self._under_way = self._under_way, None
-            if under_way is not None and under_way.wait is not None:
-                try:
-                    under_way.wait()
-                except OSError as error:
-                    # What the disk says nobody is told. A `TimeoutError` of a signal's handler,
-                    # which is one of these too, has no number.
-                    if error.errno is None:
-                        raise
             HELD.close(self._descriptor, self._disk.close)
