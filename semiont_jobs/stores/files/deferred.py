@@ -158,7 +158,8 @@ class FileDeferred:
     def _commit(self) -> None:
         for hold in list(self._owing):
             if not hold.is_owing:  # an interrupt came when it was let go of, or made durable
-                self._is_durable(hold)
+                if hold.is_forced:
+                    self._is_durable(hold)
                 self.no_longer(hold)
         fresh = [(hold, copied) for hold in self._owing if (copied := hold.unforced) is not None]
         try:

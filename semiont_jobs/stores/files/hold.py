@@ -173,9 +173,14 @@ class FileHold:
     # -- what was published and is not forced ----------------------------------------------
 
     @property
+    def is_forced(self) -> bool:
+        """Whether no older copies stand because the present one is not durable."""
+        return not self._older
+
+    @property
     def is_owing(self) -> bool:
-        """Whether older copies stand because the present one is not durable."""
-        return bool(self._older) and not self._is_over
+        """Whether they do, and it is still held."""
+        return not self.is_forced and not self._is_over
 
     @property
     def unforced(self) -> Copied | None:
