@@ -11,7 +11,6 @@ import time
 from collections.abc import Callable, Iterable
 from contextlib import suppress
 from datetime import datetime, timedelta
-from functools import partial
 from typing import Any, Final, ParamSpec, TypeAlias, TypeVar
 
 from semiont_jobs import fields
@@ -229,8 +228,8 @@ class QueueDesk(Openable):
         """
         self._rescue_if_due()
         stamp, now = self.stamp(worker), self.clock()
-        take = partial(insist, claim or self._store.claim, wanted, stamp, now)
-        return self.claimed(take, policy, opening)
+        take = claim or self._store.claim
+        return self.claimed(lambda: insist(take, wanted, stamp, now), policy, opening)
 
     def claimed(
         self, take: Callable[[], Hold | None], policy: RetryPolicy | None, opening: Opening

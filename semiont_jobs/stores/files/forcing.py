@@ -14,7 +14,7 @@ from contextlib import suppress
 from typing import Final, Literal, NamedTuple, TypeAlias, get_args
 
 from semiont_jobs.errors import InvalidValue
-from semiont_jobs.model import STATUSES, AnyJob
+from semiont_jobs.model import STATUSES, AnyJob, JobStatus
 from semiont_jobs.stores.files.door import Disk
 from semiont_jobs.stores.files.layout import Layout
 
@@ -140,7 +140,8 @@ class ByFsync(Forcing):
             self.disk.start_writing(copied.fd)
         for copied in copies:
             self.disk.fsync(copied.fd)
-        for status in dict.fromkeys(copied.job.status for copied in copies):
+        statuses: list[JobStatus] = [copied.job.status for copied in copies]
+        for status in dict.fromkeys(statuses):
             self.disk.fsync_folder(self.layout.folders[status])
 
     def written(self, job: AnyJob, text: bytes, fd: int) -> None:

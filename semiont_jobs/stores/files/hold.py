@@ -154,7 +154,8 @@ class FileHold:
         self._adopt(self._moves.publish_beside(job, data), job, data)
 
     def _adopt(self, new: Descriptor, job: AnyJob, data: bytes) -> None:
-        older = (*self._older, (self.job.status, self.descriptor))
+        present: tuple[JobStatus, Descriptor] = (self.job.status, self.descriptor)
+        older = (*self._older, present)
         # In one go: an interrupt in between would make older what is all there is.
         self.descriptor, self.job, self._text, self._older = new, job, data, older
 
