@@ -89,15 +89,14 @@ def _claim(story: Emptied) -> None:
 
 
 def _loop(story: Emptied) -> None:
-    """Outcomes and claims of a worker, of its own job and of another process's, of which no journal
-    tells any more."""
+    """A worker's two jobs: another process's, of which no journal tells any more, and its own."""
     worker, producer = story.process(), story.process()
-    producer.create_batch([JOB, "second"])
+    producer.create(JOB)
     story.empty(producer)
     worker.create("own")
     outcome: Outcome = ("complete", lambda c: c.complete([1]), {"result": [1]})
     story.begin()
-    in_turn(worker, dict.fromkeys((JOB, "second", "own"), outcome))
+    in_turn(worker, dict.fromkeys((JOB, "own"), outcome))
 
 
 def _checkpoint(story: Emptied) -> None:

@@ -129,14 +129,13 @@ class History(Session):
 
     def follow(self) -> None:
         """A worker's jobs: what it stores of them is made durable together."""
-        self.create_batch(["loop1", "loop2", "loop3", "loop4"])
+        self.create_batch(["loop1", "loop2", "loop3"])
         in_turn(
             self,
             {
                 "loop1": ("complete", lambda c: c.complete([1]), {"result": [1]}),
                 "loop2": ("fail", lambda c: c.fail("not now"), {"is_permanent": False}),
                 "loop3": ("complete", lambda c: c.complete([3]), {"result": [3]}),
-                "loop4": ("obey", lambda c: c.cancel(), {}),
             },
         )
 
