@@ -73,7 +73,7 @@ def test_the_rows_of_one_process_and_of_waiting_are_measured(tmp_path: Path) -> 
 
     assert rows_of(data, "bare") == {"enqueue", "enqueue given", "drain"}
     assert rows_of(data, "ours") == {
-        *("enqueue", "enqueue given", "drain", "drain singly", "drain 4 threads"),
+        *("enqueue", "enqueue given", "drain", "drain 4 threads"),
         *("claim 1000", "claim 10000", "claim 100000", "first 100000"),
         *("refused 1000", "refused 100000", "unwanted 1000", "unwanted 100000"),
         *("memory", "memory a job", "wake", "wake within", "idle", "list", "stats"),

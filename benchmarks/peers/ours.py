@@ -43,6 +43,7 @@ class Ours(SimplePeer):
         super().__init__()
         self.place = place
         self.queue = JobQueue(url or place, durability=durability).initialize()
+        self.puts_off = durability != "process" and url is None
 
     def put(self, payload: Payload) -> None:
         self.queue.enqueue(payload, type=JOB_TYPE)
@@ -65,7 +66,9 @@ class Ours(SimplePeer):
         plant(self.queue, self.place, new_job(payloads[0]), len(payloads), first)
 
     def drain(self, most: int) -> Span:
-        """By the loop of a worker."""
+        """By the loop of a worker, where that puts off waiting for the disk."""
+        if not self.puts_off:
+            return self.drain_singly(most)
         note, left = self._note, most
         worker = self.worker(lambda payload, _started: note(payload))
         began = time.monotonic()
@@ -200,7 +203,6 @@ _OURS: Final = Kind(
     threads=True,
     batches=True,
     takes_ids=True,
-    ends_singly=True,
     hidden=("watchdog",),
 )
 _BARE: Final = Kind(
@@ -233,6 +235,7 @@ KINDS: Final = (
         open=partial(Ours, durability="fsync"),
         jobs=1000,
         backlog=False,
+        ends_singly=True,
     ),
     evolve(
         _OURS,
@@ -241,6 +244,7 @@ KINDS: Final = (
         durability="power",
         open=partial(Ours, durability="journal"),
         backlog=False,
+        ends_singly=True,
     ),
     evolve(
         _OURS,
