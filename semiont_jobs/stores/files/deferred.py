@@ -17,7 +17,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterator
-from contextlib import suppress
+from contextlib import AbstractContextManager, suppress
 from datetime import datetime
 from typing import NamedTuple, TypeVar
 
@@ -48,7 +48,7 @@ class FileDeferred:
         self._claiming = claiming
         self._index = index
         self._forcing = forcing
-        self.lock = threading.RLock()
+        self.lock: AbstractContextManager[object] = threading.RLock()
         self._owing: dict[FileHold, _Ending | None] = {}
         """What was published and not forced."""
         self._since: float | None = None
@@ -56,7 +56,7 @@ class FileDeferred:
         self._untold: deque[Callable[[], None]] = deque()
         self._untold_since = 0.0
         self._inside = threading.Lock()
-        self.is_refused = False
+        self.is_refused: bool = False
         reset_in_child(self)
 
     def reset_after_fork(self) -> None:
