@@ -160,7 +160,7 @@ def test_the_checker_sees_what_is_lost_by_a_journal_that(
 JOURNALLED = {"ordered": 0.01, "eager": 0.01, "strict": 0.01}
 
 # Of two jobs, and two files at once: as many cuts as of all other stories together.
-DRAWN = {"claim beside": 0.25}
+DRAWN = {"loop": 0.25}
 
 
 # -- without fsync: what may be lost, and what may not ---------------------------------------
