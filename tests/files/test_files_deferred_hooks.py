@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import sys
 import threading
+from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
@@ -21,6 +22,7 @@ from semiont_jobs import (
     committing,
 )
 from semiont_jobs.hooks import Hooks
+from semiont_jobs.stores.files.deferred import _taken_from
 from semiont_jobs.stores.files.forcing import Durability
 
 
@@ -163,3 +165,13 @@ def test_who_waits_for_hooks_may_come_before_their_thread_is_started() -> None:
         hooks._teller = None
 
         assert finished.result(PATIENCE) is None
+
+
+def test_who_comes_to_tell_what_somebody_else_has_just_told_goes_on() -> None:
+    class Taken(deque[str]):
+        """Empty when it is come to, and not before."""
+
+        def __bool__(self) -> bool:
+            return True
+
+    assert list(_taken_from(Taken())) == []

@@ -176,7 +176,7 @@ FAULTS = (
         was="    with suppress(IndexError):\n        while True:\n",
         becomes="    if queued:\n        while queued:\n",
         breaks="several threads may tell at once",
-        tests=("test_several_may_commit_and_tell_at_once",),
+        tests=("test_who_comes_to_tell_what_somebody_else_has_just_told_goes_on",),
     ),
     Fault(
         name="counted-when-hooks-come-to-it",
