@@ -238,8 +238,8 @@ FAULTS = (
     Fault(
         name="handler-in-the-midst-of-a-commit",
         file="stores/files/deferred.py",
-        was="            if self._inside.locked():\n",
-        becomes="            if 0:\n",
+        was="                raise StoreError(errno.EDEADLK, reason)\n",
+        becomes="                act()\n                return\n",
         breaks="a signal's handler changes nothing in the midst of a commit",
         tests=("test_a_handler_in_the_midst_of_a_commit_is_refused",),
     ),
