@@ -195,3 +195,17 @@ def test_wherever_an_interrupt_strikes_a_claim_no_job_is_changed(
         step += 1
 
     assert step > 100
+
+
+def test_what_an_interrupt_left_half_let_go_of_is_not_forced(queue: Unattended) -> None:
+    loop = queue.claimer()
+    hold: Any = taken(loop)._hold
+    hold._is_over = True
+    queue.disk.calls.clear()
+
+    loop.end()
+
+    assert queue.disk.count("fsync", "running/a.json") == 0
+    assert queue.disk.count("fdatasync") == 0
+    assert loop.deferred is not None
+    assert len(loop.deferred) == 0

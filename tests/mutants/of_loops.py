@@ -257,7 +257,7 @@ FAULTS = (
         was="            if not hold.is_owing:  # an interrupt came",
         becomes="            if False:  # an interrupt came",
         breaks="a claim that was interrupted changes no job",
-        tests=("test_wherever_an_interrupt_strikes_a_claim_no_job_is_changed",),
+        tests=("test_what_an_interrupt_left_half_let_go_of_is_not_forced",),
     ),
     Fault(
         name="one-copy-that-is-refused-blocks-the-rest",
