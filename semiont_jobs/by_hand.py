@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import secrets
 from datetime import UTC, datetime, timedelta
-from typing import Any, Final
+from typing import Any, Final, cast
 
 from semiont_jobs import lifecycle
 from semiont_jobs.errors import ClaimLost, InvalidValue, JobHeld, JobNotFound, JobTimeout
@@ -216,8 +216,7 @@ class ByHand(Reading):
                 lifecycle.require("remove", left)
             return removed
 
-        removed: Any = poll(remove, timeout=BUSY_PATIENCE)
-        return removed  # type: ignore[no-any-return]
+        return cast("AnyJob", poll(remove, timeout=BUSY_PATIENCE))
 
     def _hold_finished(self, checked: str) -> Hold:
         """Hold a finished job, which may be busy for a moment, because somebody settles or

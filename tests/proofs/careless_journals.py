@@ -9,11 +9,11 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Final
 
 import pytest
+from proofs.careless import puts_off_nothing_but_the_forcing, unlinks_the_old_copy_first
 from proofs.recording import RecordingDisk
 
 from semiont_jobs.model import AnyJob
 from semiont_jobs.stores.files.descriptors import Descriptor
-from semiont_jobs.stores.files.hold import FileHold
 from semiont_jobs.stores.files.journal import replay
 from semiont_jobs.stores.files.journal.journal import Journal
 from semiont_jobs.stores.files.journal.records import Record
@@ -56,28 +56,6 @@ def replaces_a_copy_before_it_has_a_record(patch: Patch) -> None:
     patch.setattr(Moves, "rewrite", rewrite)
 
 
-def removes_a_copy_before_the_next_has_a_record(patch: Patch) -> None:
-    move = FileHold._move
-
-    def unlink_first(self: FileHold, job: AnyJob, data: bytes) -> None:
-        if job.status != self.job.status:
-            self._moves.discard(self._moves.layout.path(self.job.status, job.metadata.id))
-        move(self, job, data)
-
-    patch.setattr(FileHold, "_move", unlink_first)
-
-
-def puts_off_no_removal(patch: Patch) -> None:
-    publish = FileHold.publish
-
-    def published(self: FileHold, job: AnyJob, together: Any) -> None:
-        publish(self, job, together)
-        for status, held in self._older:
-            self._moves.remove_older(status, job.metadata.id, held)
-
-    patch.setattr(FileHold, "publish", published)
-
-
 def tells_nothing_of_removals(patch: Patch) -> None:
     patch.setattr(Journal, "remove", _nothing)
 
@@ -116,9 +94,9 @@ CARELESS_JOURNALS: Final[Mapping[Callable[[Patch], None], str]] = {
     forces_no_name_of_a_journal: "complete",
     empties_journals_before_the_files_are_forced: "claim",
     trusts_that_every_claimed_job_has_a_record: "claim",
-    puts_off_no_removal: "loop",
+    puts_off_nothing_but_the_forcing: "loop",
     replaces_a_copy_before_it_has_a_record: "checkpoint",
-    removes_a_copy_before_the_next_has_a_record: "complete",
+    unlinks_the_old_copy_first: "complete",
     tells_nothing_of_removals: "removed elsewhere",
     does_not_tell_on_of_removals: "removed elsewhere",
     replays_nothing: "complete",

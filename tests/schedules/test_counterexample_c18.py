@@ -11,32 +11,14 @@ import pytest
 from files import test_files_durability as durability
 from files import test_files_durable_settling as settling
 from files.places import Actors
+from proofs.careless import unlinks_the_old_copy_before_it_forces_the_new
 
-from semiont_jobs.stores.files.hold import FileHold
 from semiont_jobs.stores.files.moves import Moves
 from semiont_jobs.stores.files.upkeep import Upkeep
 
 pytestmark = pytest.mark.proof
 
 Patch = pytest.MonkeyPatch
-
-
-def forces_after_unlinking(patch: Patch) -> None:
-    """The old name goes before the new file and its folder are forced."""
-    move = FileHold._move
-
-    def moved(self: FileHold, job: Any, data: bytes) -> None:
-        if job.status == self.job.status:
-            move(self, job, data)
-            return
-        moves = self._moves
-        new = moves.publish_beside(job, data)
-        moves.discard(moves.layout.path(self.job.status, job.metadata.id))
-        moves.forcing.published(job, data, new.fd)
-        self._adopt(new, job, data)
-        self.forced()
-
-    patch.setattr(FileHold, "_move", moved)
 
 
 def forces_after_replacing(patch: Patch) -> None:
@@ -93,7 +75,7 @@ def settles_older_in_order(actor: Actors) -> None:
 
 
 ORDERS: dict[str, tuple[Callable[[Actors], None], Callable[[Patch], None]]] = {
-    "move": (moves_in_order, forces_after_unlinking),
+    "move": (moves_in_order, unlinks_the_old_copy_before_it_forces_the_new),
     "rewrite": (rewrites_in_order, forces_after_replacing),
     "settle an older copy": (settles_newer_in_order, settles_unforced),
     "settle beside an older copy": (settles_older_in_order, settles_unforced),

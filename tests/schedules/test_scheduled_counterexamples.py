@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import pytest
+from proofs.careless import unlinks_the_old_copy_first
 from schedules.doors import timeless
 from schedules.explorer import Report, explore
 from schedules.stories import Stage, Story, a_stage
@@ -198,18 +199,6 @@ def retries_once(patch: Patch) -> None:
     patch.setattr(Moves, "_clear_pending", lambda self, target, job: None)
 
 
-def unlinks_first(patch: Patch) -> None:
-    """C15."""
-    move = FileHold._move
-
-    def moved(self: FileHold, job: Any, data: bytes) -> None:
-        if job.status != self.job.status:
-            self._moves.discard(self._moves.layout.path(self.job.status, job.metadata.id))
-        move(self, job, data)
-
-    patch.setattr(FileHold, "_move", moved)
-
-
 def takes_what_it_holds(patch: Patch) -> None:
     """C16: revisions are not compared: whoever holds a copy takes it for the true one."""
 
@@ -298,7 +287,7 @@ COUNTEREXAMPLES = {
     # says that the job is held, but never that it is not finished.
     "a busy retry": Counterexample("running", (("give up",), ("get", "retry")), busy_is_unfinished),
     "c14": Counterexample("none", (("create", "claim", "fail"), ("create",)), retries_once, 2, 1),
-    "c15": Counterexample("pending", (("claim",), ("get",)), unlinks_first, 1, 1),
+    "c15": Counterexample("pending", (("claim",), ("get",)), unlinks_the_old_copy_first, 1, 1),
     "c16": Counterexample(
         "running", (("complete",), ("get", "rescue", "get")), takes_what_it_holds, 1, 1
     ),
