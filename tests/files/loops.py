@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import threading
 from collections.abc import Callable
 from typing import Any
@@ -63,6 +64,12 @@ def told(queue: Unattended) -> list[tuple[str, str]]:
 
     queue.subscribe(hear)
     return heard
+
+
+def refuse_forcing(queue: Unattended, where: str = "complete/*") -> None:
+    """Whatever forces that meets an error once."""
+    queue.disk.refuse(errno.EIO, "fsync", where)
+    queue.disk.refuse(errno.EIO, "fdatasync", "*")
 
 
 class Hanging:

@@ -13,26 +13,13 @@ from types import FrameType
 from typing import Any
 
 import pytest
-from files.loops import filled, taken, worked_off
+from files.loops import filled, refuse_forcing, taken, worked_off
 from files.places import PATIENCE, Actors, Place, Unattended
 from striking import struck_at
 
-from semiont_jobs import StoreError, claimer
+from semiont_jobs import StoreError
 from semiont_jobs.stores.files.forcing import Durability
 from semiont_jobs.stores.files.moves import Moves
-
-
-@pytest.fixture(autouse=True)
-def only_when_it_is_told_to(monkeypatch: pytest.MonkeyPatch) -> None:
-    """However long a test takes."""
-    monkeypatch.setattr(claimer, "SHORT", 3600.0)
-
-
-@pytest.fixture(params=["fsync", "journal"])
-def queue(request: pytest.FixtureRequest, actor: Actors) -> Unattended:
-    """One that waits for its disk, with three jobs that another process has put in."""
-    filled(actor(durability=request.param))
-    return filled(actor(durability=request.param), 0)
 
 
 @pytest.fixture
@@ -40,12 +27,6 @@ def forced_by_fsync(actor: Actors) -> Unattended:
     """One that forces each file."""
     filled(actor(fsync=True))
     return filled(actor(fsync=True), 0)
-
-
-def refuse_forcing(queue: Unattended, where: str) -> None:
-    """Whatever forces that meets an error once."""
-    queue.disk.refuse(errno.EIO, "fsync", where)
-    queue.disk.refuse(errno.EIO, "fdatasync", "*")
 
 
 def test_a_job_that_is_written_anew_is_not_taken_for_lost(
@@ -166,7 +147,6 @@ def may_be_interrupted(frame: FrameType) -> bool:
     return name.startswith(("CALL", "RESUME", "JUMP_BACKWARD", "JUMP_ABSOLUTE"))
 
 
-@pytest.mark.parametrize("durability", ["fsync", "journal"])
 def test_wherever_an_interrupt_strikes_a_claim_no_job_is_changed(
     actor: Actors, place: Place, durability: Durability
 ) -> None:

@@ -7,29 +7,10 @@ import errno
 from datetime import timedelta
 
 import pytest
-from files.loops import filled, taken, told, worked_off
-from files.places import Actors, Place, Unattended, claimed
+from files.loops import refuse_forcing, taken, told, worked_off
+from files.places import Place, Unattended, claimed
 
-from semiont_jobs import ClaimLost, StoreError, claimer
-
-
-@pytest.fixture(autouse=True)
-def only_when_it_is_told_to(monkeypatch: pytest.MonkeyPatch) -> None:
-    """However long a test takes."""
-    monkeypatch.setattr(claimer, "SHORT", 3600.0)
-
-
-@pytest.fixture(params=["fsync", "journal"])
-def queue(request: pytest.FixtureRequest, actor: Actors) -> Unattended:
-    """One that waits for its disk, with three jobs that another process has put in."""
-    filled(actor(durability=request.param))
-    return filled(actor(durability=request.param), 0)
-
-
-def refuse_forcing(queue: Unattended, *, times: int = 1) -> None:
-    """Whatever forces outcomes meets an error."""
-    queue.disk.refuse(errno.EIO, "fsync", "complete/*", times=times)
-    queue.disk.refuse(errno.EIO, "fdatasync", "*", times=times)
+from semiont_jobs import ClaimLost, StoreError
 
 
 def test_what_could_not_be_forced_is_not_told_and_its_older_copies_stand(

@@ -16,7 +16,7 @@ from typing import Any
 
 import pytest
 from files.disks import WatchedDisk
-from files.loops import Hanging, filled, taken, worked_off
+from files.loops import Hanging, taken, worked_off
 from files.places import PATIENCE, Actors, Place, Unattended, job, meanwhile
 
 from semiont_jobs import (
@@ -28,31 +28,10 @@ from semiont_jobs import (
     RunningJob,
     StoreError,
     WorkerPool,
-    claimer,
     committing,
 )
 from semiont_jobs.stores.files.forcing import Durability
 from semiont_jobs.testing.waiting import eventually
-
-
-@pytest.fixture(autouse=True)
-def only_when_it_is_told_to(monkeypatch: pytest.MonkeyPatch) -> None:
-    """However long a test takes."""
-    monkeypatch.setattr(claimer, "SHORT", 3600.0)
-
-
-@pytest.fixture(params=["fsync", "journal"])
-def durability(request: pytest.FixtureRequest) -> Durability:
-    found: Durability = request.param
-    return found
-
-
-@pytest.fixture
-def queue(durability: Durability, actor: Actors) -> Unattended:
-    """One that waits for its disk, with three jobs that another process has put in."""
-    filled(actor(durability=durability))
-    return filled(actor(durability=durability), 0)
-
 
 # -- closing -------------------------------------------------------------------------------
 

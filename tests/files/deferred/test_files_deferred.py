@@ -13,20 +13,6 @@ from files.places import Actors, Place, Unattended, claimed, job, journalled
 from semiont_jobs import PermanentError, claimer, committing
 from semiont_jobs.stores.files.journal import by_journal
 
-
-@pytest.fixture(autouse=True)
-def only_when_it_is_told_to(monkeypatch: pytest.MonkeyPatch) -> None:
-    """However long a test takes."""
-    monkeypatch.setattr(claimer, "SHORT", 3600.0)
-
-
-@pytest.fixture(params=["fsync", "journal"])
-def queue(request: pytest.FixtureRequest, actor: Actors) -> Unattended:
-    """One that waits for its disk, with three jobs that another process has put in."""
-    filled(actor(durability=request.param))
-    return filled(actor(durability=request.param), 0)
-
-
 # -- what it saves -------------------------------------------------------------------------
 
 

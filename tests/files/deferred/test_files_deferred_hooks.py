@@ -12,7 +12,7 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from files.loops import Hanging, filled, worked_off
+from files.loops import Hanging, worked_off
 from files.places import PATIENCE, Actors, Unattended, job, meanwhile
 
 from semiont_jobs import (
@@ -23,26 +23,6 @@ from semiont_jobs import (
 )
 from semiont_jobs.hooks import Hooks
 from semiont_jobs.stores.files.deferred import _taken_from
-from semiont_jobs.stores.files.forcing import Durability
-
-
-@pytest.fixture(autouse=True)
-def only_when_it_is_told_to(monkeypatch: pytest.MonkeyPatch) -> None:
-    """However long a test takes."""
-    monkeypatch.setattr(claimer, "SHORT", 3600.0)
-
-
-@pytest.fixture(params=["fsync", "journal"])
-def durability(request: pytest.FixtureRequest) -> Durability:
-    found: Durability = request.param
-    return found
-
-
-@pytest.fixture
-def queue(durability: Durability, actor: Actors) -> Unattended:
-    """One that waits for its disk, with three jobs that another process has put in."""
-    filled(actor(durability=durability))
-    return filled(actor(durability=durability), 0)
 
 
 @pytest.fixture
