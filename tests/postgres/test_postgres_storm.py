@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import json
 import os
 import threading
 from pathlib import Path
 
+import pytest
 from postgres.servers import FAST, Server, a_schema, sql
+from proofs.witness import Line
 from storms.evidence import Stint
 from storms.judge import Judge
-from storms.places import Database
+from storms.places import FOLDERS, Database
 from storms.storm import Aftermath, Storm, rage
 
 from semiont_jobs import JobQueue
@@ -19,7 +22,8 @@ class DatabaseJudge(Judge):
     """Judges by the rows that stand.
 
     Where sessions are ended, one that is not made again in time is taken for its process's death:
-    whoever was robbed so held the job for sure only when it began, and must not have ended it. If
+    whoever was robbed so held the job for sure only when it began, and must not have ended it: a
+    living worker, one that began another job afterwards, or one whose job somebody else began. If
     the claim's own session was ended, it never began: the answer came too late.
     """
 
@@ -28,6 +32,7 @@ class DatabaseJudge(Judge):
         self.robbed: list[Stint] = []
         self.robbed_at_once: list[str] = []
         """Whose crashes are on record of attempts that they did not begin."""
+        self.last = {stint.who: stint.begun_at for stint in self.stints}
         if self.storm.is_cut_off:
             self.robbed = [stint for stint in self.stints if self._is_robbed(stint)]
             begun = {(stint.id, stint.who, stint.started) for stint in self.stints}
@@ -43,12 +48,14 @@ class DatabaseJudge(Judge):
     def _is_robbed(self, stint: Stint) -> bool:
         if stint.ended is not None:
             return False
+        if stint.who not in self.killed or stint.begun_at < self.last[stint.who]:
+            return True
         heirs = [
             each.begun_at
             for each in self.stints
             if each.id == stint.id and each.revision > stint.revision
         ]
-        return stint.who not in self.killed or min(heirs, default=stint.over_at) < stint.over_at
+        return min(heirs, default=stint.over_at) < stint.over_at
 
     def _most_crashes(self, who: str) -> int:
         return super()._most_crashes(who) + self._all_robbed().count(who)
@@ -174,3 +181,38 @@ def test_a_storm_over_a_server_that_restarts_gives_every_job_one_outcome(tmp_pat
             assert set(judge.robbed_at_once) <= judge.killed.keys()
     finally:
         server.end()
+
+
+@pytest.mark.parametrize("is_ended", [False, True])
+def test_the_judge_knows_who_was_cut_off_before_being_killed(
+    is_ended: bool, tmp_path: Path
+) -> None:
+    """Of two crashes of one worker the end of its session made the first, even if nobody began that
+    job before the worker was killed in its next one: unless it was told that the first had ended."""
+    for folder in FOLDERS:
+        (tmp_path / "jobs" / folder).mkdir(parents=True)
+    for number, id_ in enumerate(("one", "two")):
+        started = f"2026-01-01T00:00:00.00{number}Z"
+        attempt = {"worker": "w.1", "startedAt": started, "outcome": "crashed"}
+        document = {"status": "failed", "metadata": {"attempts": [attempt], "crashCount": 1}}
+        path = tmp_path / "jobs" / "failed" / f"{id_}.json"
+        path.write_text(json.dumps(document), encoding="utf-8")
+    begun = {"life": "", "revision": 1, "started": 1_767_225_600_000}
+    lines = [
+        Line(1, "w.1", "start", "one", begun),
+        Line(2, "w.1", "ending", "one", {"how": "complete"}),
+        Line(4, "w.1", "start", "two", begun | {"started": begun["started"] + 1}),
+        Line(5, "director", "kill", facts={"victim": "w.1"}),
+    ]
+    if is_ended:
+        ended = {"life": "", "revision": 2, "status": "complete"}
+        lines.insert(2, Line(3, "w.1", "completed", "one", ended))
+    storm = Storm(seed=0, jobs=2, is_cut_off=True)
+    judge = DatabaseJudge(Aftermath(storm, str(tmp_path), lines, ""))
+
+    if is_ended:
+        with pytest.raises(AssertionError, match="one kill, two crashes"):
+            judge.crashes_are_counted_once_and_only_of_the_killed()
+    else:
+        judge.crashes_are_counted_once_and_only_of_the_killed()
+        assert [stint.id for stint in judge.robbed] == ["one"]
