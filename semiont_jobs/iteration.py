@@ -7,6 +7,7 @@ It must not know how workers are run, nor what a cursor means.
 from __future__ import annotations
 
 import copy
+import inspect
 import time
 from collections.abc import Generator, Mapping
 from typing import Any, Final, NamedTuple, Protocol, TypeAlias
@@ -172,8 +173,9 @@ def is_meant(kind: type, base: type) -> bool:
     """Whether a worker's class gives `iterate_job` and not `execute_job`: of classes that
     inherit, the most derived one that gives either decides.
 
-    :raises TypeError: one class gives both.
+    :raises TypeError: one class gives both, or a coroutine, or an `execute_job` that yields.
     """
+    _check_kinds(kind)
     for each in kind.__mro__[: kind.__mro__.index(base)]:
         gives = {"iterate_job", "execute_job"} & vars(each).keys()
         if len(gives) == 2 and vars(each)["execute_job"] is not run_iteration:
@@ -181,3 +183,14 @@ def is_meant(kind: type, base: type) -> bool:
         if gives:
             return "iterate_job" in gives
     return False
+
+
+def _check_kinds(kind: type) -> None:
+    """Called, it would not run, and what it returns would be taken for a result or a yes."""
+    for name in ("execute_job", "iterate_job", "can_process_job"):
+        function = getattr(kind, name)
+        whose = f"{kind.__qualname__}.{name}"
+        if inspect.iscoroutinefunction(function) or inspect.isasyncgenfunction(function):
+            raise TypeError(f"{whose} is async, and a worker is a thread: call asyncio.run in it")
+        if name != "iterate_job" and inspect.isgeneratorfunction(function):
+            raise TypeError(f"{whose} yields: what works unit by unit is called iterate_job")

@@ -127,7 +127,7 @@ class JobWorker(ABC):
 
     @abstractmethod
     def execute_job(self, job: RunningJob[Any, Any]) -> object:
-        """Do the work; what is returned becomes the job's result (None: nothing).
+        """Do the work; what is returned becomes the job's result (None: nothing). No coroutine.
 
         Delivery is at least once: after a crash between an effect and its record the work
         runs again, so make effects idempotent, by the job's id for example.

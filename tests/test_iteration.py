@@ -316,6 +316,39 @@ def test_a_class_that_gives_both_is_refused_when_it_is_made() -> None:
                 yield 1
 
 
+async def sleeps(_worker: JobWorker, _job: Any) -> object:
+    return None
+
+
+async def sleeps_and_yields(_worker: JobWorker, _job: Any, _cursor: Any) -> Any:
+    yield 1
+
+
+def unit_by_unit(_worker: JobWorker, _job: Any) -> Any:
+    yield 1
+
+
+@pytest.mark.parametrize(
+    ("name", "function", "why"),
+    [
+        ("execute_job", sleeps, r"W\.execute_job is async, .* call asyncio\.run in it"),
+        ("can_process_job", sleeps, r"W\.can_process_job is async"),
+        ("iterate_job", sleeps, r"W\.iterate_job is async"),
+        ("iterate_job", sleeps_and_yields, r"W\.iterate_job is async"),
+        ("execute_job", unit_by_unit, r"W\.execute_job yields: .* is called iterate_job"),
+        ("can_process_job", unit_by_unit, r"W\.can_process_job yields"),
+    ],
+)
+@pytest.mark.parametrize("is_inherited", [False, True])
+def test_a_method_that_would_not_run_when_it_is_called_is_refused_with_its_class(
+    name: str, function: Any, why: str, is_inherited: bool
+) -> None:
+    given = {name: function}
+    bases = (type("Mixin", (), given), JobWorker) if is_inherited else (JobWorker,)
+    with pytest.raises(TypeError, match=why):
+        type("W", bases, {} if is_inherited else given)
+
+
 def test_a_class_that_gives_neither_cannot_be_used(queue: JobQueue) -> None:
     class Neither(JobWorker):
         """Nothing."""
