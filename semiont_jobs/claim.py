@@ -5,6 +5,7 @@ It must not know where jobs are stored or how workers are run.
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from datetime import datetime, timedelta
@@ -33,6 +34,7 @@ from semiont_jobs.model import (
     P,
     PendingJob,
     R,
+    evolve,
 )
 from semiont_jobs.retry import Retry
 
@@ -78,9 +80,10 @@ class Claim(InHand[P, PG], Generic[P, PG, R]):
         with self._turn:
             self._require_open()
             reported = lifecycle.report(self._job, progress)
-            # It may be written later, in the background: what cannot be is refused now.
+            # It may be written later, in the background: what cannot be is refused now, and what
+            # the work does to the object afterwards is no matter of this report.
             self._desk.codec.encode(reported)
-            self._unwritten = reported
+            self._unwritten = evolve(reported, progress=copy.deepcopy(progress))
             self._write_progress_if_due()
 
     def checkpoint(
@@ -104,6 +107,7 @@ class Claim(InHand[P, PG], Generic[P, PG, R]):
         cursors = checked_cursors(cursors)
         self._desk.codec.check(units, "units", job_id=self._job.metadata.id)
         self._desk.codec.check(cursors, "cursors", job_id=self._job.metadata.id)
+        cursors = copy.deepcopy(cursors)  # they are stored again with whatever comes later
         with self._turn:
             self._require_open()
             progress = self._unwritten.progress if self._unwritten else None

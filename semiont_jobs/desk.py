@@ -273,21 +273,18 @@ class QueueDesk(Openable):
         """One round of the keeper: open claims, held-back progress, dead workers' jobs."""
         if not self._is_open:
             return PERIOD
-        refused: StoreError | None = None
-        try:
-            self._claims.give_back_dropped()
-        except StoreError as error:
-            refused = error
-        for claim in self._claims.all():
+        # One job's file that the disk will not show, or whatever else ails one claim, must not keep
+        # the others from being looked after, nor dead workers' jobs from rescue.
+        failed: Exception | None = None
+        claims = self._claims.all()
+        for look in (self._claims.give_back_dropped, *(each.look_after for each in claims)):
             try:
-                claim.look_after()
-            except StoreError as error:
-                # One job's file that the disk will not show must not keep the other claims
-                # from being looked after, nor dead workers' jobs from rescue.
-                refused = refused or error
+                look()
+            except Exception as error:  # noqa: BLE001
+                failed = failed or error
         self._rescue_if_due()
-        if refused is not None:
-            raise refused
+        if failed is not None:
+            raise failed
         return PERIOD
 
     def start_keeper(self) -> None:

@@ -15,7 +15,14 @@ from typing import Any, Final, Generic, Protocol
 from semiont_jobs import lifecycle
 from semiont_jobs.asking import StopRequest
 from semiont_jobs.codec import Codec
-from semiont_jobs.errors import ClaimLost, JobTimeout, SemiontJobsError, StoreError, WorkerStopping
+from semiont_jobs.errors import (
+    ClaimLost,
+    JobEncodeError,
+    JobTimeout,
+    SemiontJobsError,
+    StoreError,
+    WorkerStopping,
+)
 from semiont_jobs.events import EventName, logger
 from semiont_jobs.lifecycle import evolve_metadata
 from semiont_jobs.model import PG, AnyJob, P, RunningJob, evolve
@@ -236,13 +243,13 @@ class InHand(Generic[P, PG]):
             self._turn.tell("reported", self._job)
 
     def _flush(self) -> None:
-        """Write what was held back before the outcome; a full disk must not prevent that.
+        """Write what was held back before the outcome; nothing that ails it must prevent that.
 
         It is told at once: whoever has seen the outcome has heard of all that came before it.
         """
         if self._unwritten is None:
             return
-        with suppress(StoreError):
+        with suppress(StoreError, JobEncodeError):
             self._write_progress()
             self._turn.interrupt()
             self._require_open()
@@ -276,16 +283,11 @@ class InHand(Generic[P, PG]):
             if deferred is None:
                 self._hold.move(job)
             else:
-                self.is_put_off = True
-                done = partial(self._is_durable, event, job)
-                deferred.end(self._hold, job, done, partial(self._desk.tell, event, job))
-                self._desk.commit_soon()  # its loop may take its time
+                self._store_later(deferred, event, job)
         except ClaimLost:
-            self.is_put_off = False
             self._lose()
             raise
         except StoreError:
-            self.is_put_off = False
             # As above. The next outcome may be another one, in another status: were both of one
             # revision, nobody could tell which of them is true.
             metadata = self._job.metadata
@@ -299,6 +301,16 @@ class InHand(Generic[P, PG]):
         if deferred is None:
             self._desk.forget(self)
             self._turn.tell(event, job)
+
+    def _store_later(self, deferred: Deferred, event: EventName, job: AnyJob) -> None:
+        self.is_put_off = True
+        done = partial(self._is_durable, event, job)
+        try:
+            deferred.end(self._hold, job, done, partial(self._desk.tell, event, job))
+        except BaseException:
+            self.is_put_off = False
+            raise
+        self._desk.commit_soon()  # its loop may take its time
 
     def _is_durable(self, event: EventName, job: AnyJob) -> None:
         """What was put off is durable: in whatever thread made it so."""

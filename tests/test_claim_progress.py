@@ -48,6 +48,68 @@ def test_the_first_report_is_written_at_once_and_later_ones_are_held_back(
 
 
 @pytest.mark.usefixtures("long_window")
+def test_what_becomes_of_the_object_afterwards_is_no_matter_of_a_report_held_back(
+    queue: JobQueue,
+) -> None:
+    claim = held(queue)
+    progress: dict[str, Any] = {"page": 1, "seen": [1]}
+    claim.report(progress)
+    claim.report(progress | {"page": 2})
+    held_back: dict[str, Any] = {"page": 3, "seen": [1]}
+    claim.report(held_back)
+
+    held_back["seen"].append({2, 3})  # JSON has no sets
+    with pytest.raises(JobEncodeError, match=r"seen\[1\]"):
+        claim.report(held_back)
+    queue.keep_house()
+
+    assert claim.job.progress == {"page": 3, "seen": [1]}
+    assert claim.fail(ValueError("no")).status == "pending"
+
+
+def test_what_becomes_of_the_object_afterwards_is_no_matter_of_a_cursor(queue: JobQueue) -> None:
+    claim = held(queue)
+    names: list[Any] = ["a"]
+    claim.checkpoint(cursors={"files": names})
+
+    names.append({1, 2})
+
+    assert claim.fail(ValueError("no")).metadata.unit_cursors == {"files": ["a"]}
+
+
+def test_progress_that_can_be_written_no_more_prevents_no_outcome(
+    queue: JobQueue, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("semiont_jobs.claim.copy.deepcopy", lambda given: given)
+    monkeypatch.setattr("semiont_jobs.in_hand.REPORT_INTERVAL", 3600.0)
+    claim = held(queue)
+    claim.report({})
+    progress: dict[str, Any] = {}
+    claim.report(progress)
+    progress["seen"] = {1}
+
+    assert claim.complete({"ok": True}).result == {"ok": True}
+
+
+def test_a_claim_that_cannot_be_looked_after_keeps_no_other_from_it(
+    queue: JobQueue, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ill, sound = held(queue), held(queue)
+    looked_after: list[str] = []
+
+    def fail() -> None:
+        raise RuntimeError("ill")
+
+    monkeypatch.setattr(ill, "look_after", fail)
+    monkeypatch.setattr(sound, "look_after", lambda: looked_after.append("sound"))
+    monkeypatch.setattr(queue, "_rescue_if_due", lambda: looked_after.append("orphans"))
+    with pytest.raises(RuntimeError, match="ill"):
+        queue.keep_house()
+
+    assert looked_after == ["sound", "orphans"]
+
+
+@pytest.mark.usefixtures("long_window")
 def test_a_report_held_back_is_written_when_the_window_ends(
     queue: JobQueue, monkeypatch: pytest.MonkeyPatch
 ) -> None:
