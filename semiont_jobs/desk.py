@@ -23,7 +23,6 @@ from semiont_jobs.errors import (
     InvalidValue,
     JobDecodeError,
     QueueClosed,
-    StoreError,
 )
 from semiont_jobs.events import Event, EventName, Hook
 from semiont_jobs.forks import reset_in_child

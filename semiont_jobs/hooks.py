@@ -19,9 +19,9 @@ from semiont_jobs.retry import poll
 from semiont_jobs.threads import begin
 
 MOST_WAITING: Final = 10_000
-"""Events of the keeper that wait for a hook which hangs: hours of progress, a few megabytes."""
+"""Events of keepers that wait for a hook which hangs: hours of progress, a few megabytes."""
 PATIENCE: Final = 5.0
-"""Seconds that a close waits for hooks to hear the keeper's last events; one that hangs is not
+"""Seconds that a close waits for hooks to hear keepers' last events; one that hangs is not
 waited for any longer."""
 _LOG_ONLY: Final[tuple[Hook, ...]] = (log_event,)
 
@@ -37,7 +37,7 @@ class Hooks:
     """The hooks of one queue.
 
     They are called in the thread that acted. One that blocks holds up that thread and what it
-    has in hand: no lock is held meanwhile, and the keeper, which all jobs of the process need, has
+    has in hand: no lock is held meanwhile, and a keeper, which all jobs of the process need, has
     its events told by a thread that is there for nothing else.
     """
 
@@ -60,9 +60,16 @@ class Hooks:
         with self._lock:
             self._hooks = (*self._hooks, hook)
 
+        left = [hook]
+
         def remove() -> None:
             with self._lock:
-                self._hooks = tuple(each for each in self._hooks if each is not hook)
+                if not left:
+                    return
+                left.clear()
+                # Once, for others may have given the same one.
+                at = next(n for n, each in enumerate(self._hooks) if each is hook)
+                self._hooks = (*self._hooks[:at], *self._hooks[at + 1 :])
 
         return remove
 
@@ -84,7 +91,7 @@ class Hooks:
                 self.tell(event)
 
     def tell(self, event: Event) -> None:
-        """Call every hook; in the keeper's thread, have another do that."""
+        """Call every hook; in a keeper's thread, have another do that."""
         if is_keeper():
             self._tell_later(event)
         else:
@@ -94,7 +101,9 @@ class Hooks:
         for hook in self._hooks:
             try:
                 hook(event)
-            except (Exception, SystemExit):  # noqa: BLE001 - user code; the job is stored
+            except BaseException as error:
+                if _is_the_threads_own(error):
+                    raise
                 self._report_broken(hook)
 
     def _report_broken(self, hook: Hook) -> None:
@@ -103,7 +112,7 @@ class Hooks:
             self._broken.append(hook)
             logger.exception("hook %r failed; its later failures are not logged", hook)
 
-    # -- the keeper's events -------------------------------------------------------------
+    # -- keepers' events -------------------------------------------------------------
 
     def _tell_later(self, event: Event) -> None:
         with self._lock:
@@ -146,3 +155,11 @@ class Hooks:
             # Not by a join: it may not have been started yet.
             with suppress(JobTimeout):
                 poll(lambda: self._teller is not teller or None, timeout=PATIENCE)
+
+
+def _is_the_threads_own(error: BaseException) -> bool:
+    """Whether that came to the thread, and not out of the hook that it was calling: signals'
+    handlers raise in the main thread, whatever they like."""
+    is_main = threading.current_thread() is threading.main_thread()
+    is_harmless = isinstance(error, Exception | SystemExit)
+    return isinstance(error, KeyboardInterrupt) or (is_main and not is_harmless)

@@ -88,8 +88,13 @@ def is_keeper() -> bool:
     return _here.is_keeper
 
 
-def _keep(kept: weakref.ref[Kept], stop: threading.Event, poked: threading.Event) -> None:
+def become_keeper() -> None:
+    """Make this thread one: others need it."""
     _here.is_keeper = True
+
+
+def _keep(kept: weakref.ref[Kept], stop: threading.Event, poked: threading.Event) -> None:
+    become_keeper()
     pace = error_pace(30.0)
     errors = 0
     pause = PERIOD

@@ -194,13 +194,15 @@ class JobWorker(ABC):
             thread = threading.Thread(
                 target=self._live, args=(opening,), name=self.get_worker_name(), daemon=True
             )
-            self._thread, self._pid = thread, os.getpid()  # before: its work may call `stop`
+            # Before: its work may call `stop`, and it may have come to its end by then.
+            self._thread, self._pid = thread, os.getpid()
+            atexit.register(self._at_exit)
             try:
                 begin(thread)
             except ThreadRefused:
                 self._thread = None
+                atexit.unregister(self._at_exit)
                 raise
-        atexit.register(self._at_exit)
 
     def stop(self, timeout: float = STOP_TIMEOUT) -> bool:
         """Claim no more, cut every wait short, and wait for the job in hand.
@@ -222,7 +224,6 @@ class JobWorker(ABC):
             self._waited_out = True
             return False
         self.queue.finish_telling()
-        atexit.unregister(self._at_exit)
         return True
 
     def run(self) -> None:
@@ -302,6 +303,7 @@ class JobWorker(ABC):
         try:
             self._loop(opening)
         finally:
+            atexit.unregister(self._at_exit)
             self._ended.set()
 
     def _loop(self, opening: Opening) -> None:

@@ -173,6 +173,22 @@ def test_a_hook_that_hangs_for_ever_does_not_fill_the_memory(
     assert 1 == sum("a hook hangs" in record.getMessage() for record in caplog.records)
 
 
+def test_a_hook_that_raises_no_exception_keeps_no_later_event_from_being_told() -> None:
+    heard: list[Event] = []
+
+    def hook(event: Event) -> None:
+        heard.append(event)
+        raise GeneratorExit  # as asyncio.CancelledError, it is none
+
+    all_of = Hooks([hook])
+    event = Event(name="quarantined", at=None, job_id="x", job=None)  # type: ignore[arg-type]
+    for count in (1, 2):
+        all_of._tell_later(event)
+        eventually(lambda: all_of._teller is None)
+
+        assert len(heard) == count
+
+
 def test_without_another_thread_the_keeper_tells_by_itself(monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(_thread: threading.Thread) -> None:
         raise RuntimeError("can't start new thread")

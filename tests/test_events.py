@@ -12,6 +12,7 @@ from typing import Any
 import attrs
 import pytest
 import tenacity
+from workers import TIMEOUT, Worker
 
 from semiont_jobs import (
     Event,
@@ -161,6 +162,21 @@ def test_a_hook_hears_until_it_is_unsubscribed(memory: JobQueue) -> None:
     assert (len(first), len(second)) == (1, 2)
 
 
+def test_who_unsubscribes_ends_nobody_elses_subscription_of_the_same_hook(memory: JobQueue) -> None:
+    heard: list[Event] = []
+    hook = heard.append
+    end_one, end_other = memory.subscribe(hook), memory.subscribe(hook)
+
+    end_one()
+    end_one()
+    memory.enqueue({}, type="task")
+    assert names_of(heard) == ["created"]
+
+    end_other()
+    memory.enqueue({}, type="task")
+    assert names_of(heard) == ["created"]
+
+
 def test_a_hook_is_called_in_the_thread_that_acted(memory: JobQueue) -> None:
     threads: list[int] = []
     memory.subscribe(lambda _event: threads.append(threading.get_ident()))
@@ -224,6 +240,37 @@ def test_a_hook_that_raises_harms_no_job_and_no_other_hook(
 
     assert memory.get_job(done.metadata.id) == done
     assert names_of(events) == ["created", "claimed", "completed"]
+
+
+class Cut(BaseException):
+    """What asyncio and others end a task with."""
+
+
+def test_a_hook_that_raises_no_exception_ends_no_thread_of_a_worker(memory: JobQueue) -> None:
+    def hook(event: Event) -> None:
+        if event.name == "claimed":
+            raise Cut
+
+    memory.subscribe(hook)
+    with Worker(memory, lambda _worker, _job: None):
+        for _ in range(2):
+            job = memory.enqueue({}, type="task")
+            assert memory.wait_for(job.metadata.id, TIMEOUT).status == "complete"
+
+
+def test_what_a_signals_handler_raises_in_a_hook_is_the_main_threads_own(
+    memory: JobQueue,
+) -> None:
+    def hook(event: Event) -> None:
+        if event.name == "created":
+            raise Cut
+
+    end = memory.subscribe(hook)
+    with pytest.raises(Cut):
+        memory.enqueue({}, type="task", id="j")
+    end()
+
+    assert memory.get_job("j") is not None
 
 
 @pytest.mark.parametrize("hook", HOOKS.values(), ids=HOOKS)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import gc
 import threading
+import weakref
 from pathlib import Path
 from typing import Any
 
@@ -101,6 +103,21 @@ def test_a_close_wakes_an_idle_worker_and_ends_it(queue: JobQueue) -> None:
 
     assert not ended.is_alive()
     assert not queue._is_open
+
+
+def test_a_worker_that_a_close_has_ended_is_kept_by_nobody(queue: JobQueue) -> None:
+    worker = Worker(queue, lambda _worker, _job: None)
+    worker.start()
+    queue.close()
+    assert worker._ended.wait(TIMEOUT)
+    thread, known = worker._thread, weakref.ref(worker)
+    assert thread is not None
+    thread.join(TIMEOUT)
+
+    del worker, thread
+    gc.collect()
+
+    assert known() is None
 
 
 def test_a_work_that_waits_to_be_stopped_is_told_of_a_close(queue: JobQueue) -> None:

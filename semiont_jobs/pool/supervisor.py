@@ -12,6 +12,7 @@ from multiprocessing.connection import wait
 from typing import Any, Final
 
 from semiont_jobs.events import logger
+from semiont_jobs.keeper import become_keeper
 from semiont_jobs.latch import Latch
 from semiont_jobs.opening import Opening
 from semiont_jobs.pool.child import Assignment
@@ -88,6 +89,7 @@ class Supervisor:
     # -- private -------------------------------------------------------------------------
 
     def _keep(self) -> None:
+        become_keeper()
         while not self._is_over:
             try:
                 self._round()

@@ -21,6 +21,7 @@ from semiont_jobs.errors import (
     WorkerStopping,
 )
 from semiont_jobs.events import logger
+from semiont_jobs.keeper import become_keeper
 from semiont_jobs.latch import Latch
 from semiont_jobs.pool.crew import Crew, Reason
 from semiont_jobs.pool.errand import Errand
@@ -42,7 +43,7 @@ to start a thread, while the system does."""
 class Watch:
     """Keeps a crew at its size until it is to leave; then lets it finish, asks, and gives back.
 
-    Nothing here waits for a thread of the crew: what is stuck keeps nobody.
+    Nothing here waits for a thread of the crew, nor for a hook: what is stuck keeps nobody.
     """
 
     def __init__(
@@ -137,6 +138,7 @@ class Watch:
     # -- private -------------------------------------------------------------------------
 
     def _keep(self) -> None:
+        become_keeper()
         while not self._is_over:
             try:
                 self._round(time.monotonic())

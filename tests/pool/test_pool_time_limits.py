@@ -234,6 +234,34 @@ def test_a_time_out_of_the_work_s_own_is_one_too(queue: JobQueue) -> None:
     assert "timeout" == failed.metadata.attempts[0].outcome
 
 
+@pytest.mark.parametrize("name", ["stuck", "failed"])
+def test_a_hook_that_hangs_on_stuck_work_keeps_no_pool_from_going_on(
+    name: str, queue: JobQueue, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("semiont_jobs.hooks.PATIENCE", 0.01)
+    hangs, over = threading.Event(), threading.Event()
+
+    def hook(event: Event) -> None:
+        if event.name == name and event.job_id == "hangs":
+            hangs.set()
+            over.wait(10 * TIMEOUT)
+
+    queue.subscribe(hook)
+    queue.enqueue({}, type="deaf", max_retries=0, timeout=0.1, id="hangs")
+    with WorkerPool(queue, [Deaf, Quick], threads=1, stuck_after=0.0) as pool:
+        stopping = threading.Thread(target=pool.stop, daemon=True)
+        try:
+            assert hangs.wait(TIMEOUT)
+            job = queue.enqueue({}, type="quick")
+            assert queue.wait_for(job.metadata.id, TIMEOUT).status == "complete"
+            assert queue.wait_for("hangs", TIMEOUT).status == "failed"
+            stopping.start()
+            stopping.join(TIMEOUT)
+            assert not stopping.is_alive()
+        finally:
+            over.set()
+
+
 def test_stuck_is_logged_as_an_error(queue: JobQueue, caplog: pytest.LogCaptureFixture) -> None:
     queue.enqueue({}, type="deaf", max_retries=0, timeout=0.1, id="hangs")
 

@@ -6,7 +6,7 @@ It must not know how the hold was come by.
 from __future__ import annotations
 
 from collections.abc import Callable
-from contextlib import AbstractContextManager, suppress
+from contextlib import AbstractContextManager, nullcontext, suppress
 from functools import partial
 from typing import Protocol
 
@@ -53,7 +53,7 @@ class Committing(Protocol):
         ...
 
     def no_longer(self, hold: FileHold) -> None:
-        """A hold has nothing left to be forced."""
+        """A hold has nothing left to be forced. The caller has the lock."""
         ...
 
 
@@ -253,11 +253,14 @@ class FileHold:
 
     def let_go(self) -> None:
         """See `Hold.let_go`."""
-        self._is_over = True
-        for held in (self.descriptor, *(each for _status, each in self._older)):
-            self._moves.copies.close(held)
-        self._holders.ended(self)
-        self._leave_committing()
+        committing = self._committing
+        # Not under a thread that forces it: the number may be another file's at once.
+        with nullcontext() if committing is None else committing.lock:
+            self._is_over = True
+            for held in (self.descriptor, *(each for _status, each in self._older)):
+                self._moves.copies.close(held)
+            self._holders.ended(self)
+            self._leave_committing()
 
     def let_go_if_ended(self) -> None:
         """Let go of a job that is not running any more, once that is durable."""

@@ -19,6 +19,7 @@ from striking import struck_at
 
 from semiont_jobs import StoreError
 from semiont_jobs.stores.files.forcing import Durability
+from semiont_jobs.stores.files.hold import FileHold
 from semiont_jobs.stores.files.moves import Moves
 
 
@@ -53,6 +54,31 @@ def test_a_job_that_is_written_anew_is_not_taken_for_lost(
 
     assert claim.is_open
     assert claim.complete().status == "complete"
+
+
+def test_a_job_that_is_lost_in_the_midst_of_a_commit_keeps_its_file_until_that_is_over(
+    queue: Unattended, place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    loop = queue.claimer()
+    first, second = taken(loop), taken(loop)
+    losing: list[Future[None]] = []
+    unforced = FileHold.unforced.fget
+    assert unforced is not None
+
+    with ThreadPoolExecutor(1) as threads:
+
+        def looked_at(self: FileHold) -> Any:
+            if not losing and self is first._hold:
+                losing.append(threads.submit(second._lose))  # another thread has found it gone
+                threading.Event().wait(0.2)
+            return unforced(self)
+
+        monkeypatch.setattr(FileHold, "unforced", property(looked_at))
+        loop.end()
+        assert losing[0].result(PATIENCE) is None
+
+    assert place.copies("a").keys() == place.copies("b").keys() == {"running"}
+    assert first.complete().status == "complete"
 
 
 def test_one_job_that_cannot_be_written_anew_keeps_no_other_waiting(
