@@ -13,7 +13,13 @@ from collections.abc import Generator, Mapping
 from typing import Any, Final, NamedTuple, Protocol, TypeAlias
 
 from semiont_jobs.claim import AnyClaim
-from semiont_jobs.errors import ClaimLost, InvalidValue, StoreError
+from semiont_jobs.errors import (
+    ClaimLost,
+    InvalidJob,
+    InvalidValue,
+    JobEncodeError,
+    StoreError,
+)
 from semiont_jobs.events import logger
 from semiont_jobs.model import RunningJob
 from semiont_jobs.queue import JobQueue
@@ -156,6 +162,9 @@ def _save(claim: AnyClaim, place: _Place, *, error_backoff: float) -> None:
             pause(pace(errors))
         except ClaimLost:
             return
+        except (InvalidJob, JobEncodeError) as error:
+            logger.error("cursor not stored: %s", error)  # too large: the one before counts
+            return
         else:
             return
 
@@ -173,9 +182,9 @@ def is_meant(kind: type, base: type) -> bool:
     """Whether a worker's class gives `iterate_job` and not `execute_job`: of classes that
     inherit, the most derived one that gives either decides.
 
-    :raises TypeError: one class gives both, or a coroutine, or an `execute_job` that yields.
+    :raises TypeError: one class gives both, or a method that cannot be called as it is meant.
     """
-    _check_kinds(kind)
+    _check_methods(kind)
     for each in kind.__mro__[: kind.__mro__.index(base)]:
         gives = {"iterate_job", "execute_job"} & vars(each).keys()
         if len(gives) == 2 and vars(each)["execute_job"] is not run_iteration:
@@ -185,12 +194,26 @@ def is_meant(kind: type, base: type) -> bool:
     return False
 
 
-def _check_kinds(kind: type) -> None:
-    """Called, it would not run, and what it returns would be taken for a result or a yes."""
-    for name in ("execute_job", "iterate_job", "can_process_job"):
+def _check_methods(kind: type) -> None:
+    for name, given in _METHODS.items():
         function = getattr(kind, name)
         whose = f"{kind.__qualname__}.{name}"
+        # Called, these would not run, and what they return be taken for a result or a yes.
         if inspect.iscoroutinefunction(function) or inspect.isasyncgenfunction(function):
             raise TypeError(f"{whose} is async, and a worker is a thread: call asyncio.run in it")
         if name != "iterate_job" and inspect.isgeneratorfunction(function):
             raise TypeError(f"{whose} yields: what works unit by unit is called iterate_job")
+        if inspect.isfunction(inspect.getattr_static(kind, name)):
+            try:
+                inspect.signature(function).bind("self", *given)
+            except TypeError as error:
+                call = f"{name}(self, {', '.join(given)})"
+                raise TypeError(f"{whose} cannot be called: {call} is meant ({error})") from None
+
+
+_METHODS: Final = {
+    "execute_job": ("job",),
+    "iterate_job": ("job", "cursor"),
+    "can_process_job": ("job",),
+}
+"""What a class may give, and what each is called with."""

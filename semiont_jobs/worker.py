@@ -26,15 +26,16 @@ from semiont_jobs.iteration import (
     is_meant,
     run_iteration,
 )
-from semiont_jobs.latch import Latch
+from semiont_jobs.latch import Latch, sigterm_interrupts
 from semiont_jobs.model import AnyJob, PendingJob, RunningJob
 from semiont_jobs.opening import Opening
 from semiont_jobs.queue import JobQueue
 from semiont_jobs.reading import checked_filter
+from semiont_jobs.recording import record
 from semiont_jobs.retry import RetryPolicy, error_pace
 from semiont_jobs.settings import checked_job_types, checked_name, checked_policy, checked_timeout
 from semiont_jobs.singleton import get_job_queue
-from semiont_jobs.threads import begin, pause
+from semiont_jobs.threads import begin
 
 POLL_INTERVAL: Final = 1.0
 """Seconds an idle worker waits at most before it looks again. New jobs wake it sooner: this
@@ -171,6 +172,10 @@ class JobWorker(ABC):
         """Raise `InvalidValue` for what the worker says of itself and cannot be."""
         for name, check in _CHECKS.items():
             check(f"{type(self).__name__}.{name}", getattr(self, name))
+        meant = getattr(self, "job_type", None)
+        if meant is not None and self.job_types is None:
+            field = f"{type(self).__name__}.job_type"
+            raise InvalidValue("job_types is what names the types", field=field, value=meant)
         checked_name(self.get_worker_name())
 
     def start(self) -> None:
@@ -227,13 +232,15 @@ class JobWorker(ABC):
         return True
 
     def run(self) -> None:
-        """Start, and block until Ctrl-C, `stop` or the queue's `JobQueue.close`; then wait for
-        the job in hand."""
-        try:
-            self.start()
-            self._ended.wait()
-        except KeyboardInterrupt:
-            self.stop()
+        """Start, and block until Ctrl-C, SIGTERM, `stop` or the queue's `JobQueue.close`; then wait
+        for the job in hand. SIGTERM is left to the handler that the program has for it, if it has
+        one, and in another thread than the main one."""
+        with sigterm_interrupts():
+            try:
+                self.start()
+                self._ended.wait()
+            except KeyboardInterrupt:
+                self.stop()
 
     def __enter__(self) -> Self:
         self.start()
@@ -379,24 +386,4 @@ class JobWorker(ABC):
             self._claim = None
 
     def _record(self, claim: AnyClaim, outcome: Callable[[], object]) -> None:
-        """Store the outcome. While the disk refuses, the claim and its result are kept and
-        tried again: the work is done and must not run twice."""
-        pace = error_pace(self.error_backoff)
-        errors = 0
-        is_failing = False
-        while claim.is_open:
-            try:
-                outcome()
-            except ClaimLost:
-                return  # told already in the log
-            except StoreError as error:
-                errors += 1
-                logger.error("outcome not stored yet: %s", error)
-                pause(pace(errors))
-            except BaseException as error:  # noqa: BLE001 - a result that is not JSON, say
-                if is_failing:  # too large for one attempt more: kept as while the disk is full
-                    errors += 1
-                    logger.error("outcome not stored yet: %s", error)
-                    pause(pace(errors))
-                is_failing = True
-                outcome = partial(claim.fail, error)
+        record(claim, outcome, error_backoff=self.error_backoff)

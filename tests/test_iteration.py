@@ -13,12 +13,11 @@ from iterating import TIMEOUT, Iterating, Work, cursor_of
 from semiont_jobs import (
     CancelledJob,
     FailedJob,
-    InvalidValue,
     JobQueue,
-    JobWorker,
     PendingJob,
     Snooze,
 )
+from semiont_jobs.codec import documents
 from semiont_jobs.iteration import KEY
 from semiont_jobs.testing import FakeClock
 from semiont_jobs.testing.waiting import eventually
@@ -302,92 +301,22 @@ def test_a_generator_that_fails_when_it_is_closed_hides_no_outcome(
     assert "failed when it was closed" in caplog.text
 
 
-# -- classes -------------------------------------------------------------------------------
-
-
-def test_a_class_that_gives_both_is_refused_when_it_is_made() -> None:
-    with pytest.raises(TypeError, match="Both gives execute_job and iterate_job: one of them"):
-
-        class Both(JobWorker):
-            def execute_job(self, job: Any) -> object:
-                return None
-
-            def iterate_job(self, job: Any, cursor: Any) -> Any:
-                yield 1
-
-
-async def sleeps(_worker: JobWorker, _job: Any) -> object:
-    return None
-
-
-async def sleeps_and_yields(_worker: JobWorker, _job: Any, _cursor: Any) -> Any:
-    yield 1
-
-
-def unit_by_unit(_worker: JobWorker, _job: Any) -> Any:
-    yield 1
-
-
-@pytest.mark.parametrize(
-    ("name", "function", "why"),
-    [
-        ("execute_job", sleeps, r"W\.execute_job is async, .* call asyncio\.run in it"),
-        ("can_process_job", sleeps, r"W\.can_process_job is async"),
-        ("iterate_job", sleeps, r"W\.iterate_job is async"),
-        ("iterate_job", sleeps_and_yields, r"W\.iterate_job is async"),
-        ("execute_job", unit_by_unit, r"W\.execute_job yields: .* is called iterate_job"),
-        ("can_process_job", unit_by_unit, r"W\.can_process_job yields"),
-    ],
-)
-@pytest.mark.parametrize("is_inherited", [False, True])
-def test_a_method_that_would_not_run_when_it_is_called_is_refused_with_its_class(
-    name: str, function: Any, why: str, is_inherited: bool
+def test_a_cursor_that_is_too_large_to_be_kept_costs_no_attempt_when_its_worker_stops(
+    queue: JobQueue, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    given = {name: function}
-    bases = (type("Mixin", (), given), JobWorker) if is_inherited else (JobWorker,)
-    with pytest.raises(TypeError, match=why):
-        type("W", bases, {} if is_inherited else given)
+    monkeypatch.setattr(documents, "MAX_JOB_BYTES", 2048)
+    at_work = threading.Event()
 
+    def work(worker: Any, _job: Any, _cursor: Any) -> Iterator[Any]:
+        at_work.set()
+        assert worker._stop.wait(TIMEOUT)
+        yield "x" * 2048
 
-def test_a_class_that_gives_neither_cannot_be_used(queue: JobQueue) -> None:
-    class Neither(JobWorker):
-        """Nothing."""
+    job = queue.enqueue({}, type="task")
+    with Iterating(queue, work):
+        assert at_work.wait(TIMEOUT)
 
-    with pytest.raises(TypeError, match="abstract"):
-        Neither(queue)  # type: ignore[abstract]
-
-
-def test_the_most_derived_class_decides(queue: JobQueue) -> None:
-    class Mixin:
-        def iterate_job(self, job: Any, cursor: Any) -> Any:
-            yield 1
-            return "iterated"
-
-    class Mixed(Mixin, JobWorker):  # type: ignore[misc]
-        """Iterates by inheritance."""
-
-    class Executing(Mixed):
-        def execute_job(self, job: Any) -> object:
-            return "executed"
-
-    class Again(Executing):
-        def iterate_job(self, job: Any, cursor: Any) -> Any:
-            yield 1
-            return "iterated again"
-
-    class Heir(Again):
-        """Nothing of its own."""
-
-    results = []
-    for kind in (Mixed, Executing, Again, Heir):
-        job = queue.enqueue({}, type="task")
-        with kind(queue):  # type: ignore[abstract]
-            results.append(queue.wait_for(job.metadata.id, TIMEOUT).result)  # type: ignore[union-attr]
-
-    assert ["iterated", "executed", "iterated again", "iterated again"] == results
-
-
-@pytest.mark.parametrize("bad", [-1, float("nan"), "5", True, None])
-def test_an_interval_that_is_none_is_refused(queue: JobQueue, bad: Any) -> None:
-    with pytest.raises(InvalidValue, match="checkpoint_interval"):
-        Iterating(queue, lambda *_: None, checkpoint_interval=bad)
+    left = queue.get_job(job.metadata.id)
+    assert isinstance(left, PendingJob)
+    assert (left.metadata.retry_count, left.metadata.attempt_count) == (0, 0)
+    assert "cursor not stored" in caplog.text

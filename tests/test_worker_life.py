@@ -222,7 +222,8 @@ def test_a_job_in_hand_is_given_back_when_the_process_exits(tmp_path: Path) -> N
     assert (0, 0) == (given_back.metadata.attempt_count, given_back.metadata.crash_count)
 
 
-def test_a_running_worker_ends_on_ctrl_c(tmp_path: Path) -> None:
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_running_worker_ends_on_ctrl_c_and_sigterm(number: int, tmp_path: Path) -> None:
     process = subprocess.Popen(
         [
             sys.executable,
@@ -239,13 +240,14 @@ def test_a_running_worker_ends_on_ctrl_c(tmp_path: Path) -> None:
     # Until `run` waits, Python's own handler would end the program.
     (tmp_path / "data").exists()
     eventually(lambda: (tmp_path / "data" / "jobs" / ".format").exists())
-    process.send_signal(signal.SIGINT)
+    process.send_signal(number)
     out, _ = process.communicate(timeout=TIMEOUT)
 
     assert (0, "ended\n") == (process.returncode, out)
 
 
-def test_ctrl_c_waits_for_the_job_in_hand(tmp_path: Path) -> None:
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_ctrl_c_and_sigterm_wait_for_the_job_in_hand(number: int, tmp_path: Path) -> None:
     process = subprocess.Popen(
         [
             sys.executable,
@@ -259,7 +261,7 @@ def test_ctrl_c_waits_for_the_job_in_hand(tmp_path: Path) -> None:
     assert process.stdout is not None
     assert "begun\n" == process.stdout.readline()
 
-    process.send_signal(signal.SIGINT)
+    process.send_signal(number)
     out, _ = process.communicate(timeout=TIMEOUT)
 
     assert (0, "done\ncomplete\n") == (process.returncode, out)
@@ -280,6 +282,38 @@ queue.enqueue({}, type="task", id="j")
 Busy(queue).run()
 print(queue.get_job("j").status)
 """
+
+
+def test_a_programs_own_handler_of_sigterm_stays_while_a_worker_runs(
+    queue: JobQueue, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def own(_number: int, _frame: object) -> None:
+        """Nothing."""
+
+    seen: list[object] = []
+    worker = Worker(queue, lambda worker, _job: worker.stop())
+    monkeypatch.setattr(
+        worker._ended, "wait", lambda: seen.append(signal.getsignal(signal.SIGTERM))
+    )
+    queue.enqueue({}, type="task")
+    before = signal.signal(signal.SIGTERM, own)
+    try:
+        worker.run()
+        after = signal.getsignal(signal.SIGTERM)
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+    assert [*seen, after] == [own, own]
+
+
+def test_when_a_worker_has_run_sigterm_is_what_it_was(queue: JobQueue) -> None:
+    assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
+    worker = Worker(queue, lambda worker, _job: worker.stop())
+    queue.enqueue({}, type="task")
+
+    worker.run()
+
+    assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
 
 
 class Leaving(JobWorker):

@@ -74,7 +74,7 @@ WAY: Final = (
     Phase(
         "Completed, with what the work returned",
         {
-            "worker.JobWorker._record": "again and again, while the disk refuses",
+            "recording.record": "again and again, while the disk refuses",
             "claim.Claim.complete": "",
             "lifecycle.complete": "decided: running becomes complete",
             "stores.files.deferred.FileDeferred.end": "",

@@ -1,0 +1,39 @@
+"""Storing what a work has come to: the work is done, and must not run twice.
+
+It must not know how works are run, nor when a failed one is tried again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+
+from semiont_jobs.claim import AnyClaim
+from semiont_jobs.errors import ClaimLost, StoreError
+from semiont_jobs.events import logger
+from semiont_jobs.retry import error_pace
+from semiont_jobs.threads import pause
+
+
+def record(claim: AnyClaim, outcome: Callable[[], object], *, error_backoff: float) -> None:
+    """Store an outcome. While the disk refuses, the claim and its result are kept, and tried again
+    after pauses of so many seconds at most. What is no outcome fails the attempt."""
+    pace = error_pace(error_backoff)
+    errors = 0
+    is_failing = False
+    while claim.is_open:
+        try:
+            outcome()
+        except ClaimLost:
+            return  # told already in the log
+        except StoreError as error:
+            errors += 1
+            logger.error("outcome not stored yet: %s", error)
+            pause(pace(errors))
+        except BaseException as error:  # noqa: BLE001 - a result that is not JSON, say
+            if is_failing:  # too large for one attempt more: kept as while the disk is full
+                errors += 1
+                logger.error("outcome not stored yet: %s", error)
+                pause(pace(errors))
+            is_failing = True
+            outcome = partial(claim.fail, error)
