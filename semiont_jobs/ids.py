@@ -33,9 +33,10 @@ def job_id(value: str) -> JobId:
     """
     # fullmatch, not $: the latter accepts a trailing newline.
     if not isinstance(value, str) or _JOB_ID.fullmatch(value) is None:
-        raise InvalidJobId(
-            "an id is 1 to 128 letters, digits, '_' or '-'", field="metadata.id", value=value
-        )
+        rule = "an id is 1 to 128 letters, digits, '_' or '-'"
+        if hasattr(value, "metadata"):
+            rule = "a job's id is meant: job.metadata.id"
+        raise InvalidJobId(rule, field="metadata.id", value=value)
     return JobId(value)
 
 

@@ -12,6 +12,8 @@ from contextlib import suppress
 from functools import partial
 from typing import Any, Final
 
+from attrs import evolve
+
 from semiont_jobs import lifecycle, updates
 from semiont_jobs.builtin import BUILTIN_JOB_TYPES
 from semiont_jobs.by_hand import new_run
@@ -91,7 +93,8 @@ class JobQueue(Creating):
         as you keep it: one that is dropped without an outcome is given back within a second, and
         so are those still open when the process ends in order. Neither uses an attempt.
 
-        :param types: only jobs of these types; None: any.
+        :param types: only jobs of these types; None: any, but for the items of runs (`map
+            <WorkerPool.map>`), of which only those are taken whose type is named.
         :param queue: only jobs of this named queue; None: any.
         :param accept: asked for each job in turn; one it refuses stays for others. It is asked
             once per revision of a job, so pass the same function every time.
@@ -130,17 +133,19 @@ class JobQueue(Creating):
         queue: str | None = None,
         accept: Accept | None = None,
         *,
+        runs: Iterable[str] = (),
         worker: WorkerName | None = None,
         retry_policy: RetryPolicy | None = None,
         opening: Opening | None = None,
     ) -> Claimer:
         """What claims for a loop, one job after the other, with the parameters of `claim_next_job`.
 
+        :param runs: types of runs to be offered besides, where `types` is None.
         :param opening: claim only while that opening of the queue lasts (see `open_for_work`);
             None: a closed queue is opened.
         """
         checked_policy("retry_policy", retry_policy)
-        wanted = _wanted(types, queue, accept)
+        wanted = evolve(_wanted(types, queue, accept), runs=frozenset(runs))
         return Claimer(self, wanted, worker=worker, policy=retry_policy, opening=opening)
 
     def update_job(self, job: AnyJob, old_status: JobStatus | None = None) -> AnyJob:

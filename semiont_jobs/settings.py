@@ -84,7 +84,9 @@ def checked_types(field: str, types: Iterable[str] | None) -> frozenset[str] | N
         names = list(types)
         if all(isinstance(name, str) for name in names):
             return frozenset(names)
-    raise InvalidValue("a list of type names is needed", field=field, value=types)
+    example = types if isinstance(types, str) else "mail"
+    rule = f'a list of type names is needed, as ("{example}",)'
+    raise InvalidValue(rule, field=field, value=types)
 
 
 def checked_job_types(field: str, types: Iterable[str] | None) -> frozenset[str] | None:

@@ -17,7 +17,7 @@ from collections.abc import (
     Sequence,
 )
 from datetime import datetime, timedelta
-from typing import Any, Protocol, TypeAlias, runtime_checkable
+from typing import Any, Final, Protocol, TypeAlias, runtime_checkable
 
 from attrs import frozen
 
@@ -28,22 +28,33 @@ from semiont_jobs.outline import Outline
 
 Accept: TypeAlias = Callable[[PendingJob[Any]], bool]
 
+OF_RUNS: Final = "map:"
+"""Jobs of types that begin so are the items of runs (`WorkerPool.map`). They are offered only to
+those who name the type: nobody else has the run's function, and the result of another one would
+pass for its own."""
+
 
 @frozen(kw_only=True, cache_hash=True)
 class Wanted:
-    """What a claimer is willing to take; every None means any."""
+    """What a claimer is willing to take."""
 
     types: frozenset[str] | None = None
+    """None: any but those of runs."""
     queue: str | None = None
+    """None: any."""
     accept: Accept | None = None
     """Asked once per revision of a job; a refusal is remembered under this callable, so pass
     the same one (a function or a bound method) every time."""
+    runs: frozenset[str] = frozenset()
+    """Types of runs that are wanted besides any other."""
 
     def covers(self, type_name: str, queue: str) -> bool:
         """Whether a job of that type and queue may be offered to `accept`."""
-        return (self.types is None or type_name in self.types) and (
-            self.queue is None or queue == self.queue
-        )
+        if self.queue is not None and queue != self.queue:
+            return False
+        if self.types is None:
+            return not type_name.startswith(OF_RUNS) or type_name in self.runs
+        return type_name in self.types
 
 
 class Hold(Protocol):

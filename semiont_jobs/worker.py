@@ -67,7 +67,7 @@ class JobWorker(ABC):
     """
 
     job_types: ClassVar[Iterable[str] | None] = None
-    """Names of the only types to be offered; None: all, and `can_process_job` decides."""
+    """Names of the only types to be offered; None: all but runs', and `can_process_job` decides."""
     queue_name: ClassVar[str | None] = None
     """The only named queue to take jobs from; None: any."""
     retry_policy: ClassVar[RetryPolicy | None] = None

@@ -39,7 +39,9 @@ ROOMS: Final[dict[str, Room]] = {
     "command line": Room("semiont-jobs", ("__main__", "embedded", "cli"), REACHING),
     "demo": Room("Semiont's job types on real documents", ("demo",), REACHING),
     "pool": Room("threads and processes that run workers", ("pool",), WORKING),
-    "worker": Room("claim, work, outcome", ("handlers", "worker", "iteration", "recording"), WORKING),
+    "worker": Room(
+        "claim, work, outcome", ("handlers", "worker", "iteration", "recording"), WORKING
+    ),
     "queue": Room(
         "the verbs that callers use",
         ("singleton", "transfer", "queue", "claimer", "creating", "by_hand", "reading"),

@@ -244,6 +244,7 @@ class Crew:
         only = hand.workers[0] if len(hand.workers) == 1 else None
         return self.queue.claimer(
             types=shift.routing.types,
+            runs=shift.routing.runs,
             queue=shift.routing.queue,
             accept=shift.accepts if shift.routing.has_to_ask else None,
             worker=only.get_worker_name() if only else self._name_for,

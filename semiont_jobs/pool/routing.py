@@ -6,7 +6,7 @@ It must not know threads, or how jobs are claimed.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import Any, Final
+from typing import Any
 
 from attrs import frozen
 
@@ -15,10 +15,6 @@ from semiont_jobs.pool.orders import Orders
 from semiont_jobs.pool.roster import Post
 from semiont_jobs.store import Accept
 from semiont_jobs.worker import JobWorker
-
-OF_RUNS: Final = "map:"
-"""Types that begin so are of runs: a worker of any type does none of their jobs, also while nobody
-goes on with the run. Its result would pass for that of the run's function."""
 
 
 class Routing:
@@ -36,7 +32,8 @@ class Routing:
         self._guest_types = _union(guests) or frozenset()
         types = _narrowed(_union(workers), orders.types)
         self.types: frozenset[str] | None = None if types is None else types | self._guest_types
-        """The only types to claim; None: any."""
+        """The only types to claim; None: any, and those of `runs`."""
+        self.runs: frozenset[str] = self._guest_types if self.types is None else frozenset()
         workers = [*workers, *guests]
         names = {worker.queue_name for worker in workers}
         self._queues = orders.queues
@@ -48,7 +45,7 @@ class Routing:
         self.has_to_ask: bool = (
             len(names) > 1
             or (self._queues is not None and self._queues != {self.queue})
-            or any(worker.is_choosy or worker.job_types is None for worker in workers)
+            or any(worker.is_choosy for worker in workers)
         )
         """Whether types and queue do not say it all: then `accepts` is asked for each job."""
 
@@ -82,8 +79,7 @@ class Shift:
 def _fitting(workers: Sequence[JobWorker], job: AnyJob) -> Iterator[JobWorker]:
     type_name = job.metadata.type
     yield from (one for one in workers if one.job_types and type_name in one.job_types)
-    if not type_name.startswith(OF_RUNS):
-        yield from (one for one in workers if one.job_types is None)
+    yield from (one for one in workers if one.job_types is None)
 
 
 def _takes(worker: JobWorker, job: PendingJob[Any]) -> bool:

@@ -17,7 +17,7 @@ from semiont_jobs import (
     entity_type,
     resource_id,
 )
-from semiont_jobs.testing.suite import Suite, at_once, ids_of, names_of, pytest
+from semiont_jobs.testing.suite import Suite, at_once, ids_of, names_of, pytest, some
 
 
 class Claiming(Suite):
@@ -105,6 +105,23 @@ class Claiming(Suite):
         claimed = [self.claim(queue).job.metadata.type for _ in range(2)]
 
         assert claimed == ["a", "b"]
+
+    def test_an_item_of_a_run_is_offered_only_to_those_who_name_its_type(self) -> None:
+        queue = self.queue()
+        item, mapped = self.put(queue, "map:run-1"), self.put(queue, "map-of-a-town")
+
+        with queue.claimer() as claimer:
+            claims = [claimer(), claimer()]
+        assert [claim and claim.job.metadata.id for claim in claims] == [mapped.metadata.id, None]
+        assert queue.claim_next_job(accept=lambda _job: True) is None
+        assert queue.claim_next_job(queue="default") is None
+        assert queue.poll_next_pending_job() is None
+
+        with queue.claimer(runs=["map:run-2"]) as claimer:
+            assert claimer() is None
+        with queue.claimer(runs=["map:run-1"]) as claimer:
+            some(claimer()).release()
+        assert self.claim(queue, types=["map:run-1"]).job.metadata.id == item.metadata.id
 
     def test_a_bare_text_for_types_is_refused(self) -> None:
         queue = self.queue()

@@ -342,6 +342,20 @@ def test_a_worker_of_any_type_does_no_run_s_jobs(queue: JobQueue) -> None:
     assert ("complete", [1, 2]) == (first, results)
 
 
+def test_a_worker_of_any_type_beside_a_pool_does_no_run_s_jobs(queue: JobQueue) -> None:
+    class OfAny(Plain):
+        job_types = None  # type: ignore[assignment]
+
+    queue.enqueue({"item": "a"}, type="map:run-1", id="map-run-1-00000000", max_retries=0)
+
+    with OfAny(queue):
+        first = done(queue)
+        with WorkerPool(queue, threads=1) as pool:
+            results = list(pool.map(len, ["a", "bb"], name="run-1"))
+
+    assert ("complete", [1, 2]) == (first, results)
+
+
 def test_what_a_pool_has_passed_over_is_done_once_it_belongs_to_a_run(queue: JobQueue) -> None:
     refused = threading.Event()
 

@@ -232,6 +232,7 @@ def _values(wanted: Wanted, now: datetime) -> dict[str, Any]:
     return {
         "now": now,
         "types": None if wanted.types is None else [rows.text(name) for name in wanted.types],
+        "runs": [rows.text(name) for name in wanted.runs],
         "queue": None if wanted.queue is None else rows.text(wanted.queue),
         "limit": PAGE,
     }

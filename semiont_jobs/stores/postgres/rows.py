@@ -14,12 +14,14 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping
 from datetime import datetime
-from itertools import compress, product
+from itertools import product
+from operator import getitem
 from typing import Any, Final
 
 from attrs import frozen
 
 from semiont_jobs.model import AnyJob, PendingJob, RunningJob
+from semiont_jobs.store import OF_RUNS
 
 FOREVER: Final = "-infinity"
 """The ``not_before`` of a job that waits for no instant."""
@@ -134,7 +136,14 @@ class Statements:
 # With the index's own expression: a page that begins behind a row is a range of the index.
 _ORDER: Final = "ORDER BY (-priority), due, created, id"
 _WAITING: Final = "status = 'pending' AND not_before <= %(now)s"
-_FILTERS: Final = (" AND type = ANY(%(types)s)", " AND queue = %(queue)s")
+_FILTERS: Final = (
+    (
+        f" AND (type NOT LIKE '{OF_RUNS}%%' OR type = ANY(%(runs)s))",
+        " AND type = ANY(%(types)s)",
+    ),
+    ("", " AND queue = %(queue)s"),
+)
+"""Each as it is where nothing is asked for, and where something is."""
 _AFTER: Final = """
     AND ((-priority), due, created, id)
         > (%(priority)s::bigint, %(due)s::timestamptz, %(created)s::timestamptz, %(id)s)
@@ -240,7 +249,7 @@ def statements(schema: str) -> Statements:
     filtered: dict[str, Any] = {
         name: {
             chosen: query.replace("{s}", schema)
-            .replace("{filters}", "".join(compress(_FILTERS, chosen)))
+            .replace("{filters}", "".join(map(getitem, _FILTERS, chosen)))
             .encode()
             for chosen in product((False, True), repeat=2)
         }
