@@ -133,8 +133,8 @@ FAULTS = (
     Fault(
         name="put-off-while-nobody-looks",
         file="in_hand.py",
-        was="                self._desk.commit_soon()",
-        becomes="                pass",
+        was="        self._desk.commit_soon()",
+        becomes="        pass",
         breaks="an outcome whose loop takes its time is told of all the same",
         tests=("test_an_outcome_that_its_loop_leaves_is_told_of_though_its_work_took_long",),
     ),

@@ -240,6 +240,7 @@ def test_an_outcome_that_its_loop_leaves_is_told_of_though_its_work_took_long(
     busy: JobQueue, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(committing, "QUIET", 1)
+    monkeypatch.setattr(committing, "ASLEEP", 2 * PATIENCE)
     is_told = threading.Event()
     busy.subscribe(lambda event: is_told.set() if event.name == "completed" else None)
     claim = taken(busy.initialize().claimer())
