@@ -23,6 +23,7 @@ from semiont_jobs.errors import (
     InvalidValue,
     JobDecodeError,
     QueueClosed,
+    StoreError,
 )
 from semiont_jobs.events import Event, EventName, Hook
 from semiont_jobs.forks import reset_in_child
@@ -305,14 +306,21 @@ class QueueDesk(Openable):
 
     def _rescue_orphans(self) -> int:
         told: list[tuple[EventName, AnyJob]] = []
+        refused: StoreError | None = None
         try:
             with self._rescuing:
                 self._rescued_at = time.monotonic()
                 orphans = self._act(self._store.orphans, self.clock(), self._foreign_stale_after)
                 for hold in orphans:
-                    happened = self._rescuer.rescue(hold, self.clock())
+                    try:
+                        happened = self._rescuer.rescue(hold, self.clock())
+                    except StoreError as error:
+                        refused = refused or error  # the others behind it are rescued all the same
+                        continue
                     if happened is not None:
                         told.append(happened)
+                if refused is not None:
+                    raise refused
         finally:
             # Not before: while a hook takes its time, others are to rescue.
             for name, job in told:

@@ -125,8 +125,9 @@ def test_a_directory_that_cannot_be_listed_stops_no_worker(actor: Actors) -> Non
     assert done.status == "complete"
 
 
+@pytest.mark.parametrize("step", ["open running/a.json", "link pending/a.json"])
 def test_one_file_that_the_disk_refuses_does_not_keep_the_others_from_rescue(
-    actor: Actors, place: Place
+    actor: Actors, place: Place, step: str
 ) -> None:
     dead, rescuer = actor(), actor()
     dead.create_jobs([job("a"), job("b")])
@@ -134,7 +135,7 @@ def test_one_file_that_the_disk_refuses_does_not_keep_the_others_from_rescue(
         claimed(dead)
     for name in ("a", "b"):
         dead.store.kill_holder(name)
-    refuse(rescuer, errno.EIO, "open running/a.json")
+    refuse(rescuer, errno.EIO, step)
 
     refused(rescuer.rescue_orphans)
 
