@@ -32,6 +32,8 @@ OF_RUNS: Final = "map:"
 """Jobs of types that begin so are the items of runs (`WorkerPool.map`). They are offered only to
 those who name the type: nobody else has the run's function, and the result of another one would
 pass for its own."""
+OF_NAMELESS_RUNS: Final = f"{OF_RUNS}~"
+"""So begin the types of runs that have no name, of which each run has its own."""
 
 
 @frozen(kw_only=True, cache_hash=True)

@@ -159,6 +159,9 @@ class WorkerPool(ForScripts):
             return False  # asked for by a job: it cannot wait for itself
         for staff in everybody:
             staff.wait()
+        # Of an iteration that somebody still has, and goes on with no more.
+        for type_name in list(self._nameless):
+            self._forget_nameless(type_name)
         atexit.unregister(self.stop)
         self.queue.finish_telling()
         return not any(staff.given_back for staff in everybody)

@@ -10,7 +10,8 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Callable, Iterable, Iterator
+import secrets
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
 from itertools import islice
 from typing import Any, Final
@@ -29,7 +30,7 @@ from semiont_jobs.errors import (
 from semiont_jobs.ids import JobId
 from semiont_jobs.model import UNFINISHED, AnyJob, CompleteJob, JobMetadata, PendingJob
 from semiont_jobs.queue import JobQueue
-from semiont_jobs.store import OF_RUNS
+from semiont_jobs.store import OF_NAMELESS_RUNS, OF_RUNS
 
 BATCH: Final = 100
 """Items whose jobs are created together: made durable at once they cost a tenth, and an iterable
@@ -60,12 +61,18 @@ class Outcome:
     def result(self) -> Any:
         """What the function returned, as JSON has it.
 
-        :raises ItemFailed: it raised, or its job was cancelled.
+        :raises ItemFailed: it raised, or its job was cancelled, or completed by another program.
         """
         job = self.job
         if isinstance(job, CompleteJob):
-            stored: Any = job.result
-            return stored["value"]
+            if isinstance(job.result, Mapping) and "value" in job.result:
+                return job.result["value"]
+            raise ItemFailed(
+                "what completed its job was not this run",
+                index=self.index,
+                item=self.item,
+                job_id=job.metadata.id,
+            )
         attempts = job.metadata.attempts
         last = attempts[-1] if attempts and job.status == "failed" else None
         raise ItemFailed(
@@ -84,15 +91,18 @@ class Run:
     def __init__(
         self,
         queue: JobQueue,
-        name: str,
+        name: str | None,
         items: Iterable[Any],
         *,
         key: Callable[[Any], object] | None,
         retries: int,
         timeout: float | None,
     ) -> None:
-        self.name = name
-        self.type: Final[str] = type_of(name)
+        self.is_nameless: Final = name is None
+        self.name = secrets.token_hex(8) if name is None else name
+        self.type: Final[str] = (
+            f"{OF_NAMELESS_RUNS}{self.name}" if name is None else type_of(self.name)
+        )
         self._queue = queue
         self._key = key
         self._retries = retries

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import atexit
 import os
-import secrets
 import threading
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Generator, Iterable, Iterator, Sized
@@ -19,7 +18,7 @@ from typing import Any, TypeVar
 
 from attrs import evolve
 
-from semiont_jobs.errors import InvalidValue
+from semiont_jobs.errors import InvalidValue, JobNotFound
 from semiont_jobs.model import JobMetadata
 from semiont_jobs.pool.bars import bar
 from semiont_jobs.pool.child import Assignment
@@ -50,6 +49,8 @@ class ForScripts(ABC):
         self._borrowed: list[Staff] = []
         self._extra: list[Watch] = []
         """Crews of runs that the pool's own cannot do."""
+        self._nameless: set[str] = set()
+        """Types of runs without a name that have begun."""
         self._is_stopped = False
         self._staff: Staff | None = None
         """Those who do the jobs of the pool's own workers."""
@@ -80,7 +81,8 @@ class ForScripts(ABC):
 
         Each item is a job of type ``map:NAME``. A script that runs again with the same name goes
         on where it was: what is finished is not done again, what failed or was cancelled is tried
-        again. The run's jobs stay until `forget`; without a name they go when the iteration ends.
+        again. The run's jobs stay until `forget`; without a name they go when the iteration ends,
+        or the pool stops.
 
         `fn` is called with the item as JSON has it (a tuple is a list then), and what it returns
         comes back as JSON has it. Nothing begins before the first result is asked for. Items are
@@ -126,10 +128,20 @@ class ForScripts(ABC):
     def forget(self, name: str) -> int:
         """Remove the jobs of a run by that name; waiting ones are cancelled first, those at work
         stay. How many were removed."""
-        type_name = type_of(name)
+        return self._forget(type_of(name))
+
+    def _forget(self, type_name: str) -> int:
         self.queue.cancel_jobs(status="pending", type=type_name)
         later = self.queue.clock() + timedelta(days=1)  # than any of them ended, by any clock
         return self.queue.cleanup_completed_jobs(later, cancelled=True, type=type_name)
+
+    def _forget_nameless(self, type_name: str) -> None:
+        """Remove the jobs of a run without a name, which nobody can go on with, once."""
+        with self._lock:
+            is_known = type_name in self._nameless
+            self._nameless.discard(type_name)
+        if is_known:
+            self._forget(type_name)
 
     def _mapped(
         self,
@@ -155,7 +167,7 @@ class ForScripts(ABC):
         JobMetadata(type="map", max_retries=retries, timeout=timeout)
         run = Run(
             self.queue,
-            secrets.token_hex(8) if name is None else name,
+            name,
             items,
             key=key,
             retries=retries,
@@ -163,7 +175,7 @@ class ForScripts(ABC):
         )
         total = len(items) if isinstance(items, Sized) else None
         shown = bar(name_of(fn), total, is_wanted=progress)
-        return self._iterated(run, fn, shown, in_order=in_order, is_kept=name is not None)
+        return self._iterated(run, fn, shown, in_order=in_order)
 
     def _iterated(
         self,
@@ -172,7 +184,6 @@ class ForScripts(ABC):
         shown: AbstractContextManager[Callable[[], object]],
         *,
         in_order: bool,
-        is_kept: bool,
     ) -> Generator[Outcome, None, None]:
         with shown as advance:
             mapping = Mapping(self.queue, run, on_finished=advance)
@@ -184,15 +195,19 @@ class ForScripts(ABC):
                 self._check_goes_on()
                 self._borrowed.append(staff)
                 self._pid = os.getpid()
+                if run.is_nameless:
+                    self._nameless.add(run.type)
             # At the exit of the process nobody may have come to its end, nor will.
             atexit.register(self.stop)
             try:
                 yield from mapping.outcomes(staff, in_order=in_order)
+            except JobNotFound:
+                self._check_goes_on()  # a stop removes what nobody can go on with
+                raise
             finally:
                 if not self._is_parents:
                     self._see_off(staff)
-                    if not is_kept:
-                        self.forget(run.name)
+                    self._forget_nameless(run.type)
 
     def _see_off(self, staff: Staff) -> None:
         staff.leave("stopped", self.orders.grace)
