@@ -120,10 +120,9 @@ def run_pool(
     :raises click.ClickException: a worker cannot be, or an option.
     """
     try:
-        made = [checked_post(each, queue, label=label).make(queue) for label, each in workers]
-        pool = WorkerPool(
-            queue, [each for _, each in workers], initializer=log_to_stderr, **options
-        )
+        posts = [checked_post(each, queue, label=label) for label, each in workers]
+        made = [post.tried(queue) for post in posts]
+        pool = WorkerPool(queue, posts, initializer=log_to_stderr, **options)
     except InvalidValue as error:
         if error.field in options:
             hint = f"--{error.field.replace('_', '-')}"

@@ -19,7 +19,7 @@ from semiont_jobs.latch import taken_from
 from semiont_jobs.pool.child import Assignment
 from semiont_jobs.pool.crew import Crew
 from semiont_jobs.pool.orders import GRACE, STUCK_AFTER, Orders
-from semiont_jobs.pool.roster import tried_roster
+from semiont_jobs.pool.roster import checked_roster
 from semiont_jobs.pool.routing import Routing
 from semiont_jobs.pool.scripts import ForScripts
 from semiont_jobs.pool.signals import Mailbox, caught
@@ -101,9 +101,9 @@ class WorkerPool(ForScripts):
             types=types,
             queues=queues,
         )
-        self._posts, tried = tried_roster(workers, queue)
-        if tried:
-            routing = Routing(tried, orders)
+        self._posts = checked_roster(workers, queue)
+        if self._posts:
+            routing = Routing([post.tried(queue) for post in self._posts], orders)
             if routing.types is not None and not routing.types:
                 rule = "none of the workers does jobs of these types"
                 raise InvalidValue(rule, field="types", value=types)

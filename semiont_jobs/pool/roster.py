@@ -7,9 +7,10 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
 from typing import Final, TypeAlias, cast
 
-from attrs import frozen
+from attrs import field, frozen
 
 from semiont_jobs.errors import InvalidValue
 from semiont_jobs.handlers import Handler
@@ -33,12 +34,31 @@ class Post:
     """What it is called in errors."""
     place: str
     """The argument it came from."""
+    _tried: list[JobWorker] = field(factory=list, init=False, eq=False, repr=False)
+
+    def tried(self, queue: JobQueue) -> JobWorker:
+        """What the next `make` will return, made now to see whether there is one to be had: what a
+        worker takes up when it is made may be dear.
+
+        :raises InvalidValue: as `make`.
+        """
+        if not self._tried:
+            self._tried.append(self._checked(queue))
+        return self._tried[0]
 
     def make(self, queue: JobQueue) -> JobWorker:
-        """A worker that takes jobs from `queue`.
+        """A worker that takes jobs from `queue`, which is the same each time.
 
         :raises InvalidValue: there is none to be had, or it says of itself what cannot be.
         """
+        with suppress(IndexError):
+            return self._tried.pop()
+        return self._checked(queue)
+
+    def __reduce__(self) -> tuple[type[Post], tuple[Given, str, str]]:
+        return Post, (self.given, self.label, self.place)
+
+    def _checked(self, queue: JobQueue) -> JobWorker:
         try:
             made = self._made(queue)
             if not isinstance(made, JobWorker):
@@ -87,14 +107,12 @@ def made_of_class(kind: type[JobWorker], queue: JobQueue | None) -> JobWorker:
 
 
 def checked_post(given: object, queue: JobQueue, *, label: str = "", place: str = "worker") -> Post:
-    """The post of a worker, once it has made one to try.
+    """The post of a worker, once it has made one to try. A post is one already.
 
     :raises InvalidValue: it is no worker, or makes none.
     """
-    return _tried(given, queue, label=label, place=place)[0]
-
-
-def _tried(given: object, queue: JobQueue, *, label: str, place: str) -> tuple[Post, JobWorker]:
+    if isinstance(given, Post):
+        return given
     name = label or getattr(given, "__qualname__", None) or repr(given)
     if isinstance(given, JobWorker):
         rule = "every thread makes a worker of its own: give the class, or a function that makes it"
@@ -106,30 +124,28 @@ def _tried(given: object, queue: JobQueue, *, label: str, place: str) -> tuple[P
         rule = "a JobWorker class, a function that makes one, or a handler is needed"
         raise InvalidValue(rule, field=place, value=given)
     post = Post(cast("Given", given), name, place)
-    return post, post.make(queue)
+    post.tried(queue)
+    return post
 
 
-def tried_roster(
-    workers: Iterable[object], queue: JobQueue
-) -> tuple[tuple[Post, ...], list[JobWorker]]:
-    """The posts of a pool, and the one worker that each has made to try: what a worker takes up
-    when it is made may be dear.
+def checked_roster(workers: Iterable[object], queue: JobQueue) -> tuple[Post, ...]:
+    """The posts of a pool, each of which has tried to make a worker.
 
     :raises InvalidValue: one of them is no worker, or two would do the same type of jobs.
     """
     if isinstance(workers, str | type | JobWorker | Handler) or not isinstance(workers, Iterable):
         raise InvalidValue("a list of workers is needed", field="workers", value=workers)
-    tried = [
-        _tried(given, queue, label="", place=f"workers[{number}]")
+    posts = tuple(
+        checked_post(given, queue, place=f"workers[{number}]")
         for number, given in enumerate(workers)
-    ]
-    _check_overlaps(tried)
-    return tuple(post for post, _ in tried), [worker for _, worker in tried]
+    )
+    _check_overlaps([(post, post.tried(queue)) for post in posts])
+    return posts
 
 
 def _check_overlaps(made: Sequence[tuple[Post, JobWorker]]) -> None:
     """Two that take the same jobs without looking at them: the second would never get one."""
-    first: dict[tuple[str, str | None], Post] = {}
+    first: dict[tuple[str, str | None], JobWorker] = {}
     for post, worker in made:
         if worker.is_choosy or worker.job_types is None:
             continue
@@ -137,9 +153,9 @@ def _check_overlaps(made: Sequence[tuple[Post, JobWorker]]) -> None:
             for queue_name in {worker.queue_name, None}:
                 other = first.get((type_name, queue_name))
                 if other is not None:
-                    rule = f"{other.label} does {type_name!r} jobs already"
+                    rule = f"{other.get_worker_name()} does {type_name!r} jobs already"
                     raise InvalidValue(rule, field=post.place, value=post.given)
-            first[type_name, worker.queue_name] = post
+            first[type_name, worker.queue_name] = worker
 
 
 def _are_names(types: object) -> bool:

@@ -12,7 +12,7 @@ from pool.members import TIMEOUT, Echo, Waits, results
 from semiont_jobs import InvalidValue, JobQueue, JobType, JobWorker, WorkerPool, job_handler
 from semiont_jobs.pool.crew import Crew
 from semiont_jobs.pool.orders import Orders
-from semiont_jobs.pool.roster import tried_roster
+from semiont_jobs.pool.roster import checked_roster
 from semiont_jobs.pool.watch import Watch
 
 
@@ -151,7 +151,7 @@ def test_a_stop_by_a_job_that_is_quicker_than_the_watch_is_waited_for(
     watch = Watch(
         Crew(
             memory,
-            tried_roster([lambda: Waits(memory, let_go)], memory)[0],
+            checked_roster([lambda: Waits(memory, let_go)], memory),
             Orders(threads=1, grace=0),
         )
     )

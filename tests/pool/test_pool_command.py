@@ -34,6 +34,14 @@ class Pid(JobWorker):
 def make():
     return Pid()
 
+class Dear(JobWorker):
+    job_types = ("dear",)
+    def __init__(self, queue):
+        super().__init__(queue)
+        print("made", flush=True)
+    def execute_job(self, job):
+        return None
+
 ALL = [upper, make]
 TWICE = [Pid, upper, upper]
 """
@@ -59,6 +67,15 @@ def run(place: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
         timeout=TIMEOUT,
         check=False,
     )
+
+
+def test_a_worker_of_a_single_thread_is_made_once(queue: JobQueue, tmp_path: Path) -> None:
+    queue.enqueue({}, type="dear", id="j")
+
+    ran = run(tmp_path, "work:Dear", "--burst", "--threads", "1")
+
+    assert (ran.returncode, ran.stdout) == (0, "made\n")
+    assert queue.wait_for("j", TIMEOUT).status == "complete"
 
 
 def test_a_burst_of_processes_does_everything_tells_it_and_leaves(

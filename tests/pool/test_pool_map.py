@@ -24,7 +24,7 @@ from semiont_jobs.pool import mapping, runs
 from semiont_jobs.pool.crew import Crew
 from semiont_jobs.pool.errand import Errand
 from semiont_jobs.pool.orders import Orders
-from semiont_jobs.pool.roster import Post, tried_roster
+from semiont_jobs.pool.roster import Post, checked_roster
 from semiont_jobs.pool.watch import Watch
 from semiont_jobs.testing.waiting import eventually
 
@@ -285,7 +285,7 @@ def test_a_burst_does_not_leave_in_the_midst_of_a_run(memory: JobQueue) -> None:
 def test_a_crew_that_finds_nothing_to_do_does_not_leave_a_run_that_just_came(
     memory: JobQueue,
 ) -> None:
-    watch = Watch(Crew(memory, tried_roster([Plain], memory)[0], Orders(threads=1, burst=True)))
+    watch = Watch(Crew(memory, checked_roster([Plain], memory), Orders(threads=1, burst=True)))
 
     def run(name: str) -> Errand:
         guest = Post(partial(mapping.Caller, len, f"map:{name}"), "len", "fn")

@@ -20,7 +20,7 @@ from semiont_jobs import (
 )
 from semiont_jobs.pool.crew import Crew
 from semiont_jobs.pool.orders import Orders
-from semiont_jobs.pool.roster import tried_roster
+from semiont_jobs.pool.roster import checked_roster
 from semiont_jobs.pool.watch import Watch
 from semiont_jobs.testing.waiting import eventually
 
@@ -132,7 +132,7 @@ def test_exactly_max_jobs_are_claimed_however_many_threads_claim_at_once(
 
     monkeypatch.setattr(memory, "claim_one", together)
     orders = Orders(threads=8, max_jobs=5)
-    watch = Watch(Crew(memory, tried_roster([Echo], memory)[0], orders))
+    watch = Watch(Crew(memory, checked_roster([Echo], memory), orders))
 
     watch.start()
 

@@ -21,7 +21,7 @@ from semiont_jobs import (
 )
 from semiont_jobs.pool.crew import HARD_MARGIN, Crew
 from semiont_jobs.pool.orders import Orders
-from semiont_jobs.pool.roster import tried_roster
+from semiont_jobs.pool.roster import checked_roster
 from semiont_jobs.pool.watch import Watch
 from semiont_jobs.testing.waiting import eventually
 
@@ -284,7 +284,7 @@ def test_the_supervisor_sees_a_limit_only_while_its_job_is_in_hand(memory: JobQu
     for timeout in (None, 100):
         memory.enqueue({}, type="seen", timeout=timeout)
     orders = Orders(threads=1, stuck_after=10, burst=True)
-    watch = Watch(Crew(memory, tried_roster([noted], memory)[0], orders, limits=limits))
+    watch = Watch(Crew(memory, checked_roster([noted], memory), orders, limits=limits))
 
     watch.start()
 
