@@ -67,6 +67,8 @@ class Claimer:
         finally:
             if claim is None:
                 try_to_commit(deferred)
+        if claim is not None:
+            claim.deferred = deferred
         self._claimed_at = time.monotonic()
         if deferred.since is not None:
             self._desk.commit_soon()
@@ -92,8 +94,10 @@ class Claimer:
         return self._desk.claim_one(self._wanted, self._worker, self._policy, opening, take)
 
     def claims(self) -> Iterator[AnyClaim]:
-        """See `JobQueue.claims`."""
+        """See `JobQueue.claims`. Whoever has one of these ends it as he likes, and may take his
+        time: an outcome is durable when its verb returns."""
         while (claim := self()) is not None:
+            claim.deferred = None
             yield claim
 
     def end(self) -> None:

@@ -333,7 +333,6 @@ class JobWorker(ABC):
                     continue
                 errors = 0
                 if claim is not None:
-                    claim.deferred = claimer.deferred
                     self.work_on(claim)
                     claimer.commit_if_due()
 

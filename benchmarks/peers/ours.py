@@ -74,7 +74,6 @@ class Ours(SimplePeer):
         began = time.monotonic()
         with self.queue.claimer(worker=worker.get_worker_name()) as claimer:
             while left and (claim := claimer()) is not None:
-                claim.deferred = claimer.deferred
                 worker.work_on(claim)
                 claimer.commit_if_due()
                 left -= 1

@@ -268,8 +268,6 @@ class Crew:
         claim.terms.set(timeout=limit, retry_policy=worker.retry_policy)
         hand.take_up(claim, self.orders.stuck_after)
         self._limit(hand)
-        if hand.claimer is not None:
-            claim.deferred = hand.claimer.deferred
         worker.work_on(claim)
         if hand.claimer is not None:
             # Still with this task: a thread whose hooks hang is replaced, too.

@@ -27,7 +27,6 @@ def taken(claimer: Claimer) -> AnyClaim:
     """The next job of a loop, at its outcome."""
     claim = claimer()
     assert claim is not None
-    claim.deferred = claimer.deferred
     claim.put_off()
     return claim
 

@@ -123,12 +123,12 @@ FAULTS = (
         tests=("test_a_worker_forces_its_outcomes_together",),
     ),
     Fault(
-        name="pool-waits-for-each-outcome",
-        file="pool/crew.py",
-        was="            claim.deferred = hand.claimer.deferred\n",
-        becomes="            pass\n",
-        breaks="a pool waits for its disk as seldom as a worker",
-        tests=("test_a_pools_thread_forces_its_outcomes_together",),
+        name="everybody-puts-off",
+        file="claimer.py",
+        was="            claim.deferred = None\n",
+        becomes="",
+        breaks="who has a claim of `claims` ends it durably",
+        tests=("test_what_a_loop_by_hand_has_a_worker_do_is_durable_at_once",),
     ),
     Fault(
         name="put-off-while-nobody-looks",

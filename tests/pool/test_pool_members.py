@@ -54,7 +54,9 @@ def test_classes_factories_and_handlers_share_the_same_threads(queue: JobQueue) 
     eventually(lambda: not threads_named("semiont-jobs-1"))
 
 
-def test_a_worker_is_made_once_for_every_thread_and_the_first_is_tried_before(memory: JobQueue) -> None:
+def test_a_worker_is_made_once_for_every_thread_and_the_first_is_tried_before(
+    memory: JobQueue,
+) -> None:
     made: list[JobWorker] = []
 
     class Dear(Echo):

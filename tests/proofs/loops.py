@@ -71,7 +71,6 @@ class _Loop:
         session = self._session
         verb, call, facts = self._outcomes[job_id]
         claim = session.claims[job_id]
-        claim.deferred = self._claimer.deferred
         claim.put_off()
         session.clock.advance(1)
         session.ledger.begun(verb, job_id, facts)

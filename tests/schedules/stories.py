@@ -237,7 +237,6 @@ def _work(stage: Stage, actor: Any) -> bool:
     claim = loop()
     if claim is None:
         return False
-    claim.deferred = loop.deferred
     claim.put_off()
     claim.complete({"by": actor.name})
     loop.end()

@@ -227,7 +227,6 @@ def test_a_stop_in_the_midst_of_the_work_is_not_put_off(queue: Unattended, place
     loop = queue.claimer()
     claim = loop()
     assert claim is not None
-    claim.deferred = loop.deferred
 
     claim.complete()
 

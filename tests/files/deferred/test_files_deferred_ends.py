@@ -224,6 +224,15 @@ def test_a_pools_thread_forces_its_outcomes_together(
     assert 0 < forced(busy) - before < 8
 
 
+def test_what_a_loop_by_hand_has_a_worker_do_is_durable_at_once(
+    queue: Unattended, place: Place
+) -> None:
+    for claim in queue.claims():
+        id_ = claim.job.metadata.id
+        Plain(queue).work_on(claim)
+        assert place.copies(id_).keys() == {"complete"}
+
+
 def test_an_outcome_is_told_of_while_the_next_job_goes_on(busy: JobQueue, tmp_path: Path) -> None:
     heard: list[str] = []
     busy.subscribe(lambda event: heard.append(f"{event.name} {event.job_id}"))
