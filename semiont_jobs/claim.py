@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from datetime import datetime, timedelta
 from types import TracebackType
-from typing import Any, Final, Generic
+from typing import Any, Final, Generic, TypeVar
 
 from semiont_jobs import lifecycle, updates
 from semiont_jobs.errors import (
@@ -37,6 +37,8 @@ from semiont_jobs.model import (
     evolve,
 )
 from semiont_jobs.retry import Retry
+
+T = TypeVar("T")
 
 REFUSED_PAUSE: Final = 5.0
 """Seconds until a job whose attempt the store cut short is offered again: a disk that is full for
@@ -83,7 +85,7 @@ class Claim(InHand[P, PG], Generic[P, PG, R]):
             # It may be written later, in the background: what cannot be is refused now, and what
             # the work does to the object afterwards is no matter of this report.
             self._desk.codec.encode(reported)
-            self._unwritten = evolve(reported, progress=copy.deepcopy(progress))
+            self._unwritten = evolve(reported, progress=_kept(progress))
             self._write_progress_if_due()
 
     def checkpoint(
@@ -107,7 +109,7 @@ class Claim(InHand[P, PG], Generic[P, PG, R]):
         cursors = checked_cursors(cursors)
         self._desk.codec.check(units, "units", job_id=self._job.metadata.id)
         self._desk.codec.check(cursors, "cursors", job_id=self._job.metadata.id)
-        cursors = copy.deepcopy(cursors)  # they are stored again with whatever comes later
+        cursors = _kept(cursors)  # they are stored again with whatever comes later
         with self._turn:
             self._require_open()
             progress = self._unwritten.progress if self._unwritten else None
@@ -260,6 +262,14 @@ class Claim(InHand[P, PG], Generic[P, PG, R]):
         # time) is an error like any other.
         is_signal = isinstance(error, Snooze | JobCancelled | WorkerStopping)
         return is_signal and self._ended_by in ("snooze", "cancel", "release")
+
+
+def _kept(given: T) -> T:
+    """As it is now, whatever becomes of the object; what cannot be copied is kept itself."""
+    try:
+        return copy.deepcopy(given)
+    except Exception:  # noqa: BLE001 - a class of the work's own
+        return given
 
 
 AnyClaim = Claim[Any, Any, Any]

@@ -25,7 +25,7 @@ from semiont_jobs.errors import (
     QueueClosed,
     StoreError,
 )
-from semiont_jobs.events import Event, EventName, Hook
+from semiont_jobs.events import Event, EventName, Hook, log_trouble
 from semiont_jobs.forks import reset_in_child
 from semiont_jobs.hooks import Hooks
 from semiont_jobs.in_hand import AnyInHand
@@ -104,6 +104,8 @@ class QueueDesk(Openable):
         self._begin_closed()
         self._rescuing = threading.Lock()
         self._rescued_at = float("-inf")
+        self._ailing: set[str] = set()
+        """Jobs in hand of which it was told that they cannot be looked after."""
         self._claims = OpenClaims()
         self._rescuer = Rescuer(self._max_crashes)
         self.stamp: Callable[[WorkerName | None], ClaimStamp] = Stamps().new
@@ -136,9 +138,11 @@ class QueueDesk(Openable):
     def subscribe(self, hook: Hook) -> Callable[[], None]:
         """Call `hook` with every event of this queue object; returns what ends that.
 
-        It is called in the thread that acted; for what the queue's own thread did, in one more, in
-        order but perhaps later. A hook that raises harms no job: its first failure is logged. One
-        that blocks holds up that thread, and the job that it has just claimed.
+        It is called in the thread that acted; for what a queue's or a pool's own thread did, in one
+        more, in order but perhaps later than what others did since: of two events of one job the
+        later has the higher ``job.metadata.revision``. A hook that raises harms no job: its first
+        failure is logged. One that blocks holds up that thread, and the job that it has just
+        claimed.
 
         :raises InvalidValue: `hook` cannot be called.
         """
@@ -205,6 +209,7 @@ class QueueDesk(Openable):
     def forget(self, claim: AnyInHand) -> None:
         """A claim ended: it needs no more looking after."""
         self._claims.forget(claim)
+        self._ailing.discard(claim.job.metadata.id)
 
     def commit_soon(self) -> None:
         """Something was put off: should its loop leave it, it is made durable all the same."""
@@ -273,19 +278,30 @@ class QueueDesk(Openable):
         """One round of the keeper: open claims, held-back progress, dead workers' jobs."""
         if not self._is_open:
             return PERIOD
-        # One job's file that the disk will not show, or whatever else ails one claim, must not keep
-        # the others from being looked after, nor dead workers' jobs from rescue.
-        failed: Exception | None = None
-        claims = self._claims.all()
-        for look in (self._claims.give_back_dropped, *(each.look_after for each in claims)):
-            try:
-                look()
-            except Exception as error:  # noqa: BLE001
-                failed = failed or error
+        refused: StoreError | None = None
+        try:
+            self._claims.give_back_dropped()
+        except StoreError as error:
+            refused = error
+        for claim in self._claims.all():
+            self._look_after(claim)
         self._rescue_if_due()
-        if failed is not None:
-            raise failed
+        if refused is not None:
+            raise refused
         return PERIOD
+
+    def _look_after(self, claim: AnyClaim) -> None:
+        """One job's file that the disk will not show, or whatever else ails one claim, must not
+        keep the others from being looked after in time, nor dead workers' jobs from rescue."""
+        job_id = claim.job.metadata.id
+        try:
+            claim.look_after()
+        except Exception as error:  # noqa: BLE001
+            if job_id not in self._ailing:
+                self._ailing.add(job_id)
+                log_trouble(error, "job %s cannot be looked after: %s", job_id, error)
+        else:
+            self._ailing.discard(job_id)
 
     def start_keeper(self) -> None:
         """Rescue and watch in the background from now on; claiming does this by itself.

@@ -161,5 +161,4 @@ def _is_the_threads_own(error: BaseException) -> bool:
     """Whether that came to the thread, and not out of the hook that it was calling: signals'
     handlers raise in the main thread, whatever they like."""
     is_main = threading.current_thread() is threading.main_thread()
-    is_harmless = isinstance(error, Exception | SystemExit)
-    return isinstance(error, KeyboardInterrupt) or (is_main and not is_harmless)
+    return is_main and not isinstance(error, Exception | SystemExit)

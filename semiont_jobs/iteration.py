@@ -205,7 +205,7 @@ def _check_methods(kind: type) -> None:
             raise TypeError(f"{whose} yields: what works unit by unit is called iterate_job")
         if inspect.isfunction(inspect.getattr_static(kind, name)):
             try:
-                inspect.signature(function).bind("self", *given)
+                inspect.signature(function, follow_wrapped=False).bind("self", *given)
             except TypeError as error:
                 call = f"{name}(self, {', '.join(given)})"
                 raise TypeError(f"{whose} cannot be called: {call} is meant ({error})") from None

@@ -1,15 +1,11 @@
-"""What a main thread waits on, where a signal may strike at any moment, and which do.
+"""What a main thread waits on, where a signal may strike at any moment.
 
 It must not know what has ended, or what is sent.
 """
 
 from __future__ import annotations
 
-import signal
-import threading
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from queue import Empty, SimpleQueue
 from typing import Final, TypeVar
 
@@ -28,21 +24,6 @@ def taken_from(mailbox: SimpleQueue[T]) -> T:
             return mailbox.get(timeout=DEAF_TIME)
         except Empty:
             continue
-
-
-@contextmanager
-def sigterm_interrupts() -> Iterator[None]:
-    """While this holds, SIGTERM raises `KeyboardInterrupt` in the main thread, as Ctrl-C does,
-    where it would end the process on the spot. In another thread this does nothing."""
-    is_main = threading.current_thread() is threading.main_thread()
-    is_deadly = is_main and signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
-    if is_deadly:
-        signal.signal(signal.SIGTERM, signal.default_int_handler)
-    try:
-        yield
-    finally:
-        if is_deadly:
-            signal.signal(signal.SIGTERM, signal.SIG_DFL)
 
 
 class Latch:

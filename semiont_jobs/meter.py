@@ -13,9 +13,8 @@ from typing import Any, Final
 
 from attrs import evolve
 
-from semiont_jobs.metrics import Durations, ProcessMetrics, merged
+from semiont_jobs.metrics import Durations, ProcessMetrics, counted_as, merged
 from semiont_jobs.model import AnyJob
-from semiont_jobs.store import OF_NAMELESS_RUNS
 
 _MILLISECOND: Final = timedelta(milliseconds=1)
 _ENDS_ATTEMPT: Final = frozenset({"completed", "failed", "retrying", "cancelled"})
@@ -52,7 +51,7 @@ class Meter:
     def note(self, name: str, job: AnyJob) -> None:
         """That event was sent, with the job as it stands now."""
         metadata = job.metadata
-        key = _key(job)
+        key = (counted_as(metadata.type), metadata.queue)
         with self._lock:
             kind = self._kinds.get(key)
             if kind is None:
@@ -71,7 +70,7 @@ class Meter:
         """The figures now, with the jobs that are in flight."""
         in_flight: dict[tuple[str, str], int] = {}
         for job in held:
-            key = _key(job)
+            key = (counted_as(job.metadata.type), job.metadata.queue)
             in_flight[key] = in_flight.get(key, 0) + 1
         with self._lock:
             own = [
@@ -89,14 +88,6 @@ class Meter:
             others = [each for figures in self._others.values() for each in figures]
             ended = self._ended
         return merged((*own, *ended, *others))
-
-
-def _key(job: AnyJob) -> tuple[str, str]:
-    """Type and queue. Runs without a name are one type: else a program that makes many would have
-    ever more figures."""
-    metadata = job.metadata
-    is_nameless = metadata.type.startswith(OF_NAMELESS_RUNS)
-    return (OF_NAMELESS_RUNS if is_nameless else metadata.type, metadata.queue)
 
 
 def _has_run(job: AnyJob) -> bool:

@@ -14,13 +14,19 @@ from typing import Final
 
 from attrs import frozen
 
-from semiont_jobs.model import JobStatus
+from semiont_jobs.model import OF_NAMELESS_RUNS, JobStatus
 
 BOUNDS: Final = (0.01, 0.05, 0.1, 0.5, 1.0, 5.0, 15.0, 60.0, 300.0, 900.0, 3600.0, 14400.0, 86400.0)
 """Seconds. From what a thumbnail takes to what a night's import takes, about three to an order of
 magnitude where jobs are most: enough to see a change, few enough for a series each."""
 
 _BOUNDS_MS: Final = tuple(int(1000 * each) for each in BOUNDS)
+
+
+def counted_as(type_name: str) -> str:
+    """The type under which a job is counted. Runs without a name are one: else a program that makes
+    many would have ever more figures."""
+    return OF_NAMELESS_RUNS if type_name.startswith(OF_NAMELESS_RUNS) else type_name
 
 
 @frozen(kw_only=True)

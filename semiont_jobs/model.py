@@ -60,6 +60,13 @@ that reads the number agrees on its order."""
 DEFAULT_QUEUE: Final = "default"
 DEFAULT_USER: Final = UserId("local")
 DEFAULT_MAX_RETRIES: Final = 3
+
+OF_RUNS: Final = "map:"
+"""Jobs of types that begin so are the items of runs (`WorkerPool.map`). They are offered only to
+those who name the type: nobody else has the run's function, and the result of another one would
+pass for its own."""
+OF_NAMELESS_RUNS: Final = f"{OF_RUNS}~"
+"""So begin the types of runs that have no name, of which each run has its own."""
 """Three retries are four attempts: about seven seconds of back-off with the default policy."""
 
 

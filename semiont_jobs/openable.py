@@ -60,6 +60,11 @@ class Openable(ABC):
             self._hooks.tell_noted()
         return self
 
+    @property
+    def is_open(self) -> bool:
+        """Whether it is in use: opened, and not closed since. Any verb opens it."""
+        return self._is_open
+
     def close(self) -> None:
         """Stop this queue's workers, give open claims back without using an attempt, make durable
         what is put off, and end the queue's threads.

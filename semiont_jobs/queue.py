@@ -161,6 +161,7 @@ class JobQueue(Creating):
         :raises StaleJob: the job has changed since it was read.
         :raises JobHeld: somebody else works on it, or did and is gone: then it waits for a rescue.
         :raises JobNotFound: there is no such job.
+        :raises ClaimLost: somebody who keeps no rules moved or removed it meanwhile.
         :raises QueueClosed: another thread closed the queue in the midst of claiming it.
         """
         if old_status is not None:

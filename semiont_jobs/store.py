@@ -17,23 +17,16 @@ from collections.abc import (
     Sequence,
 )
 from datetime import datetime, timedelta
-from typing import Any, Final, Protocol, TypeAlias, runtime_checkable
+from typing import Any, Protocol, TypeAlias, runtime_checkable
 
 from attrs import frozen
 
 from semiont_jobs.codec import Codec
 from semiont_jobs.events import Hook
-from semiont_jobs.model import AnyJob, ClaimStamp, JobStatus, PendingJob
+from semiont_jobs.model import OF_RUNS, AnyJob, ClaimStamp, JobStatus, PendingJob
 from semiont_jobs.outline import Outline
 
 Accept: TypeAlias = Callable[[PendingJob[Any]], bool]
-
-OF_RUNS: Final = "map:"
-"""Jobs of types that begin so are the items of runs (`WorkerPool.map`). They are offered only to
-those who name the type: nobody else has the run's function, and the result of another one would
-pass for its own."""
-OF_NAMELESS_RUNS: Final = f"{OF_RUNS}~"
-"""So begin the types of runs that have no name, of which each run has its own."""
 
 
 @frozen(kw_only=True, cache_hash=True)

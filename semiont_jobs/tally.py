@@ -10,7 +10,7 @@ from collections import Counter
 from collections.abc import Iterable
 from datetime import datetime
 
-from semiont_jobs.metrics import Durations, StoredMetrics
+from semiont_jobs.metrics import Durations, StoredMetrics, counted_as
 from semiont_jobs.model import STATUSES, JobStatus
 from semiont_jobs.outline import Outline, milliseconds, outline_of
 from semiont_jobs.store import JobStore, Roll, RollChanges, Rolling
@@ -53,9 +53,10 @@ class Tally:
 
     def _count(self, outlines: Iterable[Outline], times: int) -> None:
         for outline in outlines:
-            kind = self._kinds.get((outline.type, outline.queue))
+            key = (counted_as(outline.type), outline.queue)
+            kind = self._kinds.get(key)
             if kind is None:
-                kind = self._kinds[outline.type, outline.queue] = _Kind()
+                kind = self._kinds[key] = _Kind()
             kind.jobs[outline.status] += times
             if outline.status == "pending":
                 waiting = kind.ready if outline.run_after is None else kind.put_off

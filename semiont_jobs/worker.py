@@ -6,6 +6,7 @@ It must not know how jobs are stored, nor when a failed one is tried again.
 from __future__ import annotations
 
 import atexit
+import inspect
 import os
 import threading
 from abc import ABC, abstractmethod
@@ -26,7 +27,7 @@ from semiont_jobs.iteration import (
     is_meant,
     run_iteration,
 )
-from semiont_jobs.latch import Latch, sigterm_interrupts
+from semiont_jobs.latch import Latch
 from semiont_jobs.model import AnyJob, PendingJob, RunningJob
 from semiont_jobs.opening import Opening
 from semiont_jobs.queue import JobQueue
@@ -34,6 +35,7 @@ from semiont_jobs.reading import checked_filter
 from semiont_jobs.recording import record
 from semiont_jobs.retry import RetryPolicy, error_pace
 from semiont_jobs.settings import checked_job_types, checked_name, checked_policy, checked_timeout
+from semiont_jobs.signals import sigterm_interrupts
 from semiont_jobs.singleton import get_job_queue
 from semiont_jobs.threads import begin
 
@@ -172,8 +174,9 @@ class JobWorker(ABC):
         """Raise `InvalidValue` for what the worker says of itself and cannot be."""
         for name, check in _CHECKS.items():
             check(f"{type(self).__name__}.{name}", getattr(self, name))
-        meant = getattr(self, "job_type", None)
-        if meant is not None and self.job_types is None:
+        meant = inspect.getattr_static(self, "job_type", None)
+        takes_all = self.job_types is None and not self.is_choosy
+        if takes_all and isinstance(meant, str | tuple | list):
             field = f"{type(self).__name__}.job_type"
             raise InvalidValue("job_types is what names the types", field=field, value=meant)
         checked_name(self.get_worker_name())
@@ -225,16 +228,18 @@ class JobWorker(ABC):
         self.queue.wake()
         if thread is threading.current_thread():
             return False  # asked for by the work itself: it cannot wait for itself
+        self._waited_out = True  # also if somebody interrupts that
         if not self._ended.wait(timeout):
-            self._waited_out = True
             return False
+        self._waited_out = False
         self.queue.finish_telling()
         return True
 
     def run(self) -> None:
         """Start, and block until Ctrl-C, SIGTERM, `stop` or the queue's `JobQueue.close`; then wait
-        for the job in hand. SIGTERM is left to the handler that the program has for it, if it has
-        one, and in another thread than the main one."""
+        for the job in hand, as `stop` does. A second of these signals raises `KeyboardInterrupt`.
+        SIGTERM is left to the handler that the program has for it, if it has one, and in another
+        thread than the main one."""
         with sigterm_interrupts():
             try:
                 self.start()

@@ -67,6 +67,19 @@ def test_what_becomes_of_the_object_afterwards_is_no_matter_of_a_report_held_bac
     assert claim.fail(ValueError("no")).status == "pending"
 
 
+def test_progress_that_cannot_be_copied_is_reported_all_the_same(queue: JobQueue) -> None:
+    class Locked(dict[str, Any]):
+        def __deepcopy__(self, _memo: object) -> object:
+            raise TypeError("cannot pickle '_thread.lock' object")
+
+    claim = held(queue)
+    claim.report(Locked(page=1))
+    claim.checkpoint(cursors={"files": Locked(page=2)})
+
+    assert stored(queue, claim).progress == {"page": 1}
+    assert stored(queue, claim).metadata.unit_cursors == {"files": {"page": 2}}
+
+
 def test_what_becomes_of_the_object_afterwards_is_no_matter_of_a_cursor(queue: JobQueue) -> None:
     claim = held(queue)
     names: list[Any] = ["a"]
@@ -92,7 +105,7 @@ def test_progress_that_can_be_written_no_more_prevents_no_outcome(
 
 
 def test_a_claim_that_cannot_be_looked_after_keeps_no_other_from_it(
-    queue: JobQueue, monkeypatch: pytest.MonkeyPatch
+    queue: JobQueue, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     ill, sound = held(queue), held(queue)
     looked_after: list[str] = []
@@ -103,10 +116,17 @@ def test_a_claim_that_cannot_be_looked_after_keeps_no_other_from_it(
     monkeypatch.setattr(ill, "look_after", fail)
     monkeypatch.setattr(sound, "look_after", lambda: looked_after.append("sound"))
     monkeypatch.setattr(queue, "_rescue_if_due", lambda: looked_after.append("orphans"))
-    with pytest.raises(RuntimeError, match="ill"):
+    for _ in range(2):
         queue.keep_house()
 
-    assert looked_after == ["sound", "orphans"]
+    assert looked_after == ["sound", "orphans"] * 2
+    assert caplog.text.count("cannot be looked after: ill") == 1
+
+    monkeypatch.undo()
+    queue.keep_house()
+    monkeypatch.setattr(ill, "look_after", fail)
+    queue.keep_house()
+    assert caplog.text.count("cannot be looked after: ill") == 2  # it had recovered
 
 
 @pytest.mark.usefixtures("long_window")

@@ -246,10 +246,13 @@ class Cut(BaseException):
     """What asyncio and others end a task with."""
 
 
-def test_a_hook_that_raises_no_exception_ends_no_thread_of_a_worker(memory: JobQueue) -> None:
+@pytest.mark.parametrize("error", [Cut, KeyboardInterrupt, SystemExit])
+def test_a_hook_that_raises_no_exception_ends_no_thread_of_a_worker(
+    memory: JobQueue, error: type[BaseException]
+) -> None:
     def hook(event: Event) -> None:
         if event.name == "claimed":
-            raise Cut
+            raise error
 
     memory.subscribe(hook)
     with Worker(memory, lambda _worker, _job: None):

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import functools
 from typing import Any
 from unittest.mock import Mock
 
 import pytest
 from iterating import TIMEOUT, Iterating
 
-from semiont_jobs import InvalidValue, JobQueue, JobWorker, WorkerPool
+from semiont_jobs import CompleteJob, InvalidValue, JobQueue, JobWorker, WorkerPool
 
 
 @pytest.fixture
@@ -92,6 +93,53 @@ def test_a_method_that_can_be_called_so_is_taken(queue: JobQueue, function: Any)
 
     with kind(queue):
         assert queue.wait_for(job.metadata.id, TIMEOUT).status == "complete"
+
+
+def with_a_session(function: Any) -> Any:
+    @functools.wraps(function)
+    def called(*given: Any) -> object:
+        return function(*given, "session")
+
+    return called
+
+
+def test_a_method_to_which_a_decorator_gives_more_is_taken(queue: JobQueue) -> None:
+    class Decorated(JobWorker):
+        @with_a_session
+        def execute_job(self, job: Any, session: str) -> object:
+            return {"by": session}
+
+    job = queue.enqueue({}, type="task")
+    with Decorated(queue):
+        done = queue.wait_for(job.metadata.id, TIMEOUT)
+    assert isinstance(done, CompleteJob)
+    assert done.result == {"by": "session"}
+
+
+def test_a_job_type_that_means_something_else_is_left_alone(queue: JobQueue) -> None:
+    class Asks(JobWorker):
+        @property
+        def job_type(self) -> str:
+            return str(self.claim.job.metadata.type)
+
+        def execute_job(self, job: Any) -> object:
+            return {"type": self.job_type}
+
+    class Decides(JobWorker):
+        job_type = "mail"
+
+        def can_process_job(self, job: Any) -> bool:
+            return bool(job.metadata.type == self.job_type)
+
+        def execute_job(self, job: Any) -> object:
+            return {"type": self.job_type}
+
+    for kind in (Asks, Decides):
+        job = queue.enqueue({}, type="mail")
+        with kind(queue):
+            done = queue.wait_for(job.metadata.id, TIMEOUT)
+        assert isinstance(done, CompleteJob)
+        assert done.result == {"type": "mail"}
 
 
 def test_a_worker_that_names_its_type_under_a_wrong_name_does_not_take_all(

@@ -284,6 +284,49 @@ print(queue.get_job("j").status)
 """
 
 
+FORKING = """
+import multiprocessing, sys, time
+from semiont_jobs import JobQueue, JobWorker, WorkerPool
+
+fork = multiprocessing.get_context("fork")
+
+def sleeps(begun):
+    begun.set()
+    time.sleep(60)
+
+class Forking(JobWorker):
+    job_types = ("task",)
+    def execute_job(self, job):
+        begun = fork.Event()
+        child = fork.Process(target=sleeps, args=(begun,))
+        child.start()
+        begun.wait(30)
+        child.terminate()
+        child.join(30)
+        return {"exit code": child.exitcode}
+
+queue = JobQueue(sys.argv[1], fsync=False)
+queue.enqueue({}, type="task", id="j")
+queue.subscribe(lambda event: worker.stop(0) if event.name == "completed" else None)
+worker = Forking(queue) if sys.argv[2] == "worker" else WorkerPool(queue, [Forking])
+worker.run()
+print(queue.get_job("j").result)
+"""
+
+
+@pytest.mark.parametrize("who", ["worker", "pool"])
+def test_a_process_that_a_job_forks_ends_at_sigterm(who: str, tmp_path: Path) -> None:
+    ran = subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", FORKING, str(tmp_path / "data"), who],
+        timeout=TIMEOUT,
+        check=True,
+        capture_output=True,
+        text=True,
+    )
+
+    assert (ran.stdout, ran.stderr) == ("{'exit code': -15}\n", "")
+
+
 def test_a_programs_own_handler_of_sigterm_stays_while_a_worker_runs(
     queue: JobQueue, monkeypatch: pytest.MonkeyPatch
 ) -> None:

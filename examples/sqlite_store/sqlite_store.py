@@ -140,16 +140,15 @@ class SqliteStore:
         if wanted.types is not None:
             where += f" AND type IN ({_marks(wanted.types)})"
             values += wanted.types
-        if wanted.queue is not None:
-            where += " AND queue = ?"
-            values.append(wanted.queue)
         for row in self._rows(f"{where} ORDER BY priority DESC, due, created, id", *values):
             if row[0] not in self._holds:
                 job = self._decoded(*row)
-                if isinstance(job, PendingJob) and self._is_accepted(job, wanted):
+                if isinstance(job, PendingJob) and self._is_wanted(job, wanted):
                     yield job
 
-    def _is_accepted(self, job: PendingJob[Any], wanted: Wanted) -> bool:
+    def _is_wanted(self, job: PendingJob[Any], wanted: Wanted) -> bool:
+        if not wanted.covers(job.metadata.type, job.metadata.queue):
+            return False
         if wanted.accept is None:
             return True
         key = (wanted.accept, job.metadata.id, job.metadata.revision)

@@ -26,6 +26,7 @@ from semiont_jobs.pool.orders import Orders
 from semiont_jobs.pool.roster import Post
 from semiont_jobs.pool.watch import Watch
 from semiont_jobs.queue import JobQueue
+from semiont_jobs.signals import handle
 
 Told: TypeAlias = tuple[Literal["stop"], float] | tuple[Literal["hurry"]]
 """What a supervisor tells: finish within so many seconds; give back now."""
@@ -65,8 +66,8 @@ def serve(assignment: Assignment, pipe: Connection, limits: MutableSequence[floa
     orders = assignment.orders
     # Ctrl-C in a terminal reaches every process: it is the supervisor that tells what to do. Not
     # ignored, since programs that jobs start would inherit that.
-    signal.signal(signal.SIGINT, lambda _number, _frame: None)
-    signal.signal(signal.SIGTERM, lambda _number, _frame: mailbox.put(("stop", orders.grace)))
+    handle(signal.SIGINT, lambda _number: None)
+    handle(signal.SIGTERM, lambda _number: mailbox.put(("stop", orders.grace)))
     queue = assignment.queue
     line = Line(pipe, mailbox, grace=orders.grace, figures=queue.process_metrics)
     if assignment.initializer is not None:

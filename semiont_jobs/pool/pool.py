@@ -112,6 +112,8 @@ class WorkerPool(ForScripts):
         )
         if orders.needs_processes:
             check_can_travel(assignment)
+            for post in self._posts:
+                post.forget_tried()
         super().__init__(assignment)
         self._mailbox: Mailbox = SimpleQueue()
 
@@ -159,10 +161,8 @@ class WorkerPool(ForScripts):
             return False  # asked for by a job: it cannot wait for itself
         for staff in everybody:
             staff.wait()
-        # Of an iteration that somebody still has, and goes on with no more.
-        for type_name in list(self._nameless):
-            self._forget_nameless(type_name)
         atexit.unregister(self.stop)
+        self._forget_nameless_left()
         self.queue.finish_telling()
         return not any(staff.given_back for staff in everybody)
 

@@ -6,6 +6,7 @@ It must not know threads or processes: each thread makes its own workers of the 
 from __future__ import annotations
 
 import inspect
+import os
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from typing import Final, TypeAlias, cast
@@ -34,7 +35,8 @@ class Post:
     """What it is called in errors."""
     place: str
     """The argument it came from."""
-    _tried: list[JobWorker] = field(factory=list, init=False, eq=False, repr=False)
+    _tried: list[tuple[int, JobWorker]] = field(factory=list, init=False, eq=False, repr=False)
+    """With the process that made it: what it has taken up is not to be shared with a fork."""
 
     def tried(self, queue: JobQueue) -> JobWorker:
         """What the next `make` will return, made now to see whether there is one to be had: what a
@@ -43,8 +45,8 @@ class Post:
         :raises InvalidValue: as `make`.
         """
         if not self._tried:
-            self._tried.append(self._checked(queue))
-        return self._tried[0]
+            self._tried.append((os.getpid(), self._checked(queue)))
+        return self._tried[0][1]
 
     def make(self, queue: JobQueue) -> JobWorker:
         """A worker that takes jobs from `queue`, which is the same each time.
@@ -52,8 +54,14 @@ class Post:
         :raises InvalidValue: there is none to be had, or it says of itself what cannot be.
         """
         with suppress(IndexError):
-            return self._tried.pop()
+            pid, tried = self._tried.pop()
+            if pid == os.getpid():
+                return tried
         return self._checked(queue)
+
+    def forget_tried(self) -> None:
+        """Let go of it: it is in other processes that workers are made."""
+        self._tried.clear()
 
     def __reduce__(self) -> tuple[type[Post], tuple[Given, str, str]]:
         return Post, (self.given, self.label, self.place)

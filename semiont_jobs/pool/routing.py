@@ -10,7 +10,7 @@ from typing import Any
 
 from attrs import frozen
 
-from semiont_jobs.model import AnyJob, PendingJob
+from semiont_jobs.model import OF_RUNS, AnyJob, PendingJob
 from semiont_jobs.pool.orders import Orders
 from semiont_jobs.pool.roster import Post
 from semiont_jobs.store import Accept
@@ -98,6 +98,8 @@ def _union(workers: Sequence[JobWorker]) -> frozenset[str] | None:
 
 
 def _narrowed(types: frozenset[str] | None, only: frozenset[str] | None) -> frozenset[str] | None:
-    if types is None or only is None:
-        return types if only is None else only
+    if only is None:
+        return types
+    if types is None:
+        return frozenset(name for name in only if not name.startswith(OF_RUNS))
     return types & only

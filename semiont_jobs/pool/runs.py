@@ -28,9 +28,16 @@ from semiont_jobs.errors import (
     JobNotFound,
 )
 from semiont_jobs.ids import JobId
-from semiont_jobs.model import UNFINISHED, AnyJob, CompleteJob, JobMetadata, PendingJob
+from semiont_jobs.model import (
+    OF_NAMELESS_RUNS,
+    OF_RUNS,
+    UNFINISHED,
+    AnyJob,
+    CompleteJob,
+    JobMetadata,
+    PendingJob,
+)
 from semiont_jobs.queue import JobQueue
-from semiont_jobs.store import OF_NAMELESS_RUNS, OF_RUNS
 
 BATCH: Final = 100
 """Items whose jobs are created together: made durable at once they cost a tenth, and an iterable

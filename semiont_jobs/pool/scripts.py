@@ -18,7 +18,8 @@ from typing import Any, TypeVar
 
 from attrs import evolve
 
-from semiont_jobs.errors import InvalidValue, JobNotFound
+from semiont_jobs.errors import InvalidValue, JobNotFound, StoreError
+from semiont_jobs.events import logger
 from semiont_jobs.model import JobMetadata
 from semiont_jobs.pool.bars import bar
 from semiont_jobs.pool.child import Assignment
@@ -136,12 +137,18 @@ class ForScripts(ABC):
         return self.queue.cleanup_completed_jobs(later, cancelled=True, type=type_name)
 
     def _forget_nameless(self, type_name: str) -> None:
-        """Remove the jobs of a run without a name, which nobody can go on with, once."""
-        with self._lock:
-            is_known = type_name in self._nameless
-            self._nameless.discard(type_name)
-        if is_known:
+        """Remove the jobs of a run without a name, which nobody can go on with."""
+        if type_name in self._nameless:
             self._forget(type_name)
+            self._nameless.discard(type_name)
+
+    def _forget_nameless_left(self) -> None:
+        """The same of those whose iteration somebody still has. A closed queue stays closed."""
+        for type_name in list(self._nameless if self.queue.is_open else ()):
+            try:
+                self._forget_nameless(type_name)
+            except StoreError as error:
+                logger.warning("the jobs of run %s are left: %s", type_name, error)
 
     def _mapped(
         self,

@@ -10,11 +10,12 @@ kind of queue may be put into at any time.
 from __future__ import annotations
 
 import signal
-import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from queue import SimpleQueue
-from typing import Any, Final, Literal, TypeAlias
+from typing import Final, Literal, TypeAlias
+
+from semiont_jobs import signals
 
 Message: TypeAlias = Literal["signal", "ended"]
 Mailbox: TypeAlias = "SimpleQueue[Message]"
@@ -22,18 +23,14 @@ Mailbox: TypeAlias = "SimpleQueue[Message]"
 STOPPING: Final = (signal.SIGTERM, signal.SIGINT)
 
 
-def handle(hear: Callable[[int], None]) -> Callable[[], None]:
+def handle(hear: Callable[[int], object]) -> Callable[[], None]:
     """Have `hear` called with the number of each of the two that comes; returns what puts back the
-    handlers there were. Only the main thread may catch signals: elsewhere this does nothing."""
-    before: dict[signal.Signals, Any] = {}
-    if threading.current_thread() is threading.main_thread():
-        for number in STOPPING:
-            before[number] = signal.signal(number, lambda each, _frame: hear(each))
+    handlers there were. See `signals.handle`."""
+    handled = [signals.handle(number, hear) for number in STOPPING]
 
     def put_back() -> None:
-        for number, handler in before.items():
-            # None: set by something that is not Python, which cannot be put back from here.
-            signal.signal(number, signal.SIG_DFL if handler is None else handler)
+        for each in handled:
+            each()
 
     return put_back
 

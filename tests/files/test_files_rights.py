@@ -23,36 +23,52 @@ def refused(path: Path, code: int = errno.EACCES) -> StoreError:
     """What a queue tells of that."""
     disk = WatchedDisk()
     queue = JobQueue(FileStore(path, fsync=False, disk=disk)).initialize()
-    disk.before("link", "pending/*", lambda: _raise(code, path / "jobs" / "pending" / "gone"))
+    job = path / "jobs" / "pending" / "a.json"
+
+    def refuse() -> None:
+        raise OSError(code, os.strerror(code), str(job))
+
+    disk.before("link", "pending/*", refuse)
     with pytest.raises(StoreError) as told:
         queue.enqueue({}, type="task")
     return told.value
 
 
-def _raise(code: int, path: Path) -> None:
-    raise OSError(code, os.strerror(code), str(path))
-
-
-def test_a_stranger_is_told_who_owns_the_place(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(
+    ("barred", "right", "mode"),
+    [
+        ("jobs", os.X_OK, "0700"),
+        ("jobs/pending", os.W_OK, "0700"),
+        ("jobs/pending/a.json", os.R_OK, "0640"),
+    ],
+)
+def test_a_stranger_is_told_who_owns_what_keeps_him_out(
+    barred: str, right: int, mode: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    FileStore(tmp_path)
+    JobQueue(FileStore(tmp_path, fsync=False)).initialize().close()
+    if barred.endswith("json"):
+        (tmp_path / barred).write_text("{}", encoding="utf-8")
+        (tmp_path / barred).chmod(0o640)
     owner = pwd.getpwuid(os.geteuid()).pw_name
+    monkeypatch.setattr(
+        os, "access", lambda path, rights: path != str(tmp_path / barred) or not rights & right
+    )
     monkeypatch.setattr(os, "geteuid", lambda: STRANGER)
 
     error = refused(tmp_path)
 
     assert error.errno == errno.EACCES
-    pending = tmp_path / "jobs" / "pending"
-    assert f"Permission denied to user {STRANGER}: {pending} is of {owner}, with mode 0700" in str(
-        error
+    told = (
+        f"Permission denied to user {STRANGER}: {tmp_path / barred} is of {owner}, with mode {mode}"
     )
+    assert told in str(error)
     assert "see dir_mode and file_mode" in str(error)
 
 
-@pytest.mark.parametrize(("user", "code"), [(os.geteuid(), errno.EACCES), (STRANGER, errno.EROFS)])
-def test_nobody_else_is(
-    user: int, code: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(os, "geteuid", lambda: user)
+@pytest.mark.parametrize("code", [errno.EACCES, errno.EROFS])
+def test_nobody_else_is(code: int, tmp_path: Path) -> None:
+    if code == errno.EACCES:
+        (tmp_path / "jobs").mkdir()
 
     assert refused(tmp_path, code).strerror == os.strerror(code)

@@ -152,6 +152,14 @@ FAULTS = (
         ),
     ),
     Fault(
+        name="forks-share-a-worker",
+        file="pool/roster.py",
+        was="            if pid == os.getpid():",
+        becomes="            if pid:",
+        breaks="each process makes workers of its own",
+        tests=("test_what_was_made_to_try_is_used_in_no_other_process",),
+    ),
+    Fault(
         name="hook-holds-up-the-watch",
         file="pool/watch.py",
         was="        become_keeper()\n",

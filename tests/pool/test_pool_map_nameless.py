@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import errno
 import itertools
+from typing import Any
 
 import pytest
+from pool.members import Echo
 
-from semiont_jobs import ItemFailed, JobQueue, WorkerPool
+from semiont_jobs import InvalidValue, ItemFailed, JobQueue, StoreError, WorkerPool
 from semiont_jobs.testing.suite import some
 
 
@@ -25,6 +28,55 @@ def test_a_run_without_a_name_leaves_nothing_though_its_iteration_is_kept(queue:
         list(results)
 
 
+def test_a_pool_that_stops_opens_no_closed_queue(queue: JobQueue) -> None:
+    pool = WorkerPool(queue, threads=1)
+    results = pool.map(len, itertools.repeat("ab"))
+    assert next(results) == 2
+    queue.close()
+
+    pool.stop()
+
+    assert not queue.is_open
+    del results
+
+
+def test_a_pool_stops_though_the_disk_refuses_to_remove_a_run(
+    queue: JobQueue, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    pool = WorkerPool(queue, threads=1)
+    results = pool.map(len, itertools.repeat("ab"))
+    assert next(results) == 2
+
+    def refuse(**_given: Any) -> int:
+        raise StoreError(errno.EIO, "refused")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(queue, "cancel_jobs", refuse)
+        pool.stop()
+    assert types_left(queue)
+    assert "are left" in caplog.text
+
+    pool.stop()
+    assert types_left(queue) == []
+    del results
+
+
+def test_types_that_a_pool_is_narrowed_to_offer_no_run_to_workers_of_any_type(
+    queue: JobQueue,
+) -> None:
+    class OfAny(Echo):
+        job_types = None  # type: ignore[assignment]
+
+    queue.enqueue({"n": 1}, type="map:run-1", id="item")
+    queue.enqueue({"n": 1}, type="echo", id="echo")
+
+    WorkerPool(queue, [OfAny], types=["map:run-1", "echo"], burst=True).run()
+
+    assert [job.metadata.id for job in queue.query_jobs(status="complete")] == ["echo"]
+    with pytest.raises(InvalidValue, match="none of the workers does jobs of these types"):
+        WorkerPool(queue, [OfAny], types=["map:run-1"])
+
+
 def test_runs_without_a_name_are_counted_as_one_type(queue: JobQueue) -> None:
     with WorkerPool(queue) as pool:
         for _ in range(3):
@@ -33,6 +85,15 @@ def test_runs_without_a_name_are_counted_as_one_type(queue: JobQueue) -> None:
 
     counts = {each.type: each.events["completed"] for each in queue.process_metrics()}
     assert counts == {"map:~": 6, "map:run-1": 1}
+
+
+def test_the_jobs_that_stand_of_runs_without_a_name_are_counted_as_one_type(
+    queue: JobQueue,
+) -> None:
+    for number in range(3):
+        queue.enqueue({"item": "a"}, type=f"map:~{number}")
+
+    assert [(each.type, each.jobs["pending"]) for each in queue.metrics().stored] == [("map:~", 3)]
 
 
 def test_an_item_that_another_program_has_completed_is_told_of(queue: JobQueue) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 from typing import Any
 
@@ -70,6 +71,26 @@ def test_a_worker_is_made_once_for_every_thread_and_the_first_is_tried_before(
         pass
 
     assert (1, 3) == (before, len(made))
+
+
+def test_what_was_made_to_try_is_used_in_no_other_process(
+    memory: JobQueue, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made: list[int] = []
+
+    class Dear(Echo):
+        def __init__(self, queue: JobQueue) -> None:
+            made.append(os.getpid())
+            super().__init__(queue)
+
+    with WorkerPool(memory, [Dear], threads=1):
+        assert made == [os.getpid()]
+    pool = WorkerPool(memory, [Dear], threads=1)
+    parent = os.getpid()
+    monkeypatch.setattr(os, "getpid", lambda: parent + 1)  # as after a fork
+
+    with pool:
+        assert made[2:] == [parent + 1]
 
 
 def test_the_jobs_of_all_types_are_done_in_one_order(queue: JobQueue) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import errno
 import os
 import stat
+from pathlib import PurePath
 
 from semiont_jobs.errors import SemiontJobsError, StoreError
 
@@ -40,22 +41,29 @@ def store_error(error: OSError, job_id: str | None = None) -> StoreError:
 
 
 def _whose(path: str) -> str:
-    """Who owns what this user may not use, or the first folder on the way to it that can be seen:
-    where a web server and its workers are two users, that is what has gone wrong."""
-    while True:
-        try:
-            found = os.lstat(path)
-            break
-        except OSError:
-            above = os.path.dirname(path)
-            if above in ("", path):
-                return ""
-            path = above
-    if found.st_uid == os.geteuid():
+    """Who owns what keeps this user out: where a web server and its workers are two users, that is
+    what has gone wrong."""
+    barred = _barred(path)
+    if barred is None:
         return ""
+    found = os.lstat(barred)
     mode = stat.S_IMODE(found.st_mode)
     owner, own = _name_of(found.st_uid), _name_of(os.geteuid())
-    return f" to {own}: {path} is of {owner}, with mode {mode:04o} (see dir_mode and file_mode)"
+    return f" to {own}: {barred} is of {owner}, with mode {mode:04o} (see dir_mode and file_mode)"
+
+
+def _barred(path: str) -> str | None:
+    """The first folder on the way that may not be entered, or the file that may not be read, or the
+    folder in which nothing may be changed; None: it was something else."""
+    above = os.path.dirname(path)
+    for folder in (*map(str, reversed(PurePath(above).parents)), above):
+        if os.path.isdir(folder) and not os.access(folder, os.X_OK):
+            return folder
+    if os.path.lexists(path) and not os.access(path, os.R_OK | os.W_OK):
+        return path
+    if os.path.isdir(above) and not os.access(above, os.W_OK):
+        return above
+    return None
 
 
 def _name_of(user: int) -> str:

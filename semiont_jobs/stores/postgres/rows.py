@@ -20,8 +20,7 @@ from typing import Any, Final
 
 from attrs import frozen
 
-from semiont_jobs.model import AnyJob, PendingJob, RunningJob
-from semiont_jobs.store import OF_RUNS
+from semiont_jobs.model import OF_RUNS, AnyJob, PendingJob, RunningJob
 
 FOREVER: Final = "-infinity"
 """The ``not_before`` of a job that waits for no instant."""
