@@ -139,6 +139,12 @@ def run_pool(
     )
     if pool.given_back:
         click.echo(f"given back: {pool.given_back}", err=True)
+    if options["burst"] and (left := queue.poll_next_pending_job()) is not None:
+        # A mistyped name, perhaps, of which nobody would hear otherwise.
+        about = plain(f"{left.metadata.type!r} in queue {left.metadata.queue!r}")
+        click.echo(
+            f"left: jobs are due that no worker here takes, such as of type {about}", err=True
+        )
     queue.close()
     return code
 

@@ -103,6 +103,7 @@ class Supervisor:
     def _round(self) -> None:
         now = time.monotonic()
         if self._leave_at is None and self._opening.is_over:
+            logger.warning("the queue was closed: its pool leaves, and gives its jobs back")
             self.hurry()
         for slot in self._slots:
             if self._leave_at is None and slot.is_due(now):

@@ -152,6 +152,7 @@ class Watch:
 
     def _round(self, now: float) -> None:
         if self._leave_at is None and self.crew.is_closed:
+            logger.warning("the queue was closed: its pool leaves, and gives its jobs back")
             self.hurry()
         for hand in list(self.crew.hands):
             task = hand.stuck_task(now)

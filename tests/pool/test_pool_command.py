@@ -78,6 +78,19 @@ def test_a_worker_of_a_single_thread_is_made_once(queue: JobQueue, tmp_path: Pat
     assert queue.wait_for("j", TIMEOUT).status == "complete"
 
 
+def test_a_burst_tells_of_jobs_that_no_worker_takes(queue: JobQueue, tmp_path: Path) -> None:
+    queue.enqueue({"text": "a"}, type="upper", id="letter")
+    queue.enqueue({}, type="uper", queue="mail")
+    queue.enqueue({}, type="later", priority=9, run_after=3600)
+
+    ran = run(tmp_path, "work:upper", "--burst", "--threads", "1")
+
+    assert ran.returncode == 0
+    told = "left: jobs are due that no worker here takes, such as of type 'uper' in queue 'mail'"
+    assert told in ran.stderr
+    assert queue.wait_for("letter", TIMEOUT).status == "complete"
+
+
 def test_a_burst_of_processes_does_everything_tells_it_and_leaves(
     queue: JobQueue, tmp_path: Path
 ) -> None:

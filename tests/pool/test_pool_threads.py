@@ -141,7 +141,9 @@ def test_exactly_max_jobs_are_claimed_however_many_threads_claim_at_once(
     assert len(calls) >= 5
 
 
-def test_a_queue_that_is_closed_ends_its_pool_and_is_not_opened_again(queue: JobQueue) -> None:
+def test_a_queue_that_is_closed_ends_its_pool_and_is_not_opened_again(
+    queue: JobQueue, caplog: pytest.LogCaptureFixture
+) -> None:
     Looks.at_work.clear()
     job = queue.enqueue({}, type="looks")
     pool = WorkerPool(queue, [Looks], threads=2)
@@ -156,6 +158,7 @@ def test_a_queue_that_is_closed_ends_its_pool_and_is_not_opened_again(queue: Job
     assert ("pending", 0) == (back.status, back.metadata.attempt_count)
     pool.stop()
     assert not Looks.at_work.is_set()
+    assert caplog.text.count("the queue was closed: its pool leaves") == 1
 
 
 def test_a_pool_is_started_once_and_stopped_any_number_of_times(memory: JobQueue) -> None:
