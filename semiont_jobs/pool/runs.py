@@ -105,8 +105,8 @@ class Run:
         retries: int,
         timeout: float | None,
     ) -> None:
-        self.is_nameless: Final = name is None
-        self.name = secrets.token_hex(8) if name is None else name
+        self.is_nameless: Final[bool] = name is None
+        self.name: Final[str] = secrets.token_hex(8) if name is None else name
         self.type: Final[str] = (
             f"{OF_NAMELESS_RUNS}{self.name}" if name is None else type_of(self.name)
         )
