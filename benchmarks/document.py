@@ -15,6 +15,7 @@ from typing import Final
 from chart import draw
 from figures import figures_of
 from table import rst
+from targets import verdicts
 
 FOLDER: Final = Path(__file__).parents[1] / "docs" / "explanation" / "performance"
 
@@ -23,6 +24,7 @@ def main() -> None:
     source = Path(sys.argv[1]) if len(sys.argv) > 1 else FOLDER / "performance.json"
     data = json.loads(source.read_text(encoding="utf-8"))
     figures = figures_of(data["figures"])
+    data["targets"] = verdicts(figures)  # of the figures as they are rounded
     FOLDER.mkdir(exist_ok=True)
     (FOLDER / "performance.json").write_text(json.dumps(data, indent=1) + "\n", encoding="utf-8")
     (FOLDER / "tables.inc").write_text(rst(data, figures), encoding="utf-8")
