@@ -37,5 +37,9 @@ def results(queue: JobQueue, ids: list[str]) -> list[Any]:
     return [getattr(queue.wait_for(each, TIMEOUT), "result", None) for each in ids]
 
 
+def types_left(queue: JobQueue) -> list[str]:
+    return [job.metadata.type for job in queue.query_jobs(limit=None)]
+
+
 def threads_named(prefix: str) -> list[threading.Thread]:
     return [thread for thread in threading.enumerate() if thread.name.startswith(prefix)]

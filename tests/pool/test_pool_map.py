@@ -9,6 +9,7 @@ from functools import partial
 from typing import Any, ClassVar
 
 import pytest
+from pool.members import types_left
 
 from semiont_jobs import (
     InvalidValue,
@@ -35,10 +36,6 @@ TIMEOUT = 60.0
 def called() -> list[Any]:
     """What the function was called with."""
     return []
-
-
-def types_left(queue: JobQueue) -> list[str]:
-    return [job.metadata.type for job in queue.query_jobs(limit=None)]
 
 
 def test_results_come_in_the_order_of_the_items(queue: JobQueue) -> None:

@@ -7,14 +7,10 @@ import itertools
 from typing import Any
 
 import pytest
-from pool.members import Echo
+from pool.members import Echo, types_left
 
 from semiont_jobs import InvalidValue, ItemFailed, JobQueue, StoreError, WorkerPool
 from semiont_jobs.testing.suite import some
-
-
-def types_left(queue: JobQueue) -> list[str]:
-    return [job.metadata.type for job in queue.query_jobs(limit=None)]
 
 
 def test_a_run_without_a_name_leaves_nothing_though_its_iteration_is_kept(queue: JobQueue) -> None:
