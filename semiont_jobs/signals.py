@@ -7,37 +7,63 @@ from __future__ import annotations
 
 import os
 import signal
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
+from typing import Any, Final
+
+_numbers: Final[set[int]] = set()
+"""Of all the signals that were ever caught here."""
+
+
+class _Handler:
+    """Hears a signal in the process that caught it, and knows the handler from before."""
+
+    def __init__(self, number: int, hear: Callable[[int], object]) -> None:
+        self._number = number
+        self._hear = hear
+        self.before = signal.getsignal(number)
+        self._pid = os.getpid()
+
+    def __call__(self, number: int, _frame: FrameType | None) -> None:
+        if os.getpid() == self._pid:
+            self._hear(number)
+        else:  # in a forked child, by a handler that was set over this one
+            self.leave()
+            os.kill(os.getpid(), number)
+
+    def put_back(self) -> None:
+        """Have the handler from before again."""
+        _set(self._number, self.before)
+
+    def leave(self) -> None:
+        """Have the last handler again that was none of these."""
+        before: Any = self
+        while isinstance(before, _Handler):
+            before = before.before
+        _set(self._number, before)
+
+
+def _set(number: int, handler: Any) -> None:
+    # None: set by something that is not Python, which cannot be put back from here.
+    signal.signal(number, signal.SIG_DFL if handler is None else handler)
 
 
 def handle(number: int, hear: Callable[[int], object]) -> Callable[[], None]:
     """Have `hear` called with the number of that signal when it comes; returns what puts back the
     handler there was. Only the main thread may catch signals: elsewhere this does nothing.
 
-    A child that is forked has its parent's handlers, but not the threads that would act: to it the
-    signal comes as if there were no `hear`. So ``Process.terminate`` of multiprocessing ends it.
+    A child that is forked has its parent's handlers, but not the threads that would act: there the
+    handler from before is put back. So ``Process.terminate`` of multiprocessing ends it.
     """
     if threading.current_thread() is not threading.main_thread():
         return lambda: None
-    pid = os.getpid()
-    before = signal.getsignal(number)
-
-    def put_back() -> None:
-        # None: set by something that is not Python, which cannot be put back from here.
-        signal.signal(number, signal.SIG_DFL if before is None else before)
-
-    def come(number: int, _frame: FrameType | None) -> None:
-        if os.getpid() == pid:
-            hear(number)
-        else:
-            put_back()
-            os.kill(os.getpid(), number)
-
-    signal.signal(number, come)
-    return put_back
+    handler = _Handler(number, hear)
+    _numbers.add(number)
+    signal.signal(number, handler)
+    return handler.put_back
 
 
 @contextmanager
@@ -57,3 +83,27 @@ def sigterm_interrupts() -> Iterator[None]:
 
 def _interrupt(_number: int) -> None:
     raise KeyboardInterrupt
+
+
+# -- in forked children --------------------------------------------------------------------
+
+if sys.platform != "win32":
+    _masks: Final = threading.local()
+
+    def _hold_back() -> None:
+        _masks.before = signal.pthread_sigmask(signal.SIG_BLOCK, set(_numbers))
+
+    def _let_come() -> None:
+        signal.pthread_sigmask(signal.SIG_SETMASK, _masks.before)
+
+    def _begin_child() -> None:
+        for number in _numbers:
+            handler = signal.getsignal(number)
+            if isinstance(handler, _Handler):
+                handler.leave()
+        _let_come()
+
+    # A signal that comes to the child before it has put back the handlers waits for that. Later is
+    # too late: Python drops what comes in the midst of a fork, and what it handles does not end a
+    # call that begins to wait just then.
+    os.register_at_fork(before=_hold_back, after_in_parent=_let_come, after_in_child=_begin_child)

@@ -190,10 +190,20 @@ FAULTS = (
     Fault(
         name="forks-hear-signals",
         file="signals.py",
-        was="if os.getpid() == pid:",
-        becomes="if pid:",
+        was="            if isinstance(handler, _Handler):\n                handler.leave()",
+        becomes="            del handler",
         breaks="SIGTERM ends what a job forks",
-        tests=("test_a_process_that_a_job_forks_ends_at_sigterm",),
+        tests=("test_a_forked_child_has_the_handlers_from_before_and_the_parent_keeps_its_own",),
+    ),
+    Fault(
+        name="forks-lose-signals",
+        file="signals.py",
+        was="signal.pthread_sigmask(signal.SIG_BLOCK, set(_numbers))",
+        becomes="signal.pthread_sigmask(signal.SIG_BLOCK, set())",
+        breaks="SIGTERM in the midst of a fork is kept",
+        tests=(
+            "test_a_signal_that_comes_in_the_midst_of_a_fork_waits_for_the_handlers_from_before",
+        ),
     ),
     Fault(
         name="refused-outcome-dropped",
