@@ -13,6 +13,7 @@ from typing import Any, Final
 import click
 
 from semiont_jobs.errors import SemiontJobsError
+from semiont_jobs.model import AnyJob
 from semiont_jobs.stores import is_url
 
 COMMANDS: Final = {
@@ -32,14 +33,21 @@ class JobsGroup(click.Group):
 
     :param place: says where the jobs live, when a command is run.
     :param more: commands besides, by name: where each is, as ``module:name``.
+    :param type_of: what the application's users know as a job's type, where that is not its own.
     """
 
-    def __init__(self, place: Callable[[], str], more: Mapping[str, str] | None = None) -> None:
+    def __init__(
+        self,
+        place: Callable[[], str],
+        more: Mapping[str, str] | None = None,
+        type_of: Callable[[AnyJob], str] | None = None,
+    ) -> None:
         super().__init__(
             "jobs", help="Look at the application's jobs, and act on them.", no_args_is_help=True
         )
         self._place = place
         self._homes = {**COMMANDS, **(more or {})}
+        self._type_of = type_of
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         """Their names."""
@@ -65,7 +73,7 @@ class JobsGroup(click.Group):
             check_shared(place)
             # Where the commands look for their own option. What the other command line keeps
             # there is found all the same: it stands in the contexts above.
-            ctx.obj = {"url" if is_url(place) else "data_dir": place}
+            ctx.obj = {"url" if is_url(place) else "data_dir": place, "type_of": self._type_of}
             return super().invoke(ctx)
         except (SemiontJobsError, OSError) as error:
             raise click.ClickException(plain(str(error))) from error

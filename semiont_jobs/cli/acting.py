@@ -19,10 +19,12 @@ from semiont_jobs.cli.app import (
     When,
     as_json,
     each,
+    found_jobs,
     naming_the_place,
     open_or_make_queue,
     open_queue,
     place,
+    type_of,
 )
 from semiont_jobs.cli.text import json_line, plain
 from semiont_jobs.errors import InvalidTransition, SemiontJobsError
@@ -170,7 +172,11 @@ def cancel(
         _tell_each(each(ids, lambda one: _cancelled(queue, one)), "cancelled", as_json=as_json)
         return
     with naming_the_place():
-        count = queue.cancel_jobs(status=status, type=type_, user_id=user_id, queue=queue_name)
+        if type_ is None or type_of() is None:
+            count = queue.cancel_jobs(status=status, type=type_, user_id=user_id, queue=queue_name)
+        else:
+            jobs = found_jobs(queue, status=status, type_=type_, user_id=user_id, queue=queue_name)
+            count = sum(queue.cancel_job(job.metadata.id) for job in jobs)
     click.echo(
         json_line({"cancelled": count}) if as_json else f"{count} cancelled or asked to stop"
     )

@@ -17,6 +17,7 @@ import click
 from click.core import ParameterSource
 
 from semiont_jobs.errors import SemiontJobsError, StoreError
+from semiont_jobs.model import AnyJob
 from semiont_jobs.queue import JobQueue
 from semiont_jobs.store import JobStore
 from semiont_jobs.stores import MEMORY, is_url, open_store
@@ -108,6 +109,29 @@ def location() -> str:
     if name == "url" and not is_url(value):
         raise click.UsageError("a URL is postgresql://USER:PASSWORD@HOST/DATABASE")
     return value
+
+
+def type_of() -> Callable[[AnyJob], str] | None:
+    """What the users of the application that a command is run in know as a job's type; None: its
+    own."""
+    known: Callable[[AnyJob], str] | None = click.get_current_context().obj.get("type_of")
+    return known
+
+
+def found_jobs(
+    source: JobQueue,
+    *,
+    type_: str | None,
+    limit: int | None = None,
+    offset: int = 0,
+    **filters: Any,
+) -> list[AnyJob]:
+    """`JobQueue.query_jobs`, with the type as users know it."""
+    known = type_of()
+    if type_ is None or known is None:
+        return source.query_jobs(type=type_, limit=limit, offset=offset, **filters)
+    jobs = [job for job in source.query_jobs(limit=None, **filters) if known(job) == type_]
+    return jobs[offset:][:limit]
 
 
 def check_shared(where: str) -> None:

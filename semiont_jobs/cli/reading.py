@@ -10,7 +10,7 @@ from typing import Any
 import click
 from rich.text import Text
 
-from semiont_jobs.cli.app import as_json, open_to_look, place
+from semiont_jobs.cli.app import as_json, found_jobs, open_to_look, place, type_of
 from semiont_jobs.cli.text import (
     age,
     console,
@@ -48,9 +48,10 @@ def list_jobs(
 ) -> None:
     """List jobs, newest first. With --json: one job a line, as it stands in its file."""
     source = open_to_look()
-    jobs = source.query_jobs(
+    jobs = found_jobs(
+        source,
         status=status,
-        type=type_,
+        type_=type_,
         user_id=user_id,
         queue=queue,
         limit=None if everything else limit,
@@ -61,11 +62,12 @@ def list_jobs(
             click.echo(json_line(document(job, source.codec)))
         return
     at = now()
+    known = type_of()
     rows = [
         (
             job.metadata.id,
             status_text(job.status),
-            job.metadata.type,
+            job.metadata.type if known is None else known(job),
             age(job.metadata.created, at),
             f"{job.metadata.retry_count}/{job.metadata.max_retries}",
             _remark(job),

@@ -24,7 +24,7 @@ from semiont_jobs import lifecycle
 from semiont_jobs.django.backend import JobsBackend
 from semiont_jobs.django.compat import InvalidTaskBackend, task_backends
 from semiont_jobs.django.permissions import may
-from semiont_jobs.django.tasks import TaskCall
+from semiont_jobs.django.tasks import type_of
 from semiont_jobs.errors import InvalidJobId, JobDecodeError, SemiontJobsError
 from semiont_jobs.ids import job_id
 from semiont_jobs.model import FINISHED, STATUSES, AnyJob
@@ -228,11 +228,6 @@ def _cut(text: str) -> str:
 def _fits(job: AnyJob, chosen: dict[str, str]) -> bool:
     own = {"status": job.status, "type": type_of(job), "queue": job.metadata.queue}
     return all(value in ("", own[key]) for key, value in chosen.items())
-
-
-def type_of(job: AnyJob) -> str:
-    """The task that a job calls; of another job, its type."""
-    return job.params.task if isinstance(job.params, TaskCall) else job.metadata.type
 
 
 def backends_of_ours() -> list[str]:

@@ -1,6 +1,6 @@
 """A task with what a job can have beyond Django's: retries and a time limit; tasks as stored.
 
-It must not know queues or jobs.
+It must not know queues, nor what becomes of jobs.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from django.utils.module_loading import import_string
 
 from semiont_jobs.django.compat import InvalidTask, Task
 from semiont_jobs.job_types import JobType
+from semiont_jobs.model import AnyJob
 
 TASK_TYPE: Final = "django.task"
 """The type of every task's job; which task it is stands in the params."""
@@ -62,6 +63,17 @@ class TaskCall:
 
 
 TASK_JOB: Final[JobType[TaskCall, Any, Any]] = JobType(TASK_TYPE, TaskCall)
+
+
+def type_of(job: AnyJob) -> str:
+    """The path of the task that a job calls, also where its params are plain data; of another job,
+    its type."""
+    params: Any = job.params
+    if job.metadata.type == TASK_TYPE and isinstance(params, dict):
+        params = params.get("task")
+    elif isinstance(params, TaskCall):
+        params = params.task
+    return params if isinstance(params, str) else job.metadata.type
 
 
 def imported_task(path: str) -> Task:

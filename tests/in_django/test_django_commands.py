@@ -16,6 +16,7 @@ from django.core.management import CommandError, call_command
 from django.test import override_settings
 from in_django.projects import project, works
 
+from semiont_jobs import JobQueue
 from semiont_jobs.django import JobsBackend
 from semiont_jobs.django.compat import FRAMEWORK
 
@@ -62,6 +63,35 @@ def test_it_looks_at_the_backend_s_tasks(backend: JobsBackend) -> None:
     assert "in_django.works.give" in jobs("show", result.id)
     assert json.loads(jobs("stats", "--json"))["pending"] == 1
     assert "a second process is kept out" in jobs("doctor")
+
+
+def test_a_task_is_listed_and_found_by_its_path(backend: JobsBackend, tmp_path: Path) -> None:
+    path = "in_django.works.give"
+    first, second = (works.give.enqueue(name) for name in ("Emma", "Jane"))
+    backend.queue.enqueue({}, type="plain", id="plain")
+    backend.queue.enqueue({"task": path}, type="of its own", id="own")
+    with JobQueue(tmp_path, fsync=False) as others:
+        others.enqueue({"task": 1}, type="django.task", id="odd")
+
+    rows = {row.split()[0]: row for row in jobs("list").splitlines()[3:] if row.strip()}
+
+    assert path in rows[first.id]
+    assert [" plain " in rows["plain"], " of its own " in rows["own"]] == [True, True]
+    assert " django.task " in rows["odd"]
+    listed = ["list", "--json", "--type", path]
+    assert [json.loads(line)["metadata"]["id"] for line in jobs(*listed).splitlines()] == [
+        second.id,
+        first.id,
+    ]
+    [paged] = jobs(*listed, "--offset", "1", "--limit", "1").splitlines()
+    assert json.loads(paged)["metadata"]["id"] == first.id
+    assert jobs("list", "--type", "in_django.works.none") == "no jobs\n"
+    assert jobs("cancel", "--type", path, "--status", "running") == (
+        "0 cancelled or asked to stop\n"
+    )
+    assert jobs("cancel", "--type", path) == "2 cancelled or asked to stop\n"
+    assert jobs("cancel", "--type", path) == "0 cancelled or asked to stop\n"
+    assert json.loads(jobs("stats", "--json"))["pending"] == 3
 
 
 def test_it_acts_on_the_backend_s_tasks(backend: JobsBackend) -> None:

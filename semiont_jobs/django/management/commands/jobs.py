@@ -16,6 +16,7 @@ from django.core.management.base import BaseCommand, CommandError
 from semiont_jobs.django.backend import JobsBackend
 from semiont_jobs.django.compat import InvalidTaskBackend, task_backends
 from semiont_jobs.django.options import queue_settings
+from semiont_jobs.django.tasks import type_of
 
 
 class Command(BaseCommand):
@@ -45,7 +46,7 @@ class Command(BaseCommand):
             raise CommandError(
                 f"this command needs {error.name}: pip install 'semiont_jobs[cli]'"
             ) from error
-        group = JobsGroup(lambda: _place(backend))
+        group = JobsGroup(lambda: _place(backend), type_of=type_of)
         try:
             # Not Django's own wrapper, which ends every piece that is written with a new line.
             with redirect_stdout(getattr(self.stdout, "_out", self.stdout)):
