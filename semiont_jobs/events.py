@@ -39,8 +39,8 @@ EventName: TypeAlias = Literal[
 class Event:
     """A transition that is stored: sent once, in the process that made it.
 
-    ``retrying`` is a failed attempt with retries left, ``retried`` a retry by hand; a
-    ``rescued`` job whose workers died too often is ``failed`` already (see ``job.status``).
+    ``retrying`` is a failed attempt with retries left, ``retried`` a retry by hand. A ``rescued``
+    job, whose worker died, is pending again; one whose workers died too often is ``failed``.
     Two are no transitions but troubles of a pool: ``stuck``, a job whose work ignores its time
     limit (the attempt has failed, the job here is as it was before), and ``crash_loop``, a
     process that dies again and again.
@@ -57,8 +57,8 @@ class Event:
     """Why an entry was quarantined, work is stuck or a process counts as looping."""
 
 
-ENDS: Final[frozenset[EventName]] = frozenset({"completed", "failed", "cancelled", "rescued"})
-"""Events after which a job may be finished: a rescue gives up one that kills its workers."""
+ENDS: Final[frozenset[EventName]] = frozenset({"completed", "failed", "cancelled"})
+"""Events after which a job is finished."""
 
 Hook: TypeAlias = Callable[[Event], object]
 """Called with every event, in the thread that acted; it should return quickly."""

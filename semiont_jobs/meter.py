@@ -63,7 +63,7 @@ class Meter:
             elif name in _ENDS_ATTEMPT and metadata.attempts and _has_run(job):
                 last = metadata.attempts[-1]
                 kind.runs.add((last.ended_at - last.started_at) // _MILLISECOND)
-            if job.status == "failed" and name in ("failed", "rescued"):
+            if name == "failed":
                 kind.failures += 1
 
     def taken(self, held: Iterable[AnyJob]) -> tuple[ProcessMetrics, ...]:
@@ -91,6 +91,7 @@ class Meter:
 
 
 def _has_run(job: AnyJob) -> bool:
-    """Whether its last attempt is the one that just ended: a job cancelled while it waits may
-    have earlier ones on record."""
-    return job.status == "pending" or job.started_at is not None
+    """Whether its last attempt is one that just ended here: a job cancelled while it waits may have
+    earlier ones on record, and when a worker died is not known."""
+    is_last = job.status == "pending" or job.started_at is not None
+    return is_last and job.metadata.attempts[-1].outcome != "crashed"

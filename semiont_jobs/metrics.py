@@ -102,7 +102,7 @@ class ProcessMetrics:
     events: Mapping[str, int]
     """How often each event was sent (see `Event`)."""
     failures: int
-    """Jobs given up: failed, or rescued once too often."""
+    """Jobs given up: failed with no retries left, or for good, or their workers died too often."""
     wait: Histogram
     """From when a job was due until it was claimed here."""
     run: Histogram

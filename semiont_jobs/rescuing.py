@@ -25,7 +25,7 @@ class Rescuer:
         """What happened to the orphan in hand, if anything did; the hold ends."""
         job = hold.job
         assert job.status == "running"
-        name: EventName = "rescued"
+        name: EventName
         left: AnyJob
         try:
             # A request to cancel outlives the worker that was to obey it.
@@ -33,6 +33,8 @@ class Rescuer:
                 name, left = "cancelled", lifecycle.cancel(job, now)
             else:
                 left = lifecycle.rescue(job, now, max_crashes=self._max_crashes)
+                # Whoever waits for failures waits for this one, too.
+                name = "failed" if left.status == "failed" else "rescued"
             hold.move(left)
         except (ClaimLost, JobHeld):
             return None  # another rescuer, or a person, was first

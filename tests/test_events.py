@@ -51,8 +51,8 @@ def held(queue: JobQueue, **options: Any) -> AnyClaim:
     return some(queue.claim_next_job())
 
 
-def rescued(queue: JobQueue, store: MemoryStore) -> None:
-    claim = held(queue)
+def rescued(queue: JobQueue, store: MemoryStore, *, again: int = 0) -> None:
+    claim = some(queue.claim_next_job()) if again else held(queue)
     store.kill_holder(claim.job.metadata.id)
     queue.rescue_orphans()
 
@@ -77,6 +77,10 @@ ACTS: list[tuple[Callable[[JobQueue, MemoryStore, FakeClock], object], list[str]
         ["created", "claimed", "cancelled", "retried"],
     ),
     (lambda queue, store, _clock: rescued(queue, store), ["created", "claimed", "rescued"]),
+    (
+        lambda queue, store, _clock: [rescued(queue, store, again=again) for again in range(4)],
+        ["created", *("claimed", "rescued") * 3, "claimed", "failed"],
+    ),
     (
         lambda queue, _store, clock: removed(queue, clock),
         ["created", "claimed", "completed", "removed"],

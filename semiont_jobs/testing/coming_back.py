@@ -74,6 +74,7 @@ class ComingBack(Suite):
     def test_a_job_that_keeps_killing_its_workers_fails(self, max_crashes: int) -> None:
         queue = self.queue(max_crashes=max_crashes)
         job = self.put(queue)
+        events = self.heard(queue)
         statuses = []
 
         for _ in range(max_crashes + 1):
@@ -85,6 +86,9 @@ class ComingBack(Suite):
         assert "died" in left.error
         assert left.metadata.crash_count == max_crashes + 1
         assert left.metadata.retry_count == 0
+        told = eventually(lambda: ends if "failed" in (ends := names_of(events)) else None)
+        assert told == ["claimed", "rescued"] * max_crashes + ["claimed", "failed"]
+        assert events[-1].job == left
 
     def test_three_crashes_are_survived_by_default(self) -> None:
         queue = self.queue()

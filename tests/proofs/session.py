@@ -114,6 +114,10 @@ def type_of(job_id: str) -> str:
     return f"of-{job_id}"
 
 
+RESCUES = ("rescued", "failed", "cancelled")
+"""What an event may call a rescue: one of these becomes of the job."""
+
+
 class Session:
     """One process's verbs on one directory.
 
@@ -276,7 +280,7 @@ class Session:
 
     def rescue(self, job_ids: Sequence[str]) -> int:
         """Look for dead workers' jobs, of which these are all there can be."""
-        return self._sweep("rescue", job_ids, ("rescued", "cancelled"), self.queue.rescue_orphans)
+        return self._sweep("rescue", job_ids, RESCUES, self.queue.rescue_orphans)
 
     def remove(self, job_ids: Sequence[str], before: datetime, *, cancelled: bool = False) -> int:
         """Remove finished jobs that ended before that instant, of which these are all."""

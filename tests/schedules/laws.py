@@ -29,7 +29,7 @@ ARROWS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "failed": (("running",), ("failed",)),
     "retrying": (("running",), ("pending",)),
     "released": (("running",), ("pending",)),
-    "rescued": (("running",), ("pending", "failed")),
+    "rescued": (("running",), ("pending",)),
     "cancelled": (("pending", "running"), ("cancelled",)),
     "retried": (("failed", "cancelled"), ("pending",)),
 }
