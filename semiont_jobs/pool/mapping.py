@@ -116,8 +116,10 @@ class Mapping:
         """Look at the jobs themselves, since nobody told of any for a while."""
         is_over = staff.wait(0)
         unsure = list(self._open)
-        for job_id in unsure[:1] if in_order else unsure:
+        for job_id in unsure:
             self._look_at(job_id)
+            if in_order and job_id not in self._finished:
+                break  # none behind it is handed on before
         if is_over and not (unsure[0] in self._finished if in_order else self._finished):
             raise RuntimeError(
                 "nobody works on the run any more: the pool was stopped, or its processes cannot"

@@ -23,7 +23,7 @@ from semiont_jobs.pool.roster import checked_roster
 from semiont_jobs.pool.routing import Routing
 from semiont_jobs.pool.scripts import ForScripts
 from semiont_jobs.pool.signals import Mailbox, caught
-from semiont_jobs.pool.staff import Staff
+from semiont_jobs.pool.staff import Staff, see_off
 from semiont_jobs.pool.supervisor import Supervisor
 from semiont_jobs.pool.travel import check_can_travel
 from semiont_jobs.pool.watch import Watch
@@ -143,7 +143,7 @@ class WorkerPool(ForScripts):
 
         :param timeout: seconds that they have; default: the pool's grace. Then their work is
             asked to stop, and at last they are given back without using an attempt: what their
-            threads do afterwards changes nothing.
+            threads do afterwards changes nothing. Ctrl-C in the midst of it does the same at once.
         :returns: whether all of them were finished; False: some were given back.
         :raises InvalidValue: `timeout` is no such number; nothing has stopped.
         """
@@ -159,10 +159,12 @@ class WorkerPool(ForScripts):
             staff.leave("stopped", self.orders.grace if timeout is None else timeout)
         if any(staff.is_member() for staff in everybody):
             return False  # asked for by a job: it cannot wait for itself
-        for staff in everybody:
-            staff.wait()
-        atexit.unregister(self.stop)
-        self._forget_nameless_left()
+        try:
+            see_off(everybody)
+        finally:
+            if all(staff.wait(0) for staff in everybody):
+                atexit.unregister(self.stop)
+                self._forget_nameless_left()
         self.queue.finish_telling()
         return not any(staff.given_back for staff in everybody)
 

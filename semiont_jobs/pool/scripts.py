@@ -30,7 +30,7 @@ from semiont_jobs.pool.orders import Orders
 from semiont_jobs.pool.results import Results
 from semiont_jobs.pool.roster import Post
 from semiont_jobs.pool.runs import Outcome, Run, type_of
-from semiont_jobs.pool.staff import Staff
+from semiont_jobs.pool.staff import Staff, see_off
 from semiont_jobs.pool.supervisor import Supervisor
 from semiont_jobs.pool.travel import check_importable
 from semiont_jobs.pool.watch import Watch
@@ -218,12 +218,14 @@ class ForScripts(ABC):
 
     def _see_off(self, staff: Staff) -> None:
         staff.leave("stopped", self.orders.grace)
-        staff.wait()
-        with self._lock:
-            self._borrowed.remove(staff)
-            if self._staff is None and not self._borrowed:
-                atexit.unregister(self.stop)
-        self._dismiss_idle()
+        try:
+            see_off([staff])
+        finally:
+            with self._lock:
+                self._borrowed.remove(staff)
+                if self._staff is None and not self._borrowed:
+                    atexit.unregister(self.stop)
+            self._dismiss_idle()
 
     def _staffed(self, post: Post, type_name: str, hear: Callable[[str], None]) -> Staff:
         """Those who do the jobs of one run."""
@@ -263,8 +265,7 @@ class ForScripts(ABC):
             self._extra = [each for each in self._extra if each not in idle]
             for each in idle:
                 each.leave("stopped", self.orders.grace)
-        for each in idle:
-            each.wait()
+        see_off(idle)
 
     @property
     def _is_parents(self) -> bool:

@@ -190,6 +190,25 @@ def test_news_that_never_come_are_made_up_for_by_looking(
         assert {0, 1} == {each.index for each in pool.as_completed(len, ["a", "bb"])}
 
 
+def test_one_look_finds_all_that_others_have_done(
+    memory: JobQueue, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    look_over, looks = mapping.Mapping._look_over, []
+
+    def counted(self: Any, staff: Any, *, in_order: bool) -> None:
+        looks.append(in_order)
+        look_over(self, staff, in_order=in_order)
+
+    monkeypatch.setattr(mapping, "LOOK_AGAIN", 0.1)
+    monkeypatch.setattr(mapping.Mapping, "hear_event", lambda _self, _event: None)
+    monkeypatch.setattr(mapping.Mapping, "_look_over", counted)
+
+    with WorkerPool(memory) as pool:
+        assert list(range(60)) == list(pool.map(abs, range(60)))
+
+    assert 0 < len(looks) < 30
+
+
 def test_a_pool_that_is_stopped_ends_its_runs(memory: JobQueue, monkeypatch: Any) -> None:
     monkeypatch.setattr(mapping, "LOOK_AGAIN", 0.01)
     at_work, let_go = threading.Event(), threading.Event()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import signal
 import subprocess
 import sys
 import threading
@@ -154,3 +155,55 @@ def test_a_script_that_ends_with_half_of_a_run_leaves_no_job_at_work(
         assert queue.query_jobs(status="running") == []
         assert queue.get_stats().total > 1
         assert {job.metadata.crash_count for job in queue.query_jobs(limit=None)} == {0}
+
+
+# -- interrupted -----------------------------------------------------------------------------
+
+INTERRUPTED = """
+import sys, time
+from semiont_jobs import JobQueue, WorkerPool
+
+def sleeps(item):
+    print("begun", flush=True)
+    time.sleep(600)
+
+if __name__ == "__main__":
+    with JobQueue(sys.argv[1], fsync=False) as queue:
+        with WorkerPool(queue, threads=1, processes=int(sys.argv[2]), grace=600) as pool:
+            try:
+                list(pool.map(sleeps, [1, 2], name="long"))
+            finally:
+                print("over", flush=True)
+"""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="signals are POSIX's")
+@pytest.mark.parametrize("processes", [1, 2])
+def test_a_second_interrupt_of_a_script_gives_the_items_in_hand_back(
+    processes: int, tmp_path: Path
+) -> None:
+    script = tmp_path / "script.py"
+    script.write_text(INTERRUPTED)
+    with subprocess.Popen(
+        [sys.executable, str(script), str(tmp_path / "data"), str(processes)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as running:
+        assert running.stdout is not None
+        for _ in range(processes):
+            assert running.stdout.readline() == "begun\n"
+        running.send_signal(signal.SIGINT)
+        with pytest.raises(subprocess.TimeoutExpired):
+            running.wait(1.0)  # for the items in hand
+        running.send_signal(signal.SIGINT)
+        said, complained = running.communicate(timeout=PATIENCE)
+
+    assert (running.returncode, said) == (-signal.SIGINT, "over\n")
+    assert complained.rstrip().endswith("KeyboardInterrupt")
+    assert "Exception ignored" not in complained
+    with JobQueue(tmp_path / "data", fsync=False) as queue:
+        assert [(job.status, job.metadata.retry_count) for job in queue.query_jobs()] == [
+            ("pending", 0),
+            ("pending", 0),
+        ]
