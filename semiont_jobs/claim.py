@@ -254,8 +254,14 @@ class Claim(InHand[P, PG], Generic[P, PG, R]):
     ) -> bool:
         if not self.is_open:
             return False
-        if error is None or not isinstance(error, Exception):
+        if error is None:
             self.release()
+            return False
+        if not isinstance(error, Exception):  # Ctrl-C, an exit: it goes on, whatever the disk says
+            try:
+                self.release()
+            except StoreError as refused:
+                logger.error("job %s is not given back: %s", self._job.metadata.id, refused)
             return False
         self.settle(error)
         # The signals are obeyed and go no further; one that could not be (a snooze until no

@@ -278,30 +278,24 @@ class QueueDesk(Openable):
         """One round of the keeper: open claims, held-back progress, dead workers' jobs."""
         if not self._is_open:
             return PERIOD
-        refused: StoreError | None = None
-        try:
-            self._claims.give_back_dropped()
-        except StoreError as error:
-            refused = error
+        self._try("dropped claims cannot be given back", self._claims.give_back_dropped)
         for claim in self._claims.all():
-            self._look_after(claim)
+            job_id = claim.job.metadata.id
+            self._try(f"job {job_id} cannot be looked after", claim.look_after, about=job_id)
         self._rescue_if_due()
-        if refused is not None:
-            raise refused
         return PERIOD
 
-    def _look_after(self, claim: AnyClaim) -> None:
-        """One job's file that the disk will not show, or whatever else ails one claim, must not
-        keep the others from being looked after in time, nor dead workers' jobs from rescue."""
-        job_id = claim.job.metadata.id
+    def _try(self, trouble: str, action: Callable[[], object], about: str = "") -> None:
+        """Do it, and log it once if it fails until it succeeds. One file that the disk refuses,
+        or whatever else ails one claim, must keep nothing else from being done in time."""
         try:
-            claim.look_after()
+            action()
         except Exception as error:  # noqa: BLE001
-            if job_id not in self._ailing:
-                self._ailing.add(job_id)
-                log_trouble(error, "job %s cannot be looked after: %s", job_id, error)
+            if (about or trouble) not in self._ailing:
+                self._ailing.add(about or trouble)
+                log_trouble(error, "%s: %s", trouble, error)
         else:
-            self._ailing.discard(job_id)
+            self._ailing.discard(about or trouble)
 
     def start_keeper(self) -> None:
         """Rescue and watch in the background from now on; claiming does this by itself.
@@ -346,7 +340,7 @@ class QueueDesk(Openable):
 
     def _rescue_if_due(self) -> None:
         if time.monotonic() - self._rescued_at >= RESCUE_INTERVAL and not self._rescuing.locked():
-            self._rescue_orphans()
+            self._try("dead workers' jobs cannot be rescued", self._rescue_orphans)
 
     # -- what verbs share ----------------------------------------------------------------
 

@@ -70,6 +70,7 @@ class Hooks:
                 # Once, for others may have given the same one.
                 at = next(n for n, each in enumerate(self._hooks) if each is hook)
                 self._hooks = (*self._hooks[:at], *self._hooks[at + 1 :])
+                self._broken = [each for each in self._broken if each is not hook]
 
         return remove
 

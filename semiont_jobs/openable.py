@@ -116,6 +116,8 @@ class Openable(ABC):
             finally:
                 if over is self._opening:
                     self._opening = following
+                if self._is_open:  # the disk refused: what is claimed still is looked after
+                    self._keeper.start()
                 over.done.set()
         self._hooks.finish()
         return True

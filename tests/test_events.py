@@ -78,7 +78,7 @@ ACTS: list[tuple[Callable[[JobQueue, MemoryStore, FakeClock], object], list[str]
     ),
     (lambda queue, store, _clock: rescued(queue, store), ["created", "claimed", "rescued"]),
     (
-        lambda queue, store, _clock: [rescued(queue, store, again=again) for again in range(4)],
+        lambda queue, store, _: [rescued(queue, store, again=again) for again in range(4)],
         ["created", *("claimed", "rescued") * 3, "claimed", "failed"],
     ),
     (

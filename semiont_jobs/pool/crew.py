@@ -315,9 +315,11 @@ class Crew:
         """
         if not self.orders.burst or self._shift.guests:
             return False
+        # In whose place no other can be put does nothing any more. Who died at work has a job yet.
+        dead = {each for each in self.hands if each.has_ended and each.task is None}
         with self._lock:
             self._idle.add(hand)
-            is_last = len(self._idle) == self.orders.threads
+            is_last = len(self._idle - dead) >= self.orders.threads - len(dead)
         if is_last:
             self.on_finished("drained")
         return is_last

@@ -76,25 +76,26 @@ class Slot:
         """Start a process; one that cannot be started counts as one that died."""
         self.left, self.left_at, self.is_ready = None, None, False
         self._started_at = time.monotonic()
-        self._limits = _CONTEXT.RawArray("d", self._assignment.orders.threads)
-        ends: Any = _CONTEXT.Pipe()  # on Windows, which no store is for, of another class
-        ours, theirs = ends
-        # Not a daemon: its jobs may start processes of their own.
-        process = _CONTEXT.Process(
-            target=serve,
-            args=(evolve(self._assignment, levels=levels_here()), theirs, self._limits),
-            name=f"semiont-jobs {self.name}",
-            daemon=False,
-        )
+        ends: list[Any] = []
         try:
+            self._limits = _CONTEXT.RawArray("d", self._assignment.orders.threads)
+            ends += _CONTEXT.Pipe()
+            ours, theirs = ends
+            # Not a daemon: its jobs may start processes of their own.
+            process = _CONTEXT.Process(
+                target=serve,
+                args=(evolve(self._assignment, levels=levels_here()), theirs, self._limits),
+                name=f"semiont-jobs {self.name}",
+                daemon=False,
+            )
             process.start()
-        except Exception:  # noqa: BLE001 - the system has no more processes, say
+        except Exception:  # noqa: BLE001 - the system has no more processes or descriptors, say
             logger.exception("%s cannot be started", self.name)
-            ours.close()
+            for end in ends:
+                end.close()
             self._died()
         else:
             self.process, self.pipe = process, ours
-        finally:
             theirs.close()
 
     def tell(self, message: Told) -> None:
@@ -105,9 +106,11 @@ class Slot:
             except OSError:
                 logger.debug("%s is gone: %s is not told", self.name, message)
 
-    def messages(self) -> Iterator[tuple[Any, ...]]:
-        """What the process has told since."""
-        while self.pipe is not None:
+    def messages(self, most: int) -> Iterator[tuple[Any, ...]]:
+        """What the process has told since; so many at most, for it may go on and on."""
+        for _ in range(most):
+            if self.pipe is None:
+                return
             try:
                 if not self.pipe.poll():
                     return

@@ -23,6 +23,11 @@ from semiont_jobs.pool.staff import sooner
 from semiont_jobs.pool.watch import LAST_WORDS
 from semiont_jobs.threads import begin, pause
 
+AT_ONCE: Final = 100
+"""Messages of one process that are heard before the others are looked at: one that logs faster than
+this one writes must not keep it from anything."""
+LAST: Final = 100_000
+"""Of one that has ended: more than a pipe holds."""
 TICK: Final = 0.1
 """Seconds that a wish to leave waits at most; what children do is seen at once."""
 
@@ -111,10 +116,10 @@ class Supervisor:
         self._pass_on(now)
         self._await_news()
         for slot in self._slots:
-            for message in slot.messages():
+            for message in slot.messages(AT_ONCE):
                 self._hear(slot, message)
             if slot.process is not None and not slot.process.is_alive():
-                for message in slot.messages():
+                for message in slot.messages(LAST):
                     self._hear(slot, message)
                 self._note_end(slot)
             elif slot.process is not None and (why := slot.overdue(time.monotonic())):

@@ -1,0 +1,90 @@
+"""Places of a pool that cannot be filled, or whose process talks without end."""
+
+from __future__ import annotations
+
+import errno
+import logging
+import threading
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from semiont_jobs import JobQueue, JobWorker, RunningJob, ThreadRefused, WorkerPool
+from semiont_jobs.pool import slot as slots
+from semiont_jobs.pool.slot import Slot
+
+
+class Dies(JobWorker):
+    """Its thread does, with the first job."""
+
+    job_types = ("dies",)
+
+    def work_on(self, claim: Any) -> None:
+        raise SystemExit
+
+    def execute_job(self, job: RunningJob[Any, Any]) -> object:
+        return None
+
+
+@pytest.fixture
+def slot(tmp_path: Path) -> Slot:
+    pool = WorkerPool(JobQueue(tmp_path / "data", fsync=False), [Dies], processes=2)
+    return Slot(0, pool._assignment)
+
+
+class Talkative:
+    """A pipe in which there is always one more."""
+
+    def poll(self) -> bool:
+        return True
+
+    def recv(self) -> tuple[str]:
+        return ("nothing",)
+
+
+def test_of_a_process_that_never_stops_talking_so_much_is_heard_and_no_more(slot: Slot) -> None:
+    talkative: Any = Talkative()
+    slot.pipe = talkative
+
+    assert [("nothing",)] * 3 == list(slot.messages(3))
+
+
+@pytest.mark.parametrize("part", ["RawArray", "Pipe"])
+def test_a_process_for_which_there_are_no_descriptors_counts_as_one_that_died(
+    slot: Slot, part: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def refuses(*_given: object) -> None:
+        raise OSError(errno.EMFILE, "Too many open files")
+
+    monkeypatch.setattr(slots._CONTEXT, part, refuses, raising=False)
+
+    slot.start()
+
+    assert (slot.process, slot.deaths) == (None, 1)
+    assert [f"{slot.name} cannot be started"] == [each.getMessage() for each in caplog.records]
+
+
+def test_a_burst_ends_though_one_of_its_threads_cannot_be_replaced(
+    memory: JobQueue, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.CRITICAL)
+    begun: list[threading.Thread] = []
+
+    def begins_three(thread: threading.Thread) -> None:
+        begun.append(thread)
+        if len(begun) > 3:
+            raise ThreadRefused("no thread")
+        thread.start()
+
+    monkeypatch.setattr("semiont_jobs.pool.crew.begin", begins_three)
+    pool = WorkerPool(memory, [Dies], threads=3, burst=True, poll_interval=0.02)
+    memory.enqueue({}, type="dies", max_retries=0)
+
+    pool.start()
+    staff: Any = pool._staff
+
+    assert staff.wait(30.0)
+    assert {"failed"} == {job.status for job in memory.query_jobs()}
+    assert len(begun) > 3
+    pool.stop()
