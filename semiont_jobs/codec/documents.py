@@ -98,6 +98,7 @@ class Documents:
         params: Written | None = None,
         is_new: bool = False,
         is_read: bool = False,
+        is_update: bool = False,
     ) -> bytes:
         """The bytes of ``JSON.stringify(job, null, 2)``.
 
@@ -107,20 +108,26 @@ class Documents:
         :param params: written by `written_params` before, instead of the job's.
         :param is_new: nothing of the job was read from a file.
         :param is_read: all of it was.
+        :param is_update: the job stays in hand: its end, and the attempts to come, need room.
         :raises JobEncodeError: something in it JSON cannot hold; names the path.
-        :raises JobTooLarge: more than 16 MiB, of a new job 14.
+        :raises JobTooLarge: more than 16 MiB; of a new job, and of an update without the attempts
+            so far, more than 14.
         :raises InvalidJob: a progress or result of a class that is not the one of the job's type.
         """
         try:
             data = self._text(job, params).encode("utf-8")
         except jsontext.UNWRITABLE:
             data = self._written_with_care(job, params, is_new=is_new, is_read=is_read)
-        limit = MAX_NEW_JOB_BYTES if is_new else MAX_JOB_BYTES
-        if len(data) > limit:
+        limit, size = MAX_NEW_JOB_BYTES if is_new else MAX_JOB_BYTES, len(data)
+        if is_update and size > MAX_NEW_JOB_BYTES:
+            without = attrs.evolve(job.metadata, attempts=())
+            bare = self.encode(attrs.evolve(job, metadata=without), params=params)
+            limit, size = MAX_NEW_JOB_BYTES, len(bare)
+        if size > limit:
             raise JobTooLarge(
                 f"its text may have at most {limit} bytes",
                 field="job",
-                value=f"{len(data)} bytes",
+                value=f"{size} bytes",
                 job_id=job.metadata.id,
             )
         return data

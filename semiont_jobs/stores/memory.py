@@ -264,15 +264,21 @@ class MemoryStore:
     # -- what the holds use --------------------------------------------------------------
 
     def _record(
-        self, job: AnyJob, *, params: Written | None = None, is_new: bool = False
+        self,
+        job: AnyJob,
+        *,
+        params: Written | None = None,
+        is_new: bool = False,
+        is_update: bool = False,
     ) -> _Record:
-        text = self._codec.encode(job, params=params, is_new=is_new)
+        text = self._codec.encode(job, params=params, is_new=is_new, is_update=is_update)
         return _Record(text, self._codec.decode(text))
 
     def _put(self, hold: MemoryHold, job: AnyJob) -> AnyJob:
         if hold.params is None or hold.job.status != "running":
             hold.params = self._codec.written_params(job)
-        fresh = self._record(job, params=hold.params)
+        is_update = job.status == hold.job.status == "running"
+        fresh = self._record(job, params=hold.params, is_update=is_update)
         with self._lock:
             if not self._holds(hold):
                 raise ClaimLost(job.metadata.id)

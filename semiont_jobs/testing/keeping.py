@@ -21,6 +21,7 @@ from semiont_jobs import (
     JobMetadata,
     JobQueue,
     JobStatus,
+    JobTooLarge,
     PendingJob,
     RunningJob,
     entity_type,
@@ -267,6 +268,16 @@ class Keeping(Suite):
         assert other.get_job(done.metadata.id) == done
         assert again.metadata.completed_units == ("first",)
         assert (again.metadata.retry_count, again.metadata.crash_count) == (0, 0)
+
+    def test_a_checkpoint_leaves_room_for_the_end_of_its_job(self) -> None:
+        queue = self.queue()
+        claim = self.held(queue, max_retries=0)
+
+        with pytest.raises(JobTooLarge):
+            claim.checkpoint(cursors={"page": "x" * (15 << 20)})
+        claim.checkpoint(cursors={"page": "x" * (13 << 20)})
+
+        assert claim.fail("no").status == "failed"
 
     def test_closing_one_queue_object_leaves_the_claims_of_another_alone(self) -> None:
         queue, other = self.queue(), self.another()

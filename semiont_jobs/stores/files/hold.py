@@ -134,7 +134,7 @@ class FileHold:
         # to the object in its hands.
         if self._params is None or was != "running":
             self._params = codec.written_params(job)
-        data = codec.encode(job, params=self._params)
+        data = codec.encode(job, params=self._params, is_update=job.status == was == "running")
         # Nobody who keeps the rules moves a file whose lock was just taken under its path;
         # for one held while work went on, foreign hands are looked for.
         if self.descriptor.found is None:

@@ -116,7 +116,8 @@ class PostgresHold:
             raise ClaimLost(job.metadata.id, "the process that claimed it forked this one")
         if self._params is None or was.status != "running":
             self._params = office.codec.written_params(job)
-        document = office.codec.encode(job, params=self._params)
+        is_update = job.status == was.status == "running"
+        document = office.codec.encode(job, params=self._params, is_update=is_update)
         values = rows.columns(job, document)
         values["keeps_asked"] = (
             isinstance(job, PendingJob | RunningJob) and job.metadata.life == was.metadata.life
