@@ -6,11 +6,19 @@ It must not know claims, but for telling this process's own that somebody asked.
 from __future__ import annotations
 
 import secrets
+from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime, timedelta
-from typing import Any, Final, cast
+from typing import Any, Final, Literal, cast
 
 from semiont_jobs import lifecycle
-from semiont_jobs.errors import ClaimLost, InvalidValue, JobHeld, JobNotFound, JobTimeout
+from semiont_jobs.errors import (
+    ClaimLost,
+    InvalidTransition,
+    InvalidValue,
+    JobHeld,
+    JobNotFound,
+    JobTimeout,
+)
 from semiont_jobs.ids import job_id
 from semiont_jobs.model import (
     FINISHED,
@@ -65,23 +73,37 @@ class ByHand(Reading):
         :raises JobHeld: one of them could not be cancelled (see `cancel_job`); the others were.
         """
         statuses = UNFINISHED if status is None else (checked_status(status),)
+        return self._done_to_all(
+            lambda id_: self._cancel(id_, statuses),
+            statuses,
+            {"type": type, "user_id": user_id, "queue": queue},
+        )
+
+    def _done_to_all(
+        self,
+        act: Callable[[str], bool],
+        statuses: Iterable[JobStatus],
+        filters: Mapping[str, Any],
+    ) -> int:
+        """Do it to every job that matches; to how many it was done.
+
+        :raises JobHeld: to one it could not be; it was to the others.
+        """
         found = [
             job.metadata.id
-            for each in statuses
-            for job in self.query_jobs(
-                status=each, type=type, user_id=user_id, queue=queue, limit=None
-            )
+            for status in statuses
+            for job in self.query_jobs(status=status, limit=None, **filters)
         ]
-        cancelled = 0
+        done = 0
         held: JobHeld | None = None
         for each in dict.fromkeys(found):
             try:
-                cancelled += self._cancel(each, statuses)
+                done += act(each)
             except JobHeld as error:
-                held = held or error  # the others are cancelled all the same
+                held = held or error
         if held is not None:
             raise held
-        return cancelled
+        return done
 
     def retry_job(self, id: str) -> PendingJob[Any]:  # noqa: A002
         """Move a failed or cancelled job back to pending with a fresh budget of retries.
@@ -105,6 +127,33 @@ class ByHand(Reading):
             hold.let_go()
         self.emit("retried", again)
         return again
+
+    def retry_jobs(
+        self,
+        *,
+        status: Literal["failed", "cancelled"] = "failed",
+        type: str | None = None,  # noqa: A002
+        user_id: str | None = None,
+        queue: str | None = None,
+    ) -> int:
+        """`retry_job` for every failed job that matches, or every cancelled one; how many wait
+        again.
+
+        :raises InvalidValue: another status, a filter that is no text. Nothing changed.
+        :raises JobHeld: one of them could not be moved (see `retry_job`); the others were.
+        """
+        if not lifecycle.allows("retry", checked_status(status)):
+            rule = "only failed and cancelled jobs are tried again"
+            raise InvalidValue(rule, field="status", value=status)
+        filters = {"type": type, "user_id": user_id, "queue": queue}
+        return self._done_to_all(self._retried, (status,), filters)
+
+    def _retried(self, id_: str) -> bool:
+        try:
+            self.retry_job(id_)
+        except (InvalidTransition, JobNotFound):
+            return False  # since it was looked for: somebody else has, or has removed it
+        return True
 
     def cleanup_completed_jobs(
         self,

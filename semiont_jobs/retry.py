@@ -18,7 +18,13 @@ from attrs import Attribute, field, frozen
 from tenacity.retry import retry_base
 from tenacity.wait import wait_base
 
-from semiont_jobs.errors import InvalidValue, JobDecodeError, JobTimeout, PermanentError
+from semiont_jobs.errors import (
+    InvalidValue,
+    JobDecodeError,
+    JobEncodeError,
+    JobTimeout,
+    PermanentError,
+)
 from semiont_jobs.threads import pause
 
 T = TypeVar("T")
@@ -87,8 +93,9 @@ class RetryPolicy:
     :param wait: seconds until the next attempt; default: about 1, 2, 4, ... up to 300, plus
         up to one second at random, so that jobs that failed together do not return together.
     :param retry: which errors are worth another attempt; default: every one.
-    :param permanent: a tuple of errors that are never tried again, besides `PermanentError`
-        and a job whose params do not fit their class (`JobDecodeError`).
+    :param permanent: a tuple of errors that are never tried again, besides `PermanentError`,
+        params that do not fit their class (`JobDecodeError`) and a result that JSON cannot hold
+        (`JobEncodeError`).
     :raises InvalidValue: one of them is something else.
     """
 
@@ -134,7 +141,8 @@ def next_attempt(
 
     Retries go on while ``retry_count < max_retries``: three retries are four attempts.
     """
-    if isinstance(error, (PermanentError, JobDecodeError, *policy.permanent)):
+    # The work is done when a result is found to be none: done again, it has the same one.
+    if isinstance(error, (PermanentError, JobDecodeError, JobEncodeError, *policy.permanent)):
         return GiveUp("the error is permanent")
     if retry_count >= max_retries:
         return GiveUp(f"{max_retries} retries are used up")

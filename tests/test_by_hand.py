@@ -9,7 +9,15 @@ from typing import Any
 import pytest
 from queues import put
 
-from semiont_jobs import Event, InvalidTransition, JobHeld, JobQueue, MemoryStore, by_hand
+from semiont_jobs import (
+    Event,
+    InvalidTransition,
+    InvalidValue,
+    JobHeld,
+    JobQueue,
+    MemoryStore,
+    by_hand,
+)
 from semiont_jobs.testing import FakeClock
 from semiont_jobs.testing.suite import names_of, some
 
@@ -27,6 +35,80 @@ def test_cancelling_by_filter_says_how_many(queue: JobQueue) -> None:
     assert queue.cancel_jobs(type="x") == 1
     assert claim.cancelled.is_set()
     assert queue.get_stats().pending == 1
+
+
+def failed(queue: JobQueue, *ids: str, **options: Any) -> None:
+    for id_ in ids:
+        put(queue, id_, max_retries=0, **options)
+        some(queue.claim_next_job()).fail("no")
+
+
+def test_retrying_by_filter_says_how_many_and_leaves_cancelled_jobs_alone(
+    queue: JobQueue,
+) -> None:
+    failed(queue, "x0", "x1", type="x")
+    failed(queue, "y", type="y", user_id="alice")
+    put(queue, "dropped", type="x")
+    queue.cancel_job("dropped")
+
+    assert queue.retry_jobs(type="x", user_id="alice") == 0
+    assert queue.retry_jobs(type="x") == 2
+    assert queue.retry_jobs() == 1
+    assert queue.retry_jobs() == 0
+    assert some(queue.get_job("dropped")).status == "cancelled"
+    assert queue.retry_jobs(status="cancelled", type="x") == 1
+    assert queue.get_stats().pending == 4
+    assert all(not job.metadata.retry_count for job in queue.query_jobs())
+
+
+@pytest.mark.parametrize("status", ["pending", "complete", "gone", 5])
+def test_only_failed_and_cancelled_jobs_can_be_asked_for(queue: JobQueue, status: Any) -> None:
+    failed(queue, "a")
+
+    with pytest.raises(InvalidValue):
+        queue.retry_jobs(status=status)
+
+    assert queue.get_stats().failed == 1
+
+
+def test_a_job_that_somebody_else_has_retried_or_removed_meanwhile_is_left(
+    queue: JobQueue, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    failed(queue, "a", "b", "c")
+    query = queue.query_jobs
+
+    def others_are_quicker(**filters: Any) -> Any:
+        found = query(**filters)
+        queue.retry_job("a")
+        queue.remove_job("b")
+        return found
+
+    monkeypatch.setattr(queue, "query_jobs", others_are_quicker)
+
+    assert queue.retry_jobs() == 1
+
+
+@pytest.mark.parametrize("verb", ["cancel", "retry"])
+def test_one_that_is_held_is_told_and_keeps_no_other_from_it(
+    queue: JobQueue, verb: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    failed(queue, "a", "b")
+    if verb == "cancel":
+        queue.retry_jobs()
+    to_one = {"cancel": "_cancel", "retry": "retry_job"}[verb]
+    act = getattr(queue, to_one)
+
+    def held(id_: str, *rest: Any) -> Any:
+        if id_ == "b":
+            raise JobHeld(id_)
+        return act(id_, *rest)
+
+    monkeypatch.setattr(queue, to_one, held)
+    with pytest.raises(JobHeld):
+        getattr(queue, f"{verb}_jobs")()
+
+    was, became = {"cancel": ("pending", "cancelled"), "retry": ("failed", "pending")}[verb]
+    assert [some(queue.get_job(id_)).status for id_ in "ab"] == [became, was]
 
 
 @pytest.mark.parametrize(("status", "asked"), [("pending", 0), (None, 1)])

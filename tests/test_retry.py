@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 
 from semiont_jobs import (
     JobDecodeError,
+    JobEncodeError,
     JobQueue,
     JobTimeout,
     JobType,
@@ -108,7 +109,13 @@ class Hopeless(PermanentError):
 
 
 @pytest.mark.parametrize(
-    "error", [PermanentError("no"), Hopeless("no"), JobDecodeError("params do not fit")]
+    "error",
+    [
+        PermanentError("no"),
+        Hopeless("no"),
+        JobDecodeError("params do not fit"),
+        JobEncodeError("JSON has none", path="result", value=object()),
+    ],
 )
 def test_a_permanent_error_is_given_up_whatever_the_budget(error: BaseException) -> None:
     assert decide(waits(1), error) == GiveUp("the error is permanent")

@@ -7,10 +7,11 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from datetime import timedelta
+from functools import reduce
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Final, TypeVar
 
 import click
 
@@ -41,6 +42,8 @@ from semiont_jobs.model import (
 from semiont_jobs.queue import JobQueue
 
 F = TypeVar("F", bound=Callable[..., Any])
+
+RETRIED: Final[Sequence[JobStatus]] = ("failed", "cancelled")
 
 
 @click.command()
@@ -130,56 +133,88 @@ def _refuse_constant(name: str) -> None:
     raise ValueError(f"{name} is no number that it knows")
 
 
+def which(everything: str, statuses: Sequence[JobStatus]) -> Callable[[F], F]:
+    """The arguments that say which jobs: ids, filters, or all; checked by `_chosen`."""
+    options = (
+        click.argument("ids", metavar="[ID]...", nargs=-1),
+        click.option("--all", "everything", is_flag=True, help=everything),
+        click.option("--status", type=click.Choice(statuses)),
+        click.option("--type", metavar="TYPE"),
+        click.option("--user-id", metavar="USER"),
+        click.option("--queue", metavar="QUEUE"),
+    )
+    return lambda command: reduce(lambda made, option: option(made), reversed(options), command)
+
+
+def _chosen(ids: tuple[str, ...], everything: bool, filters: dict[str, Any]) -> dict[str, Any]:
+    """The filters that were given.
+
+    :raises click.UsageError: they do not say which, or in two ways.
+    """
+    given = {name: value for name, value in filters.items() if value is not None}
+    if ids and (everything or given):
+        raise click.UsageError("either name jobs or give filters or --all")
+    if not (ids or everything or given):
+        raise click.UsageError("name jobs, give filters (--type, --queue, ...), or --all")
+    return given
+
+
 @click.command()
-@click.argument("ids", metavar="ID...", nargs=-1, required=True)
+@which("Every failed job.", RETRIED)
 @as_json
 @place
-def retry(ids: tuple[str, ...], as_json: bool) -> None:
-    """Give failed or cancelled jobs another try, with a fresh budget of retries."""
+def retry(ids: tuple[str, ...], everything: bool, as_json: bool, **filters: Any) -> None:
+    """Give failed or cancelled jobs another try, with a fresh budget of retries.
+
+    Which: those named, the failed ones that all filters match, or --all. Of those that were
+    cancelled: with --status cancelled.
+    """
+    chosen = _chosen(ids, everything, filters)
     queue = open_queue()
-    _tell_each(each(ids, queue.retry_job), "retried", as_json=as_json)
+    if ids:
+        _tell_each(each(ids, queue.retry_job), "retried", as_json=as_json)
+        return
+    chosen.setdefault("status", "failed")
+    with naming_the_place():
+        count = _done_to_all(
+            queue, queue.retry_jobs, lambda id_: bool(queue.retry_job(id_)), chosen
+        )
+    click.echo(json_line({"retried": count}) if as_json else f"{count} retried")
 
 
 @click.command()
-@click.argument("ids", metavar="[ID]...", nargs=-1)
-@click.option("--all", "everything", is_flag=True, help="Every job that waits or runs.")
-@click.option("--status", type=click.Choice(UNFINISHED))
-@click.option("--type", "type_", metavar="TYPE")
-@click.option("--user-id", metavar="USER")
-@click.option("--queue", "queue_name", metavar="QUEUE")
+@which("Every job that waits or runs.", UNFINISHED)
 @as_json
 @place
-def cancel(
-    ids: tuple[str, ...],
-    everything: bool,
-    status: JobStatus | None,
-    type_: str | None,
-    user_id: str | None,
-    queue_name: str | None,
-    as_json: bool,
-) -> None:
+def cancel(ids: tuple[str, ...], everything: bool, as_json: bool, **filters: Any) -> None:
     """Cancel waiting jobs at once; ask the work of running ones to stop.
 
     Which: those named, those that all filters match, or --all.
     """
-    is_filtered = any(each is not None for each in (status, type_, user_id, queue_name))
-    if ids and (everything or is_filtered):
-        raise click.UsageError("either name jobs or give filters or --all")
-    if not (ids or everything or is_filtered):
-        raise click.UsageError("name jobs, give filters (--type, --queue, ...), or --all")
+    chosen = _chosen(ids, everything, filters)
     queue = open_queue()
     if ids:
         _tell_each(each(ids, lambda one: _cancelled(queue, one)), "cancelled", as_json=as_json)
         return
     with naming_the_place():
-        if type_ is None or type_of() is None:
-            count = queue.cancel_jobs(status=status, type=type_, user_id=user_id, queue=queue_name)
-        else:
-            jobs = found_jobs(queue, status=status, type_=type_, user_id=user_id, queue=queue_name)
-            count = sum(queue.cancel_job(job.metadata.id) for job in jobs)
+        count = _done_to_all(queue, queue.cancel_jobs, queue.cancel_job, chosen)
     click.echo(
         json_line({"cancelled": count}) if as_json else f"{count} cancelled or asked to stop"
     )
+
+
+def _done_to_all(
+    queue: JobQueue,
+    verb: Callable[..., int],
+    to_one: Callable[[str], bool],
+    chosen: dict[str, Any],
+) -> int:
+    """Do it to all that match; one by one where users know their types by other names."""
+    if "type" not in chosen or type_of() is None:
+        return verb(**chosen)
+    filters = {name: value for name, value in chosen.items() if name != "type"}
+    jobs = found_jobs(queue, type_=chosen["type"], **filters)
+    return sum(to_one(job.metadata.id) for job in jobs)
 
 
 def _cancelled(queue: JobQueue, id_: str) -> bool:

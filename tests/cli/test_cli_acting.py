@@ -198,6 +198,25 @@ def test_jobs_are_cancelled_by_filter(
     assert 1 == queue.get_stats().pending
 
 
+def test_jobs_are_retried_by_filter(run: Run, queue: JobQueue) -> None:
+    for type_, status in (("a", "failed"), ("a", "failed"), ("b", "failed"), ("b", "cancelled")):
+        job = queue.enqueue({}, type=type_, max_retries=0)
+        if status == "cancelled":
+            queue.cancel_job(job.metadata.id)
+        else:
+            claim = queue.claim_next_job()
+            assert claim is not None
+            claim.fail("no")
+
+    assert (2, True) == ((unsaid := run("retry")).code, "give filters" in unsaid.err)
+    assert 2 == run("retry", "a", "--all").code
+    assert {"retried": 2} == run("retry", "--type", "a", "--json").json
+    assert "1 retried\n" == run("retry", "--all").out
+    assert "0 retried\n" == run("retry", "--all").out
+    assert "1 retried\n" == run("retry", "--status", "cancelled", "--type", "b").out
+    assert 4 == queue.get_stats().pending
+
+
 def test_a_running_job_is_asked_to_stop(run: Run, queue: JobQueue) -> None:
     queue.enqueue({}, type="t", id="a")
     claim = queue.claim_next_job()

@@ -92,6 +92,8 @@ def test_a_task_is_listed_and_found_by_its_path(backend: JobsBackend, tmp_path: 
     assert jobs("cancel", "--type", path) == "2 cancelled or asked to stop\n"
     assert jobs("cancel", "--type", path) == "0 cancelled or asked to stop\n"
     assert json.loads(jobs("stats", "--json"))["pending"] == 3
+    assert jobs("retry", "--type", path, "--status", "cancelled") == "2 retried\n"
+    assert jobs("retry", "--type", path) == "0 retried\n"
 
 
 def test_it_acts_on_the_backend_s_tasks(backend: JobsBackend) -> None:
