@@ -89,13 +89,13 @@ class Codec(Documents):
         raw: Any = None
         try:
             raw = jsontext.as_read(document["params"])
-            with reading():
-                self._converter.structure(raw, kind)
+            # Not as what is read is: who writes is bound by ranges and choices.
+            self._converter.structure(raw, kind)
         except Exception as error:  # a class may refuse its data with any exception
             jsontext.check(document["params"], "params", job_id=job.metadata.id)
             fault = _fault(raw, kind, error)
             raise InvalidJob(
-                f"a {job.metadata.type!r} job could not be read again: {fault.reason}",
+                f"params that a {job.metadata.type!r} job may not have: {fault.reason}",
                 field=fault.path,
                 value=_at(raw, fault.path),
                 job_id=job.metadata.id,
@@ -130,8 +130,7 @@ class Codec(Documents):
 def _fault(raw: Any, kind: type[Any], error: Exception) -> JobDecodeError:
     """Why `raw` is no `kind`, told by the converter that knows where, if it agrees."""
     try:
-        with reading():
-            structure_telling(raw, kind, "params")
+        structure_telling(raw, kind, "params")
     except JobDecodeError as told:
         return told
     return JobDecodeError(f"{type(error).__name__}: {error}", path="params")

@@ -14,6 +14,7 @@ import re
 import sys
 from codecs import BOM_UTF8
 from collections.abc import Callable
+from datetime import datetime
 from json.encoder import encode_basestring
 from typing import Any, Final, NoReturn
 
@@ -312,4 +313,6 @@ def _scalar_fault(value: Any) -> str | None:
     if isinstance(value, float):
         finite = value == value and abs(value) != float("inf")
         return None if finite else "JSON has no NaN or infinity"
+    if isinstance(value, datetime) and value.utcoffset() is None:
+        return "JSON cannot hold a datetime without a time zone"
     return f"JSON cannot hold a {type(value).__name__}"

@@ -12,8 +12,10 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
+from decimal import Decimal
 from functools import lru_cache
 from typing import Any, Final, Literal, TypeVar, get_args, get_origin
+from uuid import UUID
 
 import attrs
 from cattrs import Converter
@@ -56,8 +58,12 @@ def strict_converter(*, detailed: bool) -> Converter:
     converter.register_structure_hook(float, _number)
     converter.register_structure_hook(bool, _boolean)
     converter.register_structure_hook(datetime, structure_instant)
-    converter.register_unstructure_hook(datetime, instant_text)
+    converter.register_unstructure_hook(datetime, _precise_text)
+    for kind in (Decimal, UUID):
+        converter.register_structure_hook(kind, _from_text)
+        converter.register_unstructure_hook(kind, _to_text)
     converter.register_structure_hook_func(_is_literal, _literal)
+    converter.register_structure_hook_func(_is_optional_literal, _optional_literal)
     for predicate, factory, container in _CONTAINERS:
         converter.register_structure_hook_factory(predicate, _demanding(factory, container))
     converter.register_structure_hook_factory(_is_class, _class_structurer)
@@ -103,6 +109,16 @@ def instant_text(value: datetime) -> str:
     return value.isoformat(timespec="milliseconds")[:-6] + "Z"
 
 
+def _precise_text(value: datetime) -> Any:
+    """The same of an application's own instants, to the microsecond where it has any. Of which
+    instant one without a zone tells depends on where it is read: it is left, and refused."""
+    if value.utcoffset() is None:
+        return value
+    if value.microsecond % 1000:
+        return value.astimezone(UTC).isoformat(timespec="microseconds")[:-6] + "Z"
+    return instant_text(value)
+
+
 def camel(name: str) -> str:
     """``current_entity_type`` as ``currentEntityType``."""
     first, *rest = name.split("_")
@@ -132,8 +148,31 @@ def _boolean(value: Any, _kind: Any) -> bool:
     raise JobDecodeError(f"true or false is needed, not {_named(value)}")
 
 
+def _to_text(value: Any) -> Any:
+    # What is none of them, whatever the class says, is left: it is refused when it is read.
+    return str(value) if isinstance(value, Decimal | UUID) else value
+
+
+def _from_text(value: Any, kind: Any) -> Any:
+    text = structure_text(value)
+    try:
+        return kind(text)
+    except (ArithmeticError, ValueError) as error:
+        raise JobDecodeError(f"{text[:40]!r} is no {kind.__name__}") from error
+
+
 def _is_literal(kind: Any) -> bool:
     return get_origin(kind) is Literal
+
+
+def _is_optional_literal(kind: Any) -> bool:
+    # cattrs takes any text for one of these.
+    choices = get_args(kind)
+    return len(choices) == 2 and type(None) in choices and any(map(_is_literal, choices))
+
+
+def _optional_literal(value: Any, kind: Any) -> Any:
+    return value if value is None else _literal(value, next(filter(_is_literal, get_args(kind))))
 
 
 def _literal(value: Any, kind: Any) -> Any:
