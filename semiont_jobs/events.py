@@ -97,7 +97,8 @@ def log_event(event: Event) -> None:
     """The hook that every queue starts with: one record per event on ``semiont_jobs``.
 
     Job id, type, attempt and event are in the record's ``extra``, so that a formatter or a
-    structured handler can use them: ``job_id``, ``job_type``, ``attempt``, ``event``.
+    structured handler can use them: ``job_id``, ``job_type``, ``attempt``, ``event``; and of a
+    failure ``traceback``, the text of the work's, which the message has not.
     """
     if not is_logged(event.name):
         return
@@ -105,7 +106,8 @@ def log_event(event: Event) -> None:
     attempt = metadata.attempt_count if metadata else 0
     if metadata and event.name in _DURING:
         attempt += 1
-    detail = event.reason or _last_error(event)
+    error, traceback = _last_error(event)
+    detail = event.reason or error
     logger.log(
         _LEVELS.get(event.name, logging.INFO),
         # A job's texts may hold newlines and terminal controls: abridged() escapes them.
@@ -118,6 +120,7 @@ def log_event(event: Event) -> None:
             "job_id": event.job_id,
             "job_type": metadata.type if metadata else "",
             "attempt": attempt,
+            "traceback": traceback,
         },
     )
 
@@ -126,8 +129,10 @@ def log_event(event: Event) -> None:
 _DURING: Final = frozenset({"claimed", "reported", "checkpointed", "stuck"})
 
 
-def _last_error(event: Event) -> str:
+def _last_error(event: Event) -> tuple[str, str]:
+    """Of the attempt that failed: in a line, and its traceback."""
     if event.name not in ("failed", "retrying", "rescued") or event.job is None:
-        return ""
-    attempts = event.job.metadata.attempts
-    return attempts[-1].error or "" if attempts else ""
+        return "", ""
+    for last in event.job.metadata.attempts[-1:]:
+        return last.error or "", last.traceback or ""
+    return "", ""

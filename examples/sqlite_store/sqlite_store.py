@@ -238,7 +238,8 @@ class SqliteStore:
     def put(self, hold: SqliteHold, job: AnyJob) -> AnyJob:
         if hold.params is None or hold.job.status != "running":
             hold.params = self._codec.written_params(job)
-        text = self._codec.encode(job, params=hold.params)
+        is_update = job.status == hold.job.status == "running"
+        text = self._codec.encode(job, params=hold.params, is_update=is_update)
         row = _row(job, text)
         with self._changed:
             if not self.is_held(hold):

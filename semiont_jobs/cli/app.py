@@ -143,15 +143,16 @@ def check_shared(where: str) -> None:
         raise click.UsageError("jobs in memory are in one process only, which is not this one")
 
 
-def shown() -> str:
-    """The place asked for, as it may be printed: without a password."""
-    return shown_of(location())
+def shown(*, whole: bool = False) -> str:
+    """The place asked for, as it may be printed: without a password; `whole`: also from another
+    directory."""
+    return shown_of(location(), whole=whole)
 
 
-def shown_of(where: str) -> str:
+def shown_of(where: str, *, whole: bool = False) -> str:
     """A place as it may be printed."""
     if not is_url(where):
-        return where
+        return str(Path(where).absolute()) if whole else where
     from semiont_jobs.stores.postgres.address import address_of
 
     return address_of(where, None).shown

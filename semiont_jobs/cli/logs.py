@@ -39,6 +39,12 @@ class _Escaping(logging.Formatter):
     """A message is one line, whatever texts of a job are in it; a traceback is indented, so that
     no line of it passes for a message."""
 
+    def format(self, record: logging.LogRecord) -> str:
+        text = super().format(record)
+        # Of a job that is tried again the line is enough.
+        traceback = getattr(record, "traceback", "") if record.levelno >= logging.ERROR else ""
+        return f"{text}\n{_indented(traceback.rstrip())}" if traceback else text
+
     def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802
         return plain(super().formatMessage(record))
 

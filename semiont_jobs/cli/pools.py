@@ -135,7 +135,9 @@ def run_pool(
     at_work = "1 worker" if count == 1 else f"{count} workers"
     names = plain(", ".join(sorted({one.get_worker_name() for one in made})))
     code = pool.run(
-        on_start=lambda: click.echo(f"{at_work} at work on {plain(shown())}: {names}", err=True)
+        on_start=lambda: click.echo(
+            f"{at_work} at work on {plain(shown(whole=True))}: {names}", err=True
+        )
     )
     if pool.given_back:
         click.echo(f"given back: {pool.given_back}", err=True)

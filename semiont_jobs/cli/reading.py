@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import Any
 
 import click
+from click.core import ParameterSource
 from rich.text import Text
 
 from semiont_jobs.cli.app import as_json, found_jobs, open_to_look, place, type_of
@@ -54,9 +55,16 @@ def list_jobs(
         type_=type_,
         user_id=user_id,
         queue=queue,
-        limit=None if everything else limit,
+        limit=None if everything else limit + 1,
         offset=offset,
     )
+    if not everything and len(jobs) > limit:
+        jobs = jobs[:limit]
+        context = click.get_current_context()
+        if context.get_parameter_source("limit") is ParameterSource.DEFAULT:
+            click.get_current_context().call_on_close(
+                lambda: click.echo(f"these are the newest {limit}: --all lists all", err=True)
+            )
     if as_json:
         for job in jobs:
             click.echo(json_line(document(job, source.codec)))

@@ -47,6 +47,13 @@ class _Record:
     holder: MemoryHold | None = None
 
 
+class _Looked(threading.local):
+    """When a thread last looked for a job: what came since is not to be waited for."""
+
+    changes: int | None = None
+    at: datetime | None = None
+
+
 class MemoryStore:
     """Keeps every promise of a `JobStore` but durability."""
 
@@ -54,8 +61,12 @@ class MemoryStore:
         self._lock, self._changed = lock_and_condition()
         self._records: dict[str, _Record] = {}
         self._bad: dict[str, bytes] = {}
-        self._cancel_requests: set[tuple[str, str]] = set()
-        self._refused: set[tuple[Accept, str, int]] = set()
+        self._changes = 0
+        self._looked = _Looked()
+        self._cancel_requests: dict[str, str] = {}
+        """By job, the life that is to stop."""
+        self._refused: dict[str, set[tuple[Accept, int]]] = {}
+        """By job, who has refused which revision."""
         self._codec: Codec
         self._notify: Hook
         self.quarantine: dict[str, tuple[bytes, str]] = {}
@@ -78,7 +89,7 @@ class MemoryStore:
         """Put an entry among the pending that nobody's codec wrote: for tests."""
         with self._lock:
             self._bad[name] = text
-            self._changed.notify_all()
+            self._tell_waiting()
 
     def kill_holder(self, job_id: str) -> None:
         """Let the holder of a job vanish as its process's death would: for tests."""
@@ -86,7 +97,7 @@ class MemoryStore:
             holder = self._records[job_id].holder
             if holder is not None:
                 holder.let_go()
-            self._changed.notify_all()
+            self._tell_waiting()
 
     # -- creating and reading ------------------------------------------------------------
 
@@ -104,7 +115,7 @@ class MemoryStore:
                 if job_id in self._records:
                     raise JobExists(job_id)
             self._records.update(records)
-            self._changed.notify_all()
+            self._tell_waiting()
 
     def get(self, job_id: str) -> AnyJob | None:
         with self._lock:
@@ -132,6 +143,7 @@ class MemoryStore:
 
     def claim(self, wanted: Wanted, stamp: ClaimStamp, now: datetime) -> Hold | None:
         with self._lock:
+            self._looked.changes, self._looked.at = self._changes, now
             self._set_aside()
             for job in self._due(wanted, now):
                 hold = self.hold(job.metadata.id)
@@ -166,12 +178,12 @@ class MemoryStore:
     def _accepted(self, job: PendingJob[Any], accept: Accept | None) -> bool:
         if accept is None:
             return True
-        key = (accept, job.metadata.id, job.metadata.revision)
-        if key in self._refused:
+        key = (accept, job.metadata.revision)
+        if key in self._refused.get(job.metadata.id, ()):
             return False
         accepted = bool(accept(job))
         if not accepted:
-            self._refused.add(key)
+            self._refused.setdefault(job.metadata.id, set()).add(key)
         return accepted
 
     def _set_aside(self) -> None:
@@ -207,7 +219,7 @@ class MemoryStore:
                 and record.job.metadata.life == life
             )
             if alive:
-                self._cancel_requests.add((job_id, life))
+                self._cancel_requests[job_id] = life
             return alive
 
     def orphans(self, now: datetime, foreign_stale_after: timedelta) -> Iterator[Hold]:
@@ -234,7 +246,7 @@ class MemoryStore:
                 and type_name in (None, record.job.metadata.type)
             ]
             for job in removed:
-                del self._records[job.metadata.id]
+                self._drop(job.metadata.id)
         return removed
 
     def remove_one(self, job_id: str) -> AnyJob | None:
@@ -242,24 +254,37 @@ class MemoryStore:
             record = self._records.get(job_id)
             if record is None or record.job.status not in FINISHED or record.holder is not None:
                 return None
-            return self._records.pop(job_id).job
+            return self._drop(job_id)
+
+    def _drop(self, job_id: str) -> AnyJob:
+        self._refused.pop(job_id, None)
+        self._cancel_requests.pop(job_id, None)
+        return self._records.pop(job_id).job
 
     # -- waiting -------------------------------------------------------------------------
 
     def wait(self, stop: threading.Event, timeout: float, now: datetime) -> None:
         with self._lock:
-            if stop.is_set():
+            changes, since = self._looked.changes, min(now, self._looked.at or now)
+            self._looked.changes, self._looked.at = self._changes, now
+            if stop.is_set() or changes not in (None, self._changes):
                 return
             delays = [
-                (record.job.metadata.run_after - now).total_seconds()
+                (due - now).total_seconds()
                 for record in self._records.values()
-                if record.job.status == "pending" and record.job.metadata.run_after is not None
+                if record.job.status == "pending"
+                and (due := record.job.metadata.run_after) is not None
+                and due > since
             ]
-            self._changed.wait(min([timeout, *(delay for delay in delays if delay > 0)]))
+            self._changed.wait(max(0.0, min([timeout, *delays])))
 
     def wake(self) -> None:
         with self._lock:
-            self._changed.notify_all()
+            self._tell_waiting()
+
+    def _tell_waiting(self) -> None:
+        self._changes += 1
+        self._changed.notify_all()
 
     # -- what the holds use --------------------------------------------------------------
 
@@ -284,15 +309,16 @@ class MemoryStore:
                 raise ClaimLost(job.metadata.id)
             fresh.holder = hold if job.status == "running" else None
             self._records[job.metadata.id] = fresh
+            self._refused.pop(job.metadata.id, None)
             if fresh.holder is None:
-                self._changed.notify_all()
+                self._tell_waiting()
         return self._codec.decode(fresh.text)
 
     def _let_go(self, hold: MemoryHold) -> None:
         with self._lock:
             if self._holds(hold):
                 self._records[hold.job.metadata.id].holder = None
-                self._changed.notify_all()
+                self._tell_waiting()
 
     def _holds(self, hold: MemoryHold) -> bool:
         with self._lock:
@@ -301,7 +327,7 @@ class MemoryStore:
 
     def _is_cancel_requested(self, job: AnyJob) -> bool:
         with self._lock:
-            return (job.metadata.id, job.metadata.life) in self._cancel_requests
+            return self._cancel_requests.get(job.metadata.id) == job.metadata.life
 
     def _tell(
         self,

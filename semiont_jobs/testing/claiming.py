@@ -5,6 +5,8 @@ It must not know how work on a job ends.
 
 from __future__ import annotations
 
+import threading
+import time
 from datetime import timedelta
 from functools import partial
 from typing import Any
@@ -17,7 +19,16 @@ from semiont_jobs import (
     entity_type,
     resource_id,
 )
-from semiont_jobs.testing.suite import Suite, at_once, ids_of, names_of, pytest, some
+from semiont_jobs.testing.suite import (
+    KIND,
+    PATIENCE,
+    Suite,
+    at_once,
+    ids_of,
+    names_of,
+    pytest,
+    some,
+)
 
 
 class Claiming(Suite):
@@ -299,6 +310,18 @@ class Claiming(Suite):
         claims = at_once([lambda: self.claim(queue)] * 8)
 
         assert sorted(claim.job.metadata.id for claim in claims) == ids_of(made)
+
+    def test_what_comes_due_between_a_look_and_a_wait_is_not_waited_for(self) -> None:
+        queue = self.queue()
+        queue.enqueue({}, type=KIND, run_after=timedelta(seconds=3))
+        assert queue.claim_next_job() is None
+        self.later(5)
+
+        began = time.monotonic()
+        queue.store.wait(threading.Event(), 2 * PATIENCE, self.clock())
+
+        assert time.monotonic() - began < PATIENCE
+        assert queue.claim_next_job() is not None
 
     def test_jobs_are_shared_out_among_queue_objects_each_once(self) -> None:
         queue, other = self.queue(), self.another()

@@ -208,3 +208,14 @@ def test_every_command_has_help(run: Run, command: str) -> None:
 
     assert 0 == ran.code
     assert ran.out.startswith(f"Usage: semiont-jobs {command}")
+
+
+def test_a_list_that_is_cut_says_so_unless_that_was_asked_for(run: Run, queue: JobQueue) -> None:
+    queue.enqueue_many([{}] * 101, type="t")
+
+    said = "these are the newest 100: --all lists all\n"
+    cut, asked, whole = run("list"), run("list", "--limit", "100"), run("list", "--all", "--json")
+    assert (said, "", "") == (cut.err, asked.err, whole.err)
+    assert said == run("list", "--json").err
+    assert [100, 101] == [len(run("list", "--json").lines), len(whole.lines)]
+    assert "" == run("list", "--offset", "1").err

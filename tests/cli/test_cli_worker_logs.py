@@ -45,19 +45,25 @@ def told_by_a_worker(place: Path, module: str, queue: JobQueue, *waited_for: str
     return told.splitlines()
 
 
-def test_a_worker_tells_how_each_job_ended_in_a_line_each(tmp_path: Path) -> None:
+def test_a_worker_tells_how_each_job_ended_in_a_line_each_and_where_it_failed(
+    tmp_path: Path,
+) -> None:
     queue = JobQueue(tmp_path / "data", fsync=False)
     queue.enqueue({"error": "no such page\n2026 INFO completed bad\x1b[31m"}, type="t", id="bad")
     queue.enqueue({}, type="t", id="good")
 
     lines = told_by_a_worker(tmp_path, WORKERS, queue, "bad", "good")
 
-    about = [re.sub(r"^\S+ \S+ ", "", line) for line in lines if " bad" in line or " good" in line]
+    own = [re.sub(r"^\S+ \S+ ", "", line) for line in lines if not line.startswith("  ")]
+    about = [line for line in own if " bad" in line or " good" in line]
     assert 2 == len(about)
     assert about[0].startswith("ERROR failed bad: ")
     assert "no such page\\" in about[0]
     assert "\x1b" not in about[0]
     assert "INFO completed good" == about[1]
+    assert "  Traceback (most recent call last):" in lines
+    assert any(line.endswith("in execute_job") for line in lines if line.startswith("  "))
+    assert not any("\x1b" in line for line in lines)
 
 
 def test_a_traceback_is_indented_so_that_no_line_of_it_passes_for_a_message(

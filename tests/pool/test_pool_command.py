@@ -104,7 +104,7 @@ def test_a_burst_of_processes_does_everything_tells_it_and_leaves(
     number: Any = queue.get_job("number")
     assert ("complete", {"value": "A"}) == (letter.status, letter.result)
     assert "complete" == number.status
-    assert "4 workers at work on data: Pid, upper\n" in ran.stderr
+    assert f"4 workers at work on {tmp_path / 'data'}: Pid, upper\n" in ran.stderr
     assert "INFO completed letter" in ran.stderr  # a child logs as its parent does
 
 

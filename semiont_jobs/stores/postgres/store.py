@@ -34,7 +34,7 @@ from semiont_jobs.stores.postgres.rows import columns, statements, text
 from semiont_jobs.stores.postgres.schema import check_pooler, check_server, prepare
 from semiont_jobs.stores.postgres.sessions import Sessions
 from semiont_jobs.stores.postgres.told import LOST
-from semiont_jobs.stores.postgres.waking import News
+from semiont_jobs.stores.postgres.waking import Looked, News
 
 POOL_SIZE: Final = 8
 """Connections of one store object at most, besides the one that says that its process lives: a
@@ -90,6 +90,7 @@ class PostgresStore:
     def _begin_afresh(self) -> None:
         self._office: Office | None = None
         self._news = News()
+        self._looked = Looked()
         self._author = secrets.randbits(62)
         self._in_doubt: set[str] = set()
 
@@ -233,6 +234,7 @@ class PostgresStore:
         """See `JobStore.claim`."""
         _ = self._opened
         self._news.look()
+        self._looked.at = now
         return self._claiming.claim(wanted, stamp, now)
 
     def peek(self, wanted: Wanted, now: datetime) -> PendingJob[Any] | None:
@@ -310,9 +312,11 @@ class PostgresStore:
         office = self._opened
         office.liveness.begin()  # its session is what hears
         with office.sessions.session() as session:
-            row = session.execute(self._statements.later, [now]).fetchone()
+            row = session.execute(self._statements.later, [min(now, self._looked.at)]).fetchone()
+        self._looked.at = now
         if row is not None and row[0] is not None:
-            timeout = min(timeout, (row[0] - now).total_seconds())
+            # What has come due since the last look is not waited for.
+            timeout = max(0.0, min(timeout, (row[0] - now).total_seconds()))
         self._news.wait(stop, timeout)
 
     def wake(self) -> None:

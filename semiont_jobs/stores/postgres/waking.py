@@ -6,8 +6,15 @@ It must not know where news come from.
 from __future__ import annotations
 
 import threading
+from datetime import UTC, datetime
 
 from semiont_jobs.threads import lock_and_condition
+
+
+class Looked(threading.local):
+    """By which clock a thread last looked for a job, or waited: what came due since is due."""
+
+    at: datetime = datetime.max.replace(tzinfo=UTC)
 
 
 class News:
