@@ -27,6 +27,7 @@ from semiont_jobs.errors import (
 )
 from semiont_jobs.events import Event, EventName, Hook, log_trouble
 from semiont_jobs.forks import reset_in_child
+from semiont_jobs.hooks import PATIENCE as TELLING
 from semiont_jobs.hooks import Hooks
 from semiont_jobs.in_hand import AnyInHand
 from semiont_jobs.job_types import JobType, JobTypes
@@ -179,9 +180,10 @@ class QueueDesk(Openable):
         """Tell every hook what the store did by itself meanwhile."""
         self._hooks.tell_noted()
 
-    def finish_telling(self) -> None:
-        """Let hooks hear what the queue's own threads did: what ends waits for that."""
-        self._hooks.finish()
+    def finish_telling(self, patience: float = TELLING) -> None:
+        """Let hooks hear what the queue's own threads did: what ends waits for that, so many
+        seconds at most."""
+        self._hooks.finish(min(patience, TELLING))
 
     def _hear(self, event: Event) -> None:
         """What the store does by itself, in the midst of it: hooks are told afterwards."""

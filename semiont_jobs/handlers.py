@@ -79,18 +79,22 @@ class Handler(Generic[A, T]):
         """Have the queue read the params of its jobs as their class, as a worker of it does.
 
         :raises InvalidValue: the queue knows a type of that name with other classes.
+        :raises JobTypeExists: it knows its params class by another name.
         """
         if self.job_type is None:
             return
         known = queue.job_types.get(self.type)
         if known is None:
             queue.job_types.register(self.job_type)
-        elif known.params is not self.job_type.params:
-            raise _refused(
-                self.function,
-                f"it takes {_name(self.job_type.params)}, but the queue's {self.type!r} jobs have"
-                f" {_name(known.params)}",
-            )
+            return
+        for verb, part in (("takes", "params"), ("reports", "progress"), ("returns", "result")):
+            ours, theirs = getattr(self.job_type, part), getattr(known, part)
+            if ours is not None and ours is not theirs:
+                raise _refused(
+                    self.function,
+                    f"it {verb} {_name(ours)}, but the queue's {self.type!r} jobs have"
+                    f" {_name(theirs) if theirs else 'no class for that'}",
+                )
 
     def make_worker(self, queue: JobQueue | None = None) -> JobWorker:
         """A worker that calls the function with each job of its type.

@@ -149,13 +149,13 @@ class Hooks:
         """The thread that tells of what keepers did would end with the process."""
         self.finish()
 
-    def finish(self) -> None:
-        """Let the hooks hear what is left, for `PATIENCE` seconds at most."""
+    def finish(self, patience: float = PATIENCE) -> None:
+        """Let the hooks hear what is left, for so many seconds at most."""
         teller = self._teller
         if teller is not None and teller is not threading.current_thread():
             # Not by a join: it may not have been started yet.
             with suppress(JobTimeout):
-                poll(lambda: self._teller is not teller or None, timeout=PATIENCE)
+                poll(lambda: self._teller is not teller or None, timeout=patience)
 
 
 def _is_the_threads_own(error: BaseException) -> bool:

@@ -9,6 +9,7 @@ import atexit
 import inspect
 import os
 import threading
+import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime
@@ -229,10 +230,11 @@ class JobWorker(ABC):
         if thread is threading.current_thread():
             return False  # asked for by the work itself: it cannot wait for itself
         self._waited_out = True  # also if somebody interrupts that
+        deadline = time.monotonic() + timeout
         if not self._ended.wait(timeout):
             return False
         self._waited_out = False
-        self.queue.finish_telling()
+        self.queue.finish_telling(deadline - time.monotonic())
         return True
 
     def run(self) -> None:

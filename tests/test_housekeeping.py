@@ -5,14 +5,25 @@ from __future__ import annotations
 import gc
 import logging
 import weakref
+from pathlib import Path
 from typing import Any
 
 import pytest
 from claims import some
 
-from semiont_jobs import JobQueue, MemoryStore, StoreError
+from semiont_jobs import (
+    JobId,
+    JobMetadata,
+    JobQueue,
+    JobWorker,
+    MemoryStore,
+    PendingJob,
+    RunningJob,
+    StoreError,
+)
 from semiont_jobs.desk import RESCUE_INTERVAL
 from semiont_jobs.keeper import PERIOD
+from semiont_jobs.stores.files.door import Disk
 from semiont_jobs.testing.waiting import eventually
 
 REFUSED = StoreError(5, "Input/output error")
@@ -117,3 +128,51 @@ def test_a_broken_hook_that_is_taken_off_is_garbage(caplog: pytest.LogCaptureFix
     gc.collect()
 
     assert gone() is None
+
+
+def test_what_a_signals_handler_raises_in_the_midst_of_a_verb_is_not_the_disks(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Mine(TimeoutError):
+        """As a handler of SIGALRM raises."""
+
+    def interrupts(*_given: object) -> None:
+        raise Mine("too late")
+
+    with JobQueue(tmp_path, fsync=False) as queue:
+        queue.enqueue({}, type="task", id="a")
+        claim = some(queue.claim_next_job())
+        for verb in (
+            lambda: claim.checkpoint(["unit"]),
+            lambda: queue.claim_next_job(accept=interrupts),  # type: ignore[arg-type]
+            lambda: queue.create_job(new("b")),
+        ):
+            queue.enqueue({}, type="task")
+            with monkeypatch.context() as patched, pytest.raises(Mine):
+                patched.setattr(Disk, "write", interrupts)
+                patched.setattr(Disk, "lock", interrupts, raising=False)
+                verb()
+
+
+@pytest.mark.parametrize("timeout", [0.1, 0.5])
+def test_a_worker_that_is_stopped_waits_no_longer_for_a_hook_that_hangs(timeout: float) -> None:
+    patience: list[float] = []
+    queue = JobQueue(MemoryStore())
+    worker = Worker(queue)
+    worker.start()
+    queue.finish_telling = patience.append  # type: ignore[method-assign]
+
+    assert worker.stop(timeout)
+
+    assert patience[0] <= timeout
+
+
+class Worker(JobWorker):
+    """Does nothing."""
+
+    def execute_job(self, job: RunningJob[Any, Any]) -> None:
+        """Nothing."""
+
+
+def new(id_: str) -> PendingJob[Any]:
+    return PendingJob(metadata=JobMetadata(id=JobId(id_), type="task"), params={})

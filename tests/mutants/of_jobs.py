@@ -93,10 +93,26 @@ FAULTS = (
     Fault(
         name="permanent-errors-tried-again",
         file="retry.py",
-        was="(PermanentError, JobDecodeError, *policy.permanent)",
-        becomes="(JobDecodeError, *policy.permanent)",
+        was="(PermanentError, JobDecodeError, JobEncodeError, *policy.permanent)",
+        becomes="(JobDecodeError, JobEncodeError, *policy.permanent)",
         breaks="a permanent error skips the budget",
         tests=("test_a_permanent_error_is_given_up_whatever_the_budget",),
+    ),
+    Fault(
+        name="checkpoints-fill-the-job",
+        file="codec/documents.py",
+        was="if is_update and size > MAX_NEW_JOB_BYTES:",
+        becomes="if is_update and size > MAX_JOB_BYTES:",
+        breaks="a checkpoint leaves room for the end of its job",
+        tests=("TestMemory::test_a_checkpoint_leaves_room_for_the_end_of_its_job",),
+    ),
+    Fault(
+        name="instants-without-a-zone",
+        file="codec/strict.py",
+        was="    if value.utcoffset() is None:\n        return value\n",
+        becomes="",
+        breaks="an application's instant without a zone is refused",
+        tests=("test_what_would_come_back_as_something_else_is_refused",),
     ),
     Fault(
         name="back-off-starts-late",

@@ -105,6 +105,19 @@ def test_a_type_that_the_queue_knows_with_another_class_is_refused_before_the_st
         thumbnail.make_worker(queue).start()
 
 
+def test_a_result_of_another_class_than_the_queue_knows_is_refused_before_it_is_lost(
+    queue: JobQueue,
+) -> None:
+    queue.job_types.register(JobType("shrink", Thumbnail))
+
+    @job_handler("shrink")
+    def shrink(params: Thumbnail) -> Made:
+        return Made("small")
+
+    with pytest.raises(InvalidValue, match=r"it returns Made, .* no class for that"):
+        shrink.register(queue)
+
+
 @pytest.mark.parametrize("job_type", ["", None, 5, Thumbnail])
 def test_a_handler_without_a_type_is_refused(job_type: Any) -> None:
     with pytest.raises(InvalidValue, match="a handler needs the name of its jobs' type"):

@@ -11,14 +11,14 @@ from functools import partial
 from typing import Protocol
 
 from semiont_jobs.codec import Written
-from semiont_jobs.errors import ClaimLost, SemiontJobsError
+from semiont_jobs.errors import ClaimLost
 from semiont_jobs.model import AnyJob, JobStatus
 from semiont_jobs.stores.files.copies import Copy
 from semiont_jobs.stores.files.descriptors import Descriptor
 from semiont_jobs.stores.files.forcing import Copied
 from semiont_jobs.stores.files.markers import Markers
 from semiont_jobs.stores.files.moves import Moves
-from semiont_jobs.stores.files.told import store_error
+from semiont_jobs.stores.files.told import is_disks, store_error
 
 
 class Holders(Protocol):
@@ -115,7 +115,7 @@ class FileHold:
             raise
         except OSError as error:
             self._is_doubtful = True
-            if isinstance(error, SemiontJobsError):
+            if not is_disks(error):
                 raise
             raise store_error(error, job_id) from error
         finally:

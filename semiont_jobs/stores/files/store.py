@@ -14,7 +14,7 @@ from functools import partial
 from typing import Any, Final
 
 from semiont_jobs.codec import Codec
-from semiont_jobs.errors import JobExists, JobNotFound, SemiontJobsError
+from semiont_jobs.errors import JobExists, JobNotFound
 from semiont_jobs.events import Hook, logger
 from semiont_jobs.model import FINISHED, STATUSES, AnyJob, ClaimStamp, JobStatus, PendingJob
 from semiont_jobs.store import Hold, Roll, Wanted
@@ -51,7 +51,7 @@ from semiont_jobs.stores.files.reader import Reader
 from semiont_jobs.stores.files.roll import FileRoll
 from semiont_jobs.stores.files.sweep import Sweeper
 from semiont_jobs.stores.files.taking import Taking
-from semiont_jobs.stores.files.told import store_error, told
+from semiont_jobs.stores.files.told import is_disks, store_error, told
 from semiont_jobs.stores.files.upkeep import Upkeep
 
 
@@ -276,9 +276,9 @@ class FileStore:
         """See `JobStore.claim`."""
         try:
             return self._claiming.claim(wanted, stamp, now)
-        except SemiontJobsError:
-            raise
         except OSError as error:
+            if not is_disks(error):
+                raise
             raise store_error(error) from error
 
     def deferred(self) -> FileDeferred | None:

@@ -25,8 +25,14 @@ class told:  # noqa: N801 - reads as a statement: `with told(job_id):`
         return None
 
     def __exit__(self, _kind: object, error: BaseException | None, _traceback: object) -> None:
-        if isinstance(error, OSError) and not isinstance(error, SemiontJobsError):
+        if isinstance(error, OSError) and is_disks(error):
             raise store_error(error, self._job_id) from error
+
+
+def is_disks(error: OSError) -> bool:
+    """Whether the system has refused something, and nobody else did: what a signal's handler or
+    `Wanted.accept` raises, a `TimeoutError` say, has no number."""
+    return error.errno is not None and not isinstance(error, SemiontJobsError)
 
 
 def store_error(error: OSError, job_id: str | None = None) -> StoreError:
