@@ -1,6 +1,8 @@
-"""The tables and the picture of the documentation, from the figures of one run.
+"""The tables and the picture of the documentation, from the figures of runs.
 
-    python benchmarks/document.py [performance.json]
+    python benchmarks/document.py [performance.json [DISK.json ...]]
+
+DISK.json: figures of runs on slower disks (see slow_disk.py), for a table of their own.
 
 It must not measure.
 """
@@ -14,7 +16,7 @@ from typing import Final
 
 from chart import draw
 from figures import figures_of
-from table import rst
+from table import of_disks, rst
 from targets import verdicts
 
 FOLDER: Final = Path(__file__).parents[1] / "docs" / "explanation" / "performance"
@@ -29,6 +31,14 @@ def main() -> None:
     (FOLDER / "performance.json").write_text(json.dumps(data, indent=1) + "\n", encoding="utf-8")
     (FOLDER / "tables.inc").write_text(rst(data, figures), encoding="utf-8")
     draw(data, figures, FOLDER / "performance.svg")
+    kept = FOLDER / "disks.json"
+    disks = [json.loads(Path(name).read_text(encoding="utf-8")) for name in sys.argv[2:]]
+    disks = disks or json.loads(kept.read_text(encoding="utf-8"))
+    runs = [(each, figures_of(each["figures"])) for each in disks]
+    for each, its in runs:
+        each["targets"] = verdicts(its)
+    kept.write_text(json.dumps(disks, indent=1) + "\n", encoding="utf-8")
+    (FOLDER / "disks.inc").write_text(of_disks(runs), encoding="utf-8")
 
 
 if __name__ == "__main__":

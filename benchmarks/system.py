@@ -8,16 +8,23 @@ from __future__ import annotations
 import os
 import platform
 import sqlite3
+import statistics
+import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from peers.peer import Kind
 
 from semiont_jobs.stores.files.layout import file_system_of
 from semiont_jobs.version import __version__
+
+TEXT: Final = 600
+"""Bytes: as long as a job's file."""
+TIMES: Final = 100
+"""Something is made durable, to say how long that takes here."""
 
 
 def described(place: Path, kinds: Sequence[Kind], servers: dict[str, str]) -> dict[str, Any]:
@@ -33,8 +40,42 @@ def described(place: Path, kinds: Sequence[Kind], servers: dict[str, str]) -> di
         "day": time.strftime("%Y-%m-%d"),
         "cores": os.cpu_count(),
         "file system": file_system(place),
+        "disk": disk(place),
         "versions": versions | servers,
     }
+
+
+def disk(place: Path) -> dict[str, float]:
+    """Milliseconds, at the median, until something is durable there: a record at the end of a file
+    that has room for it, and a new file."""
+    text = b"x" * TEXT
+    with tempfile.TemporaryDirectory(dir=place) as folder:
+        record = os.open(f"{folder}/record", os.O_RDWR | os.O_CREAT)
+        os.pwrite(record, bytes(TEXT * TIMES), 0)
+        os.fsync(record)
+
+        def append(turn: int) -> None:
+            os.pwrite(record, text, turn * TEXT)
+            os.fdatasync(record)
+
+        def create(turn: int) -> None:
+            created = os.open(f"{folder}/{turn}", os.O_WRONLY | os.O_CREAT)
+            os.write(created, text)
+            os.fsync(created)
+            os.close(created)
+
+        found = {"record": _median_ms(append), "new file": _median_ms(create)}
+        os.close(record)
+    return found
+
+
+def _median_ms(act: Callable[[int], None]) -> float:
+    spent = []
+    for turn in range(TIMES):
+        began = time.perf_counter()
+        act(turn)
+        spent.append(time.perf_counter() - began)
+    return round(1e3 * statistics.median(spent), 3)
 
 
 def file_system(place: Path) -> str:

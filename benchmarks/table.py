@@ -23,6 +23,8 @@ COMPARED: Final = {
     "killed": "worker killed, restarted",
 }
 """The columns of the table of all queues."""
+ON_DISKS: Final = ("enqueue", "enqueue 8 threads", "drain", "drain 4 threads", "drain 8 threads")
+"""The rows of the table of disks."""
 BY_DURABILITY: Final = {"ours": "process", "ours-journal": "journal", "ours-fsync": "fsync"}
 RATIOS: Final = {
     "scaling": ("drain 2 processes", "drain 1 process"),
@@ -79,7 +81,14 @@ def lines(data: dict[str, Any], figures: Figures) -> Iterator[str]:
 def head(system: dict[str, Any]) -> str:
     """One line that says where it was measured."""
     versions = ", ".join(f"{name} {number}" for name, number in system["versions"].items())
-    return f"{system['day']}, {system['file system']}, {system['cores']} cores; {versions}"
+    where = f"{system['file system']}{_disk(system, ' where ')}"
+    return f"{system['day']}, {where}, {system['cores']} cores; {versions}"
+
+
+def _disk(system: dict[str, Any], before: str = "") -> str:
+    """How long it takes to make something durable."""
+    spent = system.get("disk", {}).items()
+    return before + ", ".join(f"a {what} takes {ms:.2f} ms" for what, ms in spent) if spent else ""
 
 
 def rst(data: dict[str, Any], figures: Figures) -> str:
@@ -110,6 +119,31 @@ def rst(data: dict[str, Any], figures: Figures) -> str:
         *_of_verbs(figures),
         ".. rubric:: Targets",
         _list_table(["", "wanted", "measured", "met"], verdicts),
+    ]
+    return "\n\n".join(parts) + "\n"
+
+
+def of_disks(runs: Sequence[tuple[dict[str, Any], Figures]]) -> str:
+    """The same on several disks, the table of the documentation: jobs a second, and targets."""
+    header = ["", *(_disk(data["system"]) for data, _figures in runs)]
+    labels = {
+        name: kind["label"] for data, _figures in runs for name, kind in data["kinds"].items()
+    }
+    rates = [
+        [f"{ROWS[row].title}: {label}", *cells]
+        for row in ON_DISKS
+        for name, label in labels.items()
+        if all(cells := [_median(row, name, figures) for _data, figures in runs])
+    ]
+    found = [{each["target"]: each for each in data["targets"]} for data, _figures in runs]
+    targets = [
+        [f"{title} ({target['wanted']})", *(each[title]["measured"] for each in found)]
+        for title, target in found[-1].items()
+        if all(title in each for each in found)
+    ]
+    parts = [
+        ".. Made by benchmarks/document.py from disks.json: change neither by hand.",
+        _list_table(header, [*rates, *targets]),
     ]
     return "\n\n".join(parts) + "\n"
 

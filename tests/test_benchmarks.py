@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import importlib
 import json
+import os
 import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from shutil import which
 from types import ModuleType
 from typing import Any
 
@@ -244,3 +246,61 @@ def test_the_documented_tables_are_those_of_the_documented_figures(modules: Any)
 
     assert tables == (DOCUMENTED / "tables.inc").read_text(encoding="utf-8")
     assert data["targets"] == modules("targets").verdicts(figures)
+
+
+def test_the_documented_table_of_disks_is_that_of_the_documented_figures(modules: Any) -> None:
+    runs = []
+    for data in json.loads((DOCUMENTED / "disks.json").read_text(encoding="utf-8")):
+        figures = modules("figures").figures_of(data["figures"])
+        runs.append((data, figures))
+        assert data["targets"] == modules("targets").verdicts(figures)
+
+    table = modules("table").of_disks(runs)
+
+    assert table == (DOCUMENTED / "disks.inc").read_text(encoding="utf-8")
+    # From the fastest disk to the slowest.
+    spent = [data["system"]["disk"]["record"] for data, _figures in runs]
+    assert spent == sorted(spent)
+
+
+def test_how_long_a_disk_takes_is_measured(modules: Any, tmp_path: Path) -> None:
+    found = modules("system").disk(tmp_path)
+
+    assert found.keys() == {"record", "new file"}
+    assert all(0 < ms < 1000 for ms in found.values())
+    assert list(tmp_path.iterdir()) == []
+
+
+def why_no_slow_disk() -> str:
+    if not hasattr(os, "geteuid") or os.geteuid() != 0:
+        return "only root may mount"
+    if not os.access("/dev/fuse", os.W_OK) or not Path("/dev/shm").is_dir():
+        return "there is no FUSE, or no memory to mount from"
+    missing = [each for each in ("gcc", "pkg-config", "mkfs.ext4", "losetup") if not which(each)]
+    if missing:
+        return f"{missing[0]} is missing"
+    headers = subprocess.run(["pkg-config", "--exists", "fuse3"], check=False)
+    return "" if headers.returncode == 0 else "the headers of fuse3 are missing"
+
+
+@pytest.mark.skipif(why_no_slow_disk() != "", reason=why_no_slow_disk())
+def test_a_disk_that_is_made_slow_takes_so_long_to_make_something_durable(tmp_path: Path) -> None:
+    look = (
+        "import json, pathlib, sys; sys.path.insert(0, sys.argv[1]); import system;"
+        " print(json.dumps(system.disk(pathlib.Path(sys.argv[2]))))"
+    )
+    program = [sys.executable, str(BENCHMARKS / "slow_disk.py")]
+
+    run = subprocess.run(
+        [*program, "20000", sys.executable, "-c", look, str(BENCHMARKS), "{}"],
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE,
+        check=False,
+    )
+    unsaid = subprocess.run(program, capture_output=True, text=True, timeout=PATIENCE, check=False)
+
+    assert (run.returncode, run.stderr) == (0, "")
+    assert all(ms >= 20 for ms in json.loads(run.stdout).values())
+    assert (unsaid.returncode, "MICROSECONDS COMMAND" in unsaid.stderr) == (2, True)
+    assert "slow_disk" not in Path("/proc/mounts").read_text()
