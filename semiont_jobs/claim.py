@@ -102,6 +102,7 @@ class Claim(InHand[P, PG], Generic[P, PG, R]):
         :raises StoreError: the disk refused; nothing was stored. An attempt that ends with this
             very error uses no attempt: the job is snoozed for a few seconds (see `settle`).
         :raises JobEncodeError: JSON cannot hold a cursor.
+        :raises JobTooLarge: with these the job would leave no room for its end (14 MiB).
         :raises InvalidValue: `units` is a bare text, one of them is not a text, or `cursors` is
             no dict.
         """
@@ -142,6 +143,8 @@ class Claim(InHand[P, PG], Generic[P, PG, R]):
 
         :raises ClaimLost: the job is no longer ours; nothing changed.
         :raises JobEncodeError: JSON cannot hold the result; the claim goes on.
+        :raises InvalidJob: it is of a class that is not the job type's, or too large; the claim
+            goes on.
         :raises StoreError: the disk refused; the claim goes on, so call again.
         """
         with self._turn:

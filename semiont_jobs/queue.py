@@ -44,7 +44,9 @@ class JobQueue(Creating):
     """A durable queue of jobs in a directory, or in a PostgreSQL database.
 
     Making one touches nothing: the first verb, or `initialize`, does. All methods may be
-    called from any thread; several queues and processes may work on one directory.
+    called from any thread; several queues and processes may work on one directory. Each may raise
+    `StoreError`: the disk, or the server, refuses; and one that is given a job's id
+    `JobDecodeError`: what stands there cannot be read as a job.
 
     :param data_dir: the data directory; jobs stand in its ``jobs`` folder. A ``postgresql://``
         URL keeps them in a schema of that database, ``"memory:"`` in this process only. A

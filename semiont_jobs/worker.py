@@ -164,8 +164,11 @@ class JobWorker(ABC):
     def take_from(self, queue: JobQueue) -> None:
         """Take jobs from that queue, unless it was given one: what a pool tells its workers.
 
-        :raises InvalidValue: it was given another one.
+        :raises InvalidValue: it was given another one, or its ``__init__`` is not a worker's.
         """
+        if "_ended" not in vars(self):
+            rule = "its __init__ has to call super().__init__()"
+            raise InvalidValue(rule, field=type(self).__name__, value=type(self))
         if self._queue is not None and self._queue is not queue:
             rule = "this worker was made for another queue"
             raise InvalidValue(rule, field="queue", value=self._queue)
@@ -191,6 +194,8 @@ class JobWorker(ABC):
         :raises RuntimeError: it was started, or stopped, before.
         :raises ThreadRefused: the system gives no thread; it may be started again.
         :raises InvalidValue: its types, queue, policy or name are none. Nothing has begun.
+        :raises QueueNotInitialized: it was given no queue, and there is none for all.
+        :raises StoreError: the queue cannot be opened.
         """
         self.check()
         with self._lock:

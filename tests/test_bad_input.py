@@ -333,3 +333,21 @@ def test_nothing_is_older_than_time_itself(queue: JobQueue, age: timedelta) -> N
 
     assert 0 == queue.cleanup_completed_jobs(age, cancelled=True)
     assert 1 == queue.cleanup_completed_jobs(datetime.max.replace(tzinfo=UTC), cancelled=True)
+
+
+@pytest.mark.parametrize("place", ["data", "memory:"])
+@pytest.mark.parametrize("fsync", ["no", "false", 0, None])
+def test_a_text_from_the_environment_is_not_taken_for_true(place: str, fsync: Any) -> None:
+    with pytest.raises(InvalidValue) as told:
+        JobQueue(place, fsync=fsync)
+
+    assert ("fsync", fsync) == (told.value.field, told.value.value)
+
+
+@pytest.mark.parametrize("field", ["dir_mode", "file_mode"])
+@pytest.mark.parametrize("mode", ["0700", 0o10000, -1, True, 7.0])
+def test_permissions_that_are_no_bits(field: str, mode: Any) -> None:
+    with pytest.raises(InvalidValue) as told:
+        JobQueue("data", **{field: mode})
+
+    assert (field, mode) == (told.value.field, told.value.value)

@@ -11,7 +11,8 @@ from typing import Any, Final
 
 from attrs import frozen
 
-from semiont_jobs.errors import InvalidValue
+from semiont_jobs.errors import InvalidJob, InvalidValue
+from semiont_jobs.model import JobMetadata
 from semiont_jobs.settings import CONFIGURABLE
 from semiont_jobs.stores import MEMORY
 
@@ -39,7 +40,8 @@ def read(config: Mapping[str, Any], *, root: str) -> Config:
     """The keys of an application's config.
 
     :param root: where a relative directory begins.
-    :raises InvalidValue: there is no place, or two; a key that means nothing.
+    :raises InvalidValue: there is no place, or two; a key that means nothing, or a value that no
+        job may have.
     """
     given = {
         key.removeprefix(PREFIX): value for key, value in config.items() if key.startswith(PREFIX)
@@ -54,11 +56,21 @@ def read(config: Mapping[str, Any], *, root: str) -> Config:
             raise InvalidValue(
                 f"no such key; there are {known}", field="config", value=PREFIX + key
             )
+    for key, name in ENQUEUE_KEYS.items():
+        if key in given:
+            _check(PREFIX + key, name, given[key])
     return Config(
         place=_place(given[places[0]], places[0], root),
         queue={name: given[key] for key, name in QUEUE_KEYS.items() if key in given},
         enqueue={name: given[key] for key, name in ENQUEUE_KEYS.items() if key in given},
     )
+
+
+def _check(key: str, name: str, value: Any) -> None:
+    try:
+        JobMetadata(type="any", **{name: value})
+    except InvalidJob as error:
+        raise InvalidValue(error.reason, field=key, value=value) from error
 
 
 def _place(value: Any, key: str, root: str) -> str:

@@ -138,7 +138,10 @@ class Mapping:
 
 def checked_function(function: Any) -> Callable[[Any], object]:
     """A function of an item. Raises `InvalidValue` for anything else."""
-    if not callable(function) or inspect.iscoroutinefunction(function):
+    if inspect.iscoroutinefunction(function):
+        rule = "a plain function is needed; a coroutine's is lambda item: asyncio.run(fn(item))"
+        raise InvalidValue(rule, field="fn", value=function)
+    if not callable(function):
         raise InvalidValue("a function of an item is needed", field="fn", value=function)
     return function  # type: ignore[no-any-return]
 

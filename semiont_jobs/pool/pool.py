@@ -125,6 +125,9 @@ class WorkerPool(ForScripts):
         A pool without workers, which is for `map`, has nothing to begin.
 
         :raises RuntimeError: it was started, or stopped, before.
+        :raises ThreadRefused: the system gives no thread.
+        :raises InvalidValue: a worker cannot be made any more, or is none.
+        :raises StoreError: the queue cannot be opened.
         """
         with self._lock:
             if self._is_stopped:

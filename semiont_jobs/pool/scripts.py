@@ -128,7 +128,10 @@ class ForScripts(ABC):
 
     def forget(self, name: str) -> int:
         """Remove the jobs of a run by that name; waiting ones are cancelled first, those at work
-        stay. How many were removed."""
+        stay. How many were removed.
+
+        :raises InvalidValue: no run can have that name.
+        """
         return self._forget(type_of(name))
 
     def _forget(self, type_name: str) -> int:

@@ -133,6 +133,10 @@ def test_the_queue_has_the_settings_of_the_config_and_of_the_extension(
         ({"DIR": "a", "URL": "b"}, "exactly one of"),
         ({"DIR": 7}, "a path is needed"),
         ({"DIR": "memory:", "RETRIES": 3}, "no such key"),
+        ({"DIR": "memory:", "TIMEOUT": "10"}, "SEMIONT_JOBS_TIMEOUT"),
+        ({"DIR": "memory:", "MAX_RETRIES": -1}, "SEMIONT_JOBS_MAX_RETRIES"),
+        ({"DIR": "data", "FSYNC": "no"}, "True or False is needed"),
+        ({"DIR": "data", "DIR_MODE": "0700"}, "permission bits are needed"),
         ({"DIR": "memory:", "MAX_CRASHES": -1}, "a whole number"),
     ],
 )

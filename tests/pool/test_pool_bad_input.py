@@ -37,6 +37,11 @@ class Needs(Echo):
         super().__init__(queue)
 
 
+class Unmade(Echo):
+    def __init__(self) -> None:
+        """Without the worker's own."""
+
+
 class Connects(Echo):
     def start(self) -> None:
         super().start()
@@ -59,6 +64,7 @@ class Disconnects(Echo):
         ([lambda: 5], "makes int, not a worker"),
         ([Needs], "cannot make a worker of Needs: TypeError"),
         ([JobWorker], "cannot make a worker of JobWorker: TypeError"),
+        ([Unmade], r"its __init__ has to call super\(\).__init__\(\)"),
         ([Echo, other_echo], "Echo does 'echo' jobs already"),
         ([other_echo, typed, other_echo], "other_echo does 'echo' jobs already"),
     ],

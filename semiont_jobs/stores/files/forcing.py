@@ -43,8 +43,11 @@ DURABILITIES: Final[tuple[Durability, ...]] = get_args(Durability)
 def durability_of(fsync: bool, durability: Durability | None) -> Durability:
     """What two options mean together.
 
-    :raises InvalidValue: there is no such durability, or the two contradict each other.
+    :raises InvalidValue: there is no such durability, or the two contradict each other; `fsync` is
+        a text, say, as an environment has it.
     """
+    if not isinstance(fsync, bool):
+        raise InvalidValue("True or False is needed", field="fsync", value=fsync)
     if durability is None:
         return "fsync" if fsync else "process"
     if durability not in DURABILITIES:

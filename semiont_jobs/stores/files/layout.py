@@ -23,7 +23,7 @@ from collections.abc import Callable, Mapping
 from contextlib import suppress
 from typing import Final
 
-from semiont_jobs.errors import InvalidJobId, UnsafeStore, UnsupportedFormat
+from semiont_jobs.errors import InvalidJobId, InvalidValue, UnsafeStore, UnsupportedFormat
 from semiont_jobs.ids import job_id
 from semiont_jobs.model import STATUSES, JobStatus
 from semiont_jobs.stores.files.door import Disk
@@ -83,6 +83,14 @@ class Layout:
         """The status of the folder that a path is in, and the name it has there."""
         folder, name = os.path.split(path)
         return next(each for each in STATUSES if self.folders[each] == folder), name
+
+
+def checked_mode(field: str, value: object) -> int:
+    """Permission bits. Raises `InvalidValue` for anything else."""
+    if not isinstance(value, int) or isinstance(value, bool) or not 0 <= value <= 0o7777:
+        rule = "permission bits are needed, a whole number such as 0o750"
+        raise InvalidValue(rule, field=field, value=value)
+    return value
 
 
 def id_of(name: str) -> str | None:

@@ -39,6 +39,7 @@ from semiont_jobs.stores.files.layout import (
     check_file_system,
     check_locks,
     check_to_look,
+    checked_mode,
     file_system_of,
     prepare,
 )
@@ -93,8 +94,8 @@ class FileStore:
         self.durability: Final = durability_of(fsync, durability)
         """What acknowledged changes survive, and how."""
         self._fsync = self.durability != "process"
-        self._dir_mode = dir_mode
-        self._file_mode = file_mode
+        self._dir_mode = checked_mode("dir_mode", dir_mode)
+        self._file_mode = checked_mode("file_mode", file_mode)
         self._allow_network_fs = allow_network_fs
         self._holds: dict[str, FileHold] = {}
         self._journal: Journal | None = None
