@@ -63,9 +63,11 @@ def _logs_are_as_before() -> Iterator[None]:
         logger.handlers[:] = handlers
 
 
-def work(**options: Any) -> None:
+def work(verbosity: int = 0, **options: Any) -> str:
+    out = StringIO()
     with override_settings(INSTALLED_APPS=["semiont_jobs.django"]):
-        call_command("jobs_worker", batch=True, verbosity=0, stdout=StringIO(), **options)
+        call_command("jobs_worker", batch=True, verbosity=verbosity, stdout=out, **options)
+    return out.getvalue()
 
 
 def test_a_batch_runs_what_is_due_and_ends(backend: JobsBackend) -> None:
@@ -91,6 +93,22 @@ def test_it_takes_the_queues_that_it_is_told_to(backend: JobsBackend) -> None:
 
     assert (default, mail, excluded) == (["default"], ["default", "mail"], ["default", "mail"])
     assert works.calls == ["default", "mail", "slow"]
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ({}, "queue default"),
+        ({"queue_name": "mail,slow"}, "queue mail,slow"),
+        ({"queue_name": "*"}, "any queue"),
+        ({"queue_name": "*", "exclude_queues": "slow"}, "any queue but slow"),
+    ],
+)
+def test_it_says_which_queues_it_takes_tasks_from(
+    backend: JobsBackend, options: dict[str, str], said: str
+) -> None:
+    assert work(verbosity=1, **options).startswith(f"At work on tasks of {said}\n")
+    assert work(**options) == ""
 
 
 def test_it_ends_after_so_many_tasks(backend: JobsBackend) -> None:

@@ -80,12 +80,12 @@ class Command(BaseCommand):
         add("--threads", type=_count, default=1, help="tasks at a time in each process")
         add("--processes", type=_count, default=1)
 
-    def handle(self, *_args: Any, verbosity: int, **options: Any) -> None:
+    def handle(self, *_args: Any, **options: Any) -> None:
         """Run; ends the process with the pool's exit code unless that is 0.
 
         :raises CommandError: the options contradict each other, or the backend cannot be used.
         """
-        _set_up_logs(verbosity, self.stdout)
+        _set_up_logs(options["verbosity"], self.stdout)
         if options["reload"] and not options["batch"] and options["processes"] == 1:
             if os.environ.get(DJANGO_AUTORELOAD_ENV) != "true":
                 self._pool(options)  # wrong options end it here, not in every child
@@ -97,9 +97,16 @@ class Command(BaseCommand):
         pool = self._pool(options)
         if options["max_tasks"] is not None:
             _stop_after(pool, options["max_tasks"])
-        code = pool.run()
+        code = pool.run(on_start=lambda: self._tell_of_the_start(options))
         if code:
             sys.exit(code)
+
+    def _tell_of_the_start(self, options: dict[str, Any]) -> None:
+        # Tasks of other queues wait, and nobody else would tell why.
+        if options["verbosity"] > 0:
+            names, excluded = options["queue_name"], options["exclude_queues"]
+            which = f"any queue but {excluded}" if excluded else "any queue"
+            self.stdout.write(f"At work on tasks of {which if '*' in names else f'queue {names}'}")
 
     def _pool(self, options: dict[str, Any]) -> WorkerPool:
         names = options["queue_name"].split(",")
