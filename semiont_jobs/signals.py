@@ -88,13 +88,19 @@ def _interrupt(_number: int) -> None:
 # -- in forked children --------------------------------------------------------------------
 
 if sys.platform != "win32":
-    _masks: Final = threading.local()
+
+    class _Masks(threading.local):
+        def __init__(self) -> None:
+            # A signal's handler may fork in the midst of a fork.
+            self.before: list[set[int]] = []
+
+    _masks: Final = _Masks()
 
     def _hold_back() -> None:
-        _masks.before = signal.pthread_sigmask(signal.SIG_BLOCK, set(_numbers))
+        _masks.before.append(signal.pthread_sigmask(signal.SIG_BLOCK, set(_numbers)))
 
     def _let_come() -> None:
-        signal.pthread_sigmask(signal.SIG_SETMASK, _masks.before)
+        signal.pthread_sigmask(signal.SIG_SETMASK, _masks.before.pop())
 
     def _begin_child() -> None:
         for number in _numbers:
