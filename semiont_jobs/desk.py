@@ -27,7 +27,6 @@ from semiont_jobs.errors import (
 )
 from semiont_jobs.events import Event, EventName, Hook, log_trouble
 from semiont_jobs.forks import reset_in_child
-from semiont_jobs.hooks import PATIENCE as TELLING
 from semiont_jobs.hooks import Hooks
 from semiont_jobs.in_hand import AnyInHand
 from semiont_jobs.job_types import JobType, JobTypes
@@ -180,10 +179,10 @@ class QueueDesk(Openable):
         """Tell every hook what the store did by itself meanwhile."""
         self._hooks.tell_noted()
 
-    def finish_telling(self, patience: float = TELLING) -> None:
+    def finish_telling(self, patience: float = float("inf")) -> None:
         """Let hooks hear what the queue's own threads did: what ends waits for that, so many
-        seconds at most."""
-        self._hooks.finish(min(patience, TELLING))
+        seconds at most, and no longer than `hooks.PATIENCE`."""
+        self._hooks.finish(patience)
 
     def _hear(self, event: Event) -> None:
         """What the store does by itself, in the midst of it: hooks are told afterwards."""

@@ -133,6 +133,5 @@ def _last_error(event: Event) -> tuple[str, str]:
     """Of the attempt that failed: in a line, and its traceback."""
     if event.name not in ("failed", "retrying", "rescued") or event.job is None:
         return "", ""
-    for last in event.job.metadata.attempts[-1:]:
-        return last.error or "", last.traceback or ""
-    return "", ""
+    attempts = event.job.metadata.attempts
+    return (attempts[-1].error or "", attempts[-1].traceback or "") if attempts else ("", "")

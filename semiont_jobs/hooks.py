@@ -150,12 +150,12 @@ class Hooks:
         self.finish()
 
     def finish(self, patience: float = PATIENCE) -> None:
-        """Let the hooks hear what is left, for so many seconds at most."""
+        """Let the hooks hear what is left, for so many seconds, or `PATIENCE`, at most."""
         teller = self._teller
         if teller is not None and teller is not threading.current_thread():
             # Not by a join: it may not have been started yet.
             with suppress(JobTimeout):
-                poll(lambda: self._teller is not teller or None, timeout=patience)
+                poll(lambda: self._teller is not teller or None, timeout=min(patience, PATIENCE))
 
 
 def _is_the_threads_own(error: BaseException) -> bool:

@@ -15,6 +15,7 @@ from typing import Any, Final, TypeVar
 
 import click
 
+from semiont_jobs import lifecycle
 from semiont_jobs.cli.app import (
     Duration,
     When,
@@ -34,6 +35,7 @@ from semiont_jobs.model import (
     DEFAULT_MAX_RETRIES,
     DEFAULT_QUEUE,
     DEFAULT_USER,
+    FINISHED,
     UNFINISHED,
     JobMetadata,
     JobStatus,
@@ -43,7 +45,9 @@ from semiont_jobs.queue import JobQueue
 
 F = TypeVar("F", bound=Callable[..., Any])
 
-RETRIED: Final[Sequence[JobStatus]] = ("failed", "cancelled")
+RETRIED: Final[Sequence[JobStatus]] = [
+    status for status in FINISHED if lifecycle.allows("retry", status)
+]
 
 
 @click.command()

@@ -62,7 +62,7 @@ def list_jobs(
         jobs = jobs[:limit]
         context = click.get_current_context()
         if context.get_parameter_source("limit") is ParameterSource.DEFAULT:
-            click.get_current_context().call_on_close(
+            context.call_on_close(
                 lambda: click.echo(f"these are the newest {limit}: --all lists all", err=True)
             )
     if as_json:
