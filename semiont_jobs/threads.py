@@ -1,12 +1,15 @@
-"""What threads need that `threading` gives only half of: a start that may be refused, a pause, and
-a condition that an interrupt cannot leave locked.
+"""What threads need that `threading` gives only half of: a start that may be refused, a pause,
+where another one stands, and a condition that an interrupt cannot leave locked.
 
 It must not know what the threads do.
 """
 
 from __future__ import annotations
 
+import gc
+import sys
 import threading
+from types import FrameType
 from typing import Final
 
 from semiont_jobs.errors import ThreadRefused
@@ -62,3 +65,19 @@ def begin(thread: threading.Thread) -> None:
         thread.start()
     except RuntimeError as error:
         raise ThreadRefused(f"no thread for {thread.name}: {error}") from error
+
+
+def frame_of(thread: threading.Thread) -> FrameType | None:
+    """Where a thread stands at this moment; None: it has not begun, or has ended.
+
+    A collection of garbage in the midst of `sys._current_frames` stops all threads for ever, until
+    Python 3.11.8 (https://github.com/python/cpython/issues/106883): there is none meanwhile.
+    """
+    collects = gc.isenabled()
+    gc.disable()
+    try:
+        frames = sys._current_frames()  # noqa: SLF001 - documented
+    finally:
+        if collects:
+            gc.enable()
+    return frames.get(thread.ident or 0)

@@ -16,6 +16,7 @@ import pytest
 from semiont_jobs import InvalidJobId, InvalidValue, JobQueue, MemoryStore, StoreError
 from semiont_jobs import lookout as module
 from semiont_jobs.testing.waiting import eventually
+from semiont_jobs.threads import frame_of
 
 PATIENCE = 30.0
 
@@ -40,7 +41,7 @@ class Follower(threading.Thread):
 
     def is_asleep(self) -> bool:
         """Whether it has seen how the job stands and waits for more."""
-        frame = sys._current_frames().get(self.ident or 0)
+        frame = frame_of(self)
         return bool(self.seen) and frame is not None and frame.f_code.co_name == "wait"
 
     def statuses(self) -> list[str]:

@@ -1,13 +1,18 @@
-"""Locks that an interrupt cannot leave taken: nobody enters a condition itself."""
+"""Locks that an interrupt cannot leave taken: nobody enters a condition itself. And where a thread
+stands."""
 
 from __future__ import annotations
 
 import ast
+import gc
+import subprocess
+import sys
+import textwrap
 import threading
 from pathlib import Path
 
 import semiont_jobs
-from semiont_jobs.threads import lock_and_condition
+from semiont_jobs.threads import frame_of, lock_and_condition
 
 LIBRARY = sorted(Path(semiont_jobs.__file__).parent.rglob("*.py"))
 
@@ -65,3 +70,44 @@ def test_a_notice_reaches_whoever_waits() -> None:
     thread.join(60)
 
     assert not thread.is_alive()
+
+
+def test_where_a_thread_stands() -> None:
+    over = threading.Event()
+    thread = threading.Thread(target=over.wait, args=(60,))
+    assert frame_of(thread) is None
+
+    thread.start()
+    frame = frame_of(thread)
+    over.set()
+    thread.join(60)
+
+    assert frame is not None
+    assert frame.f_code.co_filename == threading.__file__
+    assert frame_of(thread) is None
+    assert gc.isenabled()
+
+
+def test_a_collection_of_garbage_stops_nobody_who_looks_where_a_thread_stands() -> None:
+    # It stopped all threads of the process, in Python 3.11 until 3.11.8.
+    script = """
+        import gc, threading
+        from semiont_jobs.threads import frame_of
+
+        class Circle:
+            def __init__(self):
+                self.itself, self.local = self, threading.local()
+                self.local.name = "a"
+
+        gc.disable()
+        for _ in range(10):
+            Circle()
+        gc.set_threshold(1)
+        gc.enable()
+        print(frame_of(threading.main_thread()) is not None)
+    """
+    command = [sys.executable, "-c", textwrap.dedent(script)]
+
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=True)
+
+    assert done.stdout == "True\n"

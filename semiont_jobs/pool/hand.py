@@ -5,7 +5,6 @@ It must not know what the thread does.
 
 from __future__ import annotations
 
-import sys
 import threading
 import time
 from collections.abc import Iterable, Mapping, Sequence
@@ -16,6 +15,7 @@ from attrs import frozen
 from semiont_jobs.claim import AnyClaim
 from semiont_jobs.claimer import Claimer
 from semiont_jobs.pool.routing import Shift
+from semiont_jobs.threads import frame_of
 from semiont_jobs.worker import JobWorker
 
 
@@ -86,7 +86,7 @@ class Hand:
 
     def where(self) -> TracebackType | None:
         """Where its thread stands at this moment, as the traceback of an exception."""
-        frame = sys._current_frames().get(self.thread.ident or 0)  # noqa: SLF001 - documented
+        frame = frame_of(self.thread)
         return None if frame is None else _traceback_of(frame)
 
 
