@@ -18,6 +18,7 @@ from semiont_jobs.keeper import Keeper
 from semiont_jobs.open_claims import OpenClaims
 from semiont_jobs.opening import Opening
 from semiont_jobs.store import JobStore, Telling
+from semiont_jobs.weak import weakly
 
 PATIENCE: Final = 5.0
 """Seconds that a close waits for claims that are being made, and they for it: longer than any takes
@@ -53,7 +54,7 @@ class Openable(ABC):
         if not self._is_open:
             with self._lock:
                 if not self._is_open:
-                    self._store.open(self.codec, self._hear)
+                    self._store.open(self.codec, weakly(self._hear))
                     if isinstance(self._store, Telling):
                         self._store.tell(self._keeper.poke)
                     self._is_open = True

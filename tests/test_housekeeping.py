@@ -110,6 +110,28 @@ def test_a_queue_that_the_disk_does_not_let_close_is_looked_after_still(
     queue.close()
 
 
+@pytest.mark.parametrize("kind", ["memory", "process", "fsync", "journal"])
+def test_a_queue_that_nobody_has_any_more_is_not_looked_after_until_the_collector_comes(
+    tmp_path: Path, kind: str
+) -> None:
+    store = MemoryStore() if kind == "memory" else tmp_path
+    options = {} if kind == "memory" else {"durability": kind}
+    gc.collect()
+    gc.disable()
+    try:
+        queue = JobQueue(store, **options)  # type: ignore[arg-type]
+        queue.enqueue({}, type="task")
+        some(queue.claim_next_job()).complete()
+        keeper = queue._keeper._thread
+        assert keeper is not None
+
+        del queue
+
+        assert eventually(lambda: not keeper.is_alive())
+    finally:
+        gc.enable()
+
+
 def test_a_broken_hook_that_is_taken_off_is_garbage(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.CRITICAL, "semiont_jobs")  # a record would keep it
 

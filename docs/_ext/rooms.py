@@ -80,7 +80,18 @@ ROOMS: Final[dict[str, Room]] = {
     "model": Room("a job in five states", ("model", "outline"), DECIDING),
     "ground": Room(
         "checked fields, ids, errors",
-        ("fields", "ids", "threads", "errors", "exits", "forks", "latch", "signals", "version"),
+        (
+            "fields",
+            "ids",
+            "threads",
+            "errors",
+            "exits",
+            "forks",
+            "latch",
+            "signals",
+            "version",
+            "weak",
+        ),
         GROUND,
     ),
 }

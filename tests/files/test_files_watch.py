@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import gc
 import logging
 import os
 import sys
@@ -282,3 +283,25 @@ def test_a_forked_child_is_woken_by_events_of_its_own(children: Children) -> Non
         queue.create_job(job())
 
     children.witnessed("claimed:j")
+
+
+def has_waited(queue: JobQueue) -> None:
+    """A job was done, and another one woke who waited then."""
+    queue.enqueue({}, type="task")
+    for claim in queue.claims():
+        claim.complete()
+    with meanwhile(lambda: wait(queue)) as waiting:
+        eventually(lambda: watch_of(queue).is_armed)
+        queue.enqueue({}, type="task")
+        waiting.result(60)
+
+
+@pytest.mark.usefixtures("only_events")
+def test_a_queue_that_nobody_has_any_more_is_watched_no_more(tmp_path: Path) -> None:
+    before = set(threading.enumerate())
+    has_waited(JobQueue(tmp_path, fsync=False))
+    assert set(threading.enumerate()) - before
+
+    gc.collect()
+
+    eventually(lambda: not set(threading.enumerate()) - before)

@@ -24,7 +24,9 @@ class OnFiles:
         return {**self.OPTIONS, "data_dir": self.folder}
 
     def run_pending(self) -> None:
-        work_off(TaskWorker())
+        worker = TaskWorker()
+        with worker.queue:  # else it is looked after when its directory is no more
+            work_off(worker)
 
 
 class InMemory(OnFiles):

@@ -1,11 +1,16 @@
-"""A process that ends with its queue open leaves nothing behind that it has to wait for."""
+"""A queue that nobody closes leaves nothing behind, in a process that ends and in one that goes on."""
 
 from __future__ import annotations
 
+import gc
 import subprocess
 import sys
+import threading
+
+import pytest
 
 from semiont_jobs import JobQueue
+from semiont_jobs.testing.waiting import eventually
 
 LEAVES_ITS_QUEUE_OPEN = """
 import atexit, sys, threading
@@ -36,3 +41,22 @@ def test_a_queue_that_is_left_open_gives_its_job_back_and_then_stops_its_threads
     with JobQueue(url) as queue:
         (job,) = queue.query_jobs()
     assert ("pending", 0, 0) == (job.status, job.metadata.attempt_count, job.metadata.crash_count)
+
+
+@pytest.mark.filterwarnings("ignore::ResourceWarning")  # psycopg's own, of its connections
+def test_a_queue_that_nobody_has_any_more_ends_its_session_and_its_threads(url: str) -> None:
+    before = set(threading.enumerate())
+    queue = JobQueue(url)
+    queue.enqueue({}, type="task")
+    for claim in queue.claims():
+        claim.complete()
+
+    def left() -> set[threading.Thread]:
+        gc.collect()
+        return set(threading.enumerate()) - before
+
+    assert left()
+
+    del queue, claim
+
+    eventually(lambda: not left())

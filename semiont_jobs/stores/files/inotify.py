@@ -95,8 +95,12 @@ class Bell:
         self.is_armed = False
         self._ring()
 
-    def close(self) -> None:
-        """Ring no more."""
+    def stop(self) -> None:
+        """Ring no more, and have watchdog's threads end."""
         self._observer.stop()
+
+    def close(self) -> None:
+        """The same; they have ended then."""
+        self.stop()
         with suppress(RuntimeError):  # of a thread that did not start
             self._observer.join(JOIN_TIMEOUT)

@@ -7,10 +7,12 @@ from __future__ import annotations
 
 import sys
 import threading
+import weakref
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from semiont_jobs.events import logger
+from semiont_jobs.weak import weakly
 
 if TYPE_CHECKING:
     from semiont_jobs.stores.files.inotify import Bell
@@ -18,11 +20,14 @@ if TYPE_CHECKING:
 
 class Watch:
     """Of one folder, by one process. Where events cannot be had, `is_armed` stays False, and
-    whoever waits looks every tick instead."""
+    whoever waits looks every tick instead.
+
+    :param ring: a method of whoever has this.
+    """
 
     def __init__(self, folder: str, ring: Callable[[], None]) -> None:
         self._folder = folder
-        self._ring = ring
+        self._ring = weakly(ring)
         self._lock = threading.Lock()
         self._bell: Bell | None = None
         self.is_of_use: bool = sys.platform == "linux"
@@ -51,6 +56,7 @@ class Watch:
         try:
             if self._bell is None:
                 self._bell = Bell(self._folder, self._ring)
+                weakref.finalize(self, self._bell.stop).atexit = False
             self._bell.arm()
         except OSError as error:
             logger.warning(

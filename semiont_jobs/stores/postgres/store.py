@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import secrets
 import threading
+import weakref
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
 from datetime import datetime, timedelta
@@ -35,6 +36,7 @@ from semiont_jobs.stores.postgres.schema import check_pooler, check_server, prep
 from semiont_jobs.stores.postgres.sessions import Sessions
 from semiont_jobs.stores.postgres.told import LOST
 from semiont_jobs.stores.postgres.waking import Looked, News
+from semiont_jobs.weak import weakly
 
 POOL_SIZE: Final = 8
 """Connections of one store object at most, besides the one that says that its process lives: a
@@ -130,11 +132,14 @@ class PostgresStore:
             session.close()
         sessions.open()
         self._notify = notify
+        # A thread of its own, which would keep a store that nobody has any more.
+        liveness = Liveness(sessions, hear=weakly(self._hear), changed=weakly(self._changed))
+        weakref.finalize(self, liveness.end_soon).atexit = False
         office = Office(
             sessions=sessions,
             statements=self._statements,
             codec=codec,
-            liveness=Liveness(sessions, hear=self._hear, changed=self._changed),
+            liveness=liveness,
             holds={},
             news=self._news,
         )
