@@ -1,7 +1,7 @@
 """A method that is called for as long as anybody has its object.
 
 A thread, or a store, that is given the method itself keeps the object: what nobody has any more
-would be looked after until its process ends.
+would be looked after until its process ends. It must not know what the method does.
 """
 
 from __future__ import annotations

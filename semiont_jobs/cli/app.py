@@ -209,7 +209,9 @@ def open_or_make_queue() -> JobQueue:
 
 def _check_directory(where: str) -> None:
     if not is_url(where) and not (Path(where) / "jobs").is_dir():
-        raise click.ClickException(f"there is no data directory at {where}: it has no jobs folder")
+        raise click.ClickException(
+            f"there is no data directory at {where}: it has no jobs folder (the first job makes it)"
+        )
 
 
 def _closed_at_the_end(queue: JobQueue) -> JobQueue:
