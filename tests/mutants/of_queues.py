@@ -271,4 +271,14 @@ FAULTS = (
         breaks="who claims while a queue is being closed claims once it is",
         tests=("test_who_claims_while_the_queue_is_being_closed_claims_once_it_is[files]",),
     ),
+    Fault(
+        name="kept-by-its-own-store",
+        file="openable.py",
+        was="weakly(self._hear)",
+        becomes="self._hear",
+        breaks="a queue that nobody has any more is gone at once",
+        tests=(
+            "test_a_queue_that_nobody_has_any_more_is_not_looked_after_until_the_collector_comes[process]",
+        ),
+    ),
 )

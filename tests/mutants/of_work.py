@@ -314,4 +314,12 @@ FAULTS = (
         breaks="results come in the order of the items",
         tests=("test_results_come_in_the_order_of_the_items",),
     ),
+    Fault(
+        name="garbage-collected-in-the-midst-of-a-look-at-threads",
+        file="threads.py",
+        was="    gc.disable()\n",
+        becomes="",
+        breaks="stuck work stops nobody else",
+        tests=("test_a_collection_of_garbage_stops_nobody_who_looks_where_a_thread_stands",),
+    ),
 )
