@@ -20,10 +20,18 @@ from proofs.errors import ERRNOS, fail_at, recover_at, steps
 from proofs.fast import fast
 
 from semiont_jobs import FileStore, JobQueue, JobWorker, RunningJob
+from semiont_jobs.stores.files import batch
 from semiont_jobs.stores.files.forcing import DURABILITIES, Durability
 from semiont_jobs.testing.suite import eventually
 
 pytestmark = pytest.mark.proof
+
+
+@pytest.fixture(autouse=True)
+def _no_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is tried again on a disk that refuses everything is refused again, however late."""
+    monkeypatch.setattr(batch, "PAUSES", [0.0] * len(batch.PAUSES))
+
 
 once_or_on = pytest.mark.parametrize("goes_on", [False, True], ids=["once", "from then on"])
 parts = pytest.mark.parametrize("chapters", PARTS, ids=" and ".join)
