@@ -10,7 +10,7 @@ it is the collector that comes.
 
 from __future__ import annotations
 
-import gc
+import sys
 import threading
 from collections.abc import Callable, Generator, Iterator
 from queue import SimpleQueue
@@ -58,10 +58,10 @@ class Results(Iterator[T], Generic[T]):
     def __del__(self) -> None:
         if self._dropped is None:
             return
-        if threading.get_ident() in _COLLECTING:
-            self._dropped.put(True)  # which takes no lock of ours
-        else:
+        if sys.getrefcount(self) == _ALONE:
             self.close()
+        else:  # it is the collector that comes: what refers to this is garbage, too
+            self._dropped.put(True)  # which takes no lock of ours
 
 
 def _looked_after(outcomes: Outcomes) -> SimpleQueue[bool]:
@@ -82,18 +82,24 @@ def _close_if_dropped(outcomes: Outcomes, dropped: SimpleQueue[bool]) -> None:
         _OPEN.discard(outcomes)
 
 
-_COLLECTING: Final[set[int]] = set()
-"""The thread in which the collector is at work, if it is."""
+def _references_at_the_end() -> int:
+    """How many are counted in the finalizer of what nothing refers to any more; 0: objects do not
+    end when the last reference goes.
+
+    A callback of the collector's could tell whether it is at work, too; but one in Python swallows
+    the Ctrl-C that comes meanwhile, in every program that imports this.
+    """
+    found = [0]
+
+    class Probe:
+        def __del__(self) -> None:
+            found.append(sys.getrefcount(self))
+
+    Probe()
+    return found[-1]
 
 
-def _note_collecting(phase: str, _info: object) -> None:
-    if phase == "start":
-        _COLLECTING.add(threading.get_ident())
-    else:
-        _COLLECTING.discard(threading.get_ident())
-
-
-gc.callbacks.append(_note_collecting)
+_ALONE: Final = _references_at_the_end()
 
 _OPEN: Final[set[Outcomes]] = set()
 """Of the runs that have begun and not ended."""

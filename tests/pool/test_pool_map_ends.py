@@ -127,6 +127,15 @@ def test_a_run_that_the_collector_comes_upon_ends_and_holds_up_nobody(
             assert stopped.result(PATIENCE)
 
 
+def test_nothing_of_ours_runs_when_the_collector_comes() -> None:
+    # The interpreter would handle Ctrl-C in there, and swallow what its handler raises.
+    script = "import gc, semiont_jobs, semiont_jobs.pool.results; print(gc.callbacks)"
+
+    told = subprocess.check_output([sys.executable, "-c", script], text=True, timeout=TIMEOUT)
+
+    assert told == "[]\n"
+
+
 # -- at the end of the process ---------------------------------------------------------------
 
 HALF_READ = """
