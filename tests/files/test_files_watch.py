@@ -6,7 +6,9 @@ import errno
 import gc
 import logging
 import os
+import subprocess
 import sys
+import textwrap
 import threading
 from pathlib import Path
 from typing import Any
@@ -305,3 +307,38 @@ def test_a_queue_that_nobody_has_any_more_is_watched_no_more(tmp_path: Path) -> 
     gc.collect()
 
     eventually(lambda: not set(threading.enumerate()) - before)
+
+
+def test_a_forked_child_leaves_its_parents_watch_alone(tmp_path: Path) -> None:
+    script = """
+        import os, sys, threading, warnings
+        warnings.simplefilter("ignore")  # of threads beside a fork
+        from semiont_jobs import JobQueue
+        from semiont_jobs.stores.files import pending
+
+        pending.LONG_TICK = 3600.0
+        queue, stop = JobQueue(sys.argv[1], fsync=False).initialize(), threading.Event()
+        while not queue.store._pending._watch.is_armed:
+            assert queue.claim_next_job() is None
+            queue.wait_for_work(stop, 0.1)
+
+        if not (child := os.fork()):
+            assert queue.get_stats().total == 0  # it opens the place anew: what it had is gone
+            threading.Event().wait(0.5)
+            os._exit(0)
+        os.waitpid(child, 0)
+
+        if not (child := os.fork()):
+            threading.Event().wait(0.5)
+            JobQueue(sys.argv[1], fsync=False).enqueue({}, type="task")
+            os._exit(0)
+        while (claim := queue.claim_next_job()) is None:
+            queue.wait_for_work(stop, 3600.0)
+        print(claim.job.status)
+    """
+
+    told = subprocess.check_output(
+        [sys.executable, "-c", textwrap.dedent(script), str(tmp_path)], text=True, timeout=60
+    )
+
+    assert told == "running\n"

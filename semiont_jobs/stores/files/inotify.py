@@ -95,12 +95,8 @@ class Bell:
         self.is_armed = False
         self._ring()
 
-    def stop(self) -> None:
-        """Ring no more, and have watchdog's threads end."""
-        self._observer.stop()
-
     def close(self) -> None:
-        """The same; they have ended then."""
-        self.stop()
+        """Ring no more."""
+        self._observer.stop()
         with suppress(RuntimeError):  # of a thread that did not start
             self._observer.join(JOIN_TIMEOUT)

@@ -7,14 +7,15 @@ from __future__ import annotations
 
 import sys
 import threading
-import weakref
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from semiont_jobs.events import logger
-from semiont_jobs.weak import weakly
+from semiont_jobs.weak import end_after, weakly
 
 if TYPE_CHECKING:
+    import weakref
+
     from semiont_jobs.stores.files.inotify import Bell
 
 
@@ -30,6 +31,7 @@ class Watch:
         self._ring = weakly(ring)
         self._lock = threading.Lock()
         self._bell: Bell | None = None
+        self._leave: weakref.finalize[Any, Any] | None = None
         self.is_of_use: bool = sys.platform == "linux"
         """Whether arming may do anything."""
 
@@ -56,7 +58,7 @@ class Watch:
         try:
             if self._bell is None:
                 self._bell = Bell(self._folder, self._ring)
-                weakref.finalize(self, self._bell.stop).atexit = False
+                self._leave = end_after(self, self._bell.close)
             self._bell.arm()
         except OSError as error:
             logger.warning(
@@ -77,5 +79,7 @@ class Watch:
 
     def _end(self) -> None:
         bell, self._bell = self._bell, None
+        if self._leave is not None:
+            self._leave.detach()
         if bell is not None:
             bell.close()

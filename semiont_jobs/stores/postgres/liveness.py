@@ -130,10 +130,6 @@ class Liveness:
         if thread is not None and thread is not threading.current_thread():
             thread.join()
 
-    def end_soon(self) -> None:
-        """The same, within `HEARTBEAT`, without waiting for anybody: a finalizer calls this."""
-        self._ending = True
-
     @property
     def key(self) -> int:
         """The key of the lock; another one once it was given up."""

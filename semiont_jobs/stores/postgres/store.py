@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import secrets
 import threading
-import weakref
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
 from datetime import datetime, timedelta
@@ -36,7 +35,7 @@ from semiont_jobs.stores.postgres.schema import check_pooler, check_server, prep
 from semiont_jobs.stores.postgres.sessions import Sessions
 from semiont_jobs.stores.postgres.told import LOST
 from semiont_jobs.stores.postgres.waking import Looked, News
-from semiont_jobs.weak import weakly
+from semiont_jobs.weak import end_after, weakly
 
 POOL_SIZE: Final = 8
 """Connections of one store object at most, besides the one that says that its process lives: a
@@ -132,25 +131,25 @@ class PostgresStore:
             session.close()
         sessions.open()
         self._notify = notify
-        # A thread of its own, which would keep a store that nobody has any more.
-        liveness = Liveness(sessions, hear=weakly(self._hear), changed=weakly(self._changed))
-        weakref.finalize(self, liveness.end_soon).atexit = False
         office = Office(
             sessions=sessions,
             statements=self._statements,
             codec=codec,
-            liveness=liveness,
+            # Its thread would keep a store that nobody has any more.
+            liveness=Liveness(sessions, hear=weakly(self._hear), changed=weakly(self._changed)),
             holds={},
             news=self._news,
         )
         self._claiming = Claiming(office, notify)
         self._office = office
+        self._leave = end_after(self, office.close)
 
     def close(self) -> None:
         """Let go of everything held, end the sessions, and wake whoever waits. What a thread is
         just storing it has still."""
         if self._office is not None:
             self._office.close()
+            self._leave.detach()
             self._news()
 
     def tell(self, news: Callable[[], None]) -> None:
