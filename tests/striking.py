@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import gc
+import linecache
+import re
 import sys
 from collections.abc import Callable, Container, Iterator
 from contextlib import contextmanager
@@ -13,10 +15,17 @@ from typing import Any
 
 @contextmanager
 def struck_at(
-    step: int, strike: Callable[[], object], *, modules: Container[str] | None = None
+    step: int,
+    strike: Callable[[], object],
+    *,
+    modules: Container[str] | None = None,
+    at_returns: bool = True,
 ) -> Iterator[Callable[[], int]]:
     """Call `strike` before that bytecode of what is called in here, of these modules if any are
-    named; gives how many are left of them, less than none once it struck."""
+    named; gives how many are left of them, less than none once it struck.
+
+    :param at_returns: also in a ``return`` that calls nothing, where newer Pythons handle no signal.
+    """
     left = step
     is_over = False
     ours = sys._getframe().f_code
@@ -28,6 +37,10 @@ def struck_at(
             return trace  # it would never end
         # Not when it is over: where coverage is measured, this frame is traced on afterwards.
         is_meant = modules is None or frame.f_globals.get("__name__") in modules
+        if not at_returns and re.fullmatch(
+            r"\s*return \w+\s*", linecache.getline(frame.f_code.co_filename, frame.f_lineno or 0)
+        ):
+            return trace
         if event == "opcode" and is_meant and not is_over:
             left -= 1
             if left < 0:
@@ -46,5 +59,32 @@ def struck_at(
     finally:
         is_over = True
         sys.settrace(before)
+        if collects:
+            gc.enable()
+
+
+@contextmanager
+def struck_after_call(
+    step: int, strike: Callable[[], object], *, modules: Container[str]
+) -> Iterator[Callable[[], int]]:
+    """The same after that call of something written in C, which is where newer Pythons handle most
+    signals, and nothing between two of them."""
+    left = step
+
+    def profile(frame: FrameType, event: str, _argument: object) -> None:
+        nonlocal left
+        if event == "c_return" and frame.f_globals.get("__name__") in modules:
+            left -= 1
+            if left < 0:
+                sys.setprofile(None)
+                strike()
+
+    collects = gc.isenabled()
+    gc.disable()
+    sys.setprofile(profile)
+    try:
+        yield lambda: left
+    finally:
+        sys.setprofile(None)
         if collects:
             gc.enable()

@@ -24,6 +24,7 @@ from semiont_jobs.errors import (
 )
 from semiont_jobs.events import Event, Hook
 from semiont_jobs.fields import now as clock
+from semiont_jobs.forks import reset_in_child
 from semiont_jobs.model import (
     FINISHED,
     STATUSES,
@@ -58,11 +59,10 @@ class MemoryStore:
     """Keeps every promise of a `JobStore` but durability."""
 
     def __init__(self) -> None:
-        self._lock, self._changed = lock_and_condition()
+        self.reset_after_fork()
         self._records: dict[str, _Record] = {}
         self._bad: dict[str, bytes] = {}
         self._changes = 0
-        self._looked = _Looked()
         self._cancel_requests: dict[str, str] = {}
         """By job, the life that is to stop."""
         self._refused: dict[str, set[tuple[Accept, int]]] = {}
@@ -71,6 +71,13 @@ class MemoryStore:
         self._notify: Hook
         self.quarantine: dict[str, tuple[bytes, str]] = {}
         """What could not be read, by name, and why."""
+        reset_in_child(self)
+
+    def reset_after_fork(self) -> None:
+        """The child has jobs of its own from now on. What the parent works on stays held in it: it
+        is not run twice."""
+        self._lock, self._changed = lock_and_condition()
+        self._looked = _Looked()
 
     def __reduce__(self) -> Any:
         rule = "jobs in memory are in this process only: use a directory"
@@ -145,8 +152,11 @@ class MemoryStore:
         with self._lock:
             self._looked.changes, self._looked.at = self._changes, now
             self._set_aside()
-            for job in self._due(wanted, now):
-                hold = self.hold(job.metadata.id)
+        for record, job in self._due(wanted, now):
+            hold = MemoryHold(self, self._codec.decode(record.text))
+            try:
+                if not self._is_held_by(hold, record):
+                    continue  # another thread was faster
                 if hold.cancel_requested():
                     cancelled = lifecycle.cancel(job, now)
                     hold.move(cancelled)
@@ -154,26 +164,39 @@ class MemoryStore:
                     continue
                 hold.move(lifecycle.claim(job, stamp, now))
                 return hold
+            except BaseException:
+                hold.let_go()
+                raise
         return None
 
     def peek(self, wanted: Wanted, now: datetime) -> PendingJob[Any] | None:
-        with self._lock:
-            due = self._due(wanted, now)
-            return next((job for job in due if not self._is_cancel_requested(job)), None)
+        due = (job for _record, job in self._due(wanted, now))
+        return next((job for job in due if not self._is_cancel_requested(job)), None)
 
-    def _due(self, wanted: Wanted, now: datetime) -> Iterator[PendingJob[Any]]:
-        records = [
-            record
-            for record in self._records.values()
-            if record.holder is None
-            and record.job.status == "pending"
-            and record.job.metadata.is_due(now)
-            and wanted.covers(record.job.metadata.type, record.job.metadata.queue)
-        ]
+    def _due(self, wanted: Wanted, now: datetime) -> Iterator[tuple[_Record, PendingJob[Any]]]:
+        """What is due, in order. `accept`, and who names the worker, are asked without the lock:
+        they may wait for another thread that asks the store."""
+        with self._lock:
+            records = [
+                record
+                for record in self._records.values()
+                if record.holder is None
+                and record.job.status == "pending"
+                and record.job.metadata.is_due(now)
+                and wanted.covers(record.job.metadata.type, record.job.metadata.queue)
+            ]
         for record in sorted(records, key=_claim_order):
             job = self._codec.decode(record.text)
             if isinstance(job, PendingJob) and self._accepted(job, wanted.accept):
-                yield job
+                yield record, job
+
+    def _is_held_by(self, hold: MemoryHold, record: _Record) -> bool:
+        """Whether the hold has the job now: it is as it was, and nobody else has it."""
+        with self._lock:
+            stands = self._records.get(record.job.metadata.id) is record
+            if stands and record.holder is None:
+                record.holder = hold
+            return record.holder is hold
 
     def _accepted(self, job: PendingJob[Any], accept: Accept | None) -> bool:
         if accept is None:
@@ -183,7 +206,9 @@ class MemoryStore:
             return False
         accepted = bool(accept(job))
         if not accepted:
-            self._refused.setdefault(job.metadata.id, set()).add(key)
+            with self._lock:
+                if job.metadata.id in self._records:
+                    self._refused.setdefault(job.metadata.id, set()).add(key)
         return accepted
 
     def _set_aside(self) -> None:

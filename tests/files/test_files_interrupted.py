@@ -10,10 +10,11 @@ from typing import Any
 
 import pytest
 from files.journals import told
-from files.places import PATIENCE, Actors, Place, claimed, job, journalled
-from striking import struck_at
+from files.places import PATIENCE, Actors, Place, claimed, job, journalled, meanwhile
+from striking import struck_after_call, struck_at
 
 from semiont_jobs import JobExists, StoreError
+from semiont_jobs.stores.files import index, pending
 from semiont_jobs.stores.files.door import Disk
 from semiont_jobs.stores.files.journal import segment
 from semiont_jobs.stores.files.journal.segment import Segment
@@ -144,3 +145,28 @@ def test_a_thread_that_waits_for_one_that_was_interrupted_looks_again(
     waiter.join(PATIENCE)
 
     assert not waiter.is_alive()
+
+
+def test_wherever_an_interrupt_strikes_a_look_for_jobs_they_are_found_afterwards(
+    actor: Actors,
+) -> None:
+    queue, other = actor(), actor()
+    looks: Any = queue.store._pending  # type: ignore[attr-defined]
+    step, is_over = 0, False
+    while not is_over:
+        other.create_job(job(f"j{step}"))
+        looks._listed_mtime, looks._listing_took = -1, 0.0  # it is to be listed
+        claim = None
+        with (
+            suppress(KeyboardInterrupt),
+            struck_after_call(step, interrupt, modules={pending.__name__, index.__name__}) as left,
+        ):
+            claim = queue.claim_next_job()
+        is_over = left() >= 0
+        step += 1
+        if claim is None:
+            with meanwhile(queue.claim_next_job) as found:
+                claim = found.result(PATIENCE)
+        assert claim is not None, step
+        claim.complete()
+    assert step > 30

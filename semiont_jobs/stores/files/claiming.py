@@ -51,6 +51,17 @@ class Claiming:
 
         :param publish: stores the job that is claimed.
         """
+        try:
+            return self._claim_next(wanted, stamp, now, publish)
+        except Exception:
+            raise
+        except BaseException:
+            self._pending.start_over()
+            raise
+
+    def _claim_next(
+        self, wanted: Wanted, stamp: ClaimStamp, now: datetime, publish: Publish
+    ) -> FileHold | None:
         at = now.timestamp()
         while (entry := self._pending.take(wanted, at)) is not None:
             hold = None
@@ -106,9 +117,9 @@ class Claiming:
             self._pending.postpone(entry, now.timestamp())
             index.tried(lost=True)
             return None
-        index.tried(lost=False)
         hold = None
         try:
+            index.tried(lost=False)
             copy = self._copies.read_held(held, "pending", entry.id)
             job = self._checked(entry, copy, wanted, now)
             if job is None:

@@ -144,6 +144,15 @@ class PendingIndex:
 
     # -- what is known -------------------------------------------------------------------
 
+    def start_over(self) -> None:
+        """Know nothing any more."""
+        with self._lock:
+            self._entries.clear()
+            self._views.clear()
+            self._waiting.clear()
+            self._waiting_entries.clear()
+            self._in_hand.clear()
+
     def put(self, turn: Turn, *, signature: Signature = 0, not_before: float = 0.0) -> None:
         """Know a job, offered from `not_before` (seconds since the epoch) on."""
         entry = Entry.of(turn, signature)

@@ -112,6 +112,12 @@ class Pending:
     def _know(self, turn: Turn, signature: Signature) -> None:
         self.index.put(turn, signature=signature, not_before=turn.run_after or 0.0)
 
+    def start_over(self) -> None:
+        """Somebody was interrupted in the midst of it, and what he had in hand nobody would offer
+        again: read everything anew."""
+        self.index.start_over()
+        self._listed_mtime, self._listed_at = -1, float("-inf")
+
     def wake(self) -> None:
         """Make every `wait` return, and whoever reads a large folder for a job it may take."""
         self._wakes += 1
@@ -163,16 +169,14 @@ class Pending:
             if entry is not None:
                 self.index.give_back(entry, wanted)  # or nobody here would offer it again
             raise
+        if entry is not None:
+            if self._listing.locked():
+                return entry
+            self.index.give_back(entry, wanted)
         # Nothing to offer: wait for another thread's listing rather than return empty-handed.
-        if not self._listing.acquire(blocking=entry is None):
-            return entry
-        try:
-            if entry is not None:
-                self.index.give_back(entry, wanted)
+        with self._listing:  # and no call: an interrupt right after it would leave it locked
             if self._is_listing_due(share):
                 self._list(now)
-        finally:
-            self._listing.release()
         return self.index.take(wanted, now)
 
     def unreadable(self, entry: Entry) -> None:
