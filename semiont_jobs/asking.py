@@ -8,6 +8,7 @@ from __future__ import annotations
 import threading
 
 from semiont_jobs.errors import JobCancelled, JobTimeout, WorkerStopping
+from semiont_jobs.threads import Flag
 
 
 class StopRequest:
@@ -23,11 +24,10 @@ class StopRequest:
 
     @property
     def event(self) -> threading.Event:
-        """Set once the work is to stop. Made when first asked for: most works never look, and
-        it is not cheap."""
+        """Set once the work is to stop. Made when first asked for: most works never look."""
         event = self._event
         if event is None:
-            event = vars(self).setdefault("_event", threading.Event())
+            event = vars(self).setdefault("_event", Flag())
             if self._is_told:
                 event.set()
         return event

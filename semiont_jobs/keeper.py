@@ -11,7 +11,7 @@ from typing import Final, Protocol
 
 from semiont_jobs.events import log_trouble
 from semiont_jobs.retry import error_pace
-from semiont_jobs.threads import begin
+from semiont_jobs.threads import Flag, begin
 
 PERIOD: Final = 0.5
 """Seconds between two rounds: a request to cancel is seen, and a dead worker's job rescued,
@@ -34,8 +34,8 @@ class Keeper:
         self._kept = weakref.ref(kept)
         # Reentrant: a signal's handler may stop what is just being started.
         self._lock = threading.RLock()
-        self._stop = threading.Event()
-        self._poked = threading.Event()
+        self._stop = Flag()
+        self._poked = Flag()
         self._thread: threading.Thread | None = None
 
     def start(self) -> None:
@@ -68,8 +68,8 @@ class Keeper:
             if thread is not None and thread is not threading.current_thread():
                 thread.join(patience)
         finally:
-            self._stop = threading.Event()
-            self._poked = threading.Event()
+            self._stop = Flag()
+            self._poked = Flag()
 
     def poke(self) -> None:
         """Have the next round at once: something happened that is worth a look."""
@@ -93,7 +93,7 @@ def become_keeper() -> None:
     _here.is_keeper = True
 
 
-def _keep(kept: weakref.ref[Kept], stop: threading.Event, poked: threading.Event) -> None:
+def _keep(kept: weakref.ref[Kept], stop: Flag, poked: Flag) -> None:
     become_keeper()
     pace = error_pace(30.0)
     errors = 0

@@ -16,7 +16,7 @@ from attrs import define
 from semiont_jobs.events import logger
 from semiont_jobs.retry import error_pace
 from semiont_jobs.store import JobStore, Marking
-from semiont_jobs.threads import begin
+from semiont_jobs.threads import Flag, begin
 
 TICK: Final = 0.02
 """Seconds between two looks: what another process did is seen as soon as a person could notice,
@@ -58,7 +58,7 @@ class Lookout:
 
         :raises ThreadRefused: the system gives no thread to look with.
         """
-        changed = threading.Event()
+        changed = Flag()
         # Before the caller's first look: what happens after that look has another mark.
         mark = self._marks([job_id])[job_id]
         with self._lock:

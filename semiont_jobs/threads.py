@@ -1,5 +1,5 @@
 """What threads need that `threading` gives only half of: a start that may be refused, a pause,
-where another one stands, and a condition that an interrupt cannot leave locked.
+where another one stands, a condition and an event that an interrupt cannot leave locked.
 
 It must not know what the threads do.
 """
@@ -9,6 +9,8 @@ from __future__ import annotations
 import gc
 import sys
 import threading
+import time
+from contextlib import suppress
 from types import FrameType
 from typing import Final
 
@@ -18,11 +20,69 @@ LOOK_EVERY: Final = 0.05
 """Seconds between two looks of a thread that waits for another. It is woken when there is something
 to see; this is for when an interrupt strikes the one that was about to wake it."""
 
+LOOK_AGAIN: Final = 1.0
+"""As above, of a thread that may wait for hours: a wake-up a second costs nothing."""
 
 END_TIME: Final = 5.0
 """Seconds that a process takes at most for its last steps, unless somebody holds it up."""
 
-_ending: Final = threading.Event()
+
+class Flag(threading.Event):
+    """A `threading.Event` that a signal's handler may interrupt, and may set, at any point.
+
+    An Event is Python code around a lock, which an exception that a handler raises in there, as
+    Ctrl-C does, leaves taken for ever; so does a fork in the midst of it. This has no such lock:
+    whoever waits takes one of its own twice, and `set` releases it. Each step of the set of these
+    is C, and one for all threads.
+    """
+
+    def __init__(self) -> None:
+        # Nothing of the Event's own, which is its lock. Of what it does, all that looks at more
+        # than `_flag` is defined here.
+        self._flag = False
+        self._bells: set[threading.Lock] = set()
+
+    def is_set(self) -> bool:
+        """Whether it is true."""
+        return self._flag
+
+    def set(self) -> None:
+        """Make it true, and let every waiter go."""
+        # Before anybody is woken: of whom an interrupt keeps that from sees it by himself.
+        self._flag = True
+        while self._bells:
+            with suppress(KeyError):  # another thread took the last one
+                self._bells.pop().release()
+
+    def clear(self) -> None:
+        """Make it false."""
+        self._flag = False
+
+    def wait(self, timeout: float | None = None) -> bool:
+        """Wait until it is true, at most `timeout` seconds; whether it came true."""
+        if self._flag:
+            return True
+        deadline = float("inf") if timeout is None else time.monotonic() + timeout
+        bell = threading.Lock()
+        bell.acquire()
+        try:
+            # Before the look at the flag: who sets it after that finds the bell.
+            self._bells.add(bell)
+            while not self._flag:
+                left = deadline - time.monotonic()
+                if bell.acquire(timeout=max(0.0, min(left, LOOK_AGAIN))):
+                    return True  # also if it was cleared since
+                if not left > LOOK_AGAIN:  # as it is of NaN
+                    return self._flag
+            return True
+        finally:
+            self._bells.discard(bell)
+
+    def _at_fork_reinit(self) -> None:
+        self._bells.clear()
+
+
+_ending: Final = Flag()
 
 
 def lock_and_condition() -> tuple[threading.RLock, threading.Condition]:

@@ -38,7 +38,7 @@ from semiont_jobs.retry import RetryPolicy, error_pace
 from semiont_jobs.settings import checked_job_types, checked_name, checked_policy, checked_timeout
 from semiont_jobs.signals import sigterm_interrupts
 from semiont_jobs.singleton import get_job_queue
-from semiont_jobs.threads import begin
+from semiont_jobs.threads import Flag, begin
 
 POLL_INTERVAL: Final = 1.0
 """Seconds an idle worker waits at most before it looks again. New jobs wake it sooner: this
@@ -106,7 +106,7 @@ class JobWorker(ABC):
         self._queue = queue
         self.poll_interval = poll_interval
         self.error_backoff = error_backoff
-        self._stop = threading.Event()
+        self._stop = Flag()
         # Waited for instead of the thread: up to Python 3.12 a join that Ctrl-C interrupts
         # takes the thread for ended, and the job in hand with it.
         self._ended = Latch()

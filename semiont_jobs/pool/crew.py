@@ -24,7 +24,7 @@ from semiont_jobs.pool.roster import Post
 from semiont_jobs.pool.routing import Routing, Shift
 from semiont_jobs.queue import JobQueue
 from semiont_jobs.retry import error_pace
-from semiont_jobs.threads import begin
+from semiont_jobs.threads import Flag, begin
 from semiont_jobs.worker import ERROR_BACKOFF, JobWorker
 
 HARD_MARGIN: Final = 5.0
@@ -61,7 +61,7 @@ class Crew:
         """Called by a thread that comes to its end, or works for others than before."""
         self._posts = posts
         self._limits = limits
-        self._stop = threading.Event()
+        self._stop = Flag()
         self._opening: Opening
         self._declines = False
         self._lock = threading.Lock()

@@ -21,7 +21,7 @@ from semiont_jobs.pool.echo import log_here
 from semiont_jobs.pool.slot import FAREWELL, LOOP, Slot
 from semiont_jobs.pool.staff import sooner
 from semiont_jobs.pool.watch import LAST_WORDS
-from semiont_jobs.threads import begin, pause
+from semiont_jobs.threads import Flag, begin, pause
 
 AT_ONCE: Final = 100
 """Messages of one process that are heard before the others are looked at: one that logs faster than
@@ -68,7 +68,7 @@ class Supervisor:
     def start(self) -> None:
         """Begin, and return."""
         # Its children have queues of their own: that this one is closed, nobody else tells them.
-        self._opening = self._queue.open_for_work(threading.Event())
+        self._opening = self._queue.open_for_work(Flag())
         begin(self._thread)
         self._is_started = True
 

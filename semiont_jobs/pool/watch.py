@@ -27,7 +27,7 @@ from semiont_jobs.pool.crew import Crew, Reason
 from semiont_jobs.pool.errand import Errand
 from semiont_jobs.pool.hand import Hand
 from semiont_jobs.pool.staff import sooner
-from semiont_jobs.threads import begin
+from semiont_jobs.threads import Flag, begin
 
 TICK: Final = 0.1
 """Seconds between two rounds, which look at a few variables: stuck work, dead threads and the end
@@ -64,7 +64,7 @@ class Watch:
         self._ended = Latch()
         self._is_started = False
         self._is_over = False
-        self._nudge = threading.Event()
+        self._nudge = Flag()
         self._lock = threading.Lock()
         self._leave_at: float | None = None
         self._give_back_at: float | None = None

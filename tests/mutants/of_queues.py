@@ -281,4 +281,20 @@ FAULTS = (
             "test_a_queue_that_nobody_has_any_more_is_not_looked_after_until_the_collector_comes[process]",
         ),
     ),
+    Fault(
+        name="an-event-for-a-flag",
+        file="keeper.py",
+        was="            self._poked = Flag()\n",
+        becomes="            self._poked = threading.Event()\n",
+        breaks="an interrupt leaves nobody waiting for a lock",
+        tests=("test_every_event_is_a_flag_but_for_pauses_that_nobody_sets",),
+    ),
+    Fault(
+        name="a-lost-notice-is-waited-for",
+        file="threads.py",
+        was="min(left, LOOK_AGAIN)",
+        becomes="min(left, END_TIME * 1000)",
+        breaks="who waits sees by himself what an interrupt kept another from telling",
+        tests=("test_an_interrupt_at_any_step_leaves_no_flag_that_others_hang_on",),
+    ),
 )
