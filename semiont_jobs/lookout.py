@@ -7,11 +7,12 @@ from __future__ import annotations
 
 import threading
 import time
+import weakref
 from collections.abc import Collection, Hashable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Final
 
-from attrs import define
+from attrs import define, field
 
 from semiont_jobs.events import logger
 from semiont_jobs.retry import error_pace
@@ -31,10 +32,21 @@ LINGER: Final = 1.0
 after the other does not start a thread for each."""
 
 
+class _Change(Flag):
+    is_over = False
+    """Whether nobody waits for it any more."""
+
+
 @define(eq=False)
 class _Watched:
     mark: Hashable
-    waiters: tuple[threading.Event, ...]
+    # Weakly: an interrupt may keep whoever waits from saying that he does so no more.
+    waiters: list[weakref.ref[_Change]] = field(factory=list)
+
+    def forget_who_left(self) -> None:
+        self.waiters = [
+            each for each in self.waiters if (change := each()) is not None and not change.is_over
+        ]
 
 
 class Lookout:
@@ -46,7 +58,8 @@ class Lookout:
 
     def __init__(self, store: JobStore) -> None:
         self._store = store
-        self._lock = threading.Lock()
+        # Reentrant: a signal's handler may begin to wait at any point.
+        self._lock = threading.RLock()
         self._watched: dict[str, _Watched] = {}
         self._thread: threading.Thread | None = None
 
@@ -58,29 +71,27 @@ class Lookout:
 
         :raises ThreadRefused: the system gives no thread to look with.
         """
-        changed = Flag()
+        changed = _Change()
         # Before the caller's first look: what happens after that look has another mark.
         mark = self._marks([job_id])[job_id]
         with self._lock:
-            watched = self._watched.setdefault(job_id, _Watched(mark, ()))
-            watched.waiters = (*watched.waiters, changed)
+            self._watched.setdefault(job_id, _Watched(mark)).waiters.append(weakref.ref(changed))
         try:
             self._start()
             yield changed
         finally:
-            with self._lock:
-                watched.waiters = tuple(each for each in watched.waiters if each is not changed)
-                if not watched.waiters:
-                    del self._watched[job_id]
+            # No more than that, and no lock: of a generator that is garbage this is done in
+            # whatever thread, at whatever point. Not less: a traceback may keep what it waited on.
+            changed.is_over = True
 
     def _start(self) -> None:
         with self._lock:
-            if self._thread is None:
-                thread = threading.Thread(
+            if self._thread is None or not self._thread.is_alive():
+                # Before it begins: an interrupt in between would leave one that nobody knows.
+                self._thread = threading.Thread(
                     target=self._keep_looking, name="semiont-jobs-lookout", daemon=True
                 )
-                begin(thread)
-                self._thread = thread
+                begin(self._thread)
 
     def tell(self, job_id: str) -> None:
         """Something happened to that job: wake who waits for it. Next to free where nobody does,
@@ -88,7 +99,9 @@ class Lookout:
         watched = self._watched.get(job_id)
         if watched is not None:
             for each in watched.waiters:
-                each.set()
+                change = each()
+                if change is not None:
+                    change.set()
 
     def _marks(self, job_ids: Collection[str]) -> Mapping[str, Hashable]:
         if isinstance(self._store, Marking):
@@ -106,7 +119,7 @@ class Lookout:
         while True:
             began = time.monotonic()
             with self._lock:
-                watched = dict(self._watched)
+                watched = self._still_watched()
                 if watched:
                     idle_since = None
                 elif idle_since is None:
@@ -127,6 +140,13 @@ class Lookout:
                 errors = 0
                 took = time.monotonic() - began
                 pause.wait(min(max(TICK, SHARE * took), LONGEST_PAUSE))
+
+    def _still_watched(self) -> dict[str, _Watched]:
+        for job_id, watched in list(self._watched.items()):
+            watched.forget_who_left()
+            if not watched.waiters:
+                del self._watched[job_id]
+        return dict(self._watched)
 
     def _look(self, watched: Mapping[str, _Watched]) -> None:
         if not watched:

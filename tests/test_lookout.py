@@ -86,8 +86,8 @@ def test_a_hundred_waits_share_one_thread_which_ends_after_the_last(tmp_path: Pa
 
     assert ["complete"] * 100 == [each.statuses()[-1] for each in followers]
     assert 1 == count
-    assert {} == other._lookout._watched
     assert eventually(lambda: not lookouts())
+    assert {} == other._lookout._watched
 
 
 @pytest.mark.usefixtures("_brief")
@@ -116,18 +116,6 @@ def test_a_store_without_marks_is_read_instead() -> None:
     claim.complete()
 
     assert ["pending", "running", "complete"] == follower.statuses()
-
-
-def test_a_follower_that_is_dropped_is_watched_for_no_more(tmp_path: Path) -> None:
-    queue = JobQueue(tmp_path, fsync=False)
-    queue.enqueue({}, type="t", id="a")
-    states: Any = queue.follow("a", PATIENCE)
-    next(states)
-    assert ["a"] == list(queue._lookout._watched)
-
-    states.close()
-
-    assert {} == queue._lookout._watched
 
 
 class Observed(MemoryStore):

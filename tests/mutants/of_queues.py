@@ -297,4 +297,20 @@ FAULTS = (
         breaks="who waits sees by himself what an interrupt kept another from telling",
         tests=("test_an_interrupt_at_any_step_leaves_no_flag_that_others_hang_on",),
     ),
+    Fault(
+        name="watched-for-as-long-as-an-error-is-kept",
+        file="lookout.py",
+        was="            changed.is_over = True\n",
+        becomes="            pass\n",
+        breaks="who waits no more is watched for no more",
+        tests=("test_whoever_keeps_an_error_of_a_wait_does_not_wait_any_more",),
+    ),
+    Fault(
+        name="watched-for-though-nobody-waits",
+        file="lookout.py",
+        was="            watched.forget_who_left()\n",
+        becomes="",
+        breaks="who waits no more is watched for no more",
+        tests=("test_after_an_interrupt_at_any_step_a_job_is_watched_for_no_more",),
+    ),
 )
