@@ -18,8 +18,9 @@ from semiont_jobs.metrics import ProcessMetrics, QueueMetrics
 from semiont_jobs.model import FINISHED, STATUSES, AnyJob, JobStats, JobStatus
 from semiont_jobs.tally import Survey
 
-LONGEST_WAIT: Final = 3600.0
-"""Seconds: a single wait of the operating system has a limit, which "for ever" is beyond."""
+LOOK_AGAIN: Final = 1.0
+"""Seconds until who follows a job looks at it though nobody told of a change: the lookout is a
+thread, which a forked child has not, and which may have died. One reading a second costs little."""
 
 
 class Reading(QueueDesk):
@@ -103,7 +104,8 @@ class Reading(QueueDesk):
         """The job once it is complete, failed or cancelled.
 
         Woken at once by what this queue object does to the job, and within about 20 ms by what
-        other processes do. However many threads wait, one looks.
+        other processes do: however many threads wait, one looks. A wait that was begun before a
+        fork goes on in the child, where it is woken once a second.
 
         :param timeout: seconds; None: for ever.
         :raises InvalidJobId: `id` cannot be a job's.
@@ -162,8 +164,8 @@ class Reading(QueueDesk):
                     return
                 if is_late:
                     raise JobTimeout(f"job {checked} has not finished within {timeout} seconds")
-                left = LONGEST_WAIT if deadline is None else deadline - time.monotonic()
-                changed.wait(max(0.0, min(left, LONGEST_WAIT)))
+                left = LOOK_AGAIN if deadline is None else deadline - time.monotonic()
+                changed.wait(max(0.0, min(left, LOOK_AGAIN)))
 
     def _is_put_off(self, checked: str) -> bool:
         """Whether this queue has ended a job, and has yet to make that durable."""

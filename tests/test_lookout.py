@@ -13,7 +13,14 @@ from typing import Any
 
 import pytest
 
-from semiont_jobs import InvalidJobId, InvalidValue, JobQueue, MemoryStore, StoreError
+from semiont_jobs import (
+    InvalidJobId,
+    InvalidValue,
+    JobQueue,
+    MemoryStore,
+    StoreError,
+    reading,
+)
 from semiont_jobs import lookout as module
 from semiont_jobs.testing.waiting import eventually
 from semiont_jobs.threads import frame_of
@@ -156,6 +163,40 @@ def test_a_store_that_fails_tells_who_waits_and_the_lookout_lives() -> None:
     assert "complete" == again.statuses()[-1]
 
 
+class Deadly(MemoryStore):
+    """Ends the thread that looks, when told so."""
+
+    is_deadly = False
+
+    def marks(self, job_ids: Any) -> Any:
+        if self.is_deadly:
+            raise SystemExit
+        return super().marks(job_ids)
+
+
+@pytest.mark.usefixtures("_brief")
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
+def test_who_waits_outlives_the_lookout_and_the_next_gets_another() -> None:
+    store = Deadly()
+    queue, other = JobQueue(store), JobQueue(store)
+    queue.enqueue({}, type="t", id="a")
+    first = Follower(other, "a")
+
+    store.is_deadly = True
+    eventually(lambda: not lookouts())
+    store.is_deadly = False
+    eventually(queue.claim_next_job).complete()
+    seen = first.statuses()
+    queue.enqueue({}, type="t", id="b")
+    second = Follower(other, "b")
+    count = len(lookouts())
+    queue.cancel_job("b")
+
+    assert "complete" == seen[-1]
+    assert 1 == count
+    assert ["pending", "cancelled"] == second.statuses()
+
+
 class Blind(MemoryStore):
     """Never tells of a change."""
 
@@ -196,7 +237,8 @@ def test_one_look_is_for_all_jobs_that_are_waited_for() -> None:
         each.close()
 
 
-def test_a_job_is_read_when_it_changed_and_not_before() -> None:
+def test_a_job_is_read_when_it_changed_and_not_before(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(reading, "LOOK_AGAIN", PATIENCE)
     store = Observed()
     queue = JobQueue(store)
     queue.enqueue({}, type="t", id="a")
@@ -237,7 +279,9 @@ def test_a_wait_for_ever_may_be_as_long_as_it_likes(timeout: float | None) -> No
     assert ["pending", "cancelled"] == follower.statuses()
 
 
-def test_a_forked_child_waits_with_a_lookout_of_its_own(tmp_path: Path) -> None:
+def test_a_forked_child_waits_with_a_lookout_of_its_own_also_for_what_its_parent_began(
+    tmp_path: Path,
+) -> None:
     script = """
         import os, sys, threading, warnings
         from semiont_jobs import JobQueue
@@ -249,7 +293,8 @@ def test_a_forked_child_waits_with_a_lookout_of_its_own(tmp_path: Path) -> None:
         next(states)
         child = os.fork()
         if child == 0:
-            os._exit(0 if queue.wait_for("a", 60).status == "complete" else 1)
+            ends = queue.wait_for("a", 60).status, list(states)[-1].status
+            os._exit(0 if ends == ("complete", "complete") else 1)
         queue.claim_next_job().complete()
         print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), list(states)[-1].status)
     """

@@ -313,4 +313,14 @@ FAULTS = (
         breaks="who waits no more is watched for no more",
         tests=("test_after_an_interrupt_at_any_step_a_job_is_watched_for_no_more",),
     ),
+    Fault(
+        name="waited-for-the-parents-lookout",
+        file="reading.py",
+        was="LOOK_AGAIN: Final = 1.0",
+        becomes="LOOK_AGAIN: Final = 3600.0",
+        breaks="a wait goes on in a forked child",
+        tests=(
+            "test_a_forked_child_waits_with_a_lookout_of_its_own_also_for_what_its_parent_began",
+        ),
+    ),
 )
