@@ -8,8 +8,10 @@ from __future__ import annotations
 import logging
 import multiprocessing
 import os
+import pickle
 import signal
 import threading
+from collections import deque
 from collections.abc import Callable, Mapping, MutableSequence
 from multiprocessing.connection import Connection
 from queue import SimpleQueue
@@ -18,10 +20,12 @@ from typing import Any, Final, Literal, TypeAlias
 from attrs import field, frozen
 
 from semiont_jobs.events import ENDS, Event, logger
+from semiont_jobs.exits import end_last
+from semiont_jobs.forks import reset_in_child
 from semiont_jobs.latch import taken_from
 from semiont_jobs.metrics import ProcessMetrics
 from semiont_jobs.pool.crew import Crew, Reason
-from semiont_jobs.pool.echo import log_there
+from semiont_jobs.pool.echo import log_for_nobody, log_there
 from semiont_jobs.pool.orders import Orders
 from semiont_jobs.pool.roster import Post
 from semiont_jobs.pool.watch import Watch
@@ -37,12 +41,23 @@ Tells: TypeAlias = (
     | tuple[Literal["figures"], tuple[ProcessMetrics, ...]]
     | tuple[Literal["log"], logging.LogRecord]
 )
-"""What a child tells: it has begun; it leaves, why, and how many jobs it gave back; a job of a
-type that was asked after has an outcome; what it has done so far; what it logs."""
+"""What a child tells: it has begun; it leaves, why, and how
+many jobs it gave back; a job of a type that was asked after has an outcome; what it has done so
+far; what it logs."""
 
 LOOK_AROUND: Final = 1.0
 """Seconds between two looks whether the supervisor lives. Its end of the pipe is closed when it
 dies, which is seen at once; unless a program that it started holds a copy."""
+MOST_UNSENT: Final = 100
+"""Messages that wait for the thread that is sending: what the supervisor hears at once. Beyond
+that, who adds one waits for `A_MOMENT`: what is logged faster than the supervisor reads would fill
+the memory."""
+A_MOMENT: Final = 0.05
+"""Seconds. At twenty messages each, a supervisor that stands still costs no memory to speak of.
+Not until there is room: the thread that is sending may wait for something that this one has."""
+LAST_WORD: Final = 5.0
+"""Seconds that the end of the process waits for the thread that is sending: half of those that the
+supervisor gives it (`slot.FAREWELL`), who reads a full pipe in far less."""
 
 
 @frozen(kw_only=True)
@@ -91,7 +106,14 @@ def serve(assignment: Assignment, pipe: Connection, limits: MutableSequence[floa
 
 
 class Line:
-    """The child's end of the pipe: what comes goes into its mailbox."""
+    """The child's end of the pipe: what comes goes into its mailbox.
+
+    What is told is sent by whichever thread finds nobody sending, and the others' with it. To wait
+    for each other would not do: in the midst of sending, garbage may be collected, and what is
+    finalized then logs in the same thread, or waits for what another thread holds that logs. A
+    thread that does nothing but send would be simpler, and lose the last words of a process that
+    dies on the spot: what it logged just before tells why.
+    """
 
     def __init__(
         self,
@@ -106,32 +128,60 @@ class Line:
         self._grace = grace
         self._figures = figures
         self._told_figures: tuple[ProcessMetrics, ...] = ()
-        self._lock = threading.Lock()
+        self.reset_after_fork()
+        reset_in_child(self)
+        end_last(self)
         parent = multiprocessing.parent_process()
         self._supervisor = None if parent is None else parent.pid
         threading.Thread(target=self._listen, name="semiont-jobs-line", daemon=True).start()
 
-    def tell(self, message: Tells) -> bool:
-        """Say something; False: nobody is there to hear it."""
-        try:
-            with self._lock:
-                self._pipe.send(message)
-        except OSError:
-            if message[0] != "log":
-                logger.debug("the supervisor is gone: %s is not told", message)
-            return False
-        return True
+    def reset_after_fork(self) -> None:
+        """Start afresh in a process that a job forks: what is unsent its parent sends."""
+        self._unsent: deque[tuple[bytes, Tells]] = deque()
+        self._sending = threading.Lock()
+
+    def tell(self, message: Tells) -> None:
+        """Say something, after all that was said before. Returns when it is sent, or another thread
+        is to send it; the same thread, if this comes in the midst of that."""
+        # Pickled here: what cannot be is the trouble of who says it, and of nobody else.
+        self._unsent.append((pickle.dumps(message), message))
+        self._send(0.0 if len(self._unsent) <= MOST_UNSENT else A_MOMENT)
+
+    def end_with_process(self) -> None:
+        """Send what is left, last of all, or let the thread that is at it."""
+        self._send(LAST_WORD)
 
     def tell_figures(self) -> None:
         """Tell what the process has done so far, if that has changed."""
         figures = self._figures()
-        if figures != self._told_figures and self.tell(("figures", figures)):
+        if figures != self._told_figures:
             self._told_figures = figures
+            self.tell(("figures", figures))
 
     def tell_of(self, event: Event, types: frozenset[str]) -> None:
         """Tell of the end of a job of one of these types."""
         if event.job is not None and event.name in ENDS and event.job.metadata.type in types:
             self.tell(("ended", event.job_id))
+
+    def _send(self, patience: float) -> None:
+        while self._sending.acquire(timeout=patience):
+            try:
+                while self._unsent:
+                    self._send_one(*self._unsent.popleft())
+            finally:
+                self._sending.release()
+            # Again: whoever came between the last look and the release has left it to this thread.
+            if not self._unsent:
+                return
+
+    def _send_one(self, pickled: bytes, message: Tells) -> None:
+        try:
+            self._pipe.send_bytes(pickled)
+        except OSError:
+            if message[0] == "log":
+                log_for_nobody(message[1])
+            else:
+                logger.debug("the supervisor is gone: %s is not told", message)
 
     def _listen(self) -> None:
         try:
@@ -139,6 +189,7 @@ class Line:
                 if self._pipe.poll(LOOK_AROUND):
                     self._mailbox.put(self._pipe.recv())
                 self.tell_figures()
+                self._send(0.0)  # what one left unsent that was interrupted
         except (EOFError, OSError):
             pass  # closed: so it is gone as well
         except Exception:  # noqa: BLE001 - deaf from now on: as if it were gone

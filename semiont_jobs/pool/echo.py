@@ -12,8 +12,8 @@ from typing import Any, Literal
 
 from semiont_jobs.events import logger
 
-Tell = Callable[[tuple[Literal["log"], logging.LogRecord]], bool]
-"""Sends a record to the other process; False: it is gone."""
+Tell = Callable[[tuple[Literal["log"], logging.LogRecord]], object]
+"""Sends a record to the other process, or has it logged `log_for_nobody`."""
 
 
 def levels_here() -> dict[str, int]:
@@ -38,6 +38,13 @@ def log_here(record: logging.LogRecord) -> None:
         its.handle(record)
 
 
+def log_for_nobody(record: logging.LogRecord) -> None:
+    """Log what the other process is not there to log: to standard error, better than nowhere."""
+    if record.levelno >= logging.WARNING:
+        last: Any = logging.lastResort
+        last.handle(record)
+
+
 class _Sender(QueueHandler):
     """Makes of records what can be sent: texts, instead of the objects that they are about."""
 
@@ -46,6 +53,4 @@ class _Sender(QueueHandler):
         self._tell = tell
 
     def enqueue(self, record: logging.LogRecord) -> None:
-        if not self._tell(("log", record)) and record.levelno >= logging.WARNING:
-            last: Any = logging.lastResort
-            last.handle(record)  # to standard error: better there than nowhere
+        self._tell(("log", record))

@@ -307,6 +307,14 @@ FAULTS = (
         tests=("test_a_thread_that_dies_is_replaced_and_its_job_fails",),
     ),
     Fault(
+        name="message-waits-for-its-own-thread",
+        file="pool/child.py",
+        was="        while self._sending.acquire(timeout=patience):\n",
+        becomes="        while self._sending.acquire(timeout=60):\n",
+        breaks="garbage that logs when it is collected stops no process",
+        tests=("test_what_is_told_in_the_midst_of_telling_comes_after_it",),
+    ),
+    Fault(
         name="results-as-they-come",
         file="pool/mapping.py",
         was="next(iter(self._open)) if in_order else next(iter(self._finished), None)",

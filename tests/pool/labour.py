@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import logging
 import os
 import signal
@@ -23,6 +24,24 @@ def pid(params: dict[str, Any]) -> int:
 def tells(params: dict[str, Any]) -> None:
     logging.getLogger("labour").info("at work on %s", "something")
     raise LookupError("no page")
+
+
+class Litter:
+    """Logs when it is collected, as an asyncio task that nobody awaited does."""
+
+    def __init__(self) -> None:
+        self.me = self
+
+    def __del__(self) -> None:
+        logging.getLogger("labour").error("never awaited")
+
+
+@job_handler("litters")
+def litters(params: dict[str, Any]) -> None:
+    for step in range(200):
+        gc.set_threshold(5 + step % 55, 1, 1)  # so that it is collected anywhere
+        Litter()
+        logging.getLogger("labour").warning("at work")
 
 
 class Deaf(JobWorker):
