@@ -35,13 +35,14 @@ from semiont_jobs.signals import handle
 Told: TypeAlias = tuple[Literal["stop"], float] | tuple[Literal["hurry"]]
 """What a supervisor tells: finish within so many seconds; give back now."""
 Tells: TypeAlias = (
-    tuple[Literal["ready"]]
+    tuple[Literal["begins"]]
+    | tuple[Literal["ready"]]
     | tuple[Literal["left"], Reason, int]
     | tuple[Literal["ended"], str]
     | tuple[Literal["figures"], tuple[ProcessMetrics, ...]]
     | tuple[Literal["log"], logging.LogRecord]
 )
-"""What a child tells: it has begun; it leaves, why, and how
+"""What a child tells: from now on it may have jobs in hand; it has begun; it leaves, why, and how
 many jobs it gave back; a job of a type that was asked after has an outcome; what it has done so
 far; what it logs."""
 
@@ -93,6 +94,7 @@ def serve(assignment: Assignment, pipe: Connection, limits: MutableSequence[floa
         queue.subscribe(lambda event: line.tell_of(event, assignment.told_of))
     crew = Crew(queue, assignment.posts, orders, limits=limits)
     watch = Watch(crew, on_end=lambda: mailbox.put(("over",)), leaves_when_stuck=True)
+    line.tell(("begins",))
     watch.start()
     line.tell(("ready",))
     while (message := taken_from(mailbox))[0] != "over":

@@ -48,6 +48,9 @@ class Slot:
         """Whether its process is to be replaced when it ends."""
         self.deaths: int = 0
         """How many processes in a row died within a minute."""
+        self.in_hand: int = 0
+        """How many jobs its process may have in hand: as many as it told of last, and at least one
+        once it takes any."""
         self.is_ready: bool = False
         """Whether its process has begun to work."""
         self.unready_deaths: int = 0
@@ -74,7 +77,7 @@ class Slot:
 
     def start(self) -> None:
         """Start a process; one that cannot be started counts as one that died."""
-        self.left, self.left_at, self.is_ready = None, None, False
+        self.left, self.left_at, self.is_ready, self.in_hand = None, None, False, 0
         self._started_at = time.monotonic()
         ends: list[Any] = []
         try:

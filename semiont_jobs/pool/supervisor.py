@@ -44,7 +44,9 @@ class Supervisor:
         on_outcome: Callable[[str], None] | None = None,
     ) -> None:
         self.given_back: int = 0
-        """Jobs that went back to pending because their processes left."""
+        """Jobs that went back to pending because their processes left. Where one died instead,
+        those that it had in hand: as many as it told of, and one at least, since it may have
+        claimed that and not been able to tell."""
         self.is_crash_looping: bool = False
         """Whether a process died again and again, up to the end."""
         self._queue = assignment.queue
@@ -144,12 +146,16 @@ class Supervisor:
 
     def _hear(self, slot: Slot, message: tuple[Any, ...]) -> None:
         match message:
+            case ("begins",):
+                slot.in_hand = 1
             case ("ready",):
                 slot.is_ready = self._was_ready = True
             case ("left", reason, given_back):
                 slot.note_left(reason)
                 self.given_back += given_back
             case ("figures", figures):
+                if slot.in_hand:
+                    slot.in_hand = max(1, sum(each.in_flight for each in figures))
                 self._queue.hear_of_process(slot, figures)
             case ("log", record):
                 log_here(record)
@@ -161,7 +167,14 @@ class Supervisor:
     def _note_end(self, slot: Slot) -> None:
         how = slot.bury()
         self._queue.hear_of_process(slot, None)
-        if how is None or self._leave_at is not None:
+        if how is None:
+            return
+        if self._leave_at is not None:
+            if slot.in_hand:
+                logger.warning(
+                    "%s died (%s) and did not leave: its jobs are rescued", slot.name, how
+                )
+                self.given_back += slot.in_hand
             return
         if not slot.is_looping:
             logger.warning("%s died (%s); it is started again", slot.name, how)

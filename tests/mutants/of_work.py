@@ -315,6 +315,14 @@ FAULTS = (
         tests=("test_what_is_told_in_the_midst_of_telling_comes_after_it",),
     ),
     Fault(
+        name="jobs-of-a-killed-process-finished",
+        file="pool/supervisor.py",
+        was="                self.given_back += slot.in_hand\n",
+        becomes="",
+        breaks="a stop tells whether every job in hand was finished",
+        tests=("test_a_job_whose_process_had_to_be_killed_was_not_finished",),
+    ),
+    Fault(
         name="results-as-they-come",
         file="pool/mapping.py",
         was="next(iter(self._open)) if in_order else next(iter(self._finished), None)",

@@ -77,6 +77,11 @@ def dies() -> None:
     raise RuntimeError("no such configuration")
 
 
+def hangs() -> None:
+    """An initializer that never returns."""
+    threading.Event().wait()
+
+
 def squared_there(number: int) -> list[int]:
     """A square, and the process that worked it out."""
     return [number * number, os.getpid()]

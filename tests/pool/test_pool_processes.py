@@ -211,6 +211,41 @@ def test_a_process_whose_threads_do_not_run_is_killed_after_the_limit_of_its_job
     assert ["crashed", "completed"] == [each.outcome for each in done.metadata.attempts]
 
 
+def kills_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("semiont_jobs.pool.supervisor.LAST_WORDS", 0.1)
+    monkeypatch.setattr("semiont_jobs.pool.supervisor.FAREWELL", 0.1)
+
+
+def test_a_job_whose_process_had_to_be_killed_was_not_finished(
+    queue: JobQueue, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    kills_at_once(monkeypatch)
+    job = queue.enqueue({}, type="stops")
+    pool = WorkerPool(queue, [labour.Stops], threads=1, processes=2, poll_interval=0.05)
+    pool.start()
+    eventually(lambda: queue.get_stats().running, TIMEOUT)
+
+    assert not pool.stop(0)
+    assert not pool.stop()
+    assert "did not leave: its jobs are rescued" in caplog.text
+    back = eventually(lambda: queue.query_jobs(status="pending"), TIMEOUT)
+    assert [(job.metadata.id, 1)] == [
+        (each.metadata.id, each.metadata.crash_count) for each in back
+    ]
+
+
+def test_a_process_that_had_to_be_killed_before_it_took_jobs_left_none(
+    queue: JobQueue, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kills_at_once(monkeypatch)
+    queue.enqueue({}, type="pid")
+    pool = WorkerPool(queue, [labour.pid], threads=1, processes=2, initializer=labour.hangs)
+    pool.start()
+
+    assert pool.stop(0)
+    assert (1, 0) == (queue.get_stats().pending, pool.given_back)
+
+
 def test_a_process_with_a_stuck_thread_is_replaced_once_its_other_jobs_are_done(
     queue: JobQueue, tmp_path: Path
 ) -> None:
