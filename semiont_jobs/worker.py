@@ -18,7 +18,7 @@ from typing import Any, ClassVar, Final, Self
 
 from semiont_jobs.claim import AnyClaim
 from semiont_jobs.claimer import Claimer
-from semiont_jobs.errors import ClaimLost, InvalidValue, QueueClosed, StoreError, ThreadRefused
+from semiont_jobs.errors import ClaimLost, InvalidValue, QueueClosed, StoreError
 from semiont_jobs.events import log_trouble, logger
 from semiont_jobs.fields import checked_patience, is_limit
 from semiont_jobs.iteration import (
@@ -38,6 +38,7 @@ from semiont_jobs.retry import RetryPolicy, error_pace
 from semiont_jobs.settings import checked_job_types, checked_name, checked_policy, checked_timeout
 from semiont_jobs.signals import sigterm_interrupts
 from semiont_jobs.singleton import get_job_queue
+from semiont_jobs.starting import Start
 from semiont_jobs.threads import Flag, begin
 
 POLL_INTERVAL: Final = 1.0
@@ -110,9 +111,9 @@ class JobWorker(ABC):
         # Waited for instead of the thread: up to Python 3.12 a join that Ctrl-C interrupts
         # takes the thread for ended, and the job in hand with it.
         self._ended = Latch()
-        self._lock = threading.Lock()
         self._thread: threading.Thread | None = None
         self._pid = 0
+        self._beginning = Start()
         self._claim: AnyClaim | None = None
         self._waited_out = False
 
@@ -189,7 +190,7 @@ class JobWorker(ABC):
         """Begin in a thread of its own, and return.
 
         At the exit of the process the worker is stopped as by `stop`. `JobQueue.close` stops
-        it too, and gives the job in hand back.
+        it too, and gives the job in hand back. A signal's handler may call `stop` amid this.
 
         :raises RuntimeError: it was started, or stopped, before.
         :raises ThreadRefused: the system gives no thread; it may be started again.
@@ -198,8 +199,8 @@ class JobWorker(ABC):
         :raises StoreError: the queue cannot be opened.
         """
         self.check()
-        with self._lock:
-            if self._thread is not None:
+        with self._beginning.then(self.stop):
+            if self._thread is not None and self._thread.ident is not None:
                 raise RuntimeError(f"{self.get_worker_name()} was started already")
             if self._stop.is_set():
                 raise RuntimeError(f"{self.get_worker_name()} was stopped; make a new one")
@@ -211,25 +212,24 @@ class JobWorker(ABC):
             # Before: its work may call `stop`, and it may have come to its end by then.
             self._thread, self._pid = thread, os.getpid()
             atexit.register(self._at_exit)
-            try:
-                begin(thread)
-            except ThreadRefused:
-                self._thread = None
-                atexit.unregister(self._at_exit)
-                raise
+            begin(thread)
 
     def stop(self, timeout: float = STOP_TIMEOUT) -> bool:
         """Claim no more, cut every wait short, and wait for the job in hand.
 
         Legal before `start` and more than once. True: stopped. False: the job goes on after
         `timeout` seconds; when the process exits it is given back without using an attempt.
+        False also where it cannot wait: in that job, and in a signal's handler amid `start`.
 
         :raises InvalidValue: `timeout` is no such number; nothing has stopped.
         """
         checked_patience("timeout", timeout)
         self._stop.set()
+        if self._beginning.puts_off(timeout):
+            return False
         thread = self._thread
-        if thread is None or self._pid != os.getpid():  # a forked child has none of these threads
+        # Never begun, if something interrupted that; and a forked child has none of these threads.
+        if thread is None or thread.ident is None or self._pid != os.getpid():
             return True
         self.queue.wake()
         if thread is threading.current_thread():

@@ -41,12 +41,14 @@ class Errand:
         """When those in hand are asked to stop, by the monotonic clock; None: not yet."""
         self._find_host = find_host
         self._host: Host | None = None
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()  # a signal's handler may stop the pool at any point
         self._over = Latch()
 
     def start(self) -> None:
         """Have its jobs done from now on."""
         self._host = self._find_host(self)
+        if self.leave_at is not None:  # a signal's handler stopped the pool meanwhile
+            self._host.let_go(self)
 
     def is_member(self) -> bool:
         """Whether it is a thread of the crew that asks."""

@@ -28,6 +28,7 @@ from semiont_jobs.pool.supervisor import Supervisor
 from semiont_jobs.pool.travel import check_can_travel
 from semiont_jobs.pool.watch import Watch
 from semiont_jobs.queue import JobQueue
+from semiont_jobs.starting import Start
 from semiont_jobs.worker import POLL_INTERVAL
 
 CLEAN: Final = 0
@@ -116,30 +117,29 @@ class WorkerPool(ForScripts):
                 post.forget_tried()
         super().__init__(assignment)
         self._mailbox: Mailbox = SimpleQueue()
+        self._beginning = Start()
 
     # -- life ----------------------------------------------------------------------------
 
     def start(self) -> None:
         """Begin, and return. At the exit of the process the pool is stopped as by `stop`.
 
-        A pool without workers, which is for `map`, has nothing to begin.
+        A pool without workers, which is for `map`, has nothing to begin. Where a signal's handler
+        calls `stop` in the midst of this, it is stopped in the end of this.
 
         :raises RuntimeError: it was started, or stopped, before.
         :raises ThreadRefused: the system gives no thread.
         :raises InvalidValue: a worker cannot be made any more, or is none.
         :raises StoreError: the queue cannot be opened.
         """
-        with self._lock:
+        # The stop after that not under the lock: jobs that it waits for may need that, to map.
+        with self._beginning.then(self.stop), self._lock:
             if self._is_stopped:
                 raise RuntimeError("this pool was stopped; make a new one")
             if self._staff is not None:
                 raise RuntimeError("this pool was started already")
-            if not self._posts:
-                return
-            staff = self._engaged()
-            staff.start()
-            self._staff, self._pid = staff, os.getpid()
-        atexit.register(self.stop)
+            if self._posts:
+                self._begin()
 
     def stop(self, timeout: float | None = None) -> bool:
         """Claim no more, and wait for the jobs in hand; legal before `start` and more than once.
@@ -147,19 +147,25 @@ class WorkerPool(ForScripts):
         :param timeout: seconds that they have; default: the pool's grace. Then their work is
             asked to stop, and at last they are given back without using an attempt: what their
             threads do afterwards changes nothing. Ctrl-C in the midst of it does the same at once.
-        :returns: whether all of them were finished; False: some were given back.
+        :returns: whether all of them were finished; False: some were given back, or in the hands of
+            a process that did not even leave and was killed, which makes them crashed. Also False
+            where this cannot wait: in a job of the pool, and in a signal's handler that interrupts
+            `start`, which waits then.
         :raises InvalidValue: `timeout` is no such number; nothing has stopped.
         """
         if timeout is not None:
             checked_patience("timeout", timeout)
         if self._is_parents:
             return True
+        patience = self.orders.grace if timeout is None else timeout
         with self._lock:
             self._is_stopped = True
+            if self._beginning.puts_off(patience):
+                return False
             own = [] if self._staff is None else [self._staff]
             everybody = [*self._borrowed, *own, *self._extra]
         for staff in everybody:
-            staff.leave("stopped", self.orders.grace if timeout is None else timeout)
+            staff.leave("stopped", patience)
         if any(staff.is_member() for staff in everybody):
             return False  # asked for by a job: it cannot wait for itself
         try:
@@ -221,6 +227,20 @@ class WorkerPool(ForScripts):
     @property
     def _own(self) -> Watch | None:
         return self._staff if isinstance(self._staff, Watch) else None
+
+    def _begin(self) -> None:
+        staff = self._staff = self._engaged()
+        self._pid = os.getpid()
+        atexit.register(self.stop)
+        try:
+            staff.start()
+        except BaseException:
+            # What has begun all the same, when a signal's handler raises, is to end.
+            staff.leave("stopped", self.orders.grace)
+            if staff.wait(0):
+                self._staff = None
+                atexit.unregister(self.stop)
+            raise
 
     def _engaged(self) -> Staff:
         def tell() -> None:

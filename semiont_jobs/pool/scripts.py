@@ -46,7 +46,7 @@ class ForScripts(ABC):
         self.queue: JobQueue = assignment.queue
         self.orders: Orders = assignment.orders
         self._assignment = assignment
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()  # a signal's handler may stop the pool at any point
         self._borrowed: list[Staff] = []
         self._extra: list[Watch] = []
         """Crews of runs that the pool's own cannot do."""

@@ -59,7 +59,7 @@ class Supervisor:
         self._ended = Latch()
         self._is_started = False
         self._is_over = False
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()  # a signal's handler may stop the pool at any point
         self._leave_at: float | None = None
         self._is_hurried = False
         self._told: tuple[float | None, bool] = (None, False)
@@ -96,6 +96,7 @@ class Supervisor:
     # -- private -------------------------------------------------------------------------
 
     def _keep(self) -> None:
+        self._is_started = True  # also where a signal's handler made an end of `start`
         become_keeper()
         while not self._is_over:
             try:

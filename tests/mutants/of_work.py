@@ -323,6 +323,14 @@ FAULTS = (
         tests=("test_a_job_whose_process_had_to_be_killed_was_not_finished",),
     ),
     Fault(
+        name="stop-in-the-start-forgotten",
+        file="starting.py",
+        was="            if self._within is not None:",
+        becomes="            if self._thread:",
+        breaks="a signal's handler may stop a pool at any point of its start",
+        tests=("test_a_pool_that_is_stopped_in_the_midst_of_its_start_ends_what_it_began",),
+    ),
+    Fault(
         name="results-as-they-come",
         file="pool/mapping.py",
         was="next(iter(self._open)) if in_order else next(iter(self._finished), None)",
