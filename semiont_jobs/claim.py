@@ -58,13 +58,6 @@ class Claim(InHand[P, PG], Generic[P, PG, R]):
     An outcome that could not be stored (`StoreError`) leaves the claim as it was: call again.
     """
 
-    # -- what the queue's housekeeping calls ---------------------------------------------
-
-    def look_after(self) -> None:
-        """One look: is it wanted still, and is there something to write?"""
-        self.watch()
-        self.flush_if_due()
-
     # -- while the work goes on ----------------------------------------------------------
 
     def report(self, progress: PG) -> None:
@@ -79,7 +72,7 @@ class Claim(InHand[P, PG], Generic[P, PG, R]):
         with suppress(StoreError):
             self.watch()
         self._raise_if_stopped()
-        with self._turn:
+        with self._turn, self._turn.lock:
             self._require_open()
             reported = lifecycle.report(self._job, progress)
             # It may be written later, in the background: what cannot be is refused now, and what
@@ -111,7 +104,7 @@ class Claim(InHand[P, PG], Generic[P, PG, R]):
         self._desk.codec.check(units, "units", job_id=self._job.metadata.id)
         self._desk.codec.check(cursors, "cursors", job_id=self._job.metadata.id)
         cursors = _kept(cursors)  # they are stored again with whatever comes later
-        with self._turn:
+        with self._turn, self._turn.lock:
             self._require_open()
             progress = self._unwritten.progress if self._unwritten else None
             self._store(lifecycle.checkpoint(self._job, units, cursors, progress=progress))
@@ -147,9 +140,9 @@ class Claim(InHand[P, PG], Generic[P, PG, R]):
             goes on.
         :raises StoreError: the disk refused; the claim goes on, so call again.
         """
-        with self._turn:
-            self._require_open()
-            self._flush()
+        self._flush()
+        with self._turn, self._turn.lock:
+            self._begin_to_end()
             done: CompleteJob[P, R] = lifecycle.complete(self._job, result, self._desk.clock())
             self._end("complete", "completed", done)
         return done
@@ -162,9 +155,9 @@ class Claim(InHand[P, PG], Generic[P, PG, R]):
         """
         if isinstance(error, str):
             error = JobFailed(error)
-        with self._turn:
-            self._require_open()
-            self._flush()
+        self._flush()
+        with self._turn, self._turn.lock:
+            self._begin_to_end()
             now = self._desk.clock()
             decision = self.terms.next_attempt(self._job, error, now)
             retry_at = decision.at if isinstance(decision, Retry) else None
@@ -178,11 +171,12 @@ class Claim(InHand[P, PG], Generic[P, PG, R]):
 
         :raises InvalidValue: that is no time; the claim goes on.
         """
-        with self._turn:
-            self._require_open()
-            job_id = self._job.metadata.id
-            until = instant_after(until_or_delay, self._desk.clock(), field="until", job_id=job_id)
-            self._flush()
+        self._require_open()
+        job_id = self._job.metadata.id
+        until = instant_after(until_or_delay, self._desk.clock(), field="until", job_id=job_id)
+        self._flush()
+        with self._turn, self._turn.lock:
+            self._begin_to_end()
             waiting = lifecycle.snooze(self._job, until)
             self._end("snooze", "snoozed", waiting)
         return waiting
@@ -190,9 +184,9 @@ class Claim(InHand[P, PG], Generic[P, PG, R]):
     def release(self) -> PendingJob[P]:
         """Give the job back at once; no attempt is used. As `complete`, it raises `ClaimLost` and
         `StoreError`."""
-        with self._turn:
-            self._require_open()
-            self._flush()
+        self._flush()
+        with self._turn, self._turn.lock:
+            self._begin_to_end()
             waiting = lifecycle.release(self._job)
             self._end("release", "released", waiting)
         return waiting
@@ -200,9 +194,9 @@ class Claim(InHand[P, PG], Generic[P, PG, R]):
     def cancel(self) -> CancelledJob[P]:
         """End the job as cancelled: what a worker does once its work has stopped. As `complete`, it
         raises `ClaimLost` and `StoreError`."""
-        with self._turn:
-            self._require_open()
-            self._flush()
+        self._flush()
+        with self._turn, self._turn.lock:
+            self._begin_to_end()
             cancelled = lifecycle.cancel(self._job, self._desk.clock())
             self._end("cancel", "cancelled", cancelled)
         return cancelled
@@ -210,7 +204,7 @@ class Claim(InHand[P, PG], Generic[P, PG, R]):
     def update(self, given: AnyJob) -> AnyJob:
         """What `JobQueue.update_job` does for a job claimed here; the claim is the fence."""
         self._desk.codec.check_update(given)
-        with self._turn:
+        with self._turn, self._turn.lock:
             self._require_open()
             update = updates.decide(self._job, given, self._desk.clock(), run="")
             if update.job.status == "running":

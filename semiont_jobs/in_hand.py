@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import threading
 import time
+from collections.abc import Callable
 from contextlib import suppress
 from datetime import datetime
 from functools import partial
@@ -62,56 +63,59 @@ class Desk(Rules, Protocol):
 
 
 class Turn:
-    """The lock of whoever acts on a job. What happened meanwhile is told when it is let go: a
-    hook may take its time, or never return, and the job is still to be looked after."""
+    """That of whoever acts on a job: ``with turn, turn.lock:``. What happened meanwhile is told when
+    the lock is let go: a hook may take its time, or never return, and the job is still to be looked
+    after.
 
-    __slots__ = ("_depth", "_desk", "_lock", "_told")
+    The lock is entered by itself, and last: its steps are C, which nothing interrupts. In a step
+    of ours around it, what a signal's handler raises, as Ctrl-C does, would leave it taken for
+    ever.
+    """
+
+    __slots__ = ("_desk", "_is_mine", "_told", "lock")
 
     def __init__(self, desk: Desk) -> None:
         self._desk = desk
-        # Reentrant: one verb calls another. Only its holder touches what follows.
-        self._lock = threading.RLock()
-        self._depth = 0
-        self._told: tuple[tuple[EventName, AnyJob], ...] = ()
-
-    def take(self, *, blocking: bool = True) -> bool:
-        """Wait for the lock, or try to have it; whether it was had."""
-        is_mine = self._lock.acquire(blocking=blocking)
-        self._depth += is_mine
-        return is_mine
+        self.lock = threading.RLock()
+        """Reentrant: one verb calls another, and a signal's handler any."""
+        # Private, and what `threading.Condition` asks of its lock.
+        self._is_mine: Callable[[], bool] = self.lock._is_owned  # type: ignore[attr-defined]  # noqa: SLF001
+        # By thread, each of which touches only its own: the lock is let go before it is told.
+        self._told: dict[int, tuple[tuple[EventName, AnyJob], ...]] = {}
 
     def tell(self, name: EventName, job: AnyJob) -> None:
         """Tell that at the end of this turn."""
-        self._told = (*self._told, (name, job))
+        me = threading.get_ident()
+        self._told[me] = (*self._told.get(me, ()), (name, job))
 
-    def end(self) -> None:
-        """Let go of the lock, and tell."""
-        self._depth -= 1
-        if self._depth:
-            self._lock.release()
-            return
-        told, self._told = self._told, ()
-        self._lock.release()
-        if not told:
-            self._desk.tell_noted()
-        for name, job in told:
-            self._desk.emit(name, job)
-
-    def interrupt(self) -> None:
-        """Let go of the lock for as long as it takes to tell what happened so far, unless this
-        turn is part of another one's. Others may act on the job in between."""
-        if self._depth == 1:
+    def within(self, seconds: float, act: Callable[[], object]) -> bool:
+        """Do something in a turn, if that can be had within so many seconds; whether it could."""
+        with self:
+            is_had = False
             try:
-                self.end()
+                # In here: an interrupt may come as soon as the lock is taken.
+                is_had = self.lock.acquire(timeout=seconds)
+                if is_had:
+                    act()
             finally:
-                self.take()
+                try:  # noqa: SIM105 - that is Python code, where an interrupt may come in between
+                    self.lock.release()
+                except RuntimeError:
+                    pass  # it was not had
+            return is_had
 
     def __enter__(self) -> None:
-        self._lock.acquire()
-        self._depth += 1
+        pass
 
     def __exit__(self, *_exc: object) -> None:
-        self.end()
+        if self._is_mine():
+            return  # this turn was part of another one's
+        told = self._told.pop(threading.get_ident(), None) if self._told else None
+        if told is None:
+            self._desk.tell_noted()
+            return
+        for name, job in told:
+            self._desk.emit(name, job)
 
 
 class InHand(Generic[P, PG]):
@@ -193,27 +197,38 @@ class InHand(Generic[P, PG]):
 
     def watch(self) -> None:
         """Look whether somebody wants the job to stop, or took it away."""
-        if self._ended_by is not None or self._asked.is_cancelled:
-            return
-        self._stop_if_overdue()
-        if self._hold.cancel_requested():
-            self._asked.cancel()
-        elif not self._hold.is_standing():
-            with self._turn:
-                # Again under the lock: our own outcome may have moved the job meanwhile.
-                if self._ended_by is None and not self._hold.is_standing():
-                    self._lose()
+        if not self._is_wanted():
+            with self._turn, self._turn.lock:
+                self._lose_if_taken()
+
+    def look_after(self) -> None:
+        """One look: is it wanted still, and is there something to write? Whoever has the turn sees
+        to that, or is stuck, and the keeper has other claims."""
+        if not self._is_wanted():
+            self._turn.within(0.0, self._lose_if_taken)
+        self.flush_if_due()
 
     def flush_if_due(self) -> None:
         """Write a progress report that was held back, once its half second is over."""
-        if self._unwritten is None or not self._turn.take(blocking=False):
-            return
-        try:
-            self._write_progress_if_due()
-        finally:
-            self._turn.end()
+        if self._unwritten is not None:
+            self._turn.within(0.0, self._write_progress_if_due)
 
     # -- private -------------------------------------------------------------------------
+
+    def _is_wanted(self) -> bool:
+        """Whether nobody has taken the job away. Tells the work if it is to stop."""
+        if self._ended_by is not None or self._asked.is_cancelled:
+            return True
+        self._stop_if_overdue()
+        if self._hold.cancel_requested():
+            self._asked.cancel()
+            return True
+        return self._hold.is_standing()
+
+    def _lose_if_taken(self) -> None:
+        # Looked at again: our own outcome may have moved the job meanwhile.
+        if self._ended_by is None and not self._hold.is_standing():
+            self._lose()
 
     def _stop_if_overdue(self) -> None:
         if self._asked.reason is None:
@@ -243,17 +258,21 @@ class InHand(Generic[P, PG]):
             self._turn.tell("reported", self._job)
 
     def _flush(self) -> None:
-        """Write what was held back before the outcome; nothing that ails it must prevent that.
+        """Write what was held back, in a turn of its own before the outcome's: whoever has seen the
+        outcome has heard of all that came before it. Others may act on the job in between."""
+        if self._unwritten is not None:
+            with self._turn, self._turn.lock:
+                self._write_last_progress()
 
-        It is told at once: whoever has seen the outcome has heard of all that came before it.
-        """
-        if self._unwritten is None:
-            return
-        with suppress(StoreError, JobEncodeError):
-            self._write_progress()
-            self._turn.interrupt()
-            self._require_open()
-            self._write_progress()  # what another thread reported meanwhile
+    def _begin_to_end(self) -> None:
+        self._require_open()
+        self._write_last_progress()  # what another thread reported meanwhile
+
+    def _write_last_progress(self) -> None:
+        """Nothing that ails it must prevent the outcome."""
+        if self._unwritten is not None:
+            with suppress(StoreError, JobEncodeError):
+                self._write_progress()
 
     def _store(self, job: RunningJob[P, PG]) -> None:
         try:

@@ -64,20 +64,22 @@ def struck_at(
 
 
 @contextmanager
-def struck_after_call(
-    step: int, strike: Callable[[], object], *, modules: Container[str]
-) -> Iterator[Callable[[], int]]:
-    """The same after that call of something written in C, which is where newer Pythons handle most
-    signals, and nothing between two of them."""
-    left = step
+def interrupted_at(place: int, *, modules: Container[str]) -> Iterator[Callable[[], int]]:
+    """Raise `KeyboardInterrupt` at that place of what is called in here, in these modules, of those
+    where Python looks for signals: a function begins, or one of C has returned; gives how many
+    are left of them, less than none once it was raised."""
+    left = place
 
-    def profile(frame: FrameType, event: str, _argument: object) -> None:
+    def profile(frame: FrameType, event: str, argument: Any) -> None:
         nonlocal left
-        if event == "c_return" and frame.f_globals.get("__name__") in modules:
+        # Of what a `with` enters some versions tell, and others do not.
+        is_entered = event == "c_return" and argument.__name__ == "__enter__"
+        is_place = event in ("call", "c_return") and not is_entered
+        if is_place and frame.f_globals.get("__name__") in modules:
             left -= 1
             if left < 0:
                 sys.setprofile(None)
-                strike()
+                raise KeyboardInterrupt
 
     collects = gc.isenabled()
     gc.disable()

@@ -132,7 +132,7 @@ def test_dropping_a_claim_waits_for_no_lock(by_hand: JobQueue) -> None:
     locked, done = threading.Event(), threading.Event()
 
     def hold_every_lock() -> None:
-        with by_hand._lock, by_hand._rescuing, claim[0]._turn:
+        with by_hand._lock, by_hand._rescuing, claim[0]._turn.lock:
             locked.set()
             done.wait(TIMEOUT)
 

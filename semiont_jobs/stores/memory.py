@@ -1,6 +1,5 @@
-"""Jobs in this process's memory: the oracle of the tests, and a store for tests of yours.
-
-It must not know files. Nothing outlives the process.
+"""Jobs in this process's memory: the oracle of the tests, and a store for tests of yours. Nothing
+outlives the process. It must not know files.
 """
 
 from __future__ import annotations

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from files.journals import told
 from files.places import PATIENCE, Actors, Place, claimed, job, journalled, meanwhile
-from striking import struck_after_call, struck_at
+from striking import interrupted_at, struck_at
 
 from semiont_jobs import JobExists, StoreError
 from semiont_jobs.stores.files import index, pending
@@ -159,7 +159,7 @@ def test_wherever_an_interrupt_strikes_a_look_for_jobs_they_are_found_afterwards
         claim = None
         with (
             suppress(KeyboardInterrupt),
-            struck_after_call(step, interrupt, modules={pending.__name__, index.__name__}) as left,
+            interrupted_at(step, modules={pending.__name__, index.__name__}) as left,
         ):
             claim = queue.claim_next_job()
         is_over = left() >= 0

@@ -177,14 +177,9 @@ FAULTS = (
     ),
     Fault(
         name="told-under-the-lock",
-        file="in_hand.py",
-        was="        told, self._told = self._told, ()\n        self._lock.release()\n"
-        "        if not told:\n            self._desk.tell_noted()\n"
-        "        for name, job in told:\n            self._desk.emit(name, job)\n",
-        becomes="        told, self._told = self._told, ()\n"
-        "        if not told:\n            self._desk.tell_noted()\n"
-        "        for name, job in told:\n            self._desk.emit(name, job)\n"
-        "        self._lock.release()\n",
+        file="claim.py",
+        was='self._turn.tell("checkpointed", self._job)',
+        becomes='self._desk.emit("checkpointed", self._job)',
         breaks="a hook that hangs keeps nobody from the job",
         tests=("test_while_a_hook_hangs_its_claim_is_free_for_other_threads[memory-checkpointed]",),
     ),

@@ -12,17 +12,27 @@ FAULTS = (
     Fault(
         name="last-progress-lost",
         file="in_hand.py",
-        was="        if self._unwritten is None:\n            return\n        with suppress(StoreError,",
-        becomes="        if self._began is not None:\n            return\n"
-        "        with suppress(StoreError,",
+        was="        if self._unwritten is not None:\n            with suppress(StoreError,",
+        becomes="        if self._began is None:\n            with suppress(StoreError,",
         breaks="the last progress is written with the outcome",
         tests=("test_a_report_held_back_is_told_before_the_outcome",),
     ),
     Fault(
+        name="turn-taken-in-a-step-of-ours",
+        file="in_hand.py",
+        was="        pass\n\n    def __exit__(self, *_exc: object) -> None:\n",
+        becomes="        self.lock.acquire()\n\n    def __exit__(self, *_exc: object) -> None:\n"
+        "        self.lock.release()\n",
+        breaks="an interrupted verb leaves its job to others",
+        tests=(
+            "test_a_verb_that_is_interrupted_anywhere_leaves_the_job_to_other_threads[0.0-report]",
+        ),
+    ),
+    Fault(
         name="held-back-progress-lost",
         file="in_hand.py",
-        was="if self._unwritten is None or not self._turn.take(blocking=False):",
-        becomes="if self._began is not None or not self._turn.take(blocking=False):",
+        was="if self._unwritten is not None:\n            self._turn.within",
+        becomes="if self._began is None:\n            self._turn.within",
         breaks="progress held back is written when the window ends",
         tests=("test_a_report_held_back_is_written_when_the_window_ends",),
     ),
@@ -45,16 +55,16 @@ FAULTS = (
     Fault(
         name="loss-not-noticed",
         file="in_hand.py",
-        was="elif not self._hold.is_standing():\n            with",
-        becomes="elif self._hold is None:\n            with",
+        was="        return self._hold.is_standing()\n",
+        becomes="        return True\n",
         breaks="a superseded holder is told to stop",
         tests=("test_a_superseded_claim_is_told_to_stop",),
     ),
     Fault(
         name="request-not-looked-at",
         file="in_hand.py",
-        was="        if self._hold.cancel_requested():\n            self._asked.cancel()\n        elif",
-        becomes="        if",
+        was="            self._asked.cancel()\n            return True\n",
+        becomes="            return True\n",
         breaks="running work is asked to stop",
         tests=("TestMemory::test_a_running_job_is_asked_to_stop",),
     ),
