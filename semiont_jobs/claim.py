@@ -72,13 +72,19 @@ class Claim(InHand[P, PG], Generic[P, PG, R]):
         with suppress(StoreError):
             self.watch()
         self._raise_if_stopped()
+        job = self._job
+        # It may be written later, in the background: what cannot be is refused now, and what the
+        # work does to the object afterwards is no matter of this report. Not in a turn: both call
+        # the object's own code, which may be stuck.
+        reported = lifecycle.report(job, progress)
+        self._desk.codec.encode(reported)
+        kept = _kept(progress)
         with self._turn, self._turn.lock:
             self._require_open()
-            reported = lifecycle.report(self._job, progress)
-            # It may be written later, in the background: what cannot be is refused now, and what
-            # the work does to the object afterwards is no matter of this report.
-            self._desk.codec.encode(reported)
-            self._unwritten = evolve(reported, progress=_kept(progress))
+            if self._job is not job:  # there may be less room now
+                reported = lifecycle.report(self._job, kept)
+                self._desk.codec.encode(reported)
+            self._unwritten = evolve(reported, progress=kept)
             self._write_progress_if_due()
 
     def checkpoint(
@@ -155,13 +161,15 @@ class Claim(InHand[P, PG], Generic[P, PG, R]):
         """
         if isinstance(error, str):
             error = JobFailed(error)
+        failure = Failure.of(error)  # not in a turn: as in `report`
         self._flush()
         with self._turn, self._turn.lock:
             self._begin_to_end()
             now = self._desk.clock()
+            # Here: if this is stuck, whatever would end the job in its place is so no less.
             decision = self.terms.next_attempt(self._job, error, now)
             retry_at = decision.at if isinstance(decision, Retry) else None
-            tried = lifecycle.fail(self._job, Failure.of(error), now, retry_at=retry_at)
+            tried = lifecycle.fail(self._job, failure, now, retry_at=retry_at)
             self._end("fail", "failed" if tried.status == "failed" else "retrying", tried)
         return tried
 

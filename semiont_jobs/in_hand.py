@@ -19,6 +19,7 @@ from semiont_jobs.codec import Codec
 from semiont_jobs.errors import (
     ClaimLost,
     JobEncodeError,
+    JobHeld,
     JobTimeout,
     SemiontJobsError,
     StoreError,
@@ -63,9 +64,9 @@ class Desk(Rules, Protocol):
 
 
 class Turn:
-    """That of whoever acts on a job: ``with turn, turn.lock:``. What happened meanwhile is told when
-    the lock is let go: a hook may take its time, or never return, and the job is still to be looked
-    after.
+    """That of whoever acts on a job: ``with turn, turn.lock:``. What happened meanwhile is told
+    when the lock is let go: a hook may take its time, or never return, and the job is still to be
+    looked after.
 
     The lock is entered by itself, and last: its steps are C, which nothing interrupts. In a step
     of ours around it, what a signal's handler raises, as Ctrl-C does, would leave it taken for
@@ -207,6 +208,15 @@ class InHand(Generic[P, PG]):
         if not self._is_wanted():
             self._turn.within(0.0, self._lose_if_taken)
         self.flush_if_due()
+
+    def soon(self, verb: Callable[[], object], seconds: float) -> None:
+        """Call a verb of this claim, if its turn can be had within so many seconds. Works may be
+        stuck within another one: in an object's own code, or on a disk that stands still.
+
+        :raises JobHeld: it cannot; nothing changed.
+        """
+        if not (self._turn.within(seconds, self._flush) and self._turn.within(seconds, verb)):
+            raise JobHeld(self._job.metadata.id, "its work is in the midst of a verb of its claim")
 
     def flush_if_due(self) -> None:
         """Write a progress report that was held back, once its half second is over."""

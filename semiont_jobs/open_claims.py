@@ -8,6 +8,7 @@ from __future__ import annotations
 import atexit
 import os
 import threading
+import time
 import weakref
 from collections import deque
 from collections.abc import Callable, Iterable
@@ -16,14 +17,17 @@ from typing import Final, cast
 
 from semiont_jobs import exits  # noqa: F401 - registers before this, so ends after
 from semiont_jobs.claim import AnyClaim
-from semiont_jobs.errors import ClaimLost, JobTimeout, QueueClosed, StoreError
+from semiont_jobs.errors import ClaimLost, JobHeld, JobTimeout, QueueClosed, StoreError
 from semiont_jobs.events import logger
 from semiont_jobs.in_hand import AnyInHand
 from semiont_jobs.retry import poll
 from semiont_jobs.threads import stand_still_at_the_end, tell_the_end
 
 EXIT_PATIENCE: Final = 2.0
-"""Seconds that the end of a process waits for claims that threads of its are just making."""
+"""Seconds that the end of a process waits for claims that threads of its are just making, and for
+verbs that they are in the midst of."""
+PATIENCE: Final = 5.0
+"""The same at the end of a queue: longer than a verb takes but on a disk that stands still."""
 
 
 class OpenClaims:
@@ -142,25 +146,28 @@ class OpenClaims:
         """Let no more claims be made, and give every one back, as `give_back_all`."""
         self._is_at_end = True
         self.wait_for_expected(EXIT_PATIENCE)
-        self.give_back_all()
+        self.give_back_all(EXIT_PATIENCE)
 
-    def give_back_all(self) -> None:
+    def give_back_all(self, patience: float | None = None) -> None:
         """Give every one back without using an attempt.
 
         :raises StoreError: the disk refused one; the others were given back.
+        :raises JobHeld: the work of one is within a verb of it, and was for so many seconds, or
+            `PATIENCE`.
         """
-        give_back(dict.fromkeys((*self._dropped, *self.all())))
+        give_back(dict.fromkeys((*self._dropped, *self.all())), patience)
 
 
-def give_back(claims: Iterable[AnyClaim]) -> None:
-    """Release claims; whichever the disk refuses keeps none of the others."""
-    refused: StoreError | None = None
+def give_back(claims: Iterable[AnyClaim], patience: float | None = None) -> None:
+    """Release claims; whichever the disk refuses, or a work keeps, keeps none of the others."""
+    refused: StoreError | JobHeld | None = None
+    until = time.monotonic() + (PATIENCE if patience is None else patience)
     for claim in claims:
         try:
-            claim.release()
+            claim.soon(claim.release, max(0.0, until - time.monotonic()))
         except ClaimLost:
             continue
-        except StoreError as error:
+        except (StoreError, JobHeld) as error:
             refused = refused or error
     if refused is not None:
         raise refused

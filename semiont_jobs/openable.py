@@ -81,6 +81,7 @@ class Openable(ABC):
 
         :raises StoreError: the disk refused to take one of them back. It is still held, the
             queue still open: call again.
+        :raises JobHeld: so too where a work is stuck within a verb of its claim, for seconds.
         """
         over = self._opening
         # Before the claims are given back: else a worker would take them up again.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from typing import Any
 
@@ -11,7 +11,7 @@ import pytest
 from claims import OUTCOMES, held
 from striking import interrupted_at
 
-from semiont_jobs import ClaimLost, JobQueue, claim, in_hand
+from semiont_jobs import ClaimLost, JobHeld, JobQueue, claim, in_hand, open_claims
 from semiont_jobs.claim import AnyClaim
 
 TIMEOUT = 60.0
@@ -63,3 +63,45 @@ def test_a_verb_that_is_interrupted_anywhere_leaves_the_job_to_other_threads(
 
         assert is_done_elsewhere(taken.release), f"place {place}"
     assert place > 5
+
+
+@pytest.fixture
+def at_it(by_hand: JobQueue) -> Iterator[AnyClaim]:
+    """A claim that another thread is in the midst of a verb of."""
+    taken = held(by_hand)
+    is_at_it, is_over = threading.Event(), threading.Event()
+
+    def be_at_it() -> None:
+        with taken._turn, taken._turn.lock:
+            is_at_it.set()
+            is_over.wait(TIMEOUT)
+
+    thread = threading.Thread(target=be_at_it)
+    thread.start()
+    assert is_at_it.wait(TIMEOUT)
+    yield taken
+    is_over.set()
+    thread.join(TIMEOUT)
+
+
+def test_a_job_that_is_taken_from_a_stuck_work_keeps_no_other_from_being_looked_after(
+    by_hand: JobQueue, at_it: AnyClaim
+) -> None:
+    at_it._hold.let_go()  # as if somebody had moved it
+    other = held(by_hand)
+    by_hand.cancel_job(other.job.metadata.id)
+
+    assert is_done_elsewhere(by_hand.keep_house)
+    assert other.cancelled.is_set()
+
+
+def test_closing_waits_so_long_for_a_work_that_is_stuck_within_a_verb(
+    by_hand: JobQueue, at_it: AnyClaim, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(open_claims, "PATIENCE", 0.01)
+    other = held(by_hand)
+
+    with pytest.raises(JobHeld, match="in the midst of a verb"):
+        by_hand.close()
+
+    assert (at_it.is_open, other.was_released) == (True, True)

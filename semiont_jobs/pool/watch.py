@@ -8,6 +8,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable
+from functools import partial
 from typing import Final
 
 from semiont_jobs.claim import AnyClaim
@@ -15,6 +16,7 @@ from semiont_jobs.errors import (
     ClaimLost,
     InvalidValue,
     JobFailed,
+    JobHeld,
     JobTimeout,
     SemiontJobsError,
     ThreadRefused,
@@ -38,12 +40,16 @@ once a second, and the grace time is over already."""
 AGAIN: Final = 1.0
 """Seconds between tries to store the end of a job whose thread is gone, while the disk refuses, or
 to start a thread, while the system does."""
+ITS_TURN: Final = 0.2
+"""Seconds that a job's turn is waited for, to take the job from its work: most verbs are over by
+then. More of it for each of many stuck ones would keep the one watch from all the others."""
 
 
 class Watch:
     """Keeps a crew at its size until it is to leave; then lets it finish, asks, and gives back.
 
-    Nothing here waits for a thread of the crew, nor for a hook: what is stuck keeps nobody.
+    Nothing here waits for a thread of the crew, but so long for one that is in the midst of a verb
+    of its claim, nor for a hook: what is stuck keeps nobody.
     """
 
     def __init__(
@@ -56,7 +62,7 @@ class Watch:
         self.crew = crew
         self.reason: Reason = "stopped"
         self.given_back: int = 0
-        """Jobs that went back to pending because the crew left."""
+        """Jobs that went back to pending because the crew left, or will when their process ends."""
         self.is_crash_looping = False
         """A crew's process is this one."""
         self._on_end = on_end
@@ -230,18 +236,22 @@ class Watch:
             self.crew.hands.remove(hand)
 
     def _fail(self, claim: AnyClaim, error: BaseException) -> None:
-        """End a job in nobody's hands; while the disk refuses, again about once a second."""
+        """End a job in nobody's hands; while the disk refuses, or its work is stuck within a verb
+        of its claim, again about once a second."""
         if not self._try_to_fail(claim, error):
             self._unsettled.append((claim, error))
 
     def _try_to_fail(self, claim: AnyClaim, error: BaseException) -> bool:
+        is_told = any(claim is each for each, _error in self._unsettled)
         try:
-            claim.settle(error)
+            claim.soon(partial(claim.settle, error), 0.0 if is_told else ITS_TURN)
         except ClaimLost:
             pass  # its own outcome was quicker, or somebody took the job away
         except SemiontJobsError as refused:
             self._try_again_at = time.monotonic() + AGAIN
-            logger.error("outcome not stored yet: %s", refused)
+            # A disk gets well some time; what is stuck may be so for as long as this process lives.
+            if not (is_told and isinstance(refused, JobHeld)):
+                logger.error("outcome not stored yet: %s", refused)
             return False
         return True
 
@@ -264,24 +274,28 @@ class Watch:
                 task.claim.ask_to_stop(WorkerStopping("the worker is being stopped"))
 
     def _give_back(self) -> None:
+        until = time.monotonic() + ITS_TURN
         for claim in self._asked.values():
-            self._give_back_one(claim)
+            self._give_back_one(claim, max(0.0, until - time.monotonic()))
 
-    def _give_back_one(self, claim: AnyClaim) -> bool:
+    def _give_back_one(self, claim: AnyClaim, seconds: float = ITS_TURN) -> bool:
         try:
-            claim.release()
+            claim.soon(claim.release, seconds)
         except ClaimLost:
             pass  # it has an outcome
         except SemiontJobsError as error:
             id_ = claim.job.metadata.id
             logger.error("job %s is not given back before the end: %s", id_, error)
+            # A run's end is not that of the crew, which tries again.
+            self._unsettled.append((claim, WorkerStopping("it was to be given back")))
         return claim.was_released
 
     def _end(self) -> None:
-        self.given_back = sum(claim.was_released for claim in self._asked.values())
+        left = [claim for claim in self._asked.values() if claim.was_released or claim.is_open]
+        self.given_back = len(left)
         with self._lock:
             self._is_over = True
-            left, self._errands = self._errands, []
-        for errand in left:
+            errands, self._errands = self._errands, []
+        for errand in errands:
             errand.end()
         self._ended.set()

@@ -29,6 +29,14 @@ FAULTS = (
         ),
     ),
     Fault(
+        name="end-waits-for-what-is-stuck",
+        file="open_claims.py",
+        was="claim.soon(claim.release, max(0.0, until - time.monotonic()))",
+        becomes="claim.release()",
+        breaks="a work that is stuck within a verb of its claim holds up no end",
+        tests=("test_closing_waits_so_long_for_a_work_that_is_stuck_within_a_verb",),
+    ),
+    Fault(
         name="held-back-progress-lost",
         file="in_hand.py",
         was="if self._unwritten is not None:\n            self._turn.within",
@@ -184,8 +192,8 @@ FAULTS = (
     Fault(
         name="report-by-reference",
         file="claim.py",
-        was="progress=_kept(progress)",
-        becomes="progress=progress",
+        was="kept = _kept(progress)",
+        becomes="kept = progress",
         breaks="what becomes of an object afterwards is no matter of a report",
         tests=("test_what_becomes_of_the_object_afterwards_is_no_matter_of_a_report_held_back",),
     ),

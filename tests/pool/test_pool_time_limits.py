@@ -14,6 +14,7 @@ from semiont_jobs import (
     JobQueue,
     JobTimeout,
     JobWorker,
+    RetryPolicy,
     RunningJob,
     StoreError,
     WorkerPool,
@@ -23,6 +24,7 @@ from semiont_jobs.pool.crew import HARD_MARGIN, Crew
 from semiont_jobs.pool.orders import Orders
 from semiont_jobs.pool.roster import checked_roster
 from semiont_jobs.pool.watch import Watch
+from semiont_jobs.testing.suite import some
 from semiont_jobs.testing.waiting import eventually
 
 TIMEOUT = 60.0
@@ -232,6 +234,87 @@ def test_a_time_out_of_the_work_s_own_is_one_too(queue: JobQueue) -> None:
         failed = queue.wait_for(job.metadata.id, TIMEOUT)
 
     assert "timeout" == failed.metadata.attempts[0].outcome
+
+
+class Stuck(JobWorker):
+    """Is stuck within a verb of its claim, in the code of what it hands over."""
+
+    job_types = ("stuck",)
+    let_go: threading.Event
+    at_work: threading.Event
+
+    def execute_job(self, job: RunningJob[Any, Any]) -> object:
+        class Progress(dict[str, Any]):
+            def __deepcopy__(self, _memo: object) -> object:
+                Stuck.at_work.set()
+                the_place_where_it_hangs(Stuck.let_go)
+                return {}
+
+        def wait(_state: object) -> float:
+            if threading.current_thread() is worker:  # and not the watch, which ends its job
+                Stuck.at_work.set()
+                the_place_where_it_hangs(Stuck.let_go)
+            return 0.0
+
+        worker = threading.current_thread()
+        if job.params["within"] == "report":
+            self.update_job_progress(Progress())
+        self.claim.terms.set(retry_policy=RetryPolicy(wait=wait))
+        raise ValueError
+
+
+@pytest.fixture
+def stuck() -> Any:
+    Stuck.let_go, Stuck.at_work = threading.Event(), threading.Event()
+    yield
+    Stuck.let_go.set()
+
+
+@pytest.mark.usefixtures("stuck")
+def test_work_that_is_stuck_in_its_own_progress_is_given_up(queue: JobQueue) -> None:
+    job = queue.enqueue({"within": "report"}, type="stuck", max_retries=0, timeout=0.1)
+
+    with WorkerPool(queue, [Stuck], threads=1, stuck_after=0.1):
+        failed = queue.wait_for(job.metadata.id, TIMEOUT)
+
+    assert "timeout" == failed.metadata.attempts[0].outcome
+
+
+@pytest.mark.usefixtures("stuck")
+def test_work_that_is_stuck_in_an_outcome_keeps_no_pool_from_going_on(
+    queue: JobQueue, caplog: pytest.LogCaptureFixture
+) -> None:
+    queue.enqueue({"within": "fail"}, type="stuck", max_retries=1, timeout=0.1, id="stuck")
+    pool = WorkerPool(queue, [Stuck, Quick, Deaf], threads=1, stuck_after=0.1)
+    pool.start()
+    assert Stuck.at_work.wait(TIMEOUT)
+    job = queue.enqueue({}, type="quick")
+    assert queue.wait_for(job.metadata.id, TIMEOUT).status == "complete"
+    deaf = queue.enqueue({}, type="deaf", max_retries=0, timeout=0.1)
+    assert queue.wait_for(deaf.metadata.id, TIMEOUT).status == "failed"
+    assert "running" == some(queue.get_job("stuck")).status
+    assert 1 == caplog.text.count("in the midst of a verb")
+    Stuck.let_go.set()  # its own outcome is the quicker one, or the next of the watch's tries
+    assert "failed" == queue.wait_for("stuck", TIMEOUT).status
+    assert pool.stop()
+
+
+@pytest.mark.usefixtures("stuck")
+@pytest.mark.parametrize("timeout", [None, 0.1])
+def test_work_that_is_stuck_in_an_outcome_holds_up_no_stop(
+    queue: JobQueue, timeout: float | None
+) -> None:
+    queue.enqueue({"within": "fail"}, type="stuck", timeout=timeout)
+    pool = WorkerPool(queue, [Stuck], threads=1, stuck_after=0.1, grace=0.1)
+    pool.start()
+    assert Stuck.at_work.wait(TIMEOUT)
+    ending = threading.Thread(target=pool.stop, daemon=True)
+
+    ending.start()
+    ending.join(TIMEOUT)
+
+    assert not ending.is_alive()
+    Stuck.let_go.set()
 
 
 @pytest.mark.parametrize("name", ["stuck", "failed"])
