@@ -19,6 +19,7 @@ from semiont_jobs import exits  # noqa: F401 - registers before this, so ends af
 from semiont_jobs.claim import AnyClaim
 from semiont_jobs.errors import ClaimLost, JobHeld, JobTimeout, QueueClosed, StoreError
 from semiont_jobs.events import logger
+from semiont_jobs.forks import reset_in_child
 from semiont_jobs.in_hand import AnyInHand
 from semiont_jobs.retry import poll
 from semiont_jobs.threads import stand_still_at_the_end, tell_the_end
@@ -79,6 +80,7 @@ class OpenClaims:
 
     def add(self, claim: AnyClaim) -> None:
         """Look after a new claim."""
+        _desks.of_open[id(claim)] = claim._desk  # noqa: SLF001
         self._known[claim.job.metadata.id] = weakref.ref(claim)
 
     def keep(self, claim: AnyClaim) -> None:
@@ -98,6 +100,7 @@ class OpenClaims:
     def forget(self, claim: AnyInHand) -> None:
         """A claim ended: it needs no more looking after."""
         job_id = claim.job.metadata.id
+        _desks.of_open.pop(id(claim), None)
         known = self._known.get(job_id)
         # A superseded claim may end after another one of the same job began here. One that was
         # dropped has no reference left that would tell.
@@ -173,10 +176,25 @@ def give_back(claims: Iterable[AnyClaim], patience: float | None = None) -> None
         raise refused
 
 
+class _Desks:
+    """Those of open claims, kept: were one dropped together with its claim, in a circle, its store
+    would be finalized in whatever order, and there were nothing left to give the job back to."""
+
+    def __init__(self) -> None:
+        self.reset_after_fork()
+        reset_in_child(self)
+
+    def reset_after_fork(self) -> None:
+        """Start afresh in a forked child: the parent's claims are not the child's."""
+        # By claim: each step is one of the dict's, so that there need be no lock.
+        self.of_open: dict[int, object] = {}
+
+
+_desks: Final = _Desks()
 _MADE: Final[weakref.WeakSet[OpenClaims]] = weakref.WeakSet()
 _OWING: Final[set[OpenClaims]] = set()
-"""Those with dropped claims, kept for the exit: one whose queue was dropped with its claim has
-no keeper left."""
+"""Those with dropped claims, kept for the exit: one whose queue was dropped with a claim that was
+just being made has no keeper left."""
 
 
 def _give_back_at_exit() -> None:

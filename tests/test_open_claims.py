@@ -95,6 +95,24 @@ def test_a_claim_dropped_together_with_its_queue_is_given_back(tmp_path: Path) -
         assert_given_back(other)
 
 
+@pytest.mark.parametrize("durability", ["process", "fsync", "journal"])
+def test_a_claim_dropped_in_one_circle_with_its_queue_is_given_back(
+    tmp_path: Path, durability: Any
+) -> None:
+    queue = JobQueue(tmp_path, durability=durability)
+    circle: list[Any] = [queue, claimed(queue)]
+    circle.append(circle)
+    gone = weakref.ref(queue)
+    del circle, queue
+    gc.collect()
+
+    with JobQueue(tmp_path, durability=durability) as other:
+        eventually(lambda: status(other) == "pending")
+        assert_given_back(other)
+    # And then nothing keeps it any more.
+    eventually(lambda: gc.collect() >= 0 and gone() is None)
+
+
 def test_a_claim_that_somebody_has_is_left_alone(by_hand: JobQueue) -> None:
     claim = claimed(by_hand)
     gc.collect()
