@@ -96,6 +96,7 @@ class QueueDesk(Openable):
         self._foreign_stale_after = foreign_stale_after
         self._given_hooks = hooks
         self._hooks = Hooks(hooks)
+        self._claims = OpenClaims()
         self.reset_after_fork()
         reset_in_child(self)
 
@@ -106,6 +107,8 @@ class QueueDesk(Openable):
         self._rescued_at = float("-inf")
         self._ailing: set[str] = set()
         """Jobs in hand of which it was told that they cannot be looked after."""
+        for claim in self._claims.all():
+            claim.reset_after_fork()
         self._claims = OpenClaims()
         self._rescuer = Rescuer(self._max_crashes)
         self.stamp: Callable[[WorkerName | None], ClaimStamp] = Stamps().new

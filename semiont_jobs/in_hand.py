@@ -196,6 +196,11 @@ class InHand(Generic[P, PG]):
 
     # -- what the queue's housekeeping calls ---------------------------------------------
 
+    def reset_after_fork(self) -> None:
+        """In a forked child, whose work may look at its parent's claim: the thread that had the
+        turn at the fork is not there."""
+        self._turn = Turn(self._desk)
+
     def watch(self) -> None:
         """Look whether somebody wants the job to stop, or took it away."""
         if not self._is_wanted():

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import suppress
@@ -14,7 +16,7 @@ from striking import interrupted_at
 from semiont_jobs import ClaimLost, JobHeld, JobQueue, claim, in_hand, open_claims
 from semiont_jobs.claim import AnyClaim
 
-TIMEOUT = 60.0
+TIMEOUT = 30.0
 VERBS: dict[str, Callable[[AnyClaim], Any]] = {
     **OUTCOMES,
     "report": lambda claim: claim.report({"page": 2}),
@@ -93,6 +95,25 @@ def test_a_job_that_is_taken_from_a_stuck_work_keeps_no_other_from_being_looked_
 
     assert is_done_elsewhere(by_hand.keep_house)
     assert other.cancelled.is_set()
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="the platform has no fork")
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")  # of forking with threads
+def test_a_forked_child_does_not_wait_for_a_turn_of_its_parents_threads(
+    by_hand: JobQueue, at_it: AnyClaim
+) -> None:
+    child = os.fork()
+    if child == 0:
+        signal.alarm(int(TIMEOUT))  # which ends a child that hangs
+        try:
+            with suppress(ClaimLost):
+                at_it.release()
+            os._exit(0)
+        finally:
+            os._exit(1)
+    _pid, status = os.waitpid(child, 0)
+
+    assert status == 0
 
 
 def test_closing_waits_so_long_for_a_work_that_is_stuck_within_a_verb(
