@@ -13,7 +13,7 @@ from contextlib import suppress
 from datetime import datetime, timedelta
 from typing import Any, Final, ParamSpec, TypeAlias, TypeVar
 
-from semiont_jobs import fields
+from semiont_jobs import fields, lifecycle
 from semiont_jobs.builtin import BUILTIN_JOB_TYPES
 from semiont_jobs.claim import AnyClaim, Claim
 from semiont_jobs.codec import Codec
@@ -23,9 +23,10 @@ from semiont_jobs.errors import (
     InvalidValue,
     JobDecodeError,
     QueueClosed,
+    SemiontJobsError,
     StoreError,
 )
-from semiont_jobs.events import Event, EventName, Hook, log_trouble
+from semiont_jobs.events import Event, EventName, Hook, log_trouble, logger
 from semiont_jobs.forks import reset_in_child
 from semiont_jobs.hooks import Hooks
 from semiont_jobs.in_hand import AnyInHand
@@ -244,31 +245,41 @@ class QueueDesk(Openable):
         self, take: Callable[[], Hold | None], policy: RetryPolicy | None, opening: Opening
     ) -> AnyClaim | None:
         """A claim of what `take` claims in the store, if anything."""
+        taken: list[Hold] = []
+        made: list[AnyClaim] = []
 
         def make() -> AnyClaim | None:
             opening.check()
             # First: nobody would look after a claim that was made without it.
             self._keeper.start()
             hold = take()
-            return None if hold is None else Claim(self, hold, policy=policy)
+            if hold is None:
+                return None
+            taken.append(hold)
+            claim: AnyClaim = Claim(self, hold, policy=policy)
+            made.append(claim)
+            return claim
 
         try:
-            claim = self._claims.made(make)
-        finally:
-            if self._opening.is_owed:
-                self.close()
-        try:
+            try:
+                claim = self._claims.made(make)
+            finally:
+                if self._opening.is_owed:
+                    self.close()
             self._hooks.tell_noted()
             if claim is not None:
                 if opening.is_over:  # since it was looked at, perhaps before the claim stood there
                     raise QueueClosed("the queue was closed meanwhile; the job was given back")
                 self.emit("claimed", claim.job)
         except BaseException:
-            # An interrupt, in a hook, say. Nobody gets this claim, and whoever keeps the traceback
-            # would keep the job with it.
-            if claim is not None and claim.is_open:
-                with suppress(ClaimLost):
-                    claim.release()
+            # An interrupt, in a hook, say, or before there was a claim. Nobody gets it, and whoever
+            # keeps the traceback would keep the job with it.
+            for claim in made:
+                if claim.is_open:
+                    with suppress(ClaimLost):
+                        claim.release()
+            for hold in taken[len(made) :]:
+                _give_back(hold)
             raise
         return claim
 
@@ -360,3 +371,16 @@ class QueueDesk(Openable):
             return insist(action, *args, **kwargs)
         finally:
             self._hooks.tell_noted()
+
+
+def _give_back(hold: Hold) -> None:
+    """Undo a claim in the store that nobody has."""
+    job = hold.job
+    try:
+        if job.status == "running":
+            hold.move(lifecycle.release(job))
+    except SemiontJobsError as error:
+        # As if its worker had died: whoever rescues orphans counts that.
+        logger.error("job %s is not given back: %s", job.metadata.id, error)
+    finally:
+        hold.let_go()

@@ -7,13 +7,14 @@ import signal
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import suppress
+from pathlib import Path
 from typing import Any
 
 import pytest
 from claims import OUTCOMES, held
 from striking import interrupted_at
 
-from semiont_jobs import ClaimLost, JobHeld, JobQueue, claim, in_hand, open_claims
+from semiont_jobs import ClaimLost, JobHeld, JobQueue, claim, desk, in_hand, open_claims
 from semiont_jobs.claim import AnyClaim
 
 TIMEOUT = 30.0
@@ -126,3 +127,31 @@ def test_closing_waits_so_long_for_a_work_that_is_stuck_within_a_verb(
         by_hand.close()
 
     assert (at_it.is_open, other.was_released) == (True, True)
+
+
+@pytest.mark.parametrize("place", ["memory", "files"])
+def test_a_claim_whose_making_is_interrupted_anywhere_leaves_its_job_to_others(
+    place: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("semiont_jobs.keeper.PERIOD", 3600.0)
+    modules = (desk.__name__, open_claims.__name__, in_hand.__name__)
+    step, is_over = 0, False
+    kept: list[BaseException] = []  # as a session by hand does
+    with JobQueue("memory:" if place == "memory" else tmp_path, fsync=False) as queue:
+        queue.claim_next_job()
+        while not is_over:
+            job = queue.enqueue({}, type="task")
+            taken = None
+            with interrupted_at(step, modules=modules) as left:
+                try:
+                    taken = queue.claim_next_job()
+                except KeyboardInterrupt as error:
+                    kept.append(error)
+            is_over = left() >= 0
+            step += 1
+
+            taken = taken or queue.claim_next_job()
+            assert taken is not None, f"step {step}"
+            done = taken.complete()
+            assert (job.metadata.id, 0) == (done.metadata.id, done.metadata.crash_count)
+    assert step > 20

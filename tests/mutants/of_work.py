@@ -141,6 +141,24 @@ FAULTS = (
         tests=("test_a_claim_dropped_in_a_circle_is_given_back",),
     ),
     Fault(
+        name="half-made-claims-kept",
+        file="desk.py",
+        was="                _give_back(hold)\n",
+        becomes="                hold.is_standing()\n",
+        breaks="a claim whose making is interrupted leaves its job to others",
+        tests=(
+            "test_a_claim_whose_making_is_interrupted_anywhere_leaves_its_job_to_others[memory]",
+        ),
+    ),
+    Fault(
+        name="turn-kept-over-a-fork",
+        file="desk.py",
+        was="            claim.reset_after_fork()\n",
+        becomes="            claim.is_open\n",
+        breaks="a forked child waits for no thread of its parent",
+        tests=("test_a_forked_child_does_not_wait_for_a_turn_of_its_parents_threads",),
+    ),
+    Fault(
         name="queues-dropped-with-their-claims",
         file="open_claims.py",
         was="        _desks.of_open[id(claim)] = claim._desk  # noqa: SLF001\n",
