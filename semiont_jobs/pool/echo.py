@@ -8,7 +8,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Mapping
 from logging.handlers import QueueHandler
-from typing import Any, Literal
+from typing import Any, Final, Literal
 
 from semiont_jobs.events import logger
 
@@ -52,5 +52,36 @@ class _Sender(QueueHandler):
         super().__init__(None)  # type: ignore[arg-type]
         self._tell = tell
 
+    def prepare(self, record: logging.LogRecord) -> logging.LogRecord:
+        record = super().prepare(record)
+        for name, value in vars(record).items():
+            if not _is_plain(value):
+                setattr(record, name, _told(value))
+        return record
+
     def enqueue(self, record: logging.LogRecord) -> None:
         self._tell(("log", record))
+
+
+_SCALARS: Final = (str, int, float, bool, type(None))
+
+
+def _is_plain(value: object) -> bool:
+    """Whether it is the same in every process. What pickles need not: an exception, say, is made
+    again of its message, which its class may not take."""
+    try:
+        kind = type(value)
+        if kind is dict:
+            return all(_is_plain(key) and _is_plain(held) for key, held in list(value.items()))  # type: ignore[attr-defined]
+        if kind is list or kind is tuple:
+            return all(map(_is_plain, list(value)))  # type: ignore[call-overload]
+    except RecursionError:  # it holds itself
+        return False
+    return kind in _SCALARS
+
+
+def _told(value: object) -> str:
+    try:
+        return repr(value)
+    except Exception:  # noqa: BLE001 - the application's own: what it logs is to be heard all the same
+        return object.__repr__(value)

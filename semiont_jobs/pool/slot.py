@@ -6,6 +6,7 @@ It must not know the other places, nor why a pool leaves.
 from __future__ import annotations
 
 import multiprocessing
+import pickle
 import signal
 import time
 from collections.abc import Iterator, MutableSequence
@@ -117,10 +118,16 @@ class Slot:
             try:
                 if not self.pipe.poll():
                     return
-                message: tuple[Any, ...] = self.pipe.recv()
+                told = self.pipe.recv_bytes()
             except (EOFError, OSError):
                 self._hang_up()
                 return
+            try:
+                message: tuple[Any, ...] = pickle.loads(told)
+            except Exception as error:  # noqa: BLE001 - what is made again there is an application's
+                kind = type(error).__name__
+                logger.warning("%s told what cannot be read: %s: %s", self.name, kind, error)
+                continue
             yield message
 
     def overdue(self, now: float) -> str | None:

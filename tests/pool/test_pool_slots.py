@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import errno
 import logging
+import multiprocessing
+import pickle
 import threading
 from pathlib import Path
 from typing import Any
@@ -12,6 +14,7 @@ import pytest
 
 from semiont_jobs import JobQueue, JobWorker, RunningJob, ThreadRefused, WorkerPool
 from semiont_jobs.pool import slot as slots
+from semiont_jobs.pool.echo import _Sender
 from semiont_jobs.pool.slot import Slot
 
 
@@ -39,8 +42,8 @@ class Talkative:
     def poll(self) -> bool:
         return True
 
-    def recv(self) -> tuple[str]:
-        return ("nothing",)
+    def recv_bytes(self) -> bytes:
+        return pickle.dumps(("nothing",))
 
 
 def test_of_a_process_that_never_stops_talking_so_much_is_heard_and_no_more(slot: Slot) -> None:
@@ -48,6 +51,49 @@ def test_of_a_process_that_never_stops_talking_so_much_is_heard_and_no_more(slot
     slot.pipe = talkative
 
     assert [("nothing",)] * 3 == list(slot.messages(3))
+
+
+class Picky(OSError):
+    """Pickles, and cannot be made again."""
+
+    def __init__(self, code: int, place: str) -> None:
+        super().__init__(f"{code} at {place}")
+
+
+def test_what_a_process_tells_that_cannot_be_read_is_passed_over(
+    slot: Slot, caplog: pytest.LogCaptureFixture
+) -> None:
+    slot.pipe, theirs = multiprocessing.Pipe()
+    for message in [("log", Picky(500, "/x")), ("ready",)]:
+        theirs.send(message)
+
+    assert [("ready",)] == list(slot.messages(9))
+    assert slot.pipe is not None
+    (told,) = [each.getMessage() for each in caplog.records]
+    assert told.startswith(f"{slot.name} told what cannot be read: TypeError: ")
+    theirs.close()
+    assert [] == list(slot.messages(9))  # which hangs up
+
+
+def test_what_a_record_is_about_is_told_as_text_unless_it_is_plain() -> None:
+    class Unspeakable:
+        def __repr__(self) -> str:
+            raise LookupError
+
+    told: list[logging.LogRecord] = []
+    itself: list[Any] = []
+    itself.append(itself)
+    plain = {"many": [1, 2.5, None, ("a", True)]}
+    about = {"error": Picky(500, "/x"), "itself": itself, "it": Unspeakable(), "plain": plain}
+    record = logging.makeLogRecord({"msg": "item %s", "args": (7,), **about})
+
+    _Sender(lambda message: not told.append(message[1])).handle(record)
+
+    (sent,) = map(vars, told)
+    assert ("item 7", "[[...]]", plain) == (sent["message"], sent["itself"], sent["plain"])
+    assert repr(about["error"]) == sent["error"]
+    assert "Unspeakable object at" in sent["it"]
+    assert about["error"] is vars(record)["error"]  # it is other handlers' too
 
 
 @pytest.mark.parametrize("part", ["RawArray", "Pipe"])
