@@ -6,7 +6,7 @@ It must not know how threads or processes are run: it is given those who do the 
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from contextlib import suppress
 from queue import Empty, SimpleQueue
 from typing import Any, Final
@@ -66,7 +66,7 @@ class Mapping:
         if job is not None and event.name in ENDS and job.metadata.type == self._run.type:
             self._news.put(event.job_id)
 
-    def outcomes(self, staff: Staff, *, in_order: bool) -> Iterator[Outcome]:
+    def outcomes(self, staff: Staff, *, in_order: bool) -> Generator[Outcome, None, None]:
         """Every item's outcome. The first items' jobs are made before anybody begins.
 
         :raises RuntimeError: those who do the work have left.

@@ -11,7 +11,7 @@ import os
 import threading
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Generator, Iterable, Iterator, Sized
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, closing
 from datetime import timedelta
 from functools import partial
 from typing import Any, TypeVar
@@ -210,9 +210,13 @@ class ForScripts(ABC):
             # At the exit of the process nobody may have come to its end, nor will.
             atexit.register(self.stop)
             try:
-                yield from mapping.outcomes(staff, in_order=in_order)
+                with closing(mapping.outcomes(staff, in_order=in_order)) as outcomes:
+                    for outcome in outcomes:
+                        if run.is_nameless and outcome.job.status == "cancelled":
+                            self._check_goes_on()  # a stop cancels what waits, and removes it
+                        yield outcome
             except JobNotFound:
-                self._check_goes_on()  # a stop removes what nobody can go on with
+                self._check_goes_on()  # as above
                 raise
             finally:
                 if not self._is_parents:

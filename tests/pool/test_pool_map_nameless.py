@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import errno
 import itertools
+import threading
 from typing import Any
 
 import pytest
-from pool.members import Echo, types_left
+from pool.members import TIMEOUT, Echo, types_left
 
 from semiont_jobs import InvalidValue, ItemFailed, JobQueue, StoreError, WorkerPool
 from semiont_jobs.testing.suite import some
@@ -22,6 +23,43 @@ def test_a_run_without_a_name_leaves_nothing_though_its_iteration_is_kept(queue:
     assert types_left(queue) == []
     with pytest.raises(RuntimeError, match="stopped"):
         list(results)
+
+
+@pytest.mark.parametrize("in_order", [True, False])
+def test_items_that_a_stop_has_cancelled_are_told_of_as_that(
+    queue: JobQueue, monkeypatch: pytest.MonkeyPatch, in_order: bool
+) -> None:
+    pool, is_leaving = WorkerPool(queue, threads=1), threading.Event()
+
+    def leaves(item: int) -> None:
+        if item == 1:
+            pool.stop()
+            is_leaving.set()
+
+    with monkeypatch.context() as patched:
+        # As it is between the cancelling and the removing.
+        patched.setattr(queue, "cleanup_completed_jobs", lambda *_given, **_options: 0)
+        results = (pool.map if in_order else pool.as_completed)(leaves, range(9))
+        next(results)
+        assert is_leaving.wait(TIMEOUT)
+        pool.stop()
+
+        with pytest.raises(RuntimeError, match="this pool was stopped"):
+            list(results)
+
+
+def test_items_that_somebody_has_cancelled_are_told_of_as_that(queue: JobQueue) -> None:
+    def cancels(_item: str) -> None:
+        queue.cancel_jobs(status="pending")
+
+    with WorkerPool(queue, threads=1) as pool:
+        outcomes = list(pool.as_completed(cancels, "abc"))
+
+    assert sorted(outcome.job.status for outcome in outcomes) == [
+        "cancelled",
+        "cancelled",
+        "complete",
+    ]
 
 
 def test_a_pool_that_stops_opens_no_closed_queue(queue: JobQueue) -> None:
