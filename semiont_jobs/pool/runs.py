@@ -19,6 +19,7 @@ from typing import Any, Final
 from attrs import frozen
 
 from semiont_jobs import lifecycle
+from semiont_jobs.by_hand import BUSY_PATIENCE
 from semiont_jobs.errors import (
     InvalidTransition,
     InvalidValue,
@@ -26,6 +27,8 @@ from semiont_jobs.errors import (
     JobExists,
     JobHeld,
     JobNotFound,
+    JobTimeout,
+    StaleJob,
 )
 from semiont_jobs.ids import JobId
 from semiont_jobs.model import (
@@ -38,6 +41,7 @@ from semiont_jobs.model import (
     PendingJob,
 )
 from semiont_jobs.queue import JobQueue
+from semiont_jobs.retry import poll
 
 BATCH: Final = 100
 """Items whose jobs are created together: made durable at once they cost a tenth, and an iterable
@@ -185,7 +189,8 @@ class Run:
                 missing = [job for job in missing if not self._is_found(job)]
 
     def _is_found(self, job: PendingJob[Any]) -> bool:
-        """Whether an earlier run made that job; what failed or was cancelled gets another try."""
+        """Whether an earlier run made that job. What failed or was cancelled gets another try; it,
+        and what waits still, has as many retries and as much time as this run gives."""
         found = self._queue.get_job(job.metadata.id)
         if found is None:
             return False
@@ -196,10 +201,36 @@ class Run:
                 " keys, the run another name, or forget it"
             )
             raise InvalidValue(rule, field=f"item {job.metadata.id}", value=job.params["item"])
-        if lifecycle.allows("retry", found.status):
-            with suppress(InvalidTransition, JobHeld):  # somebody else has just done that
-                self._queue.retry_job(found.metadata.id)
+        if lifecycle.allows("retry", found.status) or (
+            found.status == "pending" and _terms(found) != _terms(job)
+        ):
+            self._renew(found, job)
         return True
+
+    def _renew(self, found: AnyJob, job: PendingJob[Any]) -> None:
+        """Have a job that nobody works on wait on the terms of this run."""
+        retries, timeout = _terms(job)
+        # In one step: what is pending may be claimed at once.
+        metadata = lifecycle.evolve_metadata(
+            found.metadata, retry_count=0, max_retries=retries, timeout=timeout
+        )
+        again = PendingJob(metadata=metadata, params=found.params)
+
+        def renew() -> bool | None:
+            try:
+                self._queue.update_job(again, found.status)
+            except JobHeld:
+                return None  # being claimed, or made durable
+            except (InvalidTransition, StaleJob):
+                pass  # somebody else has just done that
+            return True
+
+        with suppress(JobTimeout):
+            poll(renew, timeout=BUSY_PATIENCE)
+
+
+def _terms(job: AnyJob) -> tuple[int, float | None]:
+    return job.metadata.max_retries, job.metadata.timeout
 
 
 def type_of(name: str) -> str:

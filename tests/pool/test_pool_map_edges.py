@@ -12,7 +12,8 @@ from typing import Any
 import pytest
 from pool import labour
 
-from semiont_jobs import InvalidValue, JobQueue, WorkerPool
+from semiont_jobs import InvalidValue, JobHeld, JobQueue, WorkerPool
+from semiont_jobs.testing.suite import some
 
 TIMEOUT = 60.0
 
@@ -80,6 +81,51 @@ def test_a_bar_is_shown_on_a_terminal_only(is_terminal: bool) -> None:
 
     assert (0, "[1, 2, 3]\n") == (ran.returncode, ran.stdout)
     assert ("3/3" in shown, "len" in shown) == (is_terminal, is_terminal)
+
+
+@pytest.mark.parametrize("was", ["failed", "cancelled", "pending"])
+def test_what_is_done_again_is_done_on_the_terms_of_the_new_run(queue: JobQueue, was: str) -> None:
+    made = queue.enqueue(
+        {"item": -7}, type="map:run-1", id="map-run-1-00000000", max_retries=0, timeout=0.2
+    )
+    if was == "failed":
+        some(queue.claim_next_job(types=["map:run-1"])).fail(OSError("away"))
+    elif was == "cancelled":
+        queue.cancel_job(made.metadata.id)
+    terms: list[tuple[int, float | None]] = []
+    queue.subscribe(
+        lambda event: (
+            terms.append((event.job.metadata.max_retries, event.job.metadata.timeout))
+            if event.name == "claimed" and event.job is not None
+            else None
+        )
+    )
+
+    with WorkerPool(queue) as pool:
+        assert [7] == list(pool.map(abs, [-7], name="run-1", retries=3, timeout=60))
+
+    assert [(3, 60)] == terms
+
+
+def test_what_is_being_made_durable_is_waited_for_and_done_again(
+    queue: JobQueue, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    update, tries = queue.update_job, []
+
+    def held_first(*given: Any) -> Any:
+        tries.append(given)
+        if len(tries) == 1:
+            raise JobHeld(given[0].metadata.id)
+        return update(*given)
+
+    queue.enqueue({"item": -7}, type="map:run-1", id="map-run-1-00000000")
+    queue.cancel_job("map-run-1-00000000")
+    monkeypatch.setattr(queue, "update_job", held_first)
+
+    with WorkerPool(queue) as pool:
+        assert [7] == list(pool.map(abs, [-7], name="run-1"))
+
+    assert len(tries) == 2
 
 
 def test_no_items_are_no_results(memory: JobQueue) -> None:
