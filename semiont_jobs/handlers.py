@@ -52,6 +52,8 @@ class Handler(Generic[A, T]):
         self.timeout = timeout
         self.retry_policy = retry_policy
         params, self._extras = _checked_arguments(function)
+        result = _result_class(function)
+        self._has_result_class = result is not None
         self.job_type: JobType[Any, Any, Any] | None
         """The type of its jobs, to register: ``JobQueue(..., job_types=[thumbnail.job_type])``.
         None where the params are plain data."""
@@ -63,7 +65,7 @@ class Handler(Generic[A, T]):
         elif params is None:
             self.job_type = None
         else:
-            self.job_type = JobType(job_type, params, result=_result_class(function))
+            self.job_type = JobType(job_type, params, result=result)
         self.type: Final[str] = job_type.name if isinstance(job_type, JobType) else job_type
 
     def __call__(self, *args: A.args, **kwargs: A.kwargs) -> T:
@@ -109,7 +111,9 @@ class Handler(Generic[A, T]):
         function: Any = self.function
         returned = function(job.params, **{name: given[name] for name in self._extras})
         kind = worker.queue.job_types.get(self.type)
-        return returned if kind is not None and kind.result else {"value": returned}
+        # Also where its jobs are plain data: an object of the class is written, and read as that.
+        is_result = self._has_result_class or (kind is not None and kind.result is not None)
+        return returned if is_result else {"value": returned}
 
 
 class HandlerWorker(JobWorker):
@@ -189,7 +193,7 @@ def job_handler(
 
 def _checked_arguments(function: Callable[..., Any]) -> tuple[type[Any] | None, tuple[str, ...]]:
     """The class of the params (None: plain data), and which extras are asked for."""
-    if inspect.iscoroutinefunction(function) or inspect.isgeneratorfunction(function):
+    if any(is_kind(function) for is_kind in _UNCALLABLE):
         raise _refused(function, "a plain function is needed, not a coroutine or a generator")
     arguments = list(inspect.signature(function).parameters.values())
     if not arguments or arguments[0].kind not in _POSITIONAL:
@@ -205,6 +209,11 @@ def _checked_arguments(function: Callable[..., Any]) -> tuple[type[Any] | None, 
     return _params_class(function, arguments[0].annotation), extras
 
 
+_UNCALLABLE: Final = (
+    inspect.iscoroutinefunction,
+    inspect.isgeneratorfunction,
+    inspect.isasyncgenfunction,
+)
 _POSITIONAL: Final = (
     inspect.Parameter.POSITIONAL_ONLY,
     inspect.Parameter.POSITIONAL_OR_KEYWORD,
@@ -235,8 +244,8 @@ def _result_class(function: Callable[..., Any]) -> type[Any] | None:
     """The class in the return annotation, if it is one that a job's result can have."""
     try:
         found = _resolved(function, function.__annotations__.get("return"))
-    except NameError:
-        return None  # imported for type checkers only, say: stored as plain data
+    except (NameError, AttributeError, TypeError, SyntaxError):
+        return None  # imported for type checkers only, or words, say: stored as plain data
     return typing.cast("type[Any]", found) if _is_record(found) else None
 
 

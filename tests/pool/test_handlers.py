@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+from collections.abc import AsyncIterator
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -63,6 +64,32 @@ def test_a_result_class_is_stored_as_it_is(queue: JobQueue) -> None:
     done = done_by(sized, queue, Thumbnail("four"))
 
     assert Made(4) == done.result
+
+
+@pytest.mark.parametrize("is_known", [True, False])
+def test_a_result_class_is_stored_also_where_the_job_s_type_has_none(
+    queue: JobQueue, is_known: bool
+) -> None:
+    kind = JobType("made", Thumbnail)
+
+    @job_handler(kind if is_known else "made")
+    def made(params: Any) -> Made:
+        return Made(4)
+
+    done = done_by(made, queue, Thumbnail("a") if is_known else {})
+    read = queue.get_job(done.metadata.id)
+
+    assert ("complete", {"size": 4}) == (done.status, getattr(read, "result", None))
+
+
+@pytest.mark.parametrize("words", ["a number", "Made.Missing", "Unknown", "1[2]"])
+def test_a_return_annotation_that_is_no_class_is_none(queue: JobQueue, words: str) -> None:
+    def told(params: dict[str, Any]) -> Any:
+        return 4
+
+    told.__annotations__["return"] = words
+
+    assert {"value": 4} == done_by(job_handler("told")(told), queue, {}).result
 
 
 def test_a_handler_gets_the_job_and_the_claim_it_names(queue: JobQueue) -> None:
@@ -149,6 +176,10 @@ def lost(params: Unknown) -> None: ...
 async def later(params: Thumbnail) -> None: ...
 
 
+async def one_by_one(params: Thumbnail) -> AsyncIterator[None]:
+    yield
+
+
 @pytest.mark.parametrize(
     ("function", "rule"),
     [
@@ -158,6 +189,7 @@ async def later(params: Thumbnail) -> None: ...
         (odd, "its params are an attrs class, a dataclass or a dict, not int"),
         (lost, "the class of its params cannot be found: name 'Unknown' is not defined"),
         (later, "a plain function is needed"),
+        (one_by_one, "a plain function is needed"),
         (Thumbnail, "a handler is a function"),
     ],
 )
