@@ -14,6 +14,7 @@ from typing import Any, Final
 from semiont_jobs.errors import InvalidValue
 from semiont_jobs.events import ENDS, Event
 from semiont_jobs.model import RunningJob
+from semiont_jobs.opening import Opening
 from semiont_jobs.pool.runs import BATCH, Item, Outcome, Run
 from semiont_jobs.pool.staff import Staff
 from semiont_jobs.queue import JobQueue
@@ -51,6 +52,7 @@ class Mapping:
         self._run = run
         self._news: SimpleQueue[str] = SimpleQueue()
         self._on_finished = on_finished
+        self._opening: Opening
         self._open: dict[str, Item] = {}
         """Items without an outcome that was handed on, in order."""
         self._finished: dict[str, Outcome] = {}
@@ -70,7 +72,9 @@ class Mapping:
         """Every item's outcome. The first items' jobs are made before anybody begins.
 
         :raises RuntimeError: those who do the work have left.
+        :raises QueueClosed: the queue was closed; it stays so.
         """
+        self._opening = self._queue.within(None)
         unsubscribe = self._queue.subscribe(self.hear_event)
         try:
             self._fill()
@@ -93,6 +97,7 @@ class Mapping:
         """Have one batch more of jobs in the queue, if there is room."""
         if self._is_exhausted or len(self._open) > AHEAD - BATCH:
             return
+        self._opening.check()
         taken = self._run.take()
         self._is_exhausted = len(taken) < BATCH
         self._open.update({item.id: item for item in taken})
@@ -130,6 +135,7 @@ class Mapping:
         item = self._open.get(job_id)
         if item is None or job_id in self._finished:
             return
+        self._opening.check()
         outcome = self._run.outcome(item)
         if outcome is not None:
             self._finished[job_id] = outcome

@@ -103,8 +103,8 @@ class ForScripts(ABC):
         :raises InvalidValue: one of these is something else; or, when it is taken, an item is not
             the one that the run had before, or has the key of another.
         :raises ItemFailed: with the result it stands for: `fn` raised, and no retry was left.
-        :raises RuntimeError: the pool was stopped, its queue closed, or it is at work in the
-            process that forked this one.
+        :raises RuntimeError: the pool was stopped, its queue closed (`QueueClosed`), or it is at
+            work in the process that forked this one.
         :raises ThreadRefused: the system gives no thread to look after the run.
         """
         outcomes = self._mapped(fn, items, name, key, retries, timeout, progress, in_order=True)
@@ -140,14 +140,15 @@ class ForScripts(ABC):
         return self.queue.cleanup_completed_jobs(later, cancelled=True, type=type_name)
 
     def _forget_nameless(self, type_name: str) -> None:
-        """Remove the jobs of a run without a name, which nobody can go on with."""
-        if type_name in self._nameless:
+        """Remove the jobs of a run without a name, which nobody can go on with. A closed queue
+        stays closed."""
+        if type_name in self._nameless and self.queue.is_open:
             self._forget(type_name)
             self._nameless.discard(type_name)
 
     def _forget_nameless_left(self) -> None:
-        """The same of those whose iteration somebody still has. A closed queue stays closed."""
-        for type_name in list(self._nameless if self.queue.is_open else ()):
+        """The same of those whose iteration somebody still has."""
+        for type_name in list(self._nameless):
             try:
                 self._forget_nameless(type_name)
             except StoreError as error:

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from pool.members import TIMEOUT, Echo, types_left
 
-from semiont_jobs import InvalidValue, ItemFailed, JobQueue, StoreError, WorkerPool
+from semiont_jobs import InvalidValue, ItemFailed, JobQueue, QueueClosed, StoreError, WorkerPool
 from semiont_jobs.testing.suite import some
 
 
@@ -72,6 +72,37 @@ def test_a_pool_that_stops_opens_no_closed_queue(queue: JobQueue) -> None:
 
     assert not queue.is_open
     del results
+
+
+@pytest.mark.parametrize("name", [None, "run-1"])
+@pytest.mark.parametrize("in_order", [True, False])
+def test_a_run_opens_no_closed_queue(queue: JobQueue, in_order: bool, name: str | None) -> None:
+    pool = WorkerPool(queue, threads=1)
+    results = (pool.map if in_order else pool.as_completed)(len, itertools.repeat("ab"), name=name)
+    next(results)
+    queue.close()
+
+    with pytest.raises(QueueClosed):
+        list(results)
+
+    pool.stop()
+    assert not queue.is_open
+
+
+def test_what_a_closed_queue_has_of_a_run_without_a_name_goes_when_its_pool_stops(
+    queue: JobQueue,
+) -> None:
+    pool = WorkerPool(queue, threads=1)
+    results = pool.map(len, itertools.repeat("ab"))
+    next(results)
+    queue.close()
+    with pytest.raises(QueueClosed):
+        list(results)
+    assert types_left(queue)
+
+    pool.stop()
+
+    assert types_left(queue) == []
 
 
 def test_a_pool_stops_though_the_disk_refuses_to_remove_a_run(
