@@ -56,7 +56,6 @@ class Mapping:
         self._open: dict[str, Item] = {}
         """Items without an outcome that was handed on, in order."""
         self._finished: dict[str, Outcome] = {}
-        self._is_exhausted = False
 
     def hear(self, job_id: str) -> None:
         """A job of the run has an outcome, it is said; from any thread."""
@@ -71,6 +70,7 @@ class Mapping:
     def outcomes(self, staff: Staff, *, in_order: bool) -> Generator[Outcome, None, None]:
         """Every item's outcome. The first items' jobs are made before anybody begins.
 
+        :raises: what `Run.check_complete` raises, after the outcomes of the items before.
         :raises RuntimeError: those who do the work have left.
         :raises QueueClosed: the queue was closed; it stays so.
         """
@@ -78,7 +78,8 @@ class Mapping:
         unsubscribe = self._queue.subscribe(self.hear_event)
         try:
             self._fill()
-            staff.start()
+            if self._open:
+                staff.start()
             while self._open:
                 first = next(iter(self._open)) if in_order else next(iter(self._finished), None)
                 outcome = None if first is None else self._finished.pop(first, None)
@@ -88,6 +89,7 @@ class Mapping:
                 self._fill()
                 if self._open:
                     self._listen(staff, wait=outcome is None, in_order=in_order)
+            self._run.check_complete()
         finally:
             unsubscribe()
 
@@ -95,11 +97,10 @@ class Mapping:
 
     def _fill(self) -> None:
         """Have one batch more of jobs in the queue, if there is room."""
-        if self._is_exhausted or len(self._open) > AHEAD - BATCH:
+        if self._run.is_exhausted or len(self._open) > AHEAD - BATCH:
             return
         self._opening.check()
         taken = self._run.take()
-        self._is_exhausted = len(taken) < BATCH
         self._open.update({item.id: item for item in taken})
         if self._run.is_continued:
             for item in taken:
@@ -107,7 +108,7 @@ class Mapping:
 
     def _listen(self, staff: Staff, *, wait: bool, in_order: bool) -> None:
         """Take in what has come to an end; with `wait`, until something has."""
-        is_full = self._is_exhausted or len(self._open) > AHEAD - BATCH
+        is_full = self._run.is_exhausted or len(self._open) > AHEAD - BATCH
         news: str | None = None
         with suppress(Empty):
             news = self._news.get(timeout=LOOK_AGAIN if wait and is_full else 0.0)

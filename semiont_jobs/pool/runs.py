@@ -11,6 +11,7 @@ from __future__ import annotations
 import hashlib
 import re
 import secrets
+import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
 from itertools import islice
@@ -24,6 +25,7 @@ from semiont_jobs.errors import (
     InvalidTransition,
     InvalidValue,
     ItemFailed,
+    JobEncodeError,
     JobExists,
     JobHeld,
     JobNotFound,
@@ -44,8 +46,11 @@ from semiont_jobs.queue import JobQueue
 from semiont_jobs.retry import poll
 
 BATCH: Final = 100
-"""Items whose jobs are created together: made durable at once they cost a tenth, and an iterable
-that is slow keeps the results waiting for no more than so many items."""
+"""Items whose jobs are created together: made durable at once they cost a tenth."""
+SLOW: Final = 0.05
+"""Seconds after which no more items are waited for: the jobs of those that are there can be done
+meanwhile."""
+_REFUSALS: Final = (InvalidValue, JobEncodeError)
 _NAME: Final = re.compile(r"[A-Za-z0-9_-]{1,64}")
 
 
@@ -122,17 +127,46 @@ class Run:
         self._keys: set[bytes] = set()
         self.is_continued: bool = False
         """Whether jobs of an earlier time were found, which may be finished."""
+        self.is_exhausted: bool = False
+        """Whether no more items are to be had."""
+        self._trouble: Exception | None = None
+        """Why, if that is not the iterable's end."""
 
     def take(self) -> list[Item]:
-        """The next items, fewer than a batch at the end; their jobs stand in the queue.
-
-        :raises InvalidValue: an item of this name was another one before, or a key comes twice.
-        :raises JobEncodeError: JSON cannot hold an item.
-        """
-        batch = list(islice(self._items, BATCH))
-        if batch:
+        """The next items that are there, a batch at most; their jobs stand in the queue. Those
+        behind what `check_complete` raises are never taken."""
+        batch: list[Item] = []
+        until = time.monotonic() + SLOW
+        try:
+            for item in islice(self._items, BATCH):
+                batch.append(item)
+                if time.monotonic() > until:
+                    break
+            else:
+                self.is_exhausted = len(batch) < BATCH
+        except Exception as error:  # noqa: BLE001 - the iterable's own, or its items' keys'
+            self._end_with(error)
+        if not batch:
+            return batch
+        try:
             self._put({item.id: self._job(item) for item in batch})
+        except _REFUSALS:  # of one of them
+            batch = list(self._each_put(batch))
         return batch
+
+    def check_complete(self) -> None:
+        """Raise what kept the run from having more items: what the iterable, or `key`, raised, or
+        what is wrong with one.
+
+        :raises InvalidValue: it was another one of this name before, or its key comes twice.
+        :raises JobEncodeError: JSON cannot hold it.
+        """
+        trouble, self._trouble = self._trouble, None
+        try:
+            if trouble is not None:
+                raise trouble
+        finally:
+            del trouble  # which has this frame, and with it all that the run has
 
     def outcome(self, item: Item) -> Outcome | None:
         """What became of it, or None while nothing has.
@@ -147,6 +181,19 @@ class Run:
         return Outcome(item.index, item.value, job)
 
     # -- private -------------------------------------------------------------------------
+
+    def _end_with(self, trouble: Exception) -> None:
+        self.is_exhausted, self._trouble = True, trouble
+
+    def _each_put(self, batch: Iterable[Item]) -> Iterator[Item]:
+        """Those before the first that is refused."""
+        for item in batch:
+            try:
+                self._put({item.id: self._job(item)})
+            except _REFUSALS as error:
+                self._end_with(error)
+                return
+            yield item
 
     def _numbered(self, items: Iterable[Any]) -> Iterator[Item]:
         for index, value in enumerate(items):

@@ -87,7 +87,8 @@ class ForScripts(ABC):
 
         `fn` is called with the item as JSON has it (a tuple is a list then), and what it returns
         comes back as JSON has it. Nothing begins before the first result is asked for. Items are
-        taken from the iterable up to a thousand ahead.
+        taken from the iterable up to a thousand ahead. What it raises is raised after the results
+        of the items before.
 
         The threads of a pool that is at work do it too, in one order with the workers' jobs.
         Processes are started for each run; so are threads where the pool has none at work, or
@@ -100,8 +101,9 @@ class ForScripts(ABC):
         :param retries: attempts at an item after the first, as the queue's retry policy has it.
         :param timeout: seconds that an attempt may take.
         :param progress: show a bar on standard error, if that is a terminal and rich is installed.
-        :raises InvalidValue: one of these is something else; or, when it is taken, an item is not
-            the one that the run had before, or has the key of another.
+        :raises InvalidValue: one of these is something else; or, after the results of the items
+            before, an item is not the one that the run had before, or has the key of another.
+        :raises JobEncodeError: after the same, JSON cannot hold an item.
         :raises ItemFailed: with the result it stands for: `fn` raised, and no retry was left.
         :raises RuntimeError: the pool was stopped, its queue closed (`QueueClosed`), or it is at
             work in the process that forked this one.
