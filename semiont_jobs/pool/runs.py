@@ -52,6 +52,7 @@ SLOW: Final = 0.05
 meanwhile."""
 _REFUSALS: Final = (InvalidValue, JobEncodeError)
 _NAME: Final = re.compile(r"[A-Za-z0-9_-]{1,64}")
+_NUMBER: Final = re.compile(r"~[0-9a-f]{16}")
 
 
 @frozen
@@ -289,3 +290,13 @@ def type_of(name: str) -> str:
         rule = "a run's name is 1 to 64 letters, digits, hyphens and underscores"
         raise InvalidValue(rule, field="name", value=name)
     return f"{OF_RUNS}{name}"
+
+
+def type_of_any(name: str) -> str:
+    """The same; a run without a name is called ``~`` and its number.
+
+    :raises InvalidValue: that is neither.
+    """
+    if isinstance(name, str) and _NUMBER.fullmatch(name):
+        return f"{OF_RUNS}{name}"
+    return type_of(name)

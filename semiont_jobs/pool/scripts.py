@@ -29,7 +29,7 @@ from semiont_jobs.pool.mapping import Caller, Mapping, checked_function, name_of
 from semiont_jobs.pool.orders import Orders
 from semiont_jobs.pool.results import Results
 from semiont_jobs.pool.roster import Post
-from semiont_jobs.pool.runs import Outcome, Run, type_of
+from semiont_jobs.pool.runs import Outcome, Run, type_of_any
 from semiont_jobs.pool.staff import Staff, see_off
 from semiont_jobs.pool.supervisor import Supervisor
 from semiont_jobs.pool.travel import check_importable
@@ -132,9 +132,11 @@ class ForScripts(ABC):
         """Remove the jobs of a run by that name; waiting ones are cancelled first, those at work
         stay. How many were removed.
 
+        :param name: of a run without one, whose process was killed: ``~`` and its number, as in its
+            jobs' type. Nobody asks whether it is still at work.
         :raises InvalidValue: no run can have that name.
         """
-        return self._forget(type_of(name))
+        return self._forget(type_of_any(name))
 
     def _forget(self, type_name: str) -> int:
         self.queue.cancel_jobs(status="pending", type=type_name)

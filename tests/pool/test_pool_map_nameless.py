@@ -167,3 +167,18 @@ def test_an_item_that_another_program_has_completed_is_told_of(queue: JobQueue) 
 
     with WorkerPool(queue) as pool, pytest.raises(ItemFailed, match="was not this run"):
         list(pool.map(len, ["a"], name="run-1"))
+
+
+def test_what_a_killed_process_left_of_a_run_without_a_name_can_be_forgotten(
+    queue: JobQueue,
+) -> None:
+    left = "~0123456789abcdef"
+    for type_name in (f"map:{left}", "map:~fedcba9876543210", "map:run-1"):
+        queue.enqueue({"item": "a"}, type=type_name)
+
+    with WorkerPool(queue) as pool:
+        assert pool.forget(left) == 1
+        with pytest.raises(InvalidValue, match="a run's name is 1 to 64"):
+            pool.forget("~")
+
+    assert sorted(types_left(queue)) == ["map:run-1", "map:~fedcba9876543210"]
