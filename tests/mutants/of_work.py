@@ -383,6 +383,22 @@ FAULTS = (
         tests=("test_results_come_in_the_order_of_the_items",),
     ),
     Fault(
+        name="items-of-a-stopped-run-pass-for-cancelled",
+        file="pool/scripts.py",
+        was='if run.is_nameless and outcome.job.status == "cancelled":',
+        becomes="if run.is_nameless and not run.type:",
+        breaks="the iteration of a stopped pool's run ends with an error",
+        tests=("test_items_that_a_stop_has_cancelled_are_told_of_as_that",),
+    ),
+    Fault(
+        name="run-opens-what-was-closed",
+        file="pool/mapping.py",
+        was="        self._opening.check()\n        taken",
+        becomes="        taken",
+        breaks="a run opens no closed queue",
+        tests=("test_a_run_opens_no_closed_queue",),
+    ),
+    Fault(
         name="garbage-collected-in-the-midst-of-a-look-at-threads",
         file="threads.py",
         was="    gc.disable()\n",
