@@ -14,6 +14,7 @@ from mutants import (
     of_journal,
     of_loops,
     of_moves,
+    of_pools,
     of_queues,
     of_work,
 )
@@ -23,7 +24,7 @@ LAYERS: Mapping[str, tuple[Fault, ...]] = {
     "What a job is and becomes": of_jobs.FAULTS,
     "The file store": of_moves.FAULTS + of_journal.FAULTS + of_folders.FAULTS,
     "What a loop puts off": of_loops.FAULTS,
-    "Work under way": of_work.FAULTS,
+    "Work under way": of_work.FAULTS + of_pools.FAULTS,
     "What callers use": of_queues.FAULTS,
     "The PostgreSQL store": of_databases.FAULTS,
 }
