@@ -64,6 +64,14 @@ FAULTS = (
         breaks="an owner that was cut off is told before its job is another's",
         tests=("test_an_owner_behind_a_silent_line_is_told_before_its_job_can_be_taken",),
     ),
+    Fault(
+        name="document-copied-as-bytes",
+        file="stores/postgres/creating.py",
+        was="""f"\\\\x{row['document'].hex()}\"""",
+        becomes="row['document']",
+        breaks="a batch is stored as it is, whatever the caller's session takes backslashes for",
+        tests=("test_documents_are_written_whatever_backslashes_mean[caller-5]",),
+    ),
     # -- closing -------------------------------------------------------------------------
     Fault(
         name="closed-under-a-thread-that-stores",

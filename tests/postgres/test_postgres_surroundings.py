@@ -106,6 +106,33 @@ def test_claimers_who_meet_do_not_fail_whatever_isolation_is_the_default(
     assert queues[0].get_stats().complete == 60
 
 
+@pytest.mark.parametrize("count", [1, 3, 5])
+@pytest.mark.parametrize("whose", ["role", "caller"])
+def test_documents_are_written_whatever_backslashes_mean(
+    make_queue: Make, server_url: str, url: str, whose: str, count: int
+) -> None:
+    setting = "standard_conforming_strings=off"
+    queue = make_queue(with_setting(url, setting) if whose == "role" else url).initialize()
+    names = [f"{number}\\x\n" for number in range(count)]
+
+    with psycopg.connect(server_url, options=f"-c {setting}") as connection:
+        given = connection if whose == "caller" else None
+        queue.enqueue_many([{"n": name} for name in names], type="a\\b", connection=given)
+
+    assert sorted(job.params["n"] for job in queue.query_jobs()) == names
+    assert all(queue.claim_next_job(types=["a\\b"]) for _ in names)
+
+
+def test_what_arrives_is_written_whatever_backslashes_mean(make_queue: Make, url: str) -> None:
+    queue = make_queue(with_setting(url, "standard_conforming_strings=off")).initialize()
+    store: Any = queue.store
+    data = queue.codec.encode(task(id="j"))
+
+    store.arrive("j", data)
+
+    assert data == store.arrival("j")
+
+
 # -- names -----------------------------------------------------------------------------------
 
 

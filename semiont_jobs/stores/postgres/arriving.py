@@ -32,7 +32,7 @@ class Arriving:
                 ' (id text COLLATE "C" PRIMARY KEY, document bytea NOT NULL)'.encode()
             )
             session.execute(
-                f"INSERT INTO {self._table} (id, document) VALUES (%s, %s)"
+                f"INSERT INTO {self._table} (id, document) VALUES (%s, %b)"
                 " ON CONFLICT (id) DO UPDATE SET document = excluded.document".encode(),
                 [job_id, data],
             )

@@ -44,7 +44,10 @@ def _copy(
     try:
         with cursor.copy(statements.copy) as copy:
             for row in batch.values():
-                copy.write_row([row[column] for column in COPIED])
+                # Not as bytes: where `standard_conforming_strings` is off, psycopg doubles the
+                # backslashes of those, and the server would store something else.
+                written = {**row, "document": f"\\x{row['document'].hex()}"}
+                copy.write_row([written[column] for column in COPIED])
     except errors.UniqueViolation as error:
         found = re.search(r"=\(([A-Za-z0-9_-]+)\)", error.diag.message_detail or "")
         raise JobExists(found[1] if found else next(iter(batch))) from error

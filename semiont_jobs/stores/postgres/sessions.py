@@ -38,7 +38,7 @@ SETTINGS: Final = """
 SET tcp_keepalives_idle = 10; SET tcp_keepalives_interval = 2; SET tcp_keepalives_count = 3;
 SET tcp_user_timeout = 16000; SET lock_timeout = 10000; SET client_min_messages = warning;
 SET client_encoding = 'UTF8'; SET DateStyle = 'ISO'; SET TimeZone = 'UTC';
-SET default_transaction_isolation = 'read committed';
+SET default_transaction_isolation = 'read committed'; SET standard_conforming_strings = on;
 """
 """What the server does about a client that has fallen silent: after 16 seconds the session is
 over, and with it its locks; the default would be hours. The owner of a lock gives up well before
@@ -47,7 +47,8 @@ middle of a move: whoever waits for it is told so.
 
 The rest undoes what a role, a database or the environment may be set to: texts that not every
 name can be written in, instants that are not read in every style or zone (the last of year 9999
-is in the next one further east), and an isolation in which claims fail that merely met."""
+is in the next one further east), an isolation in which claims fail that merely met, and backslashes
+that are doubled in what is written as text."""
 
 
 class _Forks:
