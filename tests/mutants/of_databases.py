@@ -72,6 +72,16 @@ FAULTS = (
         breaks="a batch is stored as it is, whatever the caller's session takes backslashes for",
         tests=("test_documents_are_written_whatever_backslashes_mean[caller-5]",),
     ),
+    Fault(
+        name="changed-row-left-as-it-is",
+        file="stores/postgres/claiming.py",
+        was="                    _set_right(office, session, job, document)\n",
+        becomes="",
+        breaks="a row whose columns somebody changed keeps no claimer busy for ever",
+        tests=(
+            "test_a_row_whose_columns_were_changed_is_set_right_and_blocks_nobody[first-queue]",
+        ),
+    ),
     # -- closing -------------------------------------------------------------------------
     Fault(
         name="closed-under-a-thread-that-stores",

@@ -23,7 +23,7 @@ LAST = datetime.max.replace(tzinfo=UTC)
 
 
 def task(**metadata: Any) -> PendingJob[Any]:
-    return PendingJob(metadata=JobMetadata(type="task", **metadata), params={})
+    return PendingJob(metadata=JobMetadata(**{"type": "task", **metadata}), params={})
 
 
 def with_setting(url: str, setting: str) -> str:
@@ -238,6 +238,67 @@ def test_a_job_that_changed_since_it_was_accepted_is_not_taken_for_the_same(
 
     assert locked == 0
     assert seen == [0, claim.job.metadata.revision - 1]
+
+
+# -- rows that a person changed --------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("change", "asked"),
+    [
+        ("queue = 'other'", {"queue": "other"}),
+        ("type = 'other'", {"types": ["other"]}),
+        ("not_before = '-infinity'", {}),
+    ],
+    ids=["queue", "type", "instant"],
+)
+@pytest.mark.parametrize("options", [{}, {"accept": yes}], ids=["first", "accept"])
+def test_a_row_whose_columns_were_changed_is_set_right_and_blocks_nobody(
+    make_queue: Make,
+    server_url: str,
+    schema: str,
+    change: str,
+    asked: dict[str, Any],
+    options: dict[str, Any],
+) -> None:
+    queue = make_queue()
+    odd = queue.create_job(task(run_after=LAST if "not_before" in change else None))
+    query = f"SELECT type, queue, not_before::text, due, revision FROM {schema}.jobs"
+    before = sql(server_url, query)
+    sql(server_url, f"UPDATE {schema}.jobs SET {change}, due = now(), revision = 7")
+    peeked = queue.poll_next_pending_job(**asked)
+    behind = task(type=asked.get("types", ["task"])[0], queue=asked.get("queue", "default"))
+    claimed: list[AnyClaim | None] = []
+
+    def claim() -> None:
+        claimed.append(queue.claim_next_job(**asked, **options))
+
+    # In a thread: it may never end.
+    claimer = threading.Thread(target=claim, daemon=True)
+    claimer.start()
+    claimer.join(PATIENCE)
+
+    assert (peeked, claimed) == (None, [None])
+    assert before == sql(server_url, query)
+    queue.create_job(behind)
+    claim()
+    assert some(claimed[1]).job.metadata.id == behind.metadata.id
+    assert queue.get_job(odd.metadata.id) == odd
+
+
+def test_a_job_snoozed_while_somebody_is_asked_about_it_is_no_changed_row(
+    make_queue: Make, caplog: pytest.LogCaptureFixture
+) -> None:
+    queue, other = make_queue(), make_queue()
+    queue.create_job(task())
+    caplog.set_level("WARNING", "semiont_jobs")
+
+    def accept(_job: PendingJob[Any]) -> bool:
+        some(other.claim_next_job()).snooze(3600)
+        return True
+
+    assert queue.claim_next_job(accept=accept) is None
+    assert caplog.messages == []
 
 
 # -- rows that others have locked ------------------------------------------------------------

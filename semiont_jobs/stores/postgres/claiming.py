@@ -10,9 +10,11 @@ from contextlib import suppress
 from datetime import datetime
 from typing import Any, Final, Literal
 
+import psycopg
+
 from semiont_jobs import lifecycle
 from semiont_jobs.errors import InvalidJob, JobDecodeError, JobEncodeError, StoreError
-from semiont_jobs.events import Event, Hook
+from semiont_jobs.events import Event, Hook, logger
 from semiont_jobs.fields import now as clock
 from semiont_jobs.model import ClaimStamp, PendingJob
 from semiont_jobs.store import Accept, Wanted
@@ -65,7 +67,11 @@ class Claiming:
                 continue
             with suppress(JobDecodeError):
                 job = self._read(job_id)
-                if job is not None and self._accepts(wanted.accept, job):
+                if (
+                    job is not None
+                    and _wants(wanted, job, now)
+                    and self._accepts(wanted.accept, job)
+                ):
                     return job
         return None
 
@@ -141,14 +147,17 @@ class Claiming:
                 except JobDecodeError as error:
                     set_aside(office, session, self._notify, job_id, str(error))
                     return "unwanted"
-            if isinstance(job, PendingJob) and _wants(wanted, job, now):
-                hold = PostgresHold(
-                    office, job, session=session, mark=(revision, token), is_asked=is_asked
-                )
+                assert isinstance(job, PendingJob)
+                if not _wants(wanted, job, now):
+                    _set_right(office, session, job, document)
+                    return "unwanted"
+            hold = PostgresHold(
+                office, job, session=session, mark=(revision, token), is_asked=is_asked
+            )
         finally:
             if hold is None:
                 office.sessions.give_back(session)
-        return hold or "unwanted"
+        return hold
 
     def _accepts(self, accept: Accept | None, job: PendingJob[Any]) -> bool:
         if accept is None or accept(job):
@@ -209,6 +218,27 @@ def _wants(wanted: Wanted, job: PendingJob[Any], now: datetime) -> bool:
     """Decided anew from the locked row."""
     metadata = job.metadata
     return wanted.covers(metadata.type, metadata.queue) and metadata.is_due(now)
+
+
+def _set_right(office: Office, session: Session, job: PendingJob[Any], document: bytes) -> None:
+    """Make a row's columns say what its document says, and end the transaction.
+
+    Somebody changed them by hand. Left as they are, each look for the next job would find this
+    one again, and nothing behind it. (Or they do say so: the job was snoozed while an `accept`
+    was asked about it.)
+    """
+    was = session.execute(office.statements.set_right, rows.columns(job, document)).rowcount
+    session.execute("COMMIT")
+    if was != 1:
+        return
+    logger.warning(
+        "the row of job %s was changed by hand: its columns say again what its document says",
+        job.metadata.id,
+    )
+    # Some who are idle may want it as it is.
+    office.news()
+    with suppress(psycopg.Error):
+        session.execute(office.statements.notify, [""])
 
 
 def set_aside(office: Office, session: Session, notify: Hook, job_id: str, reason: str) -> None:

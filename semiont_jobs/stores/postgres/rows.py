@@ -41,6 +41,10 @@ COPIED: Final = (
     "document",
 )
 """The columns of a new row; the others begin empty."""
+REPEATED: Final = tuple(
+    name for name in COPIED if name not in ("id", "status", "author", "document")
+)
+"""Those of them that only say again what the document says."""
 LOCKS_SINCE: Final = (
     "greatest(pg_postmaster_start_time(), (SELECT stats_reset FROM pg_stat_bgwriter))"
 )
@@ -128,6 +132,7 @@ class Statements:
     remove_finished: bytes
     remove: bytes
     set_aside: bytes
+    set_right: bytes
     later: bytes
     notify: bytes
 
@@ -220,6 +225,11 @@ _TEXTS: Final = {
         WITH gone AS (DELETE FROM {s}.jobs WHERE id = %(id)s RETURNING id, document)
         INSERT INTO {s}.quarantine (name, reason, document)
         SELECT id, %(reason)s, document FROM gone
+    """,
+    "set_right": f"""
+        UPDATE {{s}}.jobs SET {", ".join(f"{name} = %({name})s" for name in REPEATED)}
+        WHERE id = %(id)s AND ({", ".join(REPEATED)})
+            IS DISTINCT FROM ({", ".join(f"%({name})s" for name in REPEATED)})
     """,
     "later": """
         SELECT min(not_before) FROM {s}.jobs
