@@ -189,6 +189,21 @@ def test_a_caller_s_connection_in_another_encoding_is_refused(
     assert queue.get_stats().total == 0
 
 
+@pytest.mark.parametrize("count", [1, 2, 5])
+def test_a_caller_s_connection_in_pipeline_mode_is_refused_and_can_go_on(
+    make_queue: Make, server_url: str, count: int
+) -> None:
+    queue = make_queue().initialize()
+    jobs = [task() for _ in range(count)]
+
+    with psycopg.connect(server_url) as connection:
+        with connection.pipeline(), pytest.raises(InvalidValue, match="pipeline mode"):
+            queue.create_jobs(jobs, connection=connection)
+        queue.create_jobs(jobs, connection=connection)
+
+    assert queue.get_stats().pending == count
+
+
 # -- code of others in the midst of a claim --------------------------------------------------
 
 

@@ -11,12 +11,31 @@ from typing import Any, Final
 
 import psycopg
 from psycopg import errors
+from psycopg.pq import PipelineStatus
 
-from semiont_jobs.errors import JobExists
+from semiont_jobs.errors import InvalidValue, JobExists
 from semiont_jobs.stores.postgres.rows import COPIED, Statements
 
 FEW: Final = 3
 """Rows up to which one statement each is faster than a COPY, which takes four round trips."""
+
+
+def check_connection(connection: object) -> None:
+    """Refuse a caller's connection that jobs cannot be written on.
+
+    :raises InvalidValue: it is none, or not as it must be.
+    """
+    if not isinstance(connection, psycopg.Connection) or connection.closed:
+        rule = "an open psycopg.Connection is needed"
+    elif connection.info.encoding != "utf-8":
+        rule = "its client_encoding must be UTF8: not every text can be written in another"
+    elif connection.pgconn.pipeline_status != PipelineStatus.OFF:
+        # What became of a statement would not be known before the caller's next sync: neither
+        # whether the job stood already, nor whether it was stored.
+        rule = "it is in pipeline mode, in which no answer comes in time"
+    else:
+        return
+    raise InvalidValue(rule, field="connection", value=connection)
 
 
 def insert(

@@ -26,7 +26,7 @@ from semiont_jobs.stores.postgres import taking, upkeep
 from semiont_jobs.stores.postgres.address import Address, address_of
 from semiont_jobs.stores.postgres.arriving import Arriving
 from semiont_jobs.stores.postgres.claiming import Claiming
-from semiont_jobs.stores.postgres.creating import insert
+from semiont_jobs.stores.postgres.creating import check_connection, insert
 from semiont_jobs.stores.postgres.hold import Office, PostgresHold
 from semiont_jobs.stores.postgres.inspection import DatabaseInspection, inspect
 from semiont_jobs.stores.postgres.liveness import Liveness, nobody
@@ -185,12 +185,7 @@ class PostgresStore:
 
         :raises StoreError: the server refused, or its database is another one.
         """
-        if not isinstance(connection, psycopg.Connection) or connection.closed:
-            rule = "an open psycopg.Connection is needed"
-            raise InvalidValue(rule, field="connection", value=connection)
-        if connection.info.encoding != "utf-8":
-            rule = "its client_encoding must be UTF8: not every text can be written in another"
-            raise InvalidValue(rule, field="connection", value=connection)
+        check_connection(connection)
         is_idle = connection.info.transaction_status == TransactionStatus.IDLE
         cursor = psycopg.Cursor(connection)
         with self._opened.sessions.told(None, renews=False):
