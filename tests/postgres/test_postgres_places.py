@@ -10,6 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import psycopg
 import pytest
 from postgres.proxies import Pooler
 from postgres.servers import sql
@@ -348,6 +349,22 @@ def test_to_look_makes_nothing_and_changes_nothing(
         with pytest.raises(StoreError, match="nothing may be changed"):
             verb()
     assert make_queue().query_jobs() == [job]
+
+
+@pytest.mark.parametrize("count", [1, 5])
+def test_to_look_creates_nothing_in_a_transaction_of_the_caller_s(
+    make_queue: Make, server_url: str, count: int
+) -> None:
+    queue = make_queue().initialize()
+    looking = make_queue(read_only=True)
+
+    with psycopg.connect(server_url) as connection:
+        with pytest.raises(StoreError, match="nothing may be changed") as refusal:
+            looking.enqueue_many([{}] * count, type="task", connection=connection)
+        connection.execute("SELECT 1")
+
+    assert refusal.value.errno == errno.EROFS
+    assert queue.get_stats().total == 0
 
 
 def test_queues_in_two_schemas_do_not_see_each_other(make_queue: Make, server_url: str) -> None:

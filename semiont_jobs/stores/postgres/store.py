@@ -5,6 +5,7 @@ It must not know SQL (`rows`) or sessions: it lets the parts do their work.
 
 from __future__ import annotations
 
+import errno
 import secrets
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -183,9 +184,12 @@ class PostgresStore:
     def create_within(self, connection: Any, jobs: Iterable[PendingJob[Any]]) -> None:
         """See `Transactional.create_within`. Idle workers hear of it at the commit.
 
-        :raises StoreError: the server refused, or its database is another one.
+        :raises StoreError: the server refused, or its database is another one; or this store is
+            read-only, of which a caller's connection knows nothing.
         """
         check_connection(connection)
+        if self._read_only:
+            raise StoreError(errno.EROFS, "nothing may be changed here", self.address.shown)
         is_idle = connection.info.transaction_status == TransactionStatus.IDLE
         cursor = psycopg.Cursor(connection)
         with self._opened.sessions.told(None, renews=False):
