@@ -221,6 +221,15 @@ def test_who_is_asked_about_a_job_may_use_the_queue(make_queue: Make) -> None:
     assert claim.complete().status == "complete"
 
 
+def test_a_pool_of_one_connection_will_do_to_look_a_database_over(make_queue: Make) -> None:
+    queue = make_queue(pool_size=1).initialize()
+    store: Any = queue.store
+
+    found = store.inspect()
+
+    assert (found.locks_exclude, found.is_notified) == (True, True)
+
+
 def test_a_job_that_somebody_is_asked_about_is_free_for_others(make_queue: Make) -> None:
     queue, other = make_queue(), make_queue()
     queue.create_job(task())

@@ -6,6 +6,7 @@ It must not know what is healthy.
 from __future__ import annotations
 
 import secrets
+from contextlib import closing
 from datetime import datetime
 from typing import Any, Final
 
@@ -56,7 +57,8 @@ class DatabaseInspection:
 def inspect(office: Office, schema: str) -> DatabaseInspection:
     """Look the schema over."""
     sessions = office.sessions
-    with sessions.session() as one, sessions.session() as other:
+    # The second is none of the pool's, which may have but one.
+    with sessions.session() as one, closing(sessions.connect()) as other:
         sent = fields.now()
         now = _one(one, "SELECT clock_timestamp()")
         received = fields.now()
