@@ -151,6 +151,31 @@ def test_names_too_long_for_an_index_are_told_apart(make_queue: Make, letters: s
     assert names == [metadata.queue for metadata in found]
 
 
+@pytest.mark.parametrize("name", ["user", "select", "analyze"])
+def test_a_schema_may_be_named_with_a_word_of_sql(
+    make_queue: Make, server_url: str, name: str
+) -> None:
+    place = f"{server_url}{'&' if '?' in server_url else '?'}schema={name}"
+    sql(server_url, f'DROP SCHEMA IF EXISTS "{name}" CASCADE')
+    try:
+        queue = make_queue(place)
+        store: Any = queue.store
+        queue.create_jobs([task() for _ in range(5)])
+        store.arrive("j", queue.codec.encode(task(id="j")))
+        store.admit("j")
+        claims = [some(queue.claim_next_job(accept=yes)) for _ in range(2)]
+        claims[0].complete()
+        store.kill_holder(claims[1].job.metadata.id)
+
+        assert queue.rescue_orphans() == 1
+        assert store.inspect().bad == ()
+        with make_queue(place, read_only=True) as looking:
+            assert (looking.get_stats().pending, looking.get_stats().complete) == (5, 1)
+        queue.close()
+    finally:
+        sql(server_url, f'DROP SCHEMA IF EXISTS "{name}" CASCADE')
+
+
 # -- callers ---------------------------------------------------------------------------------
 
 

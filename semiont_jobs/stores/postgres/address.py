@@ -17,8 +17,9 @@ from semiont_jobs.stores.location import is_url
 
 DEFAULT_SCHEMA: Final = "semiont_jobs"
 _SCHEMA: Final = re.compile(r"[a-z_][a-z0-9_]{0,47}")
-"""Names that need no quotes, and leave room for the channel's within the 63 characters that the
-server looks at: two that differ only behind them would be one."""
+"""Names that a person writes without quotes (but SQL's own words: see `quoted`), and that leave
+room for the channel's within the 63 characters that the server looks at: two that differ only
+behind them would be one."""
 
 CONNECTING: Final = {
     # Seconds; half of what a worker whose server is gone waits at most between two tries.
@@ -90,6 +91,12 @@ def address_of(url: str, schema: str | None = None) -> Address:
             "no URL of a database: its port is no number", field="url", value=_hidden(url)
         )
     return Address(make_conninfo(**{**CONNECTING, **given}), name, _shown(given, name))
+
+
+def quoted(schema: str) -> str:
+    """A schema's name as statements have it. In quotes: ``user`` and ``order`` are words of SQL,
+    and later versions of it may have more."""
+    return f'"{schema}"'
 
 
 def _shown(given: dict[str, str], schema: str) -> str:

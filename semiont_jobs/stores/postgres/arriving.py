@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import Any
 
 from semiont_jobs.errors import JobExists, JobNotFound
+from semiont_jobs.stores.postgres.address import quoted
 from semiont_jobs.stores.postgres.hold import Office
 from semiont_jobs.stores.postgres.rows import columns
 
@@ -21,7 +22,7 @@ class Arriving:
 
     def __init__(self, office: Office, schema: str, author: int) -> None:
         self._office = office
-        self._table = f"{schema}.arriving"
+        self._table = f"{quoted(schema)}.arriving"
         self._author = author
 
     def put(self, job_id: str, data: bytes) -> None:

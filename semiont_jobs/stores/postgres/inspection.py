@@ -14,6 +14,7 @@ from attrs import frozen
 
 from semiont_jobs import fields
 from semiont_jobs.errors import JobDecodeError
+from semiont_jobs.stores.postgres.address import quoted
 from semiont_jobs.stores.postgres.hold import Office
 from semiont_jobs.stores.postgres.rows import LOCKED_KEYS
 from semiont_jobs.stores.postgres.schema import TESTED
@@ -56,7 +57,7 @@ class DatabaseInspection:
 
 def inspect(office: Office, schema: str) -> DatabaseInspection:
     """Look the schema over."""
-    sessions = office.sessions
+    sessions, schema = office.sessions, quoted(schema)
     # The second is none of the pool's, which may have but one.
     with sessions.session() as one, closing(sessions.connect()) as other:
         sent = fields.now()

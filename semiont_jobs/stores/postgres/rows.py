@@ -21,6 +21,7 @@ from typing import Any, Final
 from attrs import frozen
 
 from semiont_jobs.model import OF_RUNS, AnyJob, PendingJob, RunningJob
+from semiont_jobs.stores.postgres.address import quoted
 
 FOREVER: Final = "-infinity"
 """The ``not_before`` of a job that waits for no instant."""
@@ -235,7 +236,7 @@ _TEXTS: Final = {
         SELECT min(not_before) FROM {s}.jobs
         WHERE status = 'pending' AND not_before > '-infinity' AND not_before > %s
     """,
-    "notify": "SELECT pg_notify('{s}_news', %s)",
+    "notify": "SELECT pg_notify('{name}_news', %s)",
 }
 
 
@@ -254,17 +255,20 @@ have to look at every row to find out."""
 
 
 def statements(schema: str) -> Statements:
-    """The statements for a schema, whose name `address` has checked: it needs no quotes."""
+    """The statements for a schema, whose name `address` has checked."""
+
+    def written(query: str) -> str:
+        # A channel's name stands in a literal.
+        return query.replace("{s}", quoted(schema)).replace("{name}", schema)
+
     filtered: dict[str, Any] = {
         name: {
-            chosen: query.replace("{s}", schema)
+            chosen: written(query)
             .replace("{filters}", "".join(map(getitem, _FILTERS, chosen)))
             .encode()
             for chosen in product((False, True), repeat=2)
         }
         for name, query in _FILTERED.items()
     }
-    plain: dict[str, Any] = {
-        name: query.replace("{s}", schema).encode() for name, query in _TEXTS.items()
-    }
+    plain: dict[str, Any] = {name: written(query).encode() for name, query in _TEXTS.items()}
     return Statements(**plain, **filtered)

@@ -13,6 +13,7 @@ from psycopg import errors
 
 from semiont_jobs.errors import StoreError, UnsafeStore, UnsupportedFormat
 from semiont_jobs.events import logger
+from semiont_jobs.stores.postgres.address import quoted
 from semiont_jobs.stores.postgres.rows import COPIED
 from semiont_jobs.stores.postgres.sessions import Session, Sessions
 
@@ -183,7 +184,7 @@ def _version(session: Session, schema: str, place: str) -> int | None:
     if "about" not in _relations(session, schema):
         return None
     try:
-        row = session.execute(f"SELECT version FROM {schema}.about".encode()).fetchone()
+        row = session.execute(f"SELECT version FROM {quoted(schema)}.about".encode()).fetchone()
     except errors.UndefinedColumn:
         row = None
     # Below 1 is what a transaction that makes the tables says to itself.
@@ -222,16 +223,17 @@ def _refuse_foreign(session: Session, schema: str, place: str) -> None:
 
 
 def _migrate(session: Session, schema: str, found: int | None) -> None:
+    name = quoted(schema)
     if found is None:
         # A schema that a person made for us, with rights to it but none to make one, will do.
         query = "SELECT count(*) FROM pg_namespace WHERE nspname = %s"
         if session.execute(query, [schema]).fetchone() == (0,):
-            session.execute(f"CREATE SCHEMA {schema}".encode())
-        session.execute(f"CREATE TABLE {schema}.about (version integer NOT NULL)".encode())
-        session.execute(f"INSERT INTO {schema}.about VALUES (0)".encode())
+            session.execute(f"CREATE SCHEMA {name}".encode())
+        session.execute(f"CREATE TABLE {name}.about (version integer NOT NULL)".encode())
+        session.execute(f"INSERT INTO {name}.about VALUES (0)".encode())
     for statements in MIGRATIONS[found or 0 :]:
-        session.execute(statements.replace("{schema}", schema).encode())
-    session.execute(f"UPDATE {schema}.about SET version = {VERSION}".encode())
+        session.execute(statements.replace("{schema}", name).encode())
+    session.execute(f"UPDATE {name}.about SET version = {VERSION}".encode())
 
 
 def _check_tables(session: Session, schema: str, place: str) -> None:
@@ -245,7 +247,7 @@ def _check_tables(session: Session, schema: str, place: str) -> None:
         "SELECT attname, format_type(atttypid, NULL) FROM pg_attribute"
         " WHERE attrelid = to_regclass(%s) AND attnum > 0 AND NOT attisdropped"
     )
-    found: dict[str, str] = dict(session.execute(query, [f"{schema}.jobs"]).fetchall())
+    found: dict[str, str] = dict(session.execute(query, [f"{quoted(schema)}.jobs"]).fetchall())
     if found != COLUMNS:
         odd = ", ".join(sorted({name for name, _type in found.items() ^ COLUMNS.items()}))
         raise UnsafeStore(
@@ -259,7 +261,7 @@ def _check_rights(session: Session, schema: str, place: str, *, read_only: bool)
         wanted += [("jobs", right) for right in ("INSERT", "UPDATE", "DELETE")]
         wanted += [("quarantine", "INSERT")]  # else the first bad row would stop every worker
     query = "SELECT " + ", ".join(["has_table_privilege(%s, %s)"] * len(wanted))
-    names = [text for table, right in wanted for text in (f"{schema}.{table}", right)]
+    names = [text for table, right in wanted for text in (f"{quoted(schema)}.{table}", right)]
     row = session.execute(query.encode(), names).fetchone()
     assert row is not None
     missing = [

@@ -24,7 +24,7 @@ from semiont_jobs.forks import reset_in_child
 from semiont_jobs.model import STATUSES, AnyJob, ClaimStamp, JobStatus, PendingJob
 from semiont_jobs.store import Hold, Wanted
 from semiont_jobs.stores.postgres import taking, upkeep
-from semiont_jobs.stores.postgres.address import Address, address_of
+from semiont_jobs.stores.postgres.address import Address, address_of, quoted
 from semiont_jobs.stores.postgres.arriving import Arriving
 from semiont_jobs.stores.postgres.claiming import Claiming
 from semiont_jobs.stores.postgres.creating import check_connection, insert
@@ -167,7 +167,7 @@ class PostgresStore:
             raise KeyError(job_id)
         del self._office.holds[job_id]
         # As if its key were nobody's: the other jobs of this process go on.
-        query = f"UPDATE {self.address.schema}.jobs SET owner = %s WHERE id = %s"
+        query = f"UPDATE {quoted(self.address.schema)}.jobs SET owner = %s WHERE id = %s"
         with self._office.sessions.session(job_id) as session:
             session.execute(query.encode(), [nobody(), job_id])
 
