@@ -133,6 +133,16 @@ def test_what_arrives_is_written_whatever_backslashes_mean(make_queue: Make, url
     assert data == store.arrival("j")
 
 
+def test_the_tables_are_known_whatever_names_the_role_has_quoted(
+    make_queue: Make, url: str
+) -> None:
+    job = make_queue().create_job(task())
+
+    queue = make_queue(with_setting(url, "quote_all_identifiers=on"))
+
+    assert queue.query_jobs() == [job]
+
+
 # -- names -----------------------------------------------------------------------------------
 
 
