@@ -36,6 +36,14 @@ FAULTS = (
         tests=("test_a_removal_is_told_before_the_file_goes",),
     ),
     Fault(
+        name="removal-of-a-journal-not-seen",
+        file="stores/files/journal/segment.py",
+        was="            if not self.stands():\n                raise self._refusal()\n",
+        becomes="",
+        breaks="what is acknowledged is in a file that a replay would find",
+        tests=("test_what_is_acknowledged_after_its_journal_was_removed_is_in_a_new_one",),
+    ),
+    Fault(
         name="faulty-journal-written-on",
         file="stores/files/journal/segment.py",
         was="return not self.is_faulty and self.end + size <= MOST_BYTES",

@@ -148,7 +148,7 @@ def lets_copies_come_back_to_finished_folders(patch: Patch) -> None:
 
 
 def does_not_force_its_folders(patch: Patch) -> None:
-    patch.setattr(layout, "_secure_folders", _nothing)
+    patch.setattr(layout, "secure_folders", _nothing)
 
 
 def does_not_force_requests_to_cancel(patch: Patch) -> None:

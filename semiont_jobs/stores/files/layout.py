@@ -137,7 +137,7 @@ def prepare(
         _check(disk.stat(folder), folder)
     _check_format(layout, disk, fsync=fsync, file_mode=file_mode)
     if fsync:
-        _secure_folders(layout, disk)
+        secure_folders(layout, disk)
 
 
 def check_to_look(layout: Layout, disk: Disk) -> None:
@@ -157,7 +157,7 @@ def check_to_look(layout: Layout, disk: Disk) -> None:
         _check_version(layout, text.strip("\0") or str(FORMAT))
 
 
-def _secure_folders(layout: Layout, disk: Disk) -> None:
+def secure_folders(layout: Layout, disk: Disk) -> None:
     """Make the folders survive a power cut, and those above them that may be new.
 
     Not only those just made: whoever made them may have died before this, or have had no wish

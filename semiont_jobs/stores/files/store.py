@@ -160,7 +160,9 @@ class FileStore:
                 logger.warning("%s: what a power cut left is not replayed", self.layout.journal)
 
     def _forcing(self) -> Forcing:
-        self._journal = Journal(self._disk, self.layout, file_mode=self._file_mode)
+        self._journal = Journal(
+            self._disk, self.layout, dir_mode=self._dir_mode, file_mode=self._file_mode
+        )
         if self.durability == "journal" and not self._read_only:
             return ByJournal(self._disk, self.layout, self._journal)
         return (ByFsync if self._fsync else Forcing)(self._disk, self.layout)

@@ -17,7 +17,9 @@ the one before it: a slow disk slows those who write, and the journal does not g
                                                   v  |
                                                  _stuck
 
-Where the disk has lost a write, the old file is ``_kept`` instead, to be replayed one day.
+Where the disk has lost a write, the old file is ``_kept`` instead, to be replayed one day. A file
+that another hand has removed is emptied like one that is full, and what it has just been told is
+said again in the next.
 """
 
 from __future__ import annotations
@@ -27,7 +29,7 @@ import os
 import threading
 import time
 import weakref
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from functools import partial
 from itertools import islice
@@ -35,16 +37,15 @@ from queue import Empty, SimpleQueue
 from typing import Final
 
 from semiont_jobs.errors import StoreError, ThreadRefused
-from semiont_jobs.events import logger
 from semiont_jobs.model import AnyJob
 from semiont_jobs.stores.files.door import Disk
 from semiont_jobs.stores.files.forcing import NOTHING_LOST, force_each
 from semiont_jobs.stores.files.journal import segment as segments
 from semiont_jobs.stores.files.journal.pieces import Piece, appended_together
 from semiont_jobs.stores.files.journal.records import moment, removals_of
-from semiont_jobs.stores.files.journal.segment import SUFFIX, Segment
+from semiont_jobs.stores.files.journal.segment import SUFFIX, Segment, SegmentRemoved
 from semiont_jobs.stores.files.journal.told_on import ToldOn
-from semiont_jobs.stores.files.layout import Layout
+from semiont_jobs.stores.files.layout import Layout, secure_folders
 from semiont_jobs.threads import LOOK_EVERY, begin, lock_and_condition
 
 MOST_AGE: Final = 30.0
@@ -56,6 +57,7 @@ writes, and somebody must look at it."""
 TOLD_AT_ONCE: Final = 64
 """Removals that are appended together: they fit into any file, and one look at the folder does for
 them."""
+REMOVED: Final = "the journal %s was removed; its jobs' files are forced now"
 PAUSE: Final = 1.0
 """Seconds after which a file is tried again that could not be emptied, as where no descriptor was
 left: soon enough for those who wait, and seldom enough to cost nothing."""
@@ -64,15 +66,17 @@ left: soon enough for those who wait, and seldom enough to cost nothing."""
 class Journal:
     """Appends to files of its own in ``jobs/.journal``. There is none before the first record.
 
+    :param dir_mode: permission bits of that folder, where it has to be made again.
     :param file_mode: permission bits of these.
     """
 
     in_background = True
     """Whether a thread of its own empties what is full; tests have it done by whoever fills it."""
 
-    def __init__(self, disk: Disk, layout: Layout, *, file_mode: int) -> None:
+    def __init__(self, disk: Disk, layout: Layout, *, dir_mode: int, file_mode: int) -> None:
         self._disk = disk
         self._layout = layout
+        self._dir_mode = dir_mode
         self._file_mode = file_mode
         self._stem = f"{os.getpid()}-{os.urandom(6).hex()}"
         self._made = 0
@@ -88,19 +92,21 @@ class Journal:
         """Tell of what the disk may have lost."""
         self._told_on = ToldOn(disk, layout)
         self._carried = 0
+        self._was_removed = False
+        """The folder may be another one than that which was opened."""
         self._is_closed = False
         self._wake: SimpleQueue[None] = SimpleQueue()
         self._emptier: threading.Thread | None = None
 
     # -- writing -------------------------------------------------------------------------
 
-    def write(self, jobs: Iterable[tuple[AnyJob, bytes]], at: int | None = None) -> None:
+    def write(self, jobs: Sequence[tuple[AnyJob, bytes]], at: int | None = None) -> None:
         """Append revisions of jobs with their texts, and return when they are durable.
 
         :param at: when they were published, if that was before now (`moment`).
         :raises OSError: they may not be durable.
         """
-        self._put(appended_together(jobs, moment() if at is None else at))
+        self._put(partial(appended_together, jobs, moment() if at is None else at))
 
     def remove(self, removed: Mapping[str, int]) -> None:
         """Append that these jobs are removed, each at its moment, and return when that is durable.
@@ -114,18 +120,21 @@ class Journal:
         with self._lock:
             if self._current is None and not self._told_on.names():
                 return
+        self._put(partial(self._removals, removed))
+
+    def _removals(self, removed: Mapping[str, int]) -> Iterable[Piece]:
         left = iter(removed.items())
-        pieces = iter(lambda: dict(islice(left, TOLD_AT_ONCE)), {})
-        self._put((removals_of(some), partial(self._note_removed, some)) for some in pieces)
+        for some in iter(lambda: dict(islice(left, TOLD_AT_ONCE)), {}):
+            yield removals_of(some), partial(self._note_removed, some)
 
     def _note_removed(self, some: Mapping[str, int], segment: Segment) -> None:
         for job_id in some:  # what it says of the job is void: no claim may rely on it
             segment.revisions.pop(job_id, None)
         self._told_on.add(some, segment.name)
 
-    def _put(self, pieces: Iterable[Piece]) -> None:
+    def _put(self, pieces: Callable[[], Iterable[Piece]]) -> None:
         """Append each, have the file that it went to noted at once, and return when all are
-        durable."""
+        durable. Where that file was removed they are said again: a record may stand twice."""
         thread = threading.get_ident()
         if thread in self._inside:
             # It would write into what it interrupted, or wait for itself.
@@ -133,7 +142,10 @@ class Journal:
             raise StoreError(errno.EDEADLK, reason, self._layout.journal)
         try:
             self._inside.add(thread)
-            self._put_all(pieces)
+            try:
+                self._put_all(pieces())
+            except SegmentRemoved:
+                self._put_all(pieces())
         finally:
             self._inside.discard(thread)
         if self._is_closed:  # meanwhile: nobody else will empty what was written
@@ -162,10 +174,15 @@ class Journal:
         """Whether that revision of a job is in the file that is appended to. If so, what was
         published before this call is durable before the record goes."""
         current = self._current
-        return current is not None and current.revisions.get(job.metadata.id) == (
-            job.metadata.created,
-            revision,
-        )
+        if current is None:
+            return False
+        told = current.revisions.get(job.metadata.id)
+        if told != (job.metadata.created, revision):
+            return False
+        try:
+            return current.stands()
+        except OSError:
+            return False  # it is written again, and whoever forces that tells of the disk
 
     def _with_room(self, size: int) -> Segment:
         """The file to append so many bytes to. The caller has the lock."""
@@ -173,6 +190,7 @@ class Journal:
             if self._current is None:
                 self._current = self._new_segment()
             elif self._old is None:
+                self._was_removed |= self._current.is_removed
                 self._turn_over()
             elif self._emptier is None:  # whoever began to was interrupted
                 self._empty()
@@ -186,6 +204,8 @@ class Journal:
             if self._stuck:
                 reason = "the disk does not let journals go; see the log"
             raise StoreError(errno.EIO, reason, self._layout.journal)
+        if self._was_removed:
+            self._have_folder()
         self._told_on.forget()
         carried = self._told_on.text()
         if len(carried) > segments.MOST_BYTES // 2:
@@ -193,13 +213,26 @@ class Journal:
             raise StoreError(errno.EFBIG, reason, self._layout.journal)
         self._made += 1
         name = f"{self._stem}-{self._made}{SUFFIX}"
-        segment = Segment.begin(self._disk, self._layout, name, self._file_mode)
+        begin_one = partial(Segment.begin, self._disk, self._layout, name, self._file_mode)
+        try:
+            segment = begin_one()
+        except FileNotFoundError:
+            self._have_folder()
+            segment = begin_one()
         if carried:
             segment.append(carried)
         self._carried = segment.end
         if self.in_background:
             self._start_emptier()
         return segment
+
+    def _have_folder(self) -> None:
+        """Make the folder again that was removed. It may stand in a data directory of which nobody
+        has made durable that there is one."""
+        with suppress(FileExistsError):
+            self._disk.make_folder(self._layout.journal, self._dir_mode)
+        secure_folders(self._layout, self._disk)
+        self._was_removed = False
 
     # -- emptying ------------------------------------------------------------------------
 
@@ -217,14 +250,12 @@ class Journal:
         assert old is not None
         is_emptied = False
         try:
-            self._carry_over()
-            self._force_files(old)
-            with suppress(FileNotFoundError):  # a try before this one came so far
-                self._disk.unlink(old.path)
-            self._disk.fsync_folder(self._layout.journal)
+            if old.stands() or self._disk.exists(self._layout.root):
+                self._let_go(old)
+                old.forced_otherwise()
             is_emptied = True
         except Exception as error:  # noqa: BLE001 - whoever waits for room must not wait for ever
-            self._tell_once(old, error)
+            old.tell_once("the journal %s cannot be emptied, and is kept: %r", error)
             if old.is_doubtful:
                 # What was not written now never is, though the next call said so: the records
                 # stay, until the machine is started again.
@@ -234,28 +265,43 @@ class Journal:
             else:
                 self._stuck.append(old)
         else:
-            old.forced_otherwise()
             old.close()
         with self._lock:
             self._old = None
             self._changed.notify_all()
         return is_emptied
 
-    def _tell_once(self, old: Segment, error: Exception) -> None:
-        if not old.is_told:
-            old.is_told = True
-            logger.error("the journal %s cannot be emptied, and is kept: %r", old.name, error)
+    def _let_go(self, old: Segment) -> None:
+        if old.is_removed:
+            if not old.told:  # else it may have been us, at a try before this one
+                old.tell_once(REMOVED)
+            with self._lock:
+                self._have_folder()
+        lost = self._carry_over()
+        if lost is not None:
+            lost.tell_once(REMOVED)
+            old.revisions.update(lost.revisions)
+        self._force_files(old)
+        if not old.is_removed:  # else there is nothing under its name, or what is not ours
+            self._disk.unlink(old.path)
+        self._disk.fsync_folder(self._layout.journal)
 
-    def _carry_over(self) -> None:
-        """Removals that are still needed stand in the next file before this one goes."""
+    def _carry_over(self) -> Segment | None:
+        """Removals that are still needed stand in the next file before this one goes. If the next
+        was removed, in another; the removed one, whose jobs are to be forced too."""
+        lost = None
         with self._lock:
             self._told_on.forget()
-            if self._told_on and self._current is None:
-                self._current = self._new_segment()
             current = self._current
+            if current is not None and not current.stands():
+                self._was_removed = True
+                lost, current, self._current = current, None, None
+            if self._told_on and current is None:
+                current = self._current = self._new_segment()
             end = 0 if current is None else self._carried
         if current is not None:
             current.force(end)
+        return lost
 
     def _force_files(self, old: Segment) -> None:
         try:

@@ -19,8 +19,9 @@ from attrs import frozen
 
 from semiont_jobs import fields
 from semiont_jobs.errors import StoreError
+from semiont_jobs.events import logger
 from semiont_jobs.stores.files.descriptors import HELD, Descriptor
-from semiont_jobs.stores.files.door import Disk
+from semiont_jobs.stores.files.door import Disk, is_same
 from semiont_jobs.stores.files.journal import boot
 from semiont_jobs.stores.files.layout import Layout
 from semiont_jobs.threads import LOOK_EVERY, lock_and_condition
@@ -74,6 +75,13 @@ class Header:
             return cls("", 0, "", is_kept=False)
 
 
+class SegmentRemoved(OSError):
+    """The file that was appended to has its name no more: no replay would find what it tells."""
+
+    def __init__(self, path: str) -> None:
+        super().__init__(errno.ENOENT, "the journal was removed, or moved away", path)
+
+
 class Segment:
     """A file that this process appends to, under its own lock.
 
@@ -100,8 +108,10 @@ class Segment:
         lost write only once."""
         self.is_doubtful = False
         """The disk has lost a write while it stood: it may be all that tells of it."""
-        self.is_told = False
-        """Its users were told that it cannot be emptied."""
+        self.is_removed = False
+        """Another hand has taken its name: nothing may be written here any more."""
+        self.told: set[str] = set()
+        """What was logged of it."""
         # Whoever forgets a queue without closing it leaves its file as a dead process does.
         weakref.finalize(self, HELD.close, descriptor, disk.close).atexit = False
         self.revisions: dict[str, tuple[datetime, int]] = {}
@@ -120,6 +130,7 @@ class Segment:
                 raise StoreError(errno.ENOLCK, "the lock of a new file is taken", temporary)
             disk.write(descriptor.fd, header.line())
             disk.fsync(descriptor.fd)
+            descriptor.found = disk.stat_of(descriptor.fd)
             disk.rename(temporary, path)
             standing = path
             disk.fsync_folder(layout.journal)
@@ -133,6 +144,27 @@ class Segment:
     def fits(self, size: int) -> bool:
         """Whether so many bytes more may be appended."""
         return not self.is_faulty and self.end + size <= MOST_BYTES
+
+    def stands(self) -> bool:
+        """Whether a replay would find it: it is removed with a folder that somebody tidies up, and
+        moved with a data directory, and the descriptor tells of neither.
+
+        :raises OSError: that cannot be seen.
+        """
+        assert self._descriptor.found is not None
+        try:
+            stands = is_same(self._descriptor.found, self._disk.stat(self.path))
+        except (FileNotFoundError, NotADirectoryError):
+            stands = False
+        if not stands:
+            self.is_faulty = self.is_removed = True
+        return stands
+
+    def tell_once(self, what: str, *details: object) -> None:
+        """Log what became of it."""
+        if what not in self.told:
+            self.told.add(what)
+            logger.error(what, self.name, *details)
 
     def append(self, data: bytes) -> int:
         """Write records after the last; where they end. They are not durable yet."""
@@ -150,6 +182,7 @@ class Segment:
         """Return when everything up to `end` is durable: one thread forces what all have written,
         the others wait for it.
 
+        :raises SegmentRemoved: it is nowhere where it would be looked for.
         :raises OSError: it may not be durable, and is not acknowledged to anybody.
         """
         thread, reach = threading.get_ident(), end
@@ -164,6 +197,8 @@ class Segment:
                 self._forcing = thread
                 reach = self.end
             self._disk.fdatasync(self._descriptor.fd)
+            if not self.stands():
+                raise self._refusal()
             self._safe = reach
         finally:
             if self._forcing == thread:
@@ -174,6 +209,8 @@ class Segment:
                     self._changed.notify_all()
 
     def _refusal(self) -> OSError:
+        if self.is_removed:
+            return SegmentRemoved(self.path)
         return OSError(errno.EIO, "the journal could not be forced to the disk", self.path)
 
     def forced_otherwise(self) -> None:
