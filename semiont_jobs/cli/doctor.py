@@ -68,7 +68,7 @@ def _checks(found: Inspection) -> Iterator[tuple[bool, str, str]]:
         f"{kept_out if found.locks_exclude else 'a second process is NOT kept out'}"
         f" ({found.file_system or 'unknown file system'})",
     )
-    yield not found.bad, "files", counted(len(found.bad), "cannot be read as a job")
+    yield not found.bad, "files", counted(len(found.bad), "cannot be read as a job or a journal")
     yield not found.duplicates, "duplicates", named(found.duplicates, "in two folders")
     yield not found.orphans, "orphans", named(found.orphans, "with a dead worker")
     yield not found.quarantined, "quarantine", counted(len(found.quarantined), "set aside")

@@ -21,7 +21,7 @@ from semiont_jobs.model import STATUSES, AnyJob, JobStatus
 from semiont_jobs.stores.files.copies import BUSY, ODD_NAME, Bad, Copies
 from semiont_jobs.stores.files.descriptors import Descriptor
 from semiont_jobs.stores.files.door import Disk
-from semiont_jobs.stores.files.journal.state import JournalState, journals
+from semiont_jobs.stores.files.journal.state import JournalState, journals, odd
 from semiont_jobs.stores.files.layout import Layout, file_system_of, id_of
 from semiont_jobs.stores.files.sweep import TMP_GRACE
 
@@ -39,7 +39,8 @@ class Inspection:
     """What stands in a data directory. Paths are relative to its ``jobs`` folder."""
 
     bad: tuple[tuple[str, str], ...]
-    """Entries of the five folders that are no jobs, and why."""
+    """Entries of the five folders that are no jobs, and of ``.journal`` that are no journals, and
+    why."""
     duplicates: tuple[str, ...]
     """Ids that stand in two folders: debris of a crash, which the next to touch them settles."""
     orphans: tuple[str, ...]
@@ -76,6 +77,7 @@ def inspect(layout: Layout, copies: Copies) -> Inspection:
                 places.setdefault(job_id, []).append(status)
                 if status == "pending" and copy.job.metadata.is_due(at):
                     pending.append(copy.job)
+    bad += [(f".journal/{name}", reason) for name, reason in odd(copies).items()]
     running = [job_id for job_id, statuses in places.items() if statuses == ["running"]]
     return Inspection(
         bad=tuple(bad),

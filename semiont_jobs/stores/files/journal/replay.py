@@ -31,7 +31,7 @@ from semiont_jobs.stores.files.journal import boot
 from semiont_jobs.stores.files.journal.journal import Journal
 from semiont_jobs.stores.files.journal.records import Record, removals_of
 from semiont_jobs.stores.files.journal.segment import SUFFIX, Header
-from semiont_jobs.stores.files.journal.standing import Standing
+from semiont_jobs.stores.files.journal.standing import NO_FILE, Standing
 from semiont_jobs.stores.files.moves import Moves
 
 MOST_WAIT: Final = 300.0
@@ -65,6 +65,7 @@ class Replay:
         self._disk: Disk = moves.disk
         self._layout = moves.layout
         self._standing = Standing(moves.disk, moves.layout)
+        self._odd: set[str] = set()
 
     # -- after a power cut ---------------------------------------------------------------
 
@@ -179,6 +180,7 @@ class Replay:
         :param journal: this process's own, in which removals go on to be told of that others'
             files may contradict.
         """
+        self._tell_of_odd()
         dead: list[Dead] = []
         try:
             for name in self._standing.names():
@@ -192,6 +194,12 @@ class Replay:
         finally:
             for one in dead:
                 HELD.close(one.descriptor, self._disk.close)
+
+    def _tell_of_odd(self) -> None:
+        odd = set(self._standing.odd())
+        for name in sorted(odd - self._odd):
+            logger.warning("%s is no journal: %s", self._standing.path(name), NO_FILE)
+        self._odd = odd
 
     def _may_go(self, one: Dead, journal: Journal) -> bool:
         if not one.is_of_this_boot or one.header.is_kept:

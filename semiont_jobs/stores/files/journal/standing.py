@@ -5,13 +5,15 @@ It must not know whose they are, or what becomes of them.
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import Final
 
-from semiont_jobs.stores.files.door import Disk
+from semiont_jobs.stores.files.door import Disk, is_regular
 from semiont_jobs.stores.files.journal.records import Record, records_in
 from semiont_jobs.stores.files.journal.segment import HEADER_BYTES, SUFFIX, Header
 from semiont_jobs.stores.files.layout import Layout
 
+NO_FILE: Final = "it is not a regular file"
 MOST_READ: Final = 64 * 1024 * 1024
 """Bytes that are read of a file: four times what one of ours may have."""
 
@@ -25,11 +27,25 @@ class Standing:
 
     def names(self) -> list[str]:
         """All of them, in order; none where there is no folder for them."""
+        return self._named(are_files=True)
+
+    def odd(self) -> list[str]:
+        """What has a journal's name and is no file, as a folder, a symlink or a FIFO: nobody reads
+        it, and nobody is stopped by it."""
+        return self._named(are_files=False)
+
+    def _named(self, *, are_files: bool) -> list[str]:
         try:
             names = self._disk.names(self._folder)
         except FileNotFoundError:
             return []
-        return sorted(name for name in names if name.endswith(SUFFIX))
+        found = []
+        for name in names:
+            if name.endswith(SUFFIX):
+                with suppress(FileNotFoundError):  # emptied meanwhile
+                    if is_regular(self._disk.stat(self.path(name))) == are_files:
+                        found.append(name)
+        return sorted(found)
 
     def path(self, name: str) -> str:
         """Where a file of that name stands."""

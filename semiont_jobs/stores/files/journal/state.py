@@ -15,7 +15,7 @@ from semiont_jobs.stores.files.copies import BUSY, Copies
 from semiont_jobs.stores.files.descriptors import Descriptor
 from semiont_jobs.stores.files.journal import boot
 from semiont_jobs.stores.files.journal.segment import Header
-from semiont_jobs.stores.files.journal.standing import Standing
+from semiont_jobs.stores.files.journal.standing import NO_FILE, Standing
 
 Condition: TypeAlias = Literal["in use", "left over", "kept", "to be replayed"]
 """Of a living process; of a dead one, which goes with the next sweep; of one whose files the disk
@@ -42,6 +42,11 @@ def journals(copies: Copies) -> tuple[JournalState, ...]:
         with suppress(FileNotFoundError):  # emptied meanwhile
             found.append(_state(copies, standing, name))
     return tuple(found)
+
+
+def odd(copies: Copies) -> dict[str, str]:
+    """What has a journal's name and is none, and why."""
+    return dict.fromkeys(Standing(copies.disk, copies.layout).odd(), NO_FILE)
 
 
 def _state(copies: Copies, standing: Standing, name: str) -> JournalState:
