@@ -22,7 +22,6 @@ from semiont_jobs.cli.app import (
     as_json,
     each,
     found_jobs,
-    naming_the_place,
     open_or_make_queue,
     open_queue,
     place,
@@ -85,11 +84,10 @@ def enqueue(
         _new_job(queue, type_, document, id_, metadata, where=where)
         for where, document in documents
     ]
-    with naming_the_place():
-        if len(jobs) == 1:
-            queue.create_job(jobs[0])  # an error of the disk names it
-        else:
-            queue.create_jobs(jobs)
+    if len(jobs) == 1:
+        queue.create_job(jobs[0])  # an error of the disk names it
+    else:
+        queue.create_jobs(jobs)
     for job in jobs:
         click.echo(json_line({"id": job.metadata.id}) if as_json else job.metadata.id)
 
@@ -179,10 +177,7 @@ def retry(ids: tuple[str, ...], everything: bool, as_json: bool, **filters: Any)
         _tell_each(each(ids, queue.retry_job), "retried", as_json=as_json)
         return
     chosen.setdefault("status", "failed")
-    with naming_the_place():
-        count = _done_to_all(
-            queue, queue.retry_jobs, lambda id_: bool(queue.retry_job(id_)), chosen
-        )
+    count = _done_to_all(queue, queue.retry_jobs, lambda id_: bool(queue.retry_job(id_)), chosen)
     click.echo(json_line({"retried": count}) if as_json else f"{count} retried")
 
 
@@ -200,8 +195,7 @@ def cancel(ids: tuple[str, ...], everything: bool, as_json: bool, **filters: Any
     if ids:
         _tell_each(each(ids, lambda one: _cancelled(queue, one)), "cancelled", as_json=as_json)
         return
-    with naming_the_place():
-        count = _done_to_all(queue, queue.cancel_jobs, queue.cancel_job, chosen)
+    count = _done_to_all(queue, queue.cancel_jobs, queue.cancel_job, chosen)
     click.echo(
         json_line({"cancelled": count}) if as_json else f"{count} cancelled or asked to stop"
     )
@@ -238,8 +232,7 @@ def _cancelled(queue: JobQueue, id_: str) -> bool:
 @place
 def cleanup(older_than: timedelta, cancelled: bool, as_json: bool) -> None:
     """Remove complete and failed jobs that ended long ago."""
-    with naming_the_place():
-        count = open_queue().cleanup_completed_jobs(older_than, cancelled=cancelled)
+    count = open_queue().cleanup_completed_jobs(older_than, cancelled=cancelled)
     click.echo(json_line({"removed": count}) if as_json else f"{count} removed")
 
 
@@ -248,8 +241,7 @@ def cleanup(older_than: timedelta, cancelled: bool, as_json: bool) -> None:
 @place
 def rescue(as_json: bool) -> None:
     """Give the jobs of dead workers back to pending. Workers do this by themselves."""
-    with naming_the_place():
-        count = open_queue().rescue_orphans()
+    count = open_queue().rescue_orphans()
     click.echo(json_line({"rescued": count}) if as_json else f"{count} rescued")
 
 

@@ -6,8 +6,7 @@ It must not know what the commands do.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
@@ -16,7 +15,7 @@ from typing import Any, Final, TypeVar
 import click
 from click.core import ParameterSource
 
-from semiont_jobs.errors import SemiontJobsError, StoreError
+from semiont_jobs.errors import SemiontJobsError
 from semiont_jobs.model import AnyJob
 from semiont_jobs.queue import JobQueue
 from semiont_jobs.store import JobStore
@@ -219,17 +218,6 @@ def _closed_at_the_end(queue: JobQueue) -> JobQueue:
     return queue
 
 
-@contextmanager
-def naming_the_place() -> Iterator[None]:
-    """Say which place it was where the disk does not: a write that it refuses has no path."""
-    try:
-        yield
-    except StoreError as error:
-        if error.filename is not None or error.errno is None:
-            raise
-        raise StoreError(error.errno, error.strerror or "", shown(), job_id=error.job_id) from error
-
-
 class Duration(click.ParamType[timedelta]):
     """A time span such as 90s, 30m, 12h, 7d or 2w."""
 
@@ -278,8 +266,7 @@ def each(ids: tuple[str, ...], act: Callable[[str], Any]) -> list[dict[str, Any]
     rows = []
     for id_ in ids:
         try:
-            with naming_the_place():
-                rows.append({"id": id_, "done": bool(act(id_)), "error": None})
+            rows.append({"id": id_, "done": bool(act(id_)), "error": None})
         except SemiontJobsError as error:
             rows.append({"id": id_, "done": False, "error": str(error)})
     return rows

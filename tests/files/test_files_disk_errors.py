@@ -12,6 +12,7 @@ from files.refusals import ERRNOS, outcome, refuse, refused
 
 from semiont_jobs import Event
 from semiont_jobs.codec import MAX_JOB_BYTES
+from semiont_jobs.stores.files.forcing import Durability
 from semiont_jobs.testing.suite import eventually
 
 WRITING = ("create .tmp/*", "lock .tmp/*", "write .tmp/*")
@@ -36,6 +37,30 @@ def test_a_create_that_the_disk_refuses_leaves_nothing_and_works_later(
     assert place.everything() == {}
     assert queue.create_job(job()).metadata.id == "j"
     assert place.everything() == {"pending": ["j.json"]}
+
+
+@pytest.mark.parametrize(
+    ("durability", "step"),
+    [
+        ("process", "write .tmp/*"),
+        ("fsync", "fsync pending/*"),
+        ("journal", "write_at .journal/*"),
+        ("journal", "fdatasync .journal/*"),
+    ],
+)
+def test_where_the_system_names_no_path_the_data_directory_is_named(
+    actor: Actors, place: Place, durability: Durability, step: str
+) -> None:
+    queue = actor(durability=durability, fsync=durability != "process")
+
+    def no_space() -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")  # as write and fsync do
+
+    queue.disk.before(*step.split(), no_space)
+
+    error = refused(lambda: queue.create_job(job()))
+
+    assert str(error) == f"job j: [Errno 28] No space left on device: '{place.path}'"
 
 
 def test_a_create_that_was_refused_is_told_to_no_hook(actor: Actors) -> None:

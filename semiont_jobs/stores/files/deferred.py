@@ -86,7 +86,7 @@ class FileDeferred:
 
     def claim(self, wanted: Wanted, stamp: ClaimStamp, now: datetime) -> Hold | None:
         """See `Deferred.claim`."""
-        with told():
+        with told(self._forcing.layout):
             return self._claiming.claim(wanted, stamp, now, self._publish)
 
     def _publish(self, hold: FileHold, job: AnyJob) -> None:
@@ -141,7 +141,7 @@ class FileDeferred:
     def commit(self) -> None:
         """See `Deferred.commit`."""
         try:
-            with told():
+            with told(self._forcing.layout):
                 self.alone(self._commit)
         finally:
             for ending in _taken_from(self._durable):

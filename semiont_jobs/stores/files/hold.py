@@ -117,7 +117,7 @@ class FileHold:
             self._is_doubtful = True
             if not is_disks(error):
                 raise
-            raise store_error(error, job_id) from error
+            raise store_error(error, self._moves.layout, job_id) from error
         finally:
             self._is_at_work = was
 
@@ -288,7 +288,7 @@ class FileHold:
             with committing.lock:  # it may just have been written anew
                 return self._stands()
         except OSError as error:
-            raise store_error(error, self.job.metadata.id) from error
+            raise store_error(error, self._moves.layout, self.job.metadata.id) from error
 
     def _stands(self) -> bool:
         path = self._moves.layout.path(self.job.status, self.job.metadata.id)
@@ -299,4 +299,4 @@ class FileHold:
         try:
             return self._markers.stands_for(self.job)
         except OSError as error:
-            raise store_error(error, self.job.metadata.id) from error
+            raise store_error(error, self._moves.layout, self.job.metadata.id) from error

@@ -64,7 +64,8 @@ class Layout:
 
     def __init__(self, data_dir: str) -> None:
         # Resolved once: a later chdir, or a symlink turned elsewhere, must not split a queue.
-        self.root: str = os.path.join(os.path.realpath(data_dir), "jobs")
+        self.data_dir: str = os.path.realpath(data_dir)
+        self.root: str = os.path.join(self.data_dir, "jobs")
         self.folders: Mapping[JobStatus, str] = {
             status: os.path.join(self.root, status) for status in STATUSES
         }
@@ -120,10 +121,9 @@ def prepare(
             "or a database store there",
             layout.root,
         )
-    data_dir = os.path.dirname(layout.root)
-    os.makedirs(os.path.dirname(data_dir), exist_ok=True)
+    os.makedirs(os.path.dirname(layout.data_dir), exist_ok=True)
     with suppress(FileExistsError):
-        disk.make_folder(data_dir, dir_mode)
+        disk.make_folder(layout.data_dir, dir_mode)
     for folder in (
         layout.root,
         *layout.folders.values(),

@@ -54,7 +54,7 @@ class FileRoll:
     def changes(self, *, sparing: bool = False) -> RollChanges:
         """Look at the folders in lifecycle order. Of two copies of a job the higher revision
         counts; a job that moves backward meanwhile may be left out until the next look."""
-        with told():
+        with told(self._copies.layout):
             for status, folder in self._folders.items():
                 if not sparing or time.monotonic() >= folder.again_at:
                     for job_id in self._list(status, folder):

@@ -119,7 +119,7 @@ class FileStore:
         :raises UnsafeStore: jobs would not be safe there.
         :raises StoreError: the directory cannot be made or written.
         """
-        with told():
+        with told(self.layout):
             if self._read_only:
                 check_to_look(self.layout, self._disk)
             else:
@@ -143,7 +143,7 @@ class FileStore:
         self._arriving = Arriving(moves, pending, dir_mode=self._dir_mode)
         self._sweeper = Sweeper(disk, layout, self.get)
         if not self._read_only:
-            with told():
+            with told(self.layout):
                 self._sweep()
 
     def _is_leaving(self, job_id: str) -> bool:
@@ -153,7 +153,7 @@ class FileStore:
 
     def _replay_journals(self) -> None:
         """Before anything else is done here: a file may say less than was acknowledged."""
-        with told():
+        with told(self.layout):
             if not self._read_only:
                 self._replay.replay()
             elif self._replay.is_due():
@@ -231,7 +231,7 @@ class FileStore:
 
     def _create(self, job: PendingJob[Any], *, is_unseen: bool) -> None:
         data = self._copies.codec.encode(job, is_new=True)
-        with told(job.metadata.id):
+        with told(self.layout, job.metadata.id):
             found = self._creating.create(job, data, is_unseen=is_unseen)
         self._pending.put(job, found)
 
@@ -244,29 +244,29 @@ class FileStore:
                 raise JobExists(job_id, "the batch has this id twice")
             batch[job_id] = job
             texts[job_id] = (job, self._copies.codec.encode(job, is_new=True))
-        with told():
+        with told(self.layout):
             found = create_batch(self._moves, texts, are_unseen=are_unseen)
         for job_id, job in batch.items():
             self._pending.put(job, found[job_id])
 
     def get(self, job_id: str) -> AnyJob | None:
         """See `JobStore.get`."""
-        with told(job_id):
+        with told(self.layout, job_id):
             return self._reader.get(job_id)
 
     def jobs(self, statuses: Iterable[JobStatus]) -> Iterator[AnyJob]:
         """See `JobStore.jobs`."""
-        with told():
+        with told(self.layout):
             yield from self._reader.jobs(statuses)
 
     def counts(self) -> Mapping[JobStatus, int]:
         """See `JobStore.counts`."""
-        with told():
+        with told(self.layout):
             return self._reader.counts()
 
     def marks(self, job_ids: Collection[str]) -> Mapping[str, Hashable]:
         """See `Marking.marks`."""
-        with told():
+        with told(self.layout):
             return self._reader.marks(job_ids)
 
     def roll(self) -> Roll:
@@ -282,7 +282,7 @@ class FileStore:
         except OSError as error:
             if not is_disks(error):
                 raise
-            raise store_error(error) from error
+            raise store_error(error, self.layout) from error
 
     def deferred(self) -> FileDeferred | None:
         """See `Deferring.deferred`."""
@@ -292,12 +292,12 @@ class FileStore:
 
     def peek(self, wanted: Wanted, now: datetime) -> PendingJob[Any] | None:
         """See `JobStore.peek`."""
-        with told():
+        with told(self.layout):
             return self._claiming.peek(wanted, now)
 
     def hold(self, job_id: str) -> FileHold:
         """See `JobStore.hold`."""
-        with told(job_id):
+        with told(self.layout, job_id):
             while True:
                 for status in STATUSES:
                     hold = self._taking.settled(status, job_id)
@@ -309,7 +309,7 @@ class FileStore:
 
     def request_cancel(self, job_id: str, life: str) -> bool:
         """See `JobStore.request_cancel`."""
-        with told(job_id):
+        with told(self.layout, job_id):
             self._markers.put(job_id, life)
             job = self._reader.get(job_id)
             if job is not None and job.status not in FINISHED and job.metadata.life == life:
@@ -324,7 +324,7 @@ class FileStore:
 
     def orphans(self, now: datetime, foreign_stale_after: timedelta) -> Iterator[Hold]:
         """See `JobStore.orphans`."""
-        with told():
+        with told(self.layout):
             swept = self._sweeper.is_due()
             if swept:
                 self._sweep()
@@ -338,57 +338,57 @@ class FileStore:
         self, statuses: Iterable[JobStatus], before: datetime, type_name: str | None = None
     ) -> list[AnyJob]:
         """See `JobStore.remove`."""
-        with told():
+        with told(self.layout):
             return self._upkeep.remove(statuses, before, type_name)
 
     def remove_one(self, job_id: str) -> AnyJob | None:
         """See `JobStore.remove_one`."""
-        with told(job_id):
+        with told(self.layout, job_id):
             return self._upkeep.remove_one(job_id)
 
     def inspect(self) -> Inspection:
         """Look over the directory without changing anything: for the doctor."""
-        with told():
+        with told(self.layout):
             return inspect(self.layout, self._copies)
 
     # -- moving house ----------------------------------------------------------------------
 
     def arrive(self, job_id: str, data: bytes) -> None:
         """See `Moving.arrive`."""
-        with told(job_id):
+        with told(self.layout, job_id):
             self._arriving.put(job_id, data)
 
     def arrived(self) -> list[str]:
         """See `Moving.arrived`."""
-        with told():
+        with told(self.layout):
             return self._arriving.ids()
 
     def arrival(self, job_id: str) -> bytes | None:
         """See `Moving.arrival`."""
-        with told(job_id):
+        with told(self.layout, job_id):
             return self._arriving.text(job_id)
 
     def admit(self, job_id: str) -> None:
         """See `Moving.admit`."""
-        with told(job_id):
+        with told(self.layout, job_id):
             self._arriving.admit(job_id)
 
     def dismiss(self, job_id: str) -> None:
         """See `Moving.dismiss`."""
-        with told(job_id):
+        with told(self.layout, job_id):
             self._arriving.dismiss(job_id)
 
     def leave(self, hold: Hold) -> None:
         """See `Moving.leave`."""
         assert isinstance(hold, FileHold)
-        with told(hold.job.metadata.id):
+        with told(self.layout, hold.job.metadata.id):
             self._upkeep.remove_held(hold)
 
     # -- waiting -------------------------------------------------------------------------
 
     def wait(self, stop: threading.Event, timeout: float, now: datetime) -> None:
         """See `JobStore.wait`."""
-        with told():
+        with told(self.layout):
             self._pending.wait(stop, timeout, now.timestamp())
 
     def wake(self) -> None:

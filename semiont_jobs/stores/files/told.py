@@ -11,14 +11,16 @@ import stat
 from pathlib import PurePath
 
 from semiont_jobs.errors import SemiontJobsError, StoreError
+from semiont_jobs.stores.files.layout import Layout
 
 
-class told:  # noqa: N801 - reads as a statement: `with told(job_id):`
+class told:  # noqa: N801 - reads as a statement: `with told(layout, job_id):`
     """Raise what the disk refuses in this block as a `StoreError` of that job."""
 
-    __slots__ = ("_job_id",)
+    __slots__ = ("_job_id", "_layout")
 
-    def __init__(self, job_id: str | None = None) -> None:
+    def __init__(self, layout: Layout, job_id: str | None = None) -> None:
+        self._layout = layout
         self._job_id = job_id
 
     def __enter__(self) -> None:
@@ -26,7 +28,7 @@ class told:  # noqa: N801 - reads as a statement: `with told(job_id):`
 
     def __exit__(self, _kind: object, error: BaseException | None, _traceback: object) -> None:
         if isinstance(error, OSError) and is_disks(error):
-            raise store_error(error, self._job_id) from error
+            raise store_error(error, self._layout, self._job_id) from error
 
 
 def is_disks(error: OSError) -> bool:
@@ -35,7 +37,7 @@ def is_disks(error: OSError) -> bool:
     return error.errno is not None and not isinstance(error, SemiontJobsError)
 
 
-def store_error(error: OSError, job_id: str | None = None) -> StoreError:
+def store_error(error: OSError, layout: Layout, job_id: str | None = None) -> StoreError:
     """What the disk refused as a `StoreError` of that job.
 
     For the hottest paths, where entering and leaving `told` shows in a profile.
@@ -43,7 +45,9 @@ def store_error(error: OSError, job_id: str | None = None) -> StoreError:
     reason = error.strerror or str(error)
     if error.errno == errno.EACCES and isinstance(error.filename, str):
         reason += _whose(error.filename)
-    return StoreError(error.errno or errno.EIO, reason, error.filename, job_id=job_id)
+    # A write has no path, and whose disk is full must be known where many are used.
+    path = layout.data_dir if error.filename is None else error.filename
+    return StoreError(error.errno or errno.EIO, reason, path, job_id=job_id)
 
 
 def _whose(path: str) -> str:

@@ -27,6 +27,22 @@ def test_what_could_not_be_forced_is_not_told_and_its_older_copies_stand(
     assert place.names("pending") == ["a.json", "b.json", "c.json"]
 
 
+def test_what_is_not_durable_yet_is_logged_with_the_place(
+    queue: Unattended, place: Place, caplog: pytest.LogCaptureFixture
+) -> None:
+    loop = worked_off(queue, 1)
+
+    def no_space() -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")  # without a path, as fsync does
+
+    queue.disk.before("f*sync", "*", no_space)
+
+    loop.end()
+
+    told = f"not durable yet: [Errno 28] No space left on device: '{place.path}'"
+    assert told in caplog.text
+
+
 def test_what_could_not_be_forced_is_written_anew(queue: Unattended, place: Place) -> None:
     heard = told(queue)
     loop = worked_off(queue, 2)
