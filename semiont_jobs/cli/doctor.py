@@ -33,8 +33,8 @@ class NotLookedAt(click.ClickException):
 @as_json
 @place
 def doctor(as_json: bool) -> None:
-    """Look for trouble: locks, what is no job, orphans, old jobs, space; of a database also its
-    version, notifications, clock and transactions.
+    """Look for trouble: locks, rights, what is no job, orphans, old jobs, space; of a database also
+    its version, notifications, clock and transactions.
 
     Changes nothing. Exit codes: 0 healthy, 1 something was found, 2 it cannot be looked at.
     """
@@ -68,6 +68,7 @@ def _checks(found: Inspection) -> Iterator[tuple[bool, str, str]]:
         f"{kept_out if found.locks_exclude else 'a second process is NOT kept out'}"
         f" ({found.file_system or 'unknown file system'})",
     )
+    yield _rights(found)
     yield not found.bad, "files", counted(len(found.bad), "cannot be read as a job or a journal")
     yield not found.duplicates, "duplicates", named(found.duplicates, "in two folders")
     yield not found.orphans, "orphans", named(found.orphans, "with a dead worker")
@@ -82,6 +83,15 @@ def _checks(found: Inspection) -> Iterator[tuple[bool, str, str]]:
     free = found.free_bytes // (1024 * 1024)
     space = f"{free:,} MiB free{', mounted read-only' if found.is_read_only else ''}"
     yield found.free_bytes >= LITTLE_SPACE and not found.is_read_only, "disk", space
+
+
+def _rights(found: Inspection) -> tuple[bool, str, str]:
+    if not found.forbidden:
+        return True, "rights", "this user may change all folders"
+    if not found.may_change:  # no trouble to whoever looks, as a user of its own may
+        return True, "rights", "this user may only look"
+    folders = ", ".join(found.forbidden)
+    return False, "rights", f"this user may change nothing in {folders}"
 
 
 def _journals(found: Inspection) -> tuple[bool, str, str]:
@@ -127,6 +137,8 @@ def _figures(found: Inspection) -> dict[str, Any]:
             for each in found.journals
         ],
         "oldestPendingAge": _oldest_age(found),
+        "forbidden": list(found.forbidden),
+        "mayChange": found.may_change,
         "isReadOnly": found.is_read_only,
         "freeBytes": found.free_bytes,
     }

@@ -5,7 +5,11 @@ from __future__ import annotations
 import errno
 import os
 import pwd
+import shutil
+import subprocess
 import sys
+import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -64,6 +68,53 @@ def test_a_stranger_is_told_who_owns_what_keeps_him_out(
     )
     assert told in str(error)
     assert "see dir_mode and file_mode" in str(error)
+
+
+AS_NOBODY = """
+import os, pwd, sys
+from semiont_jobs import JobQueue, StoreError
+from semiont_jobs.cli.main import main
+place = sys.argv[1]
+JobQueue(place + "-warm").initialize().enqueue({}, type="task")  # whoever is nobody imports nothing
+if os.geteuid() == 0:
+    os.setgroups([]); os.setgid(65534); os.setuid(65534)
+queue = JobQueue(place, durability="process").initialize()
+queue.enqueue({}, type="task")
+claim = queue.claim_next_job()
+os.chmod(os.path.join(place, "jobs", "complete"), 0o500)
+try:
+    claim.complete()
+except StoreError as error:
+    print(error.filename, error.strerror, sep="\\n")
+main(["doctor", "--data-dir", place])
+"""
+
+
+@pytest.fixture
+def anybodys() -> Iterator[Path]:
+    """A folder in which every user may write."""
+    path = Path(tempfile.mkdtemp())
+    path.chmod(0o777)
+    yield path
+    shutil.rmtree(path)
+
+
+def test_where_a_job_may_not_go_is_named_and_not_where_it_comes_from(anybodys: Path) -> None:
+    place = os.path.realpath(anybodys / "data")
+
+    ran = subprocess.run(
+        [sys.executable, "-c", AS_NOBODY, place],
+        capture_output=True,
+        text=True,
+        check=False,
+        # Nobody may not write where root measures coverage.
+        env={name: value for name, value in os.environ.items() if "COVERAGE" not in name},
+    )
+
+    path, reason, *doctor = ran.stdout.splitlines() or [ran.stderr, ""]
+    assert path.startswith(f"{place}/jobs/complete/"), ran
+    assert f"{place}/jobs/complete is of " in reason
+    assert "LOOK  rights       this user may change nothing in complete" in doctor
 
 
 @pytest.mark.parametrize("code", [errno.EACCES, errno.EROFS])

@@ -56,6 +56,10 @@ class Inspection:
     locks_exclude: bool
     """Whether a second process was kept out of a locked file."""
     file_system: str
+    forbidden: tuple[str, ...]
+    """Folders in which this user may change nothing."""
+    may_change: bool
+    """Whether there are others."""
     is_read_only: bool
     """Whether nobody can write there: as Linux mounts a disk again that has failed."""
     free_bytes: int
@@ -78,6 +82,7 @@ def inspect(layout: Layout, copies: Copies) -> Inspection:
                 if status == "pending" and copy.job.metadata.is_due(at):
                     pending.append(copy.job)
     bad += [(f".journal/{name}", reason) for name, reason in odd(copies).items()]
+    allowed = _allowed(layout)
     running = [job_id for job_id, statuses in places.items() if statuses == ["running"]]
     return Inspection(
         bad=tuple(bad),
@@ -101,6 +106,8 @@ def inspect(layout: Layout, copies: Copies) -> Inspection:
         ),
         locks_exclude=second_process_is_kept_out(layout, copies),
         file_system=file_system_of(layout.root),
+        forbidden=tuple(name for name, may in allowed.items() if not may),
+        may_change=any(allowed.values()),
         is_read_only=bool(os.statvfs(layout.root).f_flag & os.ST_RDONLY),
         free_bytes=shutil.disk_usage(layout.root).free,
     )
@@ -177,6 +184,23 @@ def _are_debris(copies: Copies, job_id: str, statuses: list[JobStatus]) -> bool:
         if isinstance(held, Descriptor):
             copies.close(held)
     return standing > 1
+
+
+def _allowed(layout: Layout) -> dict[str, bool]:
+    """Of each folder that there is, whether this user may change what is in it."""
+    folders = (
+        *layout.folders.values(),
+        layout.tmp,
+        layout.cancel,
+        layout.quarantine,
+        layout.journal,
+        layout.arriving,
+    )
+    return {
+        os.path.basename(folder): os.access(folder, os.W_OK | os.X_OK)
+        for folder in folders
+        if os.path.isdir(folder)
+    }
 
 
 def _leftovers(layout: Layout, copies: Copies) -> int:

@@ -43,19 +43,21 @@ def store_error(error: OSError, layout: Layout, job_id: str | None = None) -> St
     For the hottest paths, where entering and leaving `told` shows in a profile.
     """
     reason = error.strerror or str(error)
-    if error.errno == errno.EACCES and isinstance(error.filename, str):
-        reason += _whose(error.filename)
     # A write has no path, and whose disk is full must be known where many are used.
     path = layout.data_dir if error.filename is None else error.filename
+    if error.errno == errno.EACCES:
+        # Of `link` and `rename` it may be either name.
+        for each in (error.filename, error.filename2):
+            barred = _barred(each) if isinstance(each, str) else None
+            if barred is not None:
+                path, reason = each, reason + _whose(barred)
+                break
     return StoreError(error.errno or errno.EIO, reason, path, job_id=job_id)
 
 
-def _whose(path: str) -> str:
+def _whose(barred: str) -> str:
     """Who owns what keeps this user out: where a web server and its workers are two users, that is
     what has gone wrong."""
-    barred = _barred(path)
-    if barred is None:
-        return ""
     found = os.lstat(barred)
     mode = stat.S_IMODE(found.st_mode)
     owner, own = _name_of(found.st_uid), _name_of(os.geteuid())
