@@ -8,6 +8,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import pytest
 from postgres.owners import Make, held, is_owned_anew, owner_backend
@@ -24,6 +25,7 @@ from semiont_jobs import (
     ThreadRefused,
 )
 from semiont_jobs.stores.postgres import liveness, upkeep
+from semiont_jobs.stores.postgres.told import LOST
 from semiont_jobs.testing.suite import PATIENCE, AnyClaim, eventually, some
 
 
@@ -329,3 +331,25 @@ def test_an_outcome_in_doubt_that_somebody_went_on_from_is_left_alone(
     with pytest.raises(ClaimLost):
         claim.complete()
     assert heir.complete({"by": "heir"}) == other.get_job(claim.job.metadata.id)
+
+
+@pytest.mark.parametrize("name", ["idle_in_transaction_session_timeout", "transaction_timeout"])
+def test_a_session_that_a_limit_of_transactions_ended_is_lost_as_any_other(
+    make_queue: Make, server_url: str, name: str
+) -> None:
+    if not sql(server_url, "SELECT 1 FROM pg_settings WHERE name = %s", name):
+        pytest.skip(f"this server has no {name}")
+    queue = make_queue()
+    job = queue.create_job(PendingJob(metadata=JobMetadata(type="task"), params={}))
+    hold: Any = queue.store.hold(job.metadata.id)
+    backend = hold._session.info.backend_pid
+    hold._session.execute(f"SET {name} = 100")
+    query = "SELECT 1 FROM pg_stat_activity WHERE pid = %s"
+    eventually(lambda: not sql(server_url, query, backend))
+
+    with pytest.raises(StoreError) as loss:
+        hold.remove()
+    hold.let_go()
+
+    assert loss.value.errno == LOST
+    assert queue.get_job(job.metadata.id) == job

@@ -18,6 +18,10 @@ LOST: Final = errno.EAGAIN
 """Of a connection that broke in the middle of something. `retry.TRANSIENT` has it: the same call
 may be made again, on another connection."""
 
+_ENDED: Final = ("25P03", "25P04")
+"""Of a session that the server ended for its ``idle_in_transaction_session_timeout`` or
+``transaction_timeout``: by their class they are errors of a transaction."""
+
 _BY_CLASS: Final[tuple[tuple[type[psycopg.Error], int, str], ...]] = (
     (PoolTimeout, errno.ETIMEDOUT, "no connection to the server could be had in time"),
     (errors.InsufficientPrivilege, errno.EACCES, "rights are missing"),
@@ -69,6 +73,7 @@ def is_loss(error: psycopg.Error) -> bool:
     if isinstance(error, errors.QueryCanceled | errors.LockNotAvailable | PoolTimeout):
         return False
     state = error.sqlstate or ""
-    return isinstance(error, psycopg.OperationalError | psycopg.InterfaceError) and (
-        state == "" or state.startswith(("08", "57P"))
+    return state in _ENDED or (
+        isinstance(error, psycopg.OperationalError | psycopg.InterfaceError)
+        and (state == "" or state.startswith(("08", "57P")))
     )
