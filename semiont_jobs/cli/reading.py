@@ -5,10 +5,11 @@ They must not change anything.
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Final
 
 import click
 from click.core import ParameterSource
+from rich.console import Console
 from rich.text import Text
 
 from semiont_jobs.cli.app import as_json, found_jobs, open_to_look, place, type_of
@@ -23,6 +24,10 @@ from semiont_jobs.cli.text import (
 )
 from semiont_jobs.fields import now
 from semiont_jobs.model import STATUSES, AnyJob, ClaimStamp, JobStatus
+
+LONGEST: Final = 2000
+"""Characters of a value on a terminal: about a screen, so that the rest of the job stays in sight.
+"""
 
 
 @click.command("list")
@@ -118,7 +123,7 @@ def show(job_id: str, as_json: bool) -> None:
     out = console()
     found = document(job, queue.codec)
     for key, value in _facts(job, found):
-        out.print(Text.assemble((f"{key:<12} ", "bold"), plain(value)))
+        out.print(Text.assemble((f"{key:<12} ", "bold"), plain(value)), soft_wrap=True)
     for name in ("params", "progress", "result"):
         if found.get(name):
             out.print(Text(f"{name}", style="bold"))
@@ -126,8 +131,17 @@ def show(job_id: str, as_json: bool) -> None:
                 found[name].items() if isinstance(found[name], dict) else [("", found[name])]
             ):
                 text = value if isinstance(value, str) else json_line(value)
-                out.print(Text(f"  {plain(key)}: {plain(text)}"))
+                # rich takes minutes to break a line of some megabytes: lines are the terminal's.
+                out.print(Text(f"  {plain(key)}: {_cut(text, out)}"), soft_wrap=True)
     _show_attempts(job, out)
+
+
+def _cut(text: str, out: Console) -> str:
+    """A value, escaped; on a terminal, of a long one what says which it is."""
+    more = len(text) - LONGEST
+    if more <= 0 or not out.is_terminal:
+        return plain(text)
+    return f"{plain(text[:LONGEST])}... {more:,} more characters: --json shows all"
 
 
 def _facts(job: AnyJob, found: dict[str, Any]) -> list[tuple[str, object]]:
@@ -152,7 +166,7 @@ def _facts(job: AnyJob, found: dict[str, Any]) -> list[tuple[str, object]]:
     return facts
 
 
-def _show_attempts(job: AnyJob, out: Any) -> None:
+def _show_attempts(job: AnyJob, out: Console) -> None:
     if not job.metadata.attempts:
         return
     rows = [

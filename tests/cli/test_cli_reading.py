@@ -86,6 +86,25 @@ def test_a_job_is_shown_whole(run: Run, queue: JobQueue) -> None:
     assert ["first"] == document["metadata"]["completedUnits"]
 
 
+def test_a_long_value_is_shown_whole_on_a_line_of_its_own(run: Run, queue: JobQueue) -> None:
+    words = "word " * 1000  # broken into lines, which takes time by the square, it is no line
+    queue.enqueue({"text": words}, type="t", id="a")
+
+    assert f"  text: {words}" in run("show", "a").out.splitlines()
+
+
+def test_a_long_value_is_cut_on_a_terminal(
+    run: Run, queue: JobQueue, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    queue.enqueue({"long": "x" * 9000, "short": "y" * 2000}, type="t", id="a")
+    monkeypatch.setattr("rich.console.Console.is_terminal", True)
+
+    shown = run("show", "a").out
+
+    assert f"  long: {'x' * 2000}... 7,000 more characters: --json shows all\n" in shown
+    assert f"  short: {'y' * 2000}\n" in shown
+
+
 def test_a_running_job_is_shown_with_its_worker_and_progress(run: Run, queue: JobQueue) -> None:
     queue.enqueue({}, type="t", id="a")
     claim = queue.claim_next_job(worker="wanda")
