@@ -9,7 +9,7 @@ import os
 import sys
 import traceback
 from pathlib import Path
-from typing import Final
+from typing import Final, TextIO
 
 import click
 
@@ -46,6 +46,22 @@ _PACKAGE: Final = Path(__file__).parents[1]
 def main(arguments: list[str] | None = None) -> int:
     """Run one command; the exit code. Errors are one line on standard error."""
     _open_what_is_closed()
+    streams = sys.stdout, sys.stderr
+    try:
+        return _run(arguments)
+    except SystemExit as error:
+        # The reader of a pipe has seen enough, which is no failure. click puts other streams in
+        # the place of these then, and rich ends in the midst of that error.
+        if sys.stdout is streams[0] and not isinstance(error.__context__, BrokenPipeError):
+            raise
+        return 0
+    finally:
+        sys.stdout, sys.stderr = streams
+        for stream in streams:
+            _let_go_if_refused(stream)
+
+
+def _run(arguments: list[str] | None) -> int:
     try:
         code = cli(args=arguments, prog_name="semiont-jobs", standalone_mode=False)
         sys.stdout.flush()
@@ -57,10 +73,7 @@ def main(arguments: list[str] | None = None) -> int:
         return error.exit_code
     except (click.Abort, KeyboardInterrupt):
         return INTERRUPTED
-    except BrokenPipeError:
-        # The reader of a pipe has seen enough. Python would complain once more when it
-        # flushes at exit.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except BrokenPipeError:  # when click is done: as above
         return 0
     except InvalidValue as error:  # of what was typed: what is stored decodes, or does not
         _tell(str(error))
@@ -86,6 +99,19 @@ def _open_what_is_closed() -> None:
             os.set_inheritable(fd, True)  # programs that we start have standard streams too
             # Open as long as the process, as Python's own are: closing it is nobody's to do.
             setattr(sys, name, os.fdopen(fd, mode, encoding="utf-8", closefd=False))
+
+
+def _let_go_if_refused(stream: TextIO) -> None:
+    """Put the null device where a standard stream cannot be written.
+
+    Python writes what is left when it ends, complains that it cannot, and makes an exit code of it.
+    """
+    try:
+        stream.flush()
+    except OSError:
+        fd = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(fd, stream.fileno())
+        os.close(fd)
 
 
 def _way(error: Exception) -> str:

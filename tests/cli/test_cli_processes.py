@@ -299,20 +299,27 @@ def test_only_job_types_are_no_workers(place: Path) -> None:
     assert (2, True) == (ran.returncode, "no worker class" in ran.stderr)
 
 
-def test_a_reader_that_has_seen_enough_is_no_error(place: Path) -> None:
+@pytest.mark.parametrize(
+    "arguments", [("list", "--all", "--json"), ("list", "--all"), ("watch", "--interval", "0.1")]
+)
+def test_a_reader_that_has_seen_enough_is_no_error(place: Path, arguments: tuple[str, ...]) -> None:
     queue = JobQueue(place / "data", fsync=False)
-    queue.create_jobs([*_jobs(2000)])
-    shell = subprocess.run(
-        f"{' '.join(command('list', '--all', '--json', '--data-dir', 'data'))} | head -n 1",
-        shell=True,
+    queue.create_jobs([*_jobs(2000)])  # much more than a pipe holds
+    process = subprocess.Popen(
+        command(*arguments, "--data-dir", "data"),
         cwd=place,
-        capture_output=True,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
         text=True,
-        timeout=TIMEOUT,
-        check=False,
     )
+    assert process.stdout is not None
+    assert process.stderr is not None
 
-    assert ("", 1) == (shell.stderr, shell.stdout.count("\n"))
+    process.stdout.readline()
+    process.stdout.close()
+
+    with process.stderr:
+        assert (0, "") == (process.wait(TIMEOUT), process.stderr.read())
 
 
 def _jobs(count: int) -> list[PendingJob[dict[str, str]]]:
