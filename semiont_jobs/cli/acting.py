@@ -27,7 +27,7 @@ from semiont_jobs.cli.app import (
     place,
     type_of,
 )
-from semiont_jobs.cli.text import json_line, plain
+from semiont_jobs.cli.text import json_line, named, plain
 from semiont_jobs.errors import InvalidTransition, SemiontJobsError
 from semiont_jobs.ids import job_id, new_job_id
 from semiont_jobs.model import (
@@ -88,17 +88,30 @@ def enqueue(
         queue.create_job(jobs[0])  # an error of the disk names it
     else:
         queue.create_jobs(jobs)
-    for job in jobs:
-        click.echo(json_line({"id": job.metadata.id}) if as_json else job.metadata.id)
+    try:
+        for job in jobs:
+            click.echo(json_line({"id": job.metadata.id}) if as_json else job.metadata.id)
+    except BrokenPipeError:
+        raise
+    except OSError as error:  # which must not look as if they were to be enqueued again
+        created = named([job.metadata.id for job in jobs], "created all the same")
+        raise click.ClickException(f"standard output: {error.strerror}; {created}") from error
 
 
 def _text_of(params: str) -> str:
     try:
         if params == "-":
-            return sys.stdin.read()
+            return _read_stdin()
         return Path(params[1:]).read_text("utf-8") if params.startswith("@") else params
     except UnicodeDecodeError as error:
         raise click.UsageError(f"--params is not UTF-8: {error}") from error
+
+
+def _read_stdin() -> str:
+    try:
+        return sys.stdin.read()
+    except OSError as error:
+        raise click.ClickException(f"standard input: {error.strerror}") from error
 
 
 def _new_job(

@@ -78,8 +78,14 @@ def _run(arguments: list[str] | None) -> int:
     except InvalidValue as error:  # of what was typed: what is stored decodes, or does not
         _tell(str(error))
         return WRONG_USAGE
-    except (SemiontJobsError, OSError) as error:
+    except SemiontJobsError as error:
         _tell(str(error))
+        return FAILED
+    except OSError as error:
+        # All files are opened by a name; what is printed has none to say that it is not the jobs'
+        # disk that is full.
+        is_stream = error.filename is None and error.errno is not None
+        _tell(f"standard output: {error.strerror}" if is_stream else str(error))
         return FAILED
     except Exception as error:  # noqa: BLE001 - a bug of ours; it too is told in one line
         _tell(f"unexpected {type(error).__name__}: {error} (please report, with {_way(error)})")

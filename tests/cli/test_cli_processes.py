@@ -280,54 +280,10 @@ def test_what_a_full_disk_refuses_is_told_with_the_job_and_the_place(
     assert ["old"] == [job.metadata.id for job in queue.query_jobs(status="pending")]
 
 
-@pytest.mark.parametrize("closed", ["<&-", ">&-", "2>&-", "<&- >&- 2>&-"])
-def test_a_closed_stream_is_no_error(place: Path, closed: str) -> None:
-    line = " ".join(command("enqueue", "t", "--id", "a", "--data-dir", "data"))
-
-    ran = subprocess.run(
-        f"{line} {closed}", shell=True, cwd=place, capture_output=True, text=True, check=False
-    )
-
-    assert (0, "") == (ran.returncode, ran.stderr)
-    assert ran.stdout in ("a\n", "")
-    assert ["a"] == [job.metadata.id for job in JobQueue(place / "data").query_jobs()]
-
-
 def test_only_job_types_are_no_workers(place: Path) -> None:
     ran = run("worker", "work:THUMBNAIL", "--data-dir", "data", cwd=place)
 
     assert (2, True) == (ran.returncode, "no worker class" in ran.stderr)
-
-
-@pytest.mark.parametrize(
-    "arguments", [("list", "--all", "--json"), ("list", "--all"), ("watch", "--interval", "0.1")]
-)
-def test_a_reader_that_has_seen_enough_is_no_error(place: Path, arguments: tuple[str, ...]) -> None:
-    queue = JobQueue(place / "data", fsync=False)
-    queue.create_jobs([*_jobs(2000)])  # much more than a pipe holds
-    process = subprocess.Popen(
-        command(*arguments, "--data-dir", "data"),
-        cwd=place,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-    assert process.stdout is not None
-    assert process.stderr is not None
-
-    process.stdout.readline()
-    process.stdout.close()
-
-    with process.stderr:
-        assert (0, "") == (process.wait(TIMEOUT), process.stderr.read())
-
-
-def _jobs(count: int) -> list[PendingJob[dict[str, str]]]:
-    from semiont_jobs import JobMetadata
-
-    return [
-        PendingJob(metadata=JobMetadata(type="t"), params={"text": "x" * 200}) for _ in range(count)
-    ]
 
 
 def test_a_missing_extra_is_an_error_of_one_line(place: Path) -> None:
