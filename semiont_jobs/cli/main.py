@@ -5,6 +5,7 @@ It must not know what the commands do.
 
 from __future__ import annotations
 
+import io
 import os
 import sys
 import traceback
@@ -46,6 +47,7 @@ _PACKAGE: Final = Path(__file__).parents[1]
 def main(arguments: list[str] | None = None) -> int:
     """Run one command; the exit code. Errors are one line on standard error."""
     _open_what_is_closed()
+    _escape_what_is_not_encoded()
     streams = sys.stdout, sys.stderr
     try:
         return _run(arguments)
@@ -105,6 +107,13 @@ def _open_what_is_closed() -> None:
             os.set_inheritable(fd, True)  # programs that we start have standard streams too
             # Open as long as the process, as Python's own are: closing it is nobody's to do.
             setattr(sys, name, os.fdopen(fd, mode, encoding="utf-8", closefd=False))
+
+
+def _escape_what_is_not_encoded() -> None:
+    """Have characters printed that a standard stream's encoding lacks: as \\xfc, say."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
 
 
 def _let_go_if_refused(stream: TextIO) -> None:

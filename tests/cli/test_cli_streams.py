@@ -106,3 +106,19 @@ def test_params_that_cannot_be_read_are_told_of_standard_input(tmp_path: Path) -
 
     told = "semiont-jobs: error: standard input: Bad file descriptor\n"
     assert (1, told) == (ran.returncode, ran.stderr)
+
+
+# -- an encoding without some letters ------------------------------------------------------
+
+
+@pytest.mark.parametrize("arguments", [("list",), ("show", "a"), ("watch", "--once")])
+def test_letters_that_an_output_has_not_are_escaped(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, arguments: tuple[str, ...]
+) -> None:
+    JobQueue(tmp_path / "data", fsync=False).enqueue({}, type="t\xfcp", id="a")
+    monkeypatch.setenv("PYTHONIOENCODING", "ascii")
+
+    ran = in_shell(tmp_path, "", *arguments)
+
+    assert (0, "") == (ran.returncode, ran.stderr)
+    assert r"t\xfcp" in ran.stdout
