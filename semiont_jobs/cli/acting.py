@@ -27,6 +27,7 @@ from semiont_jobs.cli.app import (
     place,
     type_of,
 )
+from semiont_jobs.cli.logs import announce
 from semiont_jobs.cli.text import json_line, named, plain
 from semiont_jobs.errors import InvalidTransition, SemiontJobsError
 from semiont_jobs.ids import job_id, new_job_id
@@ -267,6 +268,6 @@ def _tell_each(rows: Iterable[dict[str, Any]], verb: str, *, as_json: bool) -> N
         elif row["done"]:
             click.echo(f"{plain(row['id'])} {verb}")
         else:
-            click.echo(f"semiont-jobs: error: {plain(row['error'])}", err=True)
+            announce(f"semiont-jobs: error: {plain(row['error'])}")
     if failed:
         click.get_current_context().exit(1)

@@ -1,12 +1,17 @@
-"""What a worker logs, as lines on standard error.
+"""What a command tells besides, and what a worker logs, as lines on standard error.
 
-It must not know what is logged.
+It must not know what that is.
 """
 
 from __future__ import annotations
 
+import io
 import logging
-from typing import Any, Final
+import sys
+from contextlib import suppress
+from typing import Any, Final, cast
+
+import click
 
 from semiont_jobs.cli.text import plain
 from semiont_jobs.events import logger
@@ -14,11 +19,19 @@ from semiont_jobs.events import logger
 FORMAT: Final = "%(asctime)s %(levelname)s %(message)s"
 
 
+def announce(message: str) -> None:
+    """Print a line on standard error, if it can be written: a full disk of logs keeps nobody from
+    work, nor is it a failure of work that is done."""
+    with suppress(OSError):
+        click.echo(message, err=True)
+
+
 def log_to_stderr() -> None:
     """Show warnings of everybody, and of this library the outcome of every job.
 
     An application that set logging up itself, when its module was imported, keeps what it chose.
     """
+    _keep_nothing_back()
     root = logging.getLogger()
     if root.handlers:
         return
@@ -28,6 +41,21 @@ def log_to_stderr() -> None:
     root.addHandler(handler)
     if logger.level == logging.NOTSET:
         logger.setLevel(logging.INFO)
+
+
+def _keep_nothing_back() -> None:
+    """Have standard error write at once, or not at all.
+
+    What it could not write would stay in its buffer, and multiprocessing empties that before it
+    starts a process: on a full disk none could be started.
+    """
+    stream = sys.__stderr__
+    if stream is None or sys.stderr is not stream:
+        return  # it is somebody's own, or this one's already
+    raw = io.FileIO(stream.fileno(), "w", closefd=False)
+    sys.stderr = io.TextIOWrapper(
+        cast("Any", raw), encoding=stream.encoding, errors=stream.errors, write_through=True
+    )
 
 
 def _is_wanted(record: logging.LogRecord) -> bool:

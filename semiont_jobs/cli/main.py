@@ -16,6 +16,7 @@ import click
 
 from semiont_jobs.cli import acting, doctor, measuring, moving, reading, running, watching
 from semiont_jobs.cli.app import cli
+from semiont_jobs.cli.logs import announce
 from semiont_jobs.cli.text import plain
 from semiont_jobs.errors import InvalidValue, SemiontJobsError
 
@@ -68,7 +69,7 @@ def _run(arguments: list[str] | None) -> int:
         code = cli(args=arguments, prog_name="semiont-jobs", standalone_mode=False)
         sys.stdout.flush()
     except click.exceptions.NoArgsIsHelpError as error:
-        print(error.format_message(), file=sys.stderr)
+        announce(error.format_message())
         return error.exit_code
     except click.ClickException as error:
         _tell(error.format_message())
@@ -139,4 +140,4 @@ def _way(error: Exception) -> str:
 
 
 def _tell(message: str) -> None:
-    print(f"semiont-jobs: error: {plain(message)}", file=sys.stderr)
+    announce(f"semiont-jobs: error: {plain(message)}")

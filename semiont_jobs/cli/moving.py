@@ -12,6 +12,7 @@ from typing import Any, Final
 import click
 
 from semiont_jobs.cli.app import Duration, as_json, check_shared, check_there, shown_of, store_of
+from semiont_jobs.cli.logs import announce
 from semiont_jobs.cli.text import json_line, plain
 from semiont_jobs.errors import InvalidValue
 from semiont_jobs.queue import JobQueue
@@ -99,7 +100,7 @@ def _tell(report: Report, *, left: int, there: int) -> None:
     if report.running:
         named = ", ".join(report.running[:MOST_NAMED])
         more = len(report.running) - MOST_NAMED
-        click.echo(f"still at work: {named}{f' and {more} more' if more > 0 else ''}", err=True)
-        click.echo("run this again when they have ended, or with a longer --wait", err=True)
+        announce(f"still at work: {named}{f' and {more} more' if more > 0 else ''}")
+        announce("run this again when they have ended, or with a longer --wait")
     for job_id, reason in report.refused.items():
-        click.echo(f"{job_id} stays: {plain(reason)}", err=True)
+        announce(f"{job_id} stays: {plain(reason)}")

@@ -12,7 +12,7 @@ from typing import Any, Final, TypeVar
 import click
 
 from semiont_jobs.cli.app import shown
-from semiont_jobs.cli.logs import log_to_stderr
+from semiont_jobs.cli.logs import announce, log_to_stderr
 from semiont_jobs.cli.reloading import Reloader, start_again
 from semiont_jobs.cli.text import plain
 from semiont_jobs.errors import InvalidValue
@@ -135,18 +135,14 @@ def run_pool(
     at_work = "1 worker" if count == 1 else f"{count} workers"
     names = plain(", ".join(sorted({one.get_worker_name() for one in made})))
     code = pool.run(
-        on_start=lambda: click.echo(
-            f"{at_work} at work on {plain(shown(whole=True))}: {names}", err=True
-        )
+        on_start=lambda: announce(f"{at_work} at work on {plain(shown(whole=True))}: {names}")
     )
     if pool.given_back:
-        click.echo(f"given back: {pool.given_back}", err=True)
+        announce(f"given back: {pool.given_back}")
     if options["burst"] and (left := queue.poll_next_pending_job()) is not None:
         # A mistyped name, perhaps, of which nobody would hear otherwise.
         about = plain(f"{left.metadata.type!r} in queue {left.metadata.queue!r}")
-        click.echo(
-            f"left: jobs are due that no worker here takes, such as of type {about}", err=True
-        )
+        announce(f"left: jobs are due that no worker here takes, such as of type {about}")
     queue.close()
     return code
 
@@ -161,10 +157,10 @@ def reloading(run: Callable[[Reloader | None], int], *, reload: bool) -> int:
         code = run(reloader)
     except click.ClickException as error:
         command = click.get_current_context().find_root().info_name
-        click.echo(f"{command}: error: {plain(error.format_message())}", err=True)
-        click.echo("waiting for a change", err=True)
+        announce(f"{command}: error: {plain(error.format_message())}")
+        announce("waiting for a change")
         reloader.wait(error)
     if reloader.has_changed:
-        click.echo("a module has changed: starting again", err=True)
+        announce("a module has changed: starting again")
         start_again()
     return code

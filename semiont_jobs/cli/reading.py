@@ -13,6 +13,7 @@ from rich.console import Console
 from rich.text import Text
 
 from semiont_jobs.cli.app import as_json, found_jobs, open_to_look, place, type_of
+from semiont_jobs.cli.logs import announce
 from semiont_jobs.cli.text import (
     age,
     console,
@@ -68,7 +69,7 @@ def list_jobs(
         context = click.get_current_context()
         if context.get_parameter_source("limit") is ParameterSource.DEFAULT:
             context.call_on_close(
-                lambda: click.echo(f"these are the newest {limit}: --all lists all", err=True)
+                lambda: announce(f"these are the newest {limit}: --all lists all")
             )
     if as_json:
         for job in jobs:

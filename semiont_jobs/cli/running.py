@@ -15,7 +15,7 @@ from typing import Any
 import click
 
 from semiont_jobs.cli.app import as_json, data_dir, place, store_there
-from semiont_jobs.cli.logs import log_to_stderr
+from semiont_jobs.cli.logs import announce, log_to_stderr
 from semiont_jobs.cli.pools import pool_options, reloading, run_pool
 from semiont_jobs.cli.reloading import Reloader
 from semiont_jobs.cli.text import plain
@@ -77,7 +77,7 @@ def _show_where(error: BaseException) -> None:
     outside = [each for each in theirs if each.filename != importlib.__file__]
     for line in traceback.format_list(outside):
         for each in line.splitlines():
-            click.echo(plain(each), err=True)
+            announce(plain(each))
 
 
 def _load(target: str) -> list[Any]:

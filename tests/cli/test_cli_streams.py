@@ -12,6 +12,14 @@ from semiont_jobs import JobMetadata, JobQueue, PendingJob
 
 TIMEOUT = 60.0
 
+WORK = """
+from semiont_jobs import job_handler
+
+@job_handler("quick")
+def quick(params: dict) -> None:
+    pass
+"""
+
 on_linux = pytest.mark.skipif(not Path("/dev/full").exists(), reason="there is no /dev/full here")
 
 
@@ -99,6 +107,32 @@ def test_a_job_whose_id_cannot_be_printed_is_told_to_be_there(tmp_path: Path) ->
     [id_] = ids(tmp_path)
     told = f"standard output: No space left on device; 1 created all the same: {id_}\n"
     assert (1, f"semiont-jobs: error: {told}") == (ran.returncode, ran.stderr)
+
+
+@on_linux
+@pytest.mark.parametrize("processes", ["1", "2"])
+def test_a_worker_works_whose_logs_cannot_be_written(tmp_path: Path, processes: str) -> None:
+    (tmp_path / "work.py").write_text(WORK)
+    queue = JobQueue(tmp_path / "data", fsync=False)
+    queue.enqueue({}, type="quick")
+
+    arguments = ("worker", "work:quick", "--burst", "--processes", processes)
+    ran = in_shell(tmp_path, "2>/dev/full", *arguments)
+
+    assert (0, 1) == (ran.returncode, queue.get_stats().complete)
+
+
+@on_linux
+@pytest.mark.parametrize(
+    ("arguments", "code"),
+    [(("stats", "--unknown"), 2), (("show", "missing"), 1), (("list",), 0)],
+)
+def test_an_error_that_cannot_be_told_keeps_its_exit_code(
+    tmp_path: Path, arguments: tuple[str, ...], code: int
+) -> None:
+    JobQueue(tmp_path / "data", fsync=False).create_jobs(_jobs(101))
+
+    assert code == in_shell(tmp_path, "2>/dev/full", *arguments).returncode
 
 
 def test_params_that_cannot_be_read_are_told_of_standard_input(tmp_path: Path) -> None:
