@@ -18,7 +18,7 @@ from typing import Final, cast
 from semiont_jobs import exits  # noqa: F401 - registers before this, so ends after
 from semiont_jobs.claim import AnyClaim
 from semiont_jobs.errors import ClaimLost, JobHeld, JobTimeout, QueueClosed, StoreError
-from semiont_jobs.events import logger
+from semiont_jobs.events import log_trouble, logger
 from semiont_jobs.forks import reset_in_child
 from semiont_jobs.in_hand import AnyInHand
 from semiont_jobs.retry import poll
@@ -205,8 +205,8 @@ def _give_back_at_exit() -> None:
             continue
         try:
             claims.end()
-        except Exception:  # noqa: BLE001 - whatever refuses, the others are given back too
-            logger.exception("a job in hand could not be given back")
+        except Exception as error:  # noqa: BLE001 - whatever refuses, the others are given back too
+            log_trouble(error, "a job in hand could not be given back: %s", error)
 
 
 # Here, before any worker is started: what is registered first is called last, when the workers

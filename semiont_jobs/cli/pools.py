@@ -15,8 +15,8 @@ from semiont_jobs.cli.app import shown
 from semiont_jobs.cli.logs import announce, log_to_stderr
 from semiont_jobs.cli.reloading import Reloader, start_again
 from semiont_jobs.cli.text import plain
-from semiont_jobs.errors import InvalidValue
-from semiont_jobs.pool import GRACE, STUCK_AFTER, WorkerPool, checked_post
+from semiont_jobs.errors import InvalidValue, StoreError
+from semiont_jobs.pool import GIVEN_BACK, GRACE, STUCK_AFTER, WorkerPool, checked_post
 from semiont_jobs.queue import JobQueue
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -138,12 +138,16 @@ def run_pool(
         on_start=lambda: announce(f"{at_work} at work on {plain(shown(whole=True))}: {names}")
     )
     if pool.given_back:
-        announce(f"given back: {pool.given_back}")
+        announce(f"not finished: {pool.given_back}")
     if options["burst"] and (left := queue.poll_next_pending_job()) is not None:
         # A mistyped name, perhaps, of which nobody would hear otherwise.
         about = plain(f"{left.metadata.type!r} in queue {left.metadata.queue!r}")
         announce(f"left: jobs are due that no worker here takes, such as of type {about}")
-    queue.close()
+    try:
+        queue.close()
+    except StoreError as error:
+        announce(f"the queue could not be closed in order: {plain(error)}")
+        code = code or GIVEN_BACK
     return code
 
 

@@ -19,6 +19,7 @@ from typing import Any, Final, Literal, TypeAlias
 
 from attrs import field, frozen
 
+from semiont_jobs.errors import StoreError
 from semiont_jobs.events import ENDS, Event, logger
 from semiont_jobs.exits import end_last
 from semiont_jobs.forks import reset_in_child
@@ -104,7 +105,11 @@ def serve(assignment: Assignment, pipe: Connection, limits: MutableSequence[floa
             watch.hurry()
     line.tell_figures()
     line.tell(("left", watch.reason, watch.given_back))
-    queue.close()
+    try:
+        queue.close()
+    except StoreError as error:
+        # Its supervisor knows that it leaves, and others rescue what it holds.
+        logger.error("the queue could not be closed in order: %s", error)
 
 
 class Line:

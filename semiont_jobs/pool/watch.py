@@ -62,7 +62,8 @@ class Watch:
         self.crew = crew
         self.reason: Reason = "stopped"
         self.given_back: int = 0
-        """Jobs that went back to pending because the crew left, or will when their process ends."""
+        """Jobs that went back to pending because the crew left; or will when their process ends, or
+        by a rescue where the disk refused it."""
         self.is_crash_looping = False
         """A crew's process is this one."""
         self._on_end = on_end
