@@ -16,8 +16,10 @@ from semiont_jobs.cli.logs import announce, log_to_stderr
 from semiont_jobs.cli.reloading import Reloader, start_again
 from semiont_jobs.cli.text import plain
 from semiont_jobs.errors import InvalidValue, StoreError
+from semiont_jobs.model import AnyJob
 from semiont_jobs.pool import GIVEN_BACK, GRACE, STUCK_AFTER, WorkerPool, checked_post
 from semiont_jobs.queue import JobQueue
+from semiont_jobs.worker import JobWorker
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -139,16 +141,40 @@ def run_pool(
     )
     if pool.given_back:
         announce(f"not finished: {pool.given_back}")
-    if options["burst"] and (left := queue.poll_next_pending_job()) is not None:
-        # A mistyped name, perhaps, of which nobody would hear otherwise.
-        about = plain(f"{left.metadata.type!r} in queue {left.metadata.queue!r}")
-        announce(f"left: jobs are due that no worker here takes, such as of type {about}")
+    if options["burst"]:
+        _tell_what_is_left(queue, made, options)
     try:
         queue.close()
     except StoreError as error:
         announce(f"the queue could not be closed in order: {plain(error)}")
         code = code or GIVEN_BACK
     return code
+
+
+def _tell_what_is_left(
+    queue: JobQueue, workers: Sequence[JobWorker], options: dict[str, Any]
+) -> None:
+    def is_nobodys(job: AnyJob) -> bool:
+        return not any(_is_for(worker, job, options) for worker in workers)
+
+    left = queue.poll_next_pending_job(accept=is_nobodys)
+    if left is not None:
+        # A mistyped name, perhaps, of which nobody would hear otherwise.
+        about = plain(f"{left.metadata.type!r} in queue {left.metadata.queue!r}")
+        announce(f"left: jobs are due that no worker here takes, such as of type {about}")
+    elif queue.poll_next_pending_job() is not None:
+        announce("left: jobs are due still")  # refused by a worker, or all processes died
+
+
+def _is_for(worker: JobWorker, job: AnyJob, options: dict[str, Any]) -> bool:
+    """Whether a job is of a type and in a queue that a worker takes jobs of."""
+    type_, queue = job.metadata.type, job.metadata.queue
+    return (
+        (worker.job_types is None or type_ in worker.job_types)
+        and worker.queue_name in (None, queue)
+        and (options["types"] is None or type_ in options["types"])
+        and (options["queues"] is None or queue in options["queues"])
+    )
 
 
 def reloading(run: Callable[[Reloader | None], int], *, reload: bool) -> int:

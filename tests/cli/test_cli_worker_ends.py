@@ -25,6 +25,13 @@ class Fills(JobWorker):
         resource.setrlimit(resource.RLIMIT_FSIZE, (0, resource.RLIM_INFINITY))
         print("begun", flush=True)
         threading.Event().wait()
+
+class Choosy(JobWorker):
+    job_types = ("upper",)
+    def can_process_job(self, job):
+        return False
+    def execute_job(self, job):
+        return None
 """
 
 
@@ -64,3 +71,22 @@ def test_a_full_disk_at_the_end_is_told_in_lines_and_the_job_is_not_finished(
     assert "File too large" in told
     assert "Traceback" not in told
     assert not [line for line in told.splitlines() if line.startswith(" ")]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        ((), "left: jobs are due still\n"),
+        (("--types", "upper"), "left: jobs are due still\n"),
+        (("--queues", "mail"), "takes, such as of type 'upper' in queue 'default'\n"),
+    ],
+)
+def test_a_burst_tells_of_no_type_that_its_workers_take(
+    tmp_path: Path, arguments: tuple[str, ...], told: str
+) -> None:
+    JobQueue(tmp_path / "data", fsync=False).enqueue({}, type="upper")
+
+    process = worker(tmp_path, "work:Choosy", "--burst", *arguments)
+
+    _, printed = process.communicate(timeout=TIMEOUT)
+    assert (0, True) == (process.returncode, printed.endswith(told)), printed
