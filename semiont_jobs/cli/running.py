@@ -38,7 +38,7 @@ from semiont_jobs.worker import JobWorker
 @pool_options
 @place
 def worker(targets: tuple[str, ...], durability: str, reload: bool, **options: Any) -> None:
-    """Run workers until SIGTERM or Ctrl-C.
+    """Run workers until SIGTERM, Ctrl-C or the end of the terminal (SIGHUP).
 
     Each MODULE:NAME is a JobWorker class, a handler, a function that makes a worker, or a list of
     such; each thread takes the next job that any of them wants. One that is a JobType is

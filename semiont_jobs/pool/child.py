@@ -29,6 +29,7 @@ from semiont_jobs.pool.crew import Crew, Reason
 from semiont_jobs.pool.echo import log_for_nobody, log_there
 from semiont_jobs.pool.orders import Orders
 from semiont_jobs.pool.roster import Post
+from semiont_jobs.pool.signals import handle_hangup
 from semiont_jobs.pool.watch import Watch
 from semiont_jobs.queue import JobQueue
 from semiont_jobs.signals import handle
@@ -84,6 +85,7 @@ def serve(assignment: Assignment, pipe: Connection, limits: MutableSequence[floa
     # Ctrl-C in a terminal reaches every process: it is the supervisor that tells what to do. Not
     # ignored, since programs that jobs start would inherit that.
     handle(signal.SIGINT, lambda _number: None)
+    handle_hangup(lambda _number: None)  # a terminal that is closed, too
     handle(signal.SIGTERM, lambda _number: mailbox.put(("stop", orders.grace)))
     queue = assignment.queue
     line = Line(pipe, mailbox, grace=orders.grace, figures=queue.process_metrics)

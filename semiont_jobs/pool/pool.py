@@ -181,7 +181,8 @@ class WorkerPool(ForScripts):
         """Start, and block until SIGTERM, SIGINT or `stop`, or, with `burst`, until there is
         nothing to do; then leave as `stop` does. A second signal skips the waiting.
 
-        Signals are caught only in the main thread.
+        Signals are caught only in the main thread. SIGHUP is one of them where it would
+        end the process; a second one of it skips nothing.
 
         :param on_start: called when signals are obeyed already and no job has begun.
         :returns: an exit code: 0 all jobs in hand were finished; 3 some were given back; 4

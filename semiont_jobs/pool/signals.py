@@ -1,4 +1,4 @@
-"""SIGTERM and SIGINT as messages in a mailbox that the main thread reads.
+"""SIGTERM, SIGINT and SIGHUP as messages in a mailbox that the main thread reads.
 
 It must not know what is done about them.
 
@@ -10,6 +10,7 @@ kind of queue may be put into at any time.
 from __future__ import annotations
 
 import signal
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from queue import SimpleQueue
@@ -35,11 +36,31 @@ def handle(hear: Callable[[int], object]) -> Callable[[], None]:
     return put_back
 
 
+def handle_hangup(hear: Callable[[int], object]) -> Callable[[], None]:
+    """The same for SIGHUP, which comes when a terminal is closed, where it would end the process.
+
+    Not where it is ignored, as under ``nohup``: whoever did that wants the process to live on, and
+    the programs that its jobs start, which would not inherit a handler.
+    """
+    if sys.platform == "win32" or signal.getsignal(signal.SIGHUP) is not signal.SIG_DFL:
+        return lambda: None
+    return signals.handle(signal.SIGHUP, hear)
+
+
 @contextmanager
 def caught(mailbox: Mailbox) -> Iterator[None]:
-    """While this holds, each of the two puts ``"signal"`` into the mailbox."""
-    put_back = handle(lambda _number: mailbox.put("signal"))
+    """While this holds, each of the two puts ``"signal"`` into the mailbox, and so does the first
+    SIGHUP: a shell and the kernel both send one for the same terminal, which is no hurry."""
+    hangups: list[int] = []
+
+    def hang_up(number: int) -> None:
+        hangups.append(number)
+        if len(hangups) == 1:
+            mailbox.put("signal")
+
+    handled = [handle(lambda _number: mailbox.put("signal")), handle_hangup(hang_up)]
     try:
         yield
     finally:
-        put_back()
+        for put_back in handled:
+            put_back()

@@ -15,7 +15,7 @@ from semiont_jobs import JobQueue
 TIMEOUT = 60.0
 
 WORK = """
-import resource, threading
+import os, resource, threading
 from semiont_jobs import JobWorker, job_handler
 
 class Fills(JobWorker):
@@ -26,6 +26,12 @@ class Fills(JobWorker):
         print("begun", flush=True)
         threading.Event().wait()
 
+@job_handler("waits")
+def waits(params: dict) -> None:
+    print("begun", flush=True)
+    while not os.path.exists("go"):
+        threading.Event().wait(0.02)
+
 class Choosy(JobWorker):
     job_types = ("upper",)
     def can_process_job(self, job):
@@ -35,7 +41,7 @@ class Choosy(JobWorker):
 """
 
 
-def worker(place: Path, *arguments: str) -> subprocess.Popen[str]:
+def worker(place: Path, *arguments: str, start_new_session: bool = False) -> subprocess.Popen[str]:
     (place / "work.py").write_text(WORK)
     return subprocess.Popen(
         [sys.executable, "-m", "semiont_jobs", "worker", "--data-dir", "data", *arguments],
@@ -45,6 +51,7 @@ def worker(place: Path, *arguments: str) -> subprocess.Popen[str]:
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
+        start_new_session=start_new_session,
     )
 
 
@@ -52,6 +59,12 @@ def begun(process: subprocess.Popen[str]) -> None:
     """Wait until the work is at its job."""
     assert process.stdout is not None
     assert process.stdout.readline() == "begun\n"
+
+
+def awaited(process: subprocess.Popen[str], word: str) -> None:
+    """Read on to the line of its log that has this word."""
+    assert process.stderr is not None
+    assert any(word in line for line in process.stderr)
 
 
 @pytest.mark.parametrize("processes", ["1", "2"])
@@ -90,3 +103,47 @@ def test_a_burst_tells_of_no_type_that_its_workers_take(
 
     _, printed = process.communicate(timeout=TIMEOUT)
     assert (0, True) == (process.returncode, printed.endswith(told)), printed
+
+
+@pytest.mark.parametrize("processes", ["1", "2"])
+def test_a_job_in_hand_is_finished_when_the_terminal_is_closed(
+    tmp_path: Path, processes: str
+) -> None:
+    queue = JobQueue(tmp_path / "data", fsync=False)
+    queue.enqueue({}, type="waits")
+    process = worker(
+        tmp_path, "work:waits", "--grace", "1e6", "--processes", processes, start_new_session=True
+    )
+    begun(process)
+
+    # To all of them, and twice: from the shell and from the kernel.
+    os.killpg(process.pid, signal.SIGHUP)
+    awaited(process, "stopping")
+    os.killpg(process.pid, signal.SIGHUP)
+    (tmp_path / "go").touch()
+    _, told = process.communicate(timeout=TIMEOUT)
+
+    assert 0 == process.returncode, told
+    assert 1 == queue.get_stats().complete
+    assert "stopping now" not in told
+
+
+def test_a_worker_that_is_not_to_mind_its_terminal_works_on(tmp_path: Path) -> None:
+    queue = JobQueue(tmp_path / "data", fsync=False)
+    queue.enqueue({}, type="waits")
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)  # as nohup does
+    try:
+        process = worker(tmp_path, "work:waits")
+    finally:
+        signal.signal(signal.SIGHUP, before)
+    begun(process)
+
+    process.send_signal(signal.SIGHUP)
+    (tmp_path / "go").touch()
+    next_one = queue.enqueue({}, type="waits")
+    done = queue.wait_for(next_one.metadata.id, TIMEOUT)
+    process.send_signal(signal.SIGTERM)
+    _, told = process.communicate(timeout=TIMEOUT)
+
+    assert ("complete", 0) == (done.status, process.returncode), told
+    assert 1 == told.count("stopping")
