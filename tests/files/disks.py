@@ -198,6 +198,13 @@ class WatchedDisk(Disk):
         super().rename(source, target)
         self._renamed(source, target)
 
+    def rename_new(self, path: str, target: str) -> bool:
+        self._note("rename_new", target)
+        is_done = super().rename_new(path, target)
+        if is_done:
+            self._renamed(path, target)
+        return is_done
+
     def _renamed(self, source: str, target: str) -> None:
         for fd, path in self._paths.items():
             if path == source:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
+import errno
 import os
 import stat
 import sys
@@ -138,6 +139,11 @@ class Disk:
     rename: staticmethod[[str, str], None] = staticmethod(os.rename)
     """Give a file another name, replacing whatever had it."""
 
+    def rename_new(self, path: str, target: str) -> bool:
+        """Give a file another name; `FileExistsError` if it is taken: nothing is replaced. False:
+        the kernel, or the file system, has no such step (Linux has it, on local ones)."""
+        return _RENAME_NEW is not None and _RENAME_NEW(path, target)
+
     unlink: staticmethod[[str], None] = staticmethod(os.unlink)
     """Take a name away."""
 
@@ -252,14 +258,40 @@ def _find_syncfs() -> Callable[[int], int] | None:
     return None
 
 
+def _find_rename_new() -> Callable[[str, str], bool] | None:
+    """What renames and replaces nothing; it returns False where the file system cannot."""
+    try:
+        function = ctypes.CDLL(None, use_errno=True).renameat2
+    except (OSError, AttributeError):
+        return None
+
+    def rename_new(path: str, target: str) -> bool:
+        where, flag = ctypes.c_int(_HERE), ctypes.c_uint(_NOREPLACE)
+        if function(where, os.fsencode(path), where, os.fsencode(target), flag) == 0:
+            return True
+        code = ctypes.get_errno()
+        if code in (errno.EINVAL, errno.ENOSYS, errno.ENOTSUP):
+            return False
+        raise OSError(code, os.strerror(code), path, None, target)
+
+    return rename_new
+
+
+_HERE: Final = -100
+"""``AT_FDCWD`` of ``fcntl.h``."""
+_NOREPLACE: Final = 1
+"""``RENAME_NOREPLACE`` of ``linux/fs.h``."""
+
 if sys.platform == "win32":
     _F_FULLFSYNC = None
+    _RENAME_NEW = None
     _SYNCFS = None
 else:
     import fcntl
 
     _F_FULLFSYNC = getattr(fcntl, "F_FULLFSYNC", None)
     _SYNCFS = _find_syncfs()
+    _RENAME_NEW = _find_rename_new()
 
 
 def is_regular(found: os.stat_result) -> bool:

@@ -71,6 +71,7 @@ class LookingDisk(Disk):
     write_at = _REFUSED
     link = _REFUSED
     rename = _REFUSED
+    rename_new = _REFUSED
     unlink = _REFUSED
     make_folder = _REFUSED
     fsync = _REFUSED
