@@ -16,6 +16,7 @@ from collections.abc import (
     Mapping,
     Sequence,
 )
+from contextlib import AbstractContextManager
 from datetime import datetime, timedelta
 from typing import Any, Protocol, TypeAlias, runtime_checkable
 
@@ -312,33 +313,55 @@ class Transactional(Protocol):
 @runtime_checkable
 class Moving(Protocol):
     """A store that jobs can be moved to from another one, and away from, with every document as
-    it stands."""
+    it stands. `source` and `target` are the `identity` of the other one."""
 
-    def arrive(self, job_id: str, data: bytes) -> None:
-        """Keep the document of a job, durably, where nobody sees it, in place of what arrived
-        under that id before."""
+    def identity(self) -> str:
+        """What tells this place from all others, wherever it is mounted or moved: 32 digits of
+        `[0-9a-f]`, drawn at random when somebody first asks, durably."""
         ...
 
-    def arrived(self) -> list[str]:
-        """The ids of all that is kept so."""
-        ...
+    def turn(self) -> AbstractContextManager[None]:
+        """Within the block no other process, and no other thread, has this place's turn. It ends
+        with the process, too.
 
-    def arrival(self, job_id: str) -> bytes | None:
-        """What is kept so under that id; None: nothing."""
-        ...
-
-    def admit(self, job_id: str) -> None:
-        """Have what arrived stand among the jobs, exactly as it is.
-
-        :raises JobExists: a job of that id stands there.
-        :raises JobNotFound: nothing arrived under it.
+        :raises StoreError: another one has it (``EBUSY``).
         """
         ...
 
-    def dismiss(self, job_id: str) -> None:
+    def arrive(self, job_id: str, data: bytes, source: str) -> None:
+        """Keep the document of a job, durably, where nobody sees it, in place of what arrived
+        from there under that id before."""
+        ...
+
+    def arrived(self) -> list[tuple[str, str]]:
+        """The source and the id of each that is kept so. No source: an older version kept it."""
+        ...
+
+    def arrival(self, job_id: str, source: str) -> bytes | None:
+        """What is kept so; None: nothing."""
+        ...
+
+    def admit(self, job_id: str, source: str) -> None:
+        """Have what arrived stand among the jobs, exactly as it is, and be kept so no longer.
+
+        :raises JobExists: a job of that id stands there.
+        :raises JobNotFound: nothing arrived so.
+        """
+        ...
+
+    def dismiss(self, job_id: str, source: str) -> None:
         """Keep it no longer."""
         ...
 
-    def leave(self, hold: Hold) -> None:
-        """Remove a job that is held, durably, whatever its status. The hold ends."""
+    def leave(self, hold: Hold, target: str) -> None:
+        """Remove a job that is held, durably, whatever its status, and note in the same step, which
+        happens or does not, where it went. The hold ends."""
+        ...
+
+    def departed(self) -> list[tuple[str, str]]:
+        """The target and the id of each that is noted so."""
+        ...
+
+    def forget(self, job_id: str, target: str) -> None:
+        """Note it no longer."""
         ...

@@ -76,6 +76,8 @@ def _checks(found: Inspection) -> Iterator[tuple[bool, str, str]]:
     # No trouble: every crash may leave one, and whoever works here next sweeps them away.
     swept = ", which the next worker removes" if found.leftovers else ""
     yield True, "left over", counted(found.leftovers, f"old files in .tmp{swept}")
+    broken_off = doctor_of_databases.broken_off(found.arriving)
+    yield not found.arriving, "arriving", broken_off
     yield _journals(found)
     oldest = _oldest_age(found)
     waits = "nothing waits" if found.oldest_due is None else f"the oldest waits {_ago(found)}"
@@ -127,6 +129,7 @@ def _figures(found: Inspection) -> dict[str, Any]:
         "orphans": list(found.orphans),
         "quarantined": list(found.quarantined),
         "leftovers": found.leftovers,
+        "arriving": found.arriving,
         "journals": [
             {
                 "name": each.name,

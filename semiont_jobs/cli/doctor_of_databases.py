@@ -33,9 +33,7 @@ def checks(found: DatabaseInspection) -> Iterator[tuple[bool, str, str]]:
     yield not found.bad, "rows", counted(len(found.bad), "cannot be read as a job")
     yield not found.orphans, "orphans", named(found.orphans, "with a dead worker")
     yield not found.quarantined, "quarantine", counted(len(found.quarantined), "set aside")
-    again = ": run it again" if found.arriving else ""
-    broken_off = f"of a transfer that was broken off{again}"
-    yield not found.arriving, "arriving", counted(found.arriving, broken_off)
+    yield not found.arriving, "arriving", broken_off(found.arriving)
     waits = _waiting(found)
     yield waits is None or waits < OLD, "pending", _oldest(found)
     idle = found.idle_transactions
@@ -44,6 +42,12 @@ def checks(found: DatabaseInspection) -> Iterator[tuple[bool, str, str]]:
     apart = f"the server's is {abs(ahead):.1f} s {'ahead of' if ahead > 0 else 'behind'} ours"
     yield abs(ahead) < FAR, "clocks", apart
     yield True, "size", f"{found.bytes_used // (1024 * 1024):,} MiB"
+
+
+def broken_off(arriving: int) -> str:
+    """What is said of so many jobs that arrived and are not admitted."""
+    again = ": run it again, from the same place" if arriving else ""
+    return counted(arriving, f"of a transfer that was broken off{again}")
 
 
 def figures(found: DatabaseInspection) -> dict[str, Any]:

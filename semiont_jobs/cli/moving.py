@@ -88,6 +88,8 @@ def _told(report: Report) -> dict[str, Any]:
         "resumed": report.resumed,
         "running": report.running,
         "refused": report.refused,
+        "waiting": report.waiting,
+        "halfway": report.halfway,
     }
 
 
@@ -104,3 +106,9 @@ def _tell(report: Report, *, left: int, there: int) -> None:
         announce("run this again when they have ended, or with a longer --wait")
     for job_id, reason in report.refused.items():
         announce(f"{job_id} stays: {plain(reason)}")
+    for count, way in (
+        (report.waiting, "on their way from another place to TO"),
+        (report.halfway, "on their way to FROM, or from there to another place"),
+    ):
+        if count:
+            announce(f"{count} more {way}, in a transfer that was broken off: run it again")

@@ -18,6 +18,8 @@ from semiont_jobs import JobQueue, StoreError
 from semiont_jobs.stores.files.forcing import Durability
 from semiont_jobs.stores.files.journal import boot, journal
 
+ELSEWHERE = "e" * 32
+
 
 def journalled(actor: Actors, name: str = "") -> Unattended:
     """A queue with a journal, whose files sort by that name."""
@@ -113,7 +115,7 @@ def test_a_job_that_left_for_another_place_does_not_come_back(actor: Actors, pla
     producer, mover = journalled(actor), actor(durability="fsync")
     producer.create_job(job())
     store: Any = mover.store
-    store.leave(store.hold("j"))
+    store.leave(store.hold("j"), ELSEWHERE)
     power_cut(producer, mover)
 
     found = after_the_start(actor).get_job("j")
@@ -145,9 +147,9 @@ def test_a_claim_of_a_job_that_left_and_came_back_is_in_the_journal(
     queue.create_job(job())
     store: Any = queue.store
     text = (place.jobs / "pending" / "j.json").read_bytes()
-    store.leave(store.hold("j"))
-    store.arrive("j", text)
-    store.admit("j")
+    store.leave(store.hold("j"), ELSEWHERE)
+    store.arrive("j", text, ELSEWHERE)
+    store.admit("j", ELSEWHERE)
 
     claimed(queue)
 
@@ -157,14 +159,14 @@ def test_a_claim_of_a_job_that_left_and_came_back_is_in_the_journal(
 def test_a_job_whose_removal_the_disk_refused_is_durable_still(actor: Actors, place: Place) -> None:
     queue = journalled(actor)
     queue.create_job(job())
-    queue.disk.refuse(errno.EACCES, "unlink", "pending/j.json")
+    queue.disk.refuse(errno.EACCES, "rename", f"{ELSEWHERE}/j.json")
     store: Any = queue.store
     hold = store.hold("j")
     (file,) = files(place.path)
     queue.disk.calls.clear()
 
     with pytest.raises(StoreError):
-        store.leave(hold)
+        store.leave(hold, ELSEWHERE)
 
     trace = queue.disk.trace()
     assert "fsync pending/j.json" in trace[trace.index(f"fdatasync .journal/{file.name}") :]

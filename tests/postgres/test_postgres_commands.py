@@ -114,7 +114,7 @@ def test_the_doctor_finds_what_is_no_job_dead_workers_and_broken_off_transfers(
         queue.enqueue({}, type="task", id=job_id)
     claim = queue.claim_next_job(accept=lambda job: bool(job.metadata.id == "dead"))
     assert claim is not None
-    queue.store.arrive("halfway", b"{}")  # type: ignore[attr-defined]
+    queue.store.arrive("halfway", b"{}", "0" * 32)  # type: ignore[attr-defined]
     for change in (
         "UPDATE {s}.jobs SET document = '{{}}' WHERE id = 'bad'",
         "UPDATE {s}.jobs SET owner = 7 WHERE id = 'dead'",

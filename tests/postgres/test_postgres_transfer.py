@@ -64,7 +64,7 @@ def test_a_directory_moves_to_a_database_and_back_with_every_byte(
 
 
 @pytest.mark.parametrize("to_database", [True, False])
-@pytest.mark.parametrize("verb", ["arrive", "arrival", "leave", "admit"])
+@pytest.mark.parametrize("verb", ["arrive", "arrival", "leave", "admit", "forget"])
 @pytest.mark.parametrize("is_done", [False, True])
 def test_a_move_that_is_broken_off_is_finished_by_another(
     make_queue: Callable[..., JobQueue],
@@ -77,7 +77,7 @@ def test_a_move_that_is_broken_off_is_finished_by_another(
     directory, database = JobQueue(tmp_path), make_queue()
     one, other = (directory, database) if to_database else (database, directory)
     fill(one)
-    store: Any = one.store if verb == "leave" else other.store
+    store: Any = one.store if verb in ("leave", "forget") else other.store
     act = getattr(store, verb)
     left = [2]
 
@@ -95,7 +95,7 @@ def test_a_move_that_is_broken_off_is_finished_by_another(
     standing = [
         {str(job.metadata.id) for job in queue.query_jobs(limit=None)} for queue in (one, other)
     ]
-    arrived = set(other.store.arrived())  # type: ignore[attr-defined]
+    arrived = {job_id for _source, job_id in other.store.arrived()}  # type: ignore[attr-defined]
     report = transfer(one, other)
 
     assert not standing[0] & standing[1]
@@ -104,6 +104,54 @@ def test_a_move_that_is_broken_off_is_finished_by_another(
     assert 4 == other.get_stats().total
     assert 0 == one.get_stats().total
     directory.close()
+
+
+@pytest.mark.parametrize("to_database", [True, False])
+@pytest.mark.parametrize("verb", ["leave", "admit"])
+def test_what_one_source_left_halfway_waits_for_that_one_and_is_never_doubled(
+    make_queue: Callable[..., JobQueue], tmp_path: Path, to_database: bool, verb: str
+) -> None:
+    directory, database, third = JobQueue(tmp_path / "one"), make_queue(), JobQueue(tmp_path / "3")
+    one, other = (directory, database) if to_database else (database, directory)
+    one.enqueue({"of": "one"}, type="t", id="j")
+    third.enqueue({"of": "third"}, type="t", id="k")
+
+    def die(*_arguments: Any) -> None:
+        raise Cut
+
+    with pytest.MonkeyPatch.context() as patched, pytest.raises(Cut):
+        patched.setattr((one if verb == "leave" else other).store, verb, die)
+        transfer(one.initialize(), other.initialize())
+    from_third = transfer(third, other)
+    to_third = transfer(one, third)
+    again = transfer(one, other)
+    found = [str(job.metadata.id) for queue in (one, other, third) for job in queue.query_jobs()]
+
+    assert (1, 1) == (from_third.total, from_third.waiting)
+    assert (verb == "leave", verb == "admit") == (to_third.is_whole, bool(again.resumed))
+    assert ["j", "k"] == sorted(found)
+    assert [] == other.store.arrived() == one.store.departed()  # type: ignore[attr-defined]
+    directory.close()
+    third.close()
+
+
+def test_a_second_transfer_into_a_database_is_refused_in_one_line(
+    make_queue: Callable[..., JobQueue],
+    url: str,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    store: Any = make_queue().initialize().store
+    with JobQueue(tmp_path) as queue:
+        queue.enqueue({}, type="t", id="j")
+
+    with store.turn():
+        refused = main(["transfer", str(tmp_path), url])
+    code = main(["transfer", str(tmp_path), url])
+
+    (line,) = capsys.readouterr().err.splitlines()
+    assert (1, 0) == (refused, code)
+    assert "another transfer to there is under way" in line
 
 
 @contextmanager

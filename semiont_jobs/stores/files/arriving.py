@@ -1,7 +1,7 @@
 """Jobs on their way here from another store: whole and durable, and seen by nobody yet.
 
-It must not know where they come from. They stand in a folder of their own, which no claimer, reader
-or rescuer looks into, until they are admitted.
+It must not know what their source is. They stand in a folder of that source's own (two may have
+jobs of the same id), which no claimer, reader or rescuer looks into, until they are admitted.
 """
 
 from __future__ import annotations
@@ -10,9 +10,9 @@ from contextlib import suppress
 
 from semiont_jobs.codec import MAX_JOB_BYTES
 from semiont_jobs.errors import JobExists, JobNotFound
-from semiont_jobs.model import PendingJob
+from semiont_jobs.model import JobStatus, PendingJob
 from semiont_jobs.stores.files.layout import SUFFIX, id_of
-from semiont_jobs.stores.files.moves import Moves
+from semiont_jobs.stores.files.moves import Moves, names_below
 from semiont_jobs.stores.files.pending import Pending
 
 
@@ -26,35 +26,34 @@ class Arriving:
         self._pending = pending
         self._dir_mode = dir_mode
 
-    def put(self, job_id: str, data: bytes) -> None:
+    def put(self, job_id: str, data: bytes, source: str) -> None:
         """See `Moving.arrive`."""
-        with suppress(FileExistsError):
-            self._disk.make_folder(self._layout.arriving, self._dir_mode)
-            self._secure(self._layout.root)
+        folder = f"{self._layout.arriving}/{source}"
+        self._moves.make_folders((self._layout.arriving, folder), self._dir_mode)
         temporary, descriptor = self._moves.write_temporary(data)
         try:
             if self._moves.forcing.is_durable:
                 self._disk.fsync(descriptor.fd)
-            self._disk.rename(temporary, self._path(job_id))
+            self._disk.rename(temporary, self._path(job_id, source))
         except BaseException:
             self._moves.discard(temporary)
             raise
         finally:
             self._moves.copies.close(descriptor)
-        self._secure(self._layout.arriving)
+        self._secure(folder)
 
-    def ids(self) -> list[str]:
+    def arrived(self) -> list[tuple[str, str]]:
         """See `Moving.arrived`."""
-        try:
-            names = self._disk.names(self._layout.arriving)
-        except FileNotFoundError:
-            return []
-        return [found for name in names if (found := id_of(name)) is not None]
+        return [
+            (source, job_id)
+            for source, name in names_below(self._disk, self._layout.arriving)
+            if (job_id := id_of(name)) is not None
+        ]
 
-    def text(self, job_id: str) -> bytes | None:
+    def text(self, job_id: str, source: str) -> bytes | None:
         """See `Moving.arrival`."""
         try:
-            fd = self._disk.open_to_read(self._path(job_id))
+            fd = self._disk.open_to_read(self._path(job_id, source))
         except FileNotFoundError:
             return None
         try:
@@ -62,31 +61,42 @@ class Arriving:
         finally:
             self._disk.close(fd)
 
-    def admit(self, job_id: str) -> None:
+    def admit(self, job_id: str, source: str) -> None:
         """See `Moving.admit`."""
-        data = self.text(job_id)
+        data = self.text(job_id, source)
         if data is None:
             raise JobNotFound(job_id)
         job = self._moves.copies.codec.decode(data, job_id=job_id)
         self._moves.check_absent(job_id)
-        target = self._layout.path(job.status, job_id)
         try:
-            self._disk.link(self._path(job_id), target)
+            self._give_its_place(self._path(job_id, source), job.status, job_id)
         except FileExistsError:
             raise JobExists(job_id) from None
-        self._secure(self._layout.folders[job.status])
-        self.dismiss(job_id)
+        except FileNotFoundError:
+            raise JobNotFound(job_id) from None  # somebody else admitted it meanwhile
+        self._secure(f"{self._layout.arriving}/{source}")
         if isinstance(job, PendingJob):
             self._pending.wake()
 
-    def dismiss(self, job_id: str) -> None:
+    def _give_its_place(self, path: str, status: JobStatus, job_id: str) -> None:
+        target = self._layout.path(status, job_id)
+        # In one step where that can be had: a job that stood among the others and here still, after
+        # a death, could be worked on to its end, removed, and admitted once more.
+        is_one_step = self._disk.rename_new(path, target)
+        if not is_one_step:
+            self._disk.link(path, target)
+        self._secure(self._layout.folders[status])
+        if not is_one_step:
+            self._disk.unlink(path)
+
+    def dismiss(self, job_id: str, source: str) -> None:
         """See `Moving.dismiss`."""
         with suppress(FileNotFoundError):
-            self._disk.unlink(self._path(job_id))
-        self._secure(self._layout.arriving)
+            self._disk.unlink(self._path(job_id, source))
+            self._secure(f"{self._layout.arriving}/{source}")
 
-    def _path(self, job_id: str) -> str:
-        return f"{self._layout.arriving}/{job_id}{SUFFIX}"
+    def _path(self, job_id: str, source: str) -> str:
+        return f"{self._layout.arriving}/{source}/{job_id}{SUFFIX}"
 
     def _secure(self, folder: str) -> None:
         if self._moves.forcing.is_durable:

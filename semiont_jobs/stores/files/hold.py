@@ -239,14 +239,18 @@ class FileHold:
             mine = Copy(job, found)
             self._moves.settle(job.metadata.id, job.status, self.descriptor, mine)
 
-    def remove(self) -> None:
-        """Remove the job; the hold ends."""
+    def remove(self, target: str | None = None) -> None:
+        """Remove the job, or give its file that name instead; the hold ends."""
         was = self._is_at_work
         try:
             self._is_at_work = True
             self._check_held()
             self._moves.check_standing(self.job.status, self.job.metadata.id, self.descriptor)
-            self._moves.disk.unlink(self._moves.layout.path(self.job.status, self.job.metadata.id))
+            path = self._moves.layout.path(self.job.status, self.job.metadata.id)
+            if target is None:
+                self._moves.disk.unlink(path)
+            else:
+                self._moves.disk.rename(path, target)
             self.let_go()
         finally:
             self._is_at_work = was

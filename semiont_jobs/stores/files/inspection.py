@@ -23,6 +23,7 @@ from semiont_jobs.stores.files.descriptors import Descriptor
 from semiont_jobs.stores.files.door import Disk
 from semiont_jobs.stores.files.journal.state import JournalState, journals, odd
 from semiont_jobs.stores.files.layout import Layout, file_system_of, id_of
+from semiont_jobs.stores.files.moves import names_below
 from semiont_jobs.stores.files.sweep import TMP_GRACE
 
 PROBE_TIMEOUT: Final = 60.0
@@ -49,6 +50,8 @@ class Inspection:
     """Old files in ``.tmp``."""
     quarantined: tuple[str, ...]
     """What was set aside."""
+    arriving: int
+    """Jobs of a transfer that was broken off."""
     journals: tuple[JournalState, ...]
     """Files in ``.journal``."""
     oldest_due: AnyJob | None
@@ -97,6 +100,9 @@ def inspect(layout: Layout, copies: Copies) -> Inspection:
             sorted(
                 name for name in copies.disk.names(layout.quarantine) if not name.endswith(".why")
             )
+        ),
+        arriving=sum(
+            id_of(name) is not None for _source, name in names_below(copies.disk, layout.arriving)
         ),
         journals=journals(copies),
         oldest_due=min(

@@ -9,7 +9,9 @@ It must not know jobs' contents or how they move.
     DATA_DIR/jobs/.cancel/ID.LIFE                  asks a running job to stop
     DATA_DIR/jobs/.quarantine/                     what could not be read, and why
     DATA_DIR/jobs/.journal/                        what was acknowledged, with durability="journal"
-    DATA_DIR/jobs/.arriving/                       jobs on their way here from another store
+    DATA_DIR/jobs/.arriving/SOURCE/ID.json         jobs on their way here from another store
+    DATA_DIR/jobs/.leaving/TARGET/ID.json          jobs on their way from here to another store
+    DATA_DIR/jobs/.place                           what these call this place
     DATA_DIR/jobs/.format                          version of this layout
 """
 
@@ -74,6 +76,8 @@ class Layout:
         self.quarantine: str = os.path.join(self.root, ".quarantine")
         self.journal: str = os.path.join(self.root, ".journal")
         self.arriving: str = os.path.join(self.root, ".arriving")
+        self.leaving: str = os.path.join(self.root, ".leaving")
+        self.place_file: str = os.path.join(self.root, ".place")
         self.format: str = os.path.join(self.root, ".format")
 
     def path(self, status: JobStatus, id_: str) -> str:

@@ -22,6 +22,7 @@ from semiont_jobs.errors import ClaimLost, JobExists, StoreError
 from semiont_jobs.model import STATUSES, AnyJob, JobStatus
 from semiont_jobs.stores.files.copies import BUSY, Bad, Copies
 from semiont_jobs.stores.files.descriptors import HELD, Descriptor
+from semiont_jobs.stores.files.door import Disk
 from semiont_jobs.stores.files.forcing import Forcing
 from semiont_jobs.stores.files.layout import SUFFIX
 from semiont_jobs.stores.files.settling import SetAside, Settling
@@ -153,6 +154,17 @@ class Moves(Settling):
         """Take a new job away that cannot be acknowledged. It is held still."""
         self.discard(self.layout.path("pending", job_id))
 
+    # -- to other stores and from them ---------------------------------------------------
+
+    def make_folders(self, folders: Sequence[str], mode: int) -> None:
+        """Make folders within each other, durably, where they are missing."""
+        for folder in folders:
+            with suppress(FileExistsError):
+                self.disk.make_folder(folder, mode)
+            if self.forcing.is_durable:
+                # Also one that was there: who made it may have died before this.
+                self.disk.fsync_folder(os.path.dirname(folder))
+
     # -- moving --------------------------------------------------------------------------
 
     def check_standing(self, status: JobStatus, job_id: str, held: Descriptor) -> None:
@@ -266,3 +278,16 @@ class Moves(Settling):
                 self.disk.unlink(target)
         finally:
             self.copies.close(held)
+
+
+def names_below(disk: Disk, folder: str) -> list[tuple[str, str]]:
+    """Each name in a folder, after an empty one, and in the folders within it, after that
+    folder's."""
+    found: list[tuple[str, str]] = []
+    with suppress(FileNotFoundError):
+        for name in sorted(disk.names(folder)):
+            try:
+                found += [(name, each) for each in disk.names(f"{folder}/{name}")]
+            except NotADirectoryError:
+                found.append(("", name))
+    return found

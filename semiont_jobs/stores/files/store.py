@@ -28,6 +28,7 @@ from semiont_jobs.stores.files.deferred import FileDeferred
 from semiont_jobs.stores.files.door import Disk
 from semiont_jobs.stores.files.forcing import ByFsync, Durability, Forcing, durability_of
 from semiont_jobs.stores.files.hold import FileHold
+from semiont_jobs.stores.files.house import MovingHouse
 from semiont_jobs.stores.files.inspection import Inspection, inspect
 from semiont_jobs.stores.files.journal.boot import check_for_journals
 from semiont_jobs.stores.files.journal.by_journal import ByJournal
@@ -43,10 +44,12 @@ from semiont_jobs.stores.files.layout import (
     file_system_of,
     prepare,
 )
+from semiont_jobs.stores.files.leaving import Leaving
 from semiont_jobs.stores.files.looking import LookingDisk
 from semiont_jobs.stores.files.markers import Markers
 from semiont_jobs.stores.files.moves import Moves
 from semiont_jobs.stores.files.pending import Pending
+from semiont_jobs.stores.files.place import Place
 from semiont_jobs.stores.files.quarantine import Quarantine
 from semiont_jobs.stores.files.reader import Reader
 from semiont_jobs.stores.files.roll import FileRoll
@@ -56,7 +59,7 @@ from semiont_jobs.stores.files.told import is_disks, store_error, told
 from semiont_jobs.stores.files.upkeep import Upkeep
 
 
-class FileStore:
+class FileStore(MovingHouse):
     """Jobs in ``DATA_DIR/jobs``.
 
     :param fsync: acknowledged changes survive a power cut, not only the death of processes: the
@@ -141,6 +144,8 @@ class FileStore:
         self._upkeep = Upkeep(moves, taking, quarantine, self._tell_of_removals)
         self._creating = Creating(moves)
         self._arriving = Arriving(moves, pending, dir_mode=self._dir_mode)
+        self._leaving = Leaving(moves, self._upkeep, dir_mode=self._dir_mode)
+        self._place = Place(copies, file_mode=mode)
         self._sweeper = Sweeper(disk, layout, self.get)
         if not self._read_only:
             with told(self.layout):
@@ -350,39 +355,6 @@ class FileStore:
         """Look over the directory without changing anything: for the doctor."""
         with told(self.layout):
             return inspect(self.layout, self._copies)
-
-    # -- moving house ----------------------------------------------------------------------
-
-    def arrive(self, job_id: str, data: bytes) -> None:
-        """See `Moving.arrive`."""
-        with told(self.layout, job_id):
-            self._arriving.put(job_id, data)
-
-    def arrived(self) -> list[str]:
-        """See `Moving.arrived`."""
-        with told(self.layout):
-            return self._arriving.ids()
-
-    def arrival(self, job_id: str) -> bytes | None:
-        """See `Moving.arrival`."""
-        with told(self.layout, job_id):
-            return self._arriving.text(job_id)
-
-    def admit(self, job_id: str) -> None:
-        """See `Moving.admit`."""
-        with told(self.layout, job_id):
-            self._arriving.admit(job_id)
-
-    def dismiss(self, job_id: str) -> None:
-        """See `Moving.dismiss`."""
-        with told(self.layout, job_id):
-            self._arriving.dismiss(job_id)
-
-    def leave(self, hold: Hold) -> None:
-        """See `Moving.leave`."""
-        assert isinstance(hold, FileHold)
-        with told(self.layout, hold.job.metadata.id):
-            self._upkeep.remove_held(hold)
 
     # -- waiting -------------------------------------------------------------------------
 

@@ -5,6 +5,7 @@ It must not know what becomes of an orphan, or how long finished jobs are kept.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
@@ -172,19 +173,27 @@ class Upkeep:
             for hold in holds:
                 hold.let_go()
 
-    def remove_held(self, hold: FileHold) -> None:
-        """Remove a job for good, whatever its status; the hold ends.
+    def remove_held(self, hold: FileHold, target: str) -> None:
+        """Have a job stand here no longer, whatever its status, but under that name, which is
+        nowhere among the jobs; the hold ends.
 
         :raises ClaimLost: another program was first.
         """
         status = hold.job.status
+        if self._moves.forcing.is_durable:
+            # A journal alone may have it, and is told now that it is gone: a power cut before the
+            # new name is durable must not leave less than the whole job under the old one.
+            self._disk.fsync(hold.descriptor.fd)
         self._secure_what_went_before()
         self._tell_of_removals([hold.job])
         try:
-            hold.remove()
+            hold.remove(target)
         except OSError:
             self._secure_what_stays([hold])
             raise
+        # The new name first: a power cut may bring the old one back, but must not take both.
+        if self._moves.forcing.is_durable:
+            self._disk.fsync_folder(os.path.dirname(target))
         self._moves.secure_folder(status)
 
     def _removed(self, holds: Iterable[FileHold]) -> list[AnyJob]:

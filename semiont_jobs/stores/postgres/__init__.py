@@ -5,8 +5,9 @@ From the bottom: ``address`` (which server, which schema), ``told`` (its errors 
 poolers), ``rows`` (a job as a row, and every statement), ``liveness`` (the lock that says that
 this process lives, and what is heard on its session), ``hold`` and ``taking`` (owning one job),
 ``creating`` (also in a caller's transaction), ``claiming``, ``waking`` (news for who waits),
-``upkeep``, ``arriving`` (from another store), ``inspection`` (for the doctor). ``store`` puts them
-together. The only package that imports psycopg.
+``upkeep``, ``place`` (what tells the schema from all other places), ``arriving`` and ``leaving``
+(from another store and to one), ``house`` (the verbs of both), ``inspection`` (for the doctor).
+``store`` puts them together. The only package that imports psycopg.
 """
 
 try:

@@ -1,17 +1,21 @@
 """Jobs on their way here from another store: whole and durable, and seen by nobody yet.
 
-It must not know where they come from. They stand in a table of their own, made with the first of
-them, which no claimer, reader or rescuer looks into, until they are admitted.
+It must not know what their source is. They stand in a table of their own, which no claimer, reader
+or rescuer looks into, until they are admitted.
 """
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Final
 
 from semiont_jobs.errors import JobExists, JobNotFound
 from semiont_jobs.stores.postgres.address import quoted
 from semiont_jobs.stores.postgres.hold import Office
+from semiont_jobs.stores.postgres.place import Place
 from semiont_jobs.stores.postgres.rows import columns
+
+OF_OLDER_VERSIONS: Final = "arriving"
+"""Their table, which notes no source."""
 
 
 class Arriving:
@@ -22,52 +26,55 @@ class Arriving:
 
     def __init__(self, office: Office, schema: str, author: int) -> None:
         self._office = office
-        self._table = f"{quoted(schema)}.arriving"
+        self._place = Place(office.sessions, schema)
+        self._table = f"{quoted(schema)}.arrivals"
         self._author = author
 
-    def put(self, job_id: str, data: bytes) -> None:
+    def put(self, job_id: str, data: bytes, source: str) -> None:
         """See `Moving.arrive`."""
         with self._office.sessions.session(job_id) as session:
+            self._place.make_ready(session)
             session.execute(
-                f"CREATE TABLE IF NOT EXISTS {self._table}"
-                ' (id text COLLATE "C" PRIMARY KEY, document bytea NOT NULL)'.encode()
-            )
-            session.execute(
-                f"INSERT INTO {self._table} (id, document) VALUES (%s, %b)"
-                " ON CONFLICT (id) DO UPDATE SET document = excluded.document".encode(),
-                [job_id, data],
+                f"INSERT INTO {self._table} (source, id, document) VALUES (%s, %s, %b)"
+                " ON CONFLICT (source, id) DO UPDATE SET document = excluded.document".encode(),
+                [source, job_id, data],
             )
 
-    def ids(self) -> list[str]:
+    def arrived(self) -> list[tuple[str, str]]:
         """See `Moving.arrived`."""
-        return [row[0] for row in self._found(f"SELECT id FROM {self._table}", [])]
+        with self._office.sessions.session() as session:
+            query = "SELECT '', id FROM {table} ORDER BY id"
+            older = self._place.found(session, OF_OLDER_VERSIONS, query, [])
+            query = "SELECT source, id FROM {table} ORDER BY source, id"
+            return older + self._place.found(session, "arrivals", query, [])
 
-    def text(self, job_id: str) -> bytes | None:
+    def text(self, job_id: str, source: str) -> bytes | None:
         """See `Moving.arrival`."""
-        rows = self._found(f"SELECT document FROM {self._table} WHERE id = %s", [job_id])
+        query = "SELECT document FROM {table} WHERE source = %s AND id = %s"
+        with self._office.sessions.session(job_id) as session:
+            rows = self._place.found(session, "arrivals", query, [source, job_id])
         return bytes(rows[0][0]) if rows else None
 
-    def admit(self, job_id: str) -> None:
+    def admit(self, job_id: str, source: str) -> None:
         """See `Moving.admit`."""
-        data = self.text(job_id)
+        data = self.text(job_id, source)
         if data is None:
             raise JobNotFound(job_id)
         job = self._office.codec.decode(data, job_id=job_id)
         row = {**columns(job, data), "author": self._author}
         sessions = self._office.sessions
+        delete = f"DELETE FROM {self._table} WHERE source = %s AND id = %s AND document = %s"
         with sessions.session(job_id) as session, session.transaction():
+            # First, and counted: whoever else admitted it meanwhile may have worked on it to its
+            # end already, so that nothing of it stands among the jobs.
+            if session.execute(delete.encode(), [source, job_id, data]).rowcount != 1:
+                raise JobNotFound(job_id)
             if session.execute(self._office.statements.create, row).rowcount != 1:
                 raise JobExists(job_id)
-            session.execute(f"DELETE FROM {self._table} WHERE id = %s".encode(), [job_id])
             session.execute(self._office.statements.notify, [""])
 
-    def dismiss(self, job_id: str) -> None:
+    def dismiss(self, job_id: str, source: str) -> None:
         """See `Moving.dismiss`."""
-        self._found(f"DELETE FROM {self._table} WHERE id = %s RETURNING id", [job_id])
-
-    def _found(self, statement: str, values: list[Any]) -> list[Any]:
-        with self._office.sessions.session() as session:
-            row = session.execute("SELECT to_regclass(%s)", [self._table]).fetchone()
-            if row is None or row[0] is None:
-                return []  # nothing ever arrived
-            return session.execute(statement.encode(), values).fetchall()
+        query = "DELETE FROM {table} WHERE source = %s AND id = %s RETURNING id"
+        with self._office.sessions.session(job_id) as session:
+            self._place.found(session, "arrivals", query, [source, job_id])

@@ -147,9 +147,9 @@ class PostgresHold:
         if not isinstance(job, RunningJob):
             self.let_go()
 
-    def remove(self) -> None:
-        """Remove the job; the hold ends."""
-        self._finish(self._office.statements.remove_one, [self.job.metadata.id])
+    def leave(self, statement: bytes, target: str) -> None:
+        """Remove the job by a statement that notes where it goes; the hold ends."""
+        self._finish(statement, {"id": self.job.metadata.id, "target": target})
 
     def set_aside(self, reason: str) -> None:
         """Put the row, which no claim can have, into quarantine; the hold ends."""

@@ -15,6 +15,7 @@ from attrs import frozen
 from semiont_jobs import fields
 from semiont_jobs.errors import JobDecodeError
 from semiont_jobs.stores.postgres.address import quoted
+from semiont_jobs.stores.postgres.arriving import OF_OLDER_VERSIONS
 from semiont_jobs.stores.postgres.hold import Office
 from semiont_jobs.stores.postgres.rows import LOCKED_KEYS
 from semiont_jobs.stores.postgres.schema import TESTED
@@ -115,9 +116,11 @@ def _column(session: Session, statement: str) -> tuple[str, ...]:
 
 
 def _arriving(session: Session, schema: str) -> int:
-    if _one(session, f"SELECT to_regclass('{schema}.arriving')") is None:
-        return 0
-    return int(_one(session, f"SELECT count(*) FROM {schema}.arriving"))
+    found = 0
+    for table in ("arrivals", OF_OLDER_VERSIONS):
+        if _one(session, f"SELECT to_regclass('{schema}.{table}')") is not None:
+            found += int(_one(session, f"SELECT count(*) FROM {schema}.{table}"))
+    return found
 
 
 def _exclude(one: Session, other: Session) -> bool:

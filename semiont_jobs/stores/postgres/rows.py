@@ -129,7 +129,6 @@ class Statements:
     ask: bytes
     orphans: bytes
     alone: bytes
-    remove_one: bytes
     remove_finished: bytes
     remove: bytes
     set_aside: bytes
@@ -208,7 +207,6 @@ _TEXTS: Final = {
     "alone": f"""
         SELECT CASE WHEN now() - {LOCKS_SINCE} > %s THEN pg_try_advisory_xact_lock(%s) END
     """,
-    "remove_one": "DELETE FROM {s}.jobs WHERE id = %s",
     "remove_finished": """
         DELETE FROM {s}.jobs WHERE id IN (
             SELECT id FROM {s}.jobs WHERE id = %(id)s AND status = ANY(%(statuses)s)

@@ -25,10 +25,10 @@ from semiont_jobs.model import STATUSES, AnyJob, ClaimStamp, JobStatus, PendingJ
 from semiont_jobs.store import Hold, Wanted
 from semiont_jobs.stores.postgres import taking, upkeep
 from semiont_jobs.stores.postgres.address import Address, address_of, quoted
-from semiont_jobs.stores.postgres.arriving import Arriving
 from semiont_jobs.stores.postgres.claiming import Claiming
 from semiont_jobs.stores.postgres.creating import check_connection, insert
 from semiont_jobs.stores.postgres.hold import Office, PostgresHold
+from semiont_jobs.stores.postgres.house import MovingHouse
 from semiont_jobs.stores.postgres.inspection import DatabaseInspection, inspect
 from semiont_jobs.stores.postgres.liveness import Liveness, nobody
 from semiont_jobs.stores.postgres.rows import columns, statements, text
@@ -46,7 +46,7 @@ LISTED_AT_ONCE: Final = 500
 CANCEL: Final = "cancel"
 
 
-class PostgresStore:
+class PostgresStore(MovingHouse):
     """Jobs in one schema of a PostgreSQL database.
 
     :param url: ``postgresql://USER:PASSWORD@HOST:PORT/DATABASE``, as libpq takes it; with
@@ -276,37 +276,6 @@ class PostgresStore:
     def inspect(self) -> DatabaseInspection:
         """Look over the schema and its server without changing anything: for the doctor."""
         return inspect(self._opened, self.address.schema)
-
-    # -- moving house ----------------------------------------------------------------------
-
-    def arrive(self, job_id: str, data: bytes) -> None:
-        """See `Moving.arrive`."""
-        self._arriving.put(job_id, data)
-
-    def arrived(self) -> list[str]:
-        """See `Moving.arrived`."""
-        return self._arriving.ids()
-
-    def arrival(self, job_id: str) -> bytes | None:
-        """See `Moving.arrival`."""
-        return self._arriving.text(job_id)
-
-    def admit(self, job_id: str) -> None:
-        """See `Moving.admit`."""
-        self._arriving.admit(job_id)
-
-    def dismiss(self, job_id: str) -> None:
-        """See `Moving.dismiss`."""
-        self._arriving.dismiss(job_id)
-
-    def leave(self, hold: Hold) -> None:
-        """See `Moving.leave`."""
-        assert isinstance(hold, PostgresHold)
-        hold.remove()
-
-    @property
-    def _arriving(self) -> Arriving:
-        return Arriving(self._opened, self.address.schema, self._author)
 
     # -- waiting -------------------------------------------------------------------------
 

@@ -1,0 +1,83 @@
+"""What tells a data directory from all others, and whose turn it is to move jobs there.
+
+It must not know jobs.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import re
+import secrets
+from contextlib import suppress
+from typing import Final
+
+from semiont_jobs.errors import StoreError
+from semiont_jobs.stores.files.copies import Copies
+from semiont_jobs.stores.files.descriptors import HELD, Descriptor
+
+IDENTITY: Final = re.compile(r"[0-9a-f]{32}")
+"""Also the name of a folder: nothing that leads elsewhere."""
+_READ: Final = 64
+"""Bytes: more than an identity has."""
+
+
+class Place:
+    """The file in which a data directory keeps its identity, and whose lock is the turn."""
+
+    def __init__(self, copies: Copies, *, file_mode: int) -> None:
+        self._copies = copies
+        self._disk = copies.disk
+        self._layout = copies.layout
+        self._file_mode = file_mode
+
+    def identity(self) -> str:
+        """See `Moving.identity`."""
+        if not self._disk.exists(self._layout.place_file):
+            self._make()
+        fd = self._disk.open_to_read(self._layout.place_file)
+        try:
+            text = self._disk.read(fd, _READ, _READ).decode("ascii", "replace").strip()
+        finally:
+            self._disk.close(fd)
+        if not IDENTITY.fullmatch(text):
+            # Nobody replaces it: who has the lock of the old file would not keep out who takes
+            # that of the new one.
+            raise StoreError(errno.EINVAL, "it does not tell an identity", self._layout.place_file)
+        return text
+
+    def take_turn(self) -> Descriptor:
+        """The file, locked: the kernel lets go of it, however this process ends.
+
+        :raises StoreError: somebody else has it (``EBUSY``).
+        """
+        self.identity()
+        descriptor = HELD.open(self._disk.open, self._layout.place_file)
+        try:
+            if not self._disk.lock(descriptor.fd):
+                place = os.path.dirname(self._layout.root)
+                raise StoreError(errno.EBUSY, "another transfer to there is under way", place)
+        except BaseException:
+            self.end_turn(descriptor)
+            raise
+        return descriptor
+
+    def end_turn(self, descriptor: Descriptor) -> None:
+        """Let go of it."""
+        self._copies.close(descriptor)
+
+    def _make(self) -> None:
+        temporary = os.path.join(self._layout.tmp, f"place-{os.urandom(6).hex()}")
+        fd = self._disk.create(temporary, self._file_mode)
+        try:
+            self._disk.write(fd, f"{secrets.token_hex(16)}\n".encode())
+            # Whatever the durability, and before it has its name: arrivals elsewhere tell it, and
+            # would wait for nobody if it were another one after a power cut.
+            self._disk.fsync(fd)
+            with suppress(FileExistsError):
+                self._disk.link(temporary, self._layout.place_file)
+            self._disk.fsync_folder(self._layout.root)
+        finally:
+            self._disk.close(fd)
+            with suppress(FileNotFoundError):
+                self._disk.unlink(temporary)
