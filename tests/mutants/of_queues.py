@@ -211,17 +211,17 @@ FAULTS = (
     Fault(
         name="leave-before-arrival",
         file="transfer.py",
-        was="        self._to.arrive(job_id, data)\n        if self._to.arrival(job_id) != data:",
-        becomes="        self._from.leave(hold)\n        self._to.arrive(job_id, data)\n"
-        "        if self._to.arrival(job_id) != data:",
+        was="        self._to.arrive(job_id, data, self._source_id)\n",
+        becomes="        self._from.leave(hold, self._target_id)\n"
+        "        self._to.arrive(job_id, data, self._source_id)\n",
         breaks="a move that dies loses no job",
         tests=("test_a_move_that_dies_at_any_step_loses_no_job_and_doubles_none",),
     ),
     Fault(
         name="broken-off-move-undone",
         file="transfer.py",
-        was="if self._from.get(job_id) is not None:",
-        becomes="if self._from is not None:",
+        was="            elif self._admit(job_id):\n",
+        becomes="            elif self._to.dismiss(job_id, self._source_id):\n",
         breaks="a move that was broken off is finished by the next",
         tests=("test_a_move_that_dies_at_any_step_loses_no_job_and_doubles_none",),
     ),
@@ -232,6 +232,34 @@ FAULTS = (
         becomes="        if job_id is None:\n",
         breaks="a job whose id is taken there stays",
         tests=("test_a_job_whose_id_is_taken_there_stays",),
+    ),
+    Fault(
+        name="another-source-s-arrivals-admitted",
+        file="transfer.py",
+        was="if source == self._source_id}",
+        becomes="if source}",
+        breaks="what another source left halfway waits for that one",
+        tests=(
+            "test_jobs_of_one_id_that_two_sources_left_halfway_are_kept_apart",
+            "test_what_another_source_left_halfway_waits_for_that_one",
+        ),
+    ),
+    Fault(
+        name="gone-from-the-source-is-proof",
+        file="transfer.py",
+        was="            if job_id not in self._departed():\n"
+        "                self._to.dismiss(job_id, self._source_id)\n            return\n",
+        becomes="            self._admit(job_id)\n            return\n",
+        breaks="a job done after its move was broken off is not brought back",
+        tests=("test_a_job_done_after_its_move_was_broken_off_is_not_brought_back",),
+    ),
+    Fault(
+        name="moves-that-take-no-turn",
+        file="stores/files/place.py",
+        was="if not self._disk.lock(descriptor.fd):",
+        becomes="if self._disk.lock(descriptor.fd) is None:",
+        breaks="one move into a place at a time",
+        tests=("test_a_second_move_into_a_place_is_refused_at_every_step_of_the_first",),
     ),
     # -- the command line ----------------------------------------------------------------
     Fault(
