@@ -268,8 +268,8 @@ FAULTS = (
     Fault(
         name="exit-keeps-the-job",
         file="open_claims.py",
-        was="            claims.end()\n        except Exception:",
-        becomes="            claims.all()\n        except Exception:",
+        was="            claims.end()\n        except Exception",
+        becomes="            claims.all()\n        except Exception",
         breaks="a process that ends in order gives its jobs back",
         tests=("test_a_process_that_ends_with_an_open_claim_gives_it_back",),
     ),
