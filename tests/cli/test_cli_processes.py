@@ -275,7 +275,8 @@ def test_what_a_full_disk_refuses_is_told_with_the_job_and_the_place(
         check=False,
     )
 
-    error = f"semiont-jobs: error: {told}[Errno 27] File too large: 'data'\n"
+    data = os.path.realpath(place / "data")
+    error = f"semiont-jobs: error: {told}[Errno 27] File too large: '{data}'\n"
     assert (1, error, "") == (ran.returncode, ran.stderr, ran.stdout)
     assert ["old"] == [job.metadata.id for job in queue.query_jobs(status="pending")]
 

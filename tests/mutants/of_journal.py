@@ -56,7 +56,7 @@ FAULTS = (
     Fault(
         name="journal-gone-before-files-are-forced",
         file="stores/files/journal/journal.py",
-        was="            self._force_files(old)\n",
+        was="        self._force_files(old)\n",
         becomes="",
         breaks="a record goes once the job's file is durable",
         tests=("test_a_full_file_goes_once_everything_is_forced",),

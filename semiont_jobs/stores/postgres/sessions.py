@@ -39,6 +39,7 @@ SET tcp_keepalives_idle = 10; SET tcp_keepalives_interval = 2; SET tcp_keepalive
 SET tcp_user_timeout = 16000; SET lock_timeout = 10000; SET client_min_messages = warning;
 SET client_encoding = 'UTF8'; SET DateStyle = 'ISO'; SET TimeZone = 'UTC';
 SET default_transaction_isolation = 'read committed'; SET standard_conforming_strings = on;
+SET quote_all_identifiers = off;
 """
 """What the server does about a client that has fallen silent: after 16 seconds the session is
 over, and with it its locks; the default would be hours. The owner of a lock gives up well before
@@ -47,8 +48,9 @@ middle of a move: whoever waits for it is told so.
 
 The rest undoes what a role, a database or the environment may be set to: texts that not every
 name can be written in, instants that are not read in every style or zone (the last of year 9999
-is in the next one further east), an isolation in which claims fail that merely met, and backslashes
-that are doubled in what is written as text."""
+is in the next one further east), an isolation in which claims fail that merely met, backslashes
+that are doubled in what is written as text, and quotes around the names of types, which are looked
+at (`schema`)."""
 
 
 class _Forks:
