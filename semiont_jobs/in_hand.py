@@ -77,7 +77,7 @@ class Turn:
 
     def __init__(self, desk: Desk) -> None:
         self._desk = desk
-        self.lock = threading.RLock()
+        self.lock: threading.RLock = threading.RLock()
         """Reentrant: one verb calls another, and a signal's handler any."""
         # Private, and what `threading.Condition` asks of its lock.
         self._is_mine: Callable[[], bool] = self.lock._is_owned  # type: ignore[attr-defined]  # noqa: SLF001

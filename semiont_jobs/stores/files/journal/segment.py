@@ -108,7 +108,7 @@ class Segment:
         lost write only once."""
         self.is_doubtful = False
         """The disk has lost a write while it stood: it may be all that tells of it."""
-        self.is_removed = False
+        self.is_removed: bool = False
         """Another hand has taken its name: nothing may be written here any more."""
         self.told: set[str] = set()
         """What was logged of it."""
