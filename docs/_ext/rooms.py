@@ -89,6 +89,7 @@ ROOMS: Final[dict[str, Room]] = {
             "forks",
             "latch",
             "signals",
+            "starting",
             "version",
             "weak",
         ),

@@ -249,7 +249,7 @@ class HastyStore(MemoryStore):
         self._met = threading.Barrier(2, timeout=30)
 
     def claim(self, wanted: Any, stamp: Any, now: Any) -> Any:
-        (job,) = self._due(wanted, now)
+        ((_record, job),) = self._due(wanted, now)
         self._met.wait()
         with self._lock:
             hold = MemoryHold(self, job)

@@ -348,7 +348,7 @@ def test_a_session_that_a_limit_of_transactions_ended_is_lost_as_any_other(
     eventually(lambda: not sql(server_url, query, backend))
 
     with pytest.raises(StoreError) as loss:
-        hold.remove()
+        hold.set_aside("it is not to be lost")
     hold.let_go()
 
     assert loss.value.errno == LOST

@@ -21,6 +21,9 @@ Make = Callable[..., JobQueue]
 FIRST = datetime.min.replace(tzinfo=UTC)
 LAST = datetime.max.replace(tzinfo=UTC)
 
+SOURCE = "0" * 32
+"""Another place's identity."""
+
 
 def task(**metadata: Any) -> PendingJob[Any]:
     return PendingJob(metadata=JobMetadata(**{"type": "task", **metadata}), params={})
@@ -128,9 +131,9 @@ def test_what_arrives_is_written_whatever_backslashes_mean(make_queue: Make, url
     store: Any = queue.store
     data = queue.codec.encode(task(id="j"))
 
-    store.arrive("j", data)
+    store.arrive("j", data, SOURCE)
 
-    assert data == store.arrival("j")
+    assert data == store.arrival("j", SOURCE)
 
 
 def test_the_tables_are_known_whatever_names_the_role_has_quoted(
@@ -171,8 +174,8 @@ def test_a_schema_may_be_named_with_a_word_of_sql(
         queue = make_queue(place)
         store: Any = queue.store
         queue.create_jobs([task() for _ in range(5)])
-        store.arrive("j", queue.codec.encode(task(id="j")))
-        store.admit("j")
+        store.arrive("j", queue.codec.encode(task(id="j")), SOURCE)
+        store.admit("j", SOURCE)
         claims = [some(queue.claim_next_job(accept=yes)) for _ in range(2)]
         claims[0].complete()
         store.kill_holder(claims[1].job.metadata.id)
