@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import gc
-import linecache
-import re
 import sys
 from collections.abc import Callable, Container, Iterator
 from contextlib import contextmanager
@@ -19,12 +17,9 @@ def struck_at(
     strike: Callable[[], object],
     *,
     modules: Container[str] | None = None,
-    at_returns: bool = True,
 ) -> Iterator[Callable[[], int]]:
     """Call `strike` before that bytecode of what is called in here, of these modules if any are
     named; gives how many are left of them, less than none once it struck.
-
-    :param at_returns: also in a ``return`` that calls nothing, where newer Pythons handle no signal.
     """
     left = step
     is_over = False
@@ -37,10 +32,6 @@ def struck_at(
             return trace  # it would never end
         # Not when it is over: where coverage is measured, this frame is traced on afterwards.
         is_meant = modules is None or frame.f_globals.get("__name__") in modules
-        if not at_returns and re.fullmatch(
-            r"\s*return \w+\s*", linecache.getline(frame.f_code.co_filename, frame.f_lineno or 0)
-        ):
-            return trace
         if event == "opcode" and is_meant and not is_over:
             left -= 1
             if left < 0:

@@ -349,7 +349,7 @@ def test_rescue_and_quarantine_are_logged_with_their_reasons(
     store.plant("bad\n\x1b[31m.json", b"{")
     queue.claim_next_job(types=["other"])
 
-    rescue, quarantine = caplog.records
+    rescue, quarantine = (each for each in caplog.records if hasattr(each, "event"))
     assert (rescue.levelname, quarantine.levelname) == ("WARNING", "ERROR")
     assert "died while it held the job" in rescue.getMessage()
     assert "not JSON" in quarantine.getMessage()

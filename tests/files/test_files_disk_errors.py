@@ -266,7 +266,7 @@ def test_a_report_that_was_refused_with_the_outcome_goes_with_the_next_one(
     queue.create_job(job())
     claim = claimed(queue)
     queue.subscribe(events.append)
-    queue.disk.refuse(errno.ENOSPC, "write", ".tmp/*", times=3)
+    queue.disk.refuse(errno.ENOSPC, "write", ".tmp/*", times=4)
     claim.report({"page": 1})
 
     refused(claim.complete)

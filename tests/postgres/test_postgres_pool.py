@@ -17,6 +17,7 @@ from semiont_jobs import JobQueue
 # What those tests make for themselves.
 called = maps.called
 deaf = limits.deaf
+stuck = limits.stuck
 
 
 @pytest.fixture
