@@ -1,5 +1,4 @@
-"""Several moves at once, or one that was broken off and then another: no job is lost, none is in
-two places."""
+"""Several moves at once, or one broken off and then another: no job is lost, none in two places."""
 
 from __future__ import annotations
 
@@ -16,6 +15,7 @@ from typing import Any
 import pytest
 from files.disks import Died, WatchedDisk
 from files.places import PATIENCE, Unattended
+from proofs.fast import fast
 
 from semiont_jobs import FileStore, JobNotFound, JobQueue, StoreError
 from semiont_jobs.cli.main import main
@@ -27,6 +27,12 @@ VERBS = ("arrived", "departed", "get", "hold", "arrive", "arrival", "leave", "ad
 
 class Cut(BaseException):
     """The process is gone, as far as the move knows."""
+
+
+@pytest.fixture
+def tmp_path(tmp_path: Path) -> Iterator[Path]:
+    with fast(tmp_path) as place:
+        yield place
 
 
 @pytest.fixture
@@ -204,13 +210,9 @@ def both_at_work(*, one: JobQueue, other: JobQueue, **_queues: JobQueue) -> list
 @pytest.mark.parametrize(
     ("meanwhile", "kind", "side"),
     [
-        (from_elsewhere, WatchedDisk, "one"),
-        (from_elsewhere, WatchedDisk, "other"),
-        (to_elsewhere, WatchedDisk, "one"),
-        (to_elsewhere, WatchedDisk, "other"),
-        (both_at_work, WatchedDisk, "one"),
-        (both_at_work, WatchedDisk, "other"),
-        (onward, WatchedDisk, "other"),
+        *((each, WatchedDisk, "one") for each in (from_elsewhere, to_elsewhere, both_at_work)),
+        *((each, WatchedDisk, "other") for each in (from_elsewhere, to_elsewhere)),
+        *((each, WatchedDisk, "other") for each in (both_at_work, onward)),
         (from_elsewhere, OldDisk, "other"),
     ],
 )
@@ -227,8 +229,7 @@ def test_whatever_happens_after_a_move_dies_at_any_step_each_job_is_done_once(
         filling.cancel_job("cancelled")
     with make("thirds") as filling:
         filling.enqueue({}, type="t", id="third")
-    step = 0
-    is_through = False
+    step, is_through = 0, False
     while not is_through:
         place = tmp_path / str(step)
         shutil.copytree(tmp_path / "full", place / "one")
@@ -236,10 +237,9 @@ def test_whatever_happens_after_a_move_dies_at_any_step_each_job_is_done_once(
         is_through = not dies(place, side, step, kind)
 
         with ExitStack() as opened:
-            queues = {
-                name: opened.enter_context(JobQueue(place / name, fsync=False))
-                for name in ("one", "other", "third")
-            }
+            names = ("one", "other", "third")
+            made = (JobQueue(place / name, fsync=False) for name in names)
+            queues = dict(zip(names, map(opened.enter_context, made), strict=True))
             done = meanwhile(**queues)
             transfer(queues["one"], queues["other"])
             done += work(*queues.values())
