@@ -12,6 +12,18 @@ from typing import Any
 
 
 @contextmanager
+def no_collection() -> Iterator[None]:
+    """What the collector calls has nothing to do with what is called in here."""
+    collects = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if collects:
+            gc.enable()
+
+
+@contextmanager
 def struck_at(
     step: int,
     strike: Callable[[], object],
@@ -41,17 +53,13 @@ def struck_at(
 
     sys._getframe().f_trace_opcodes = True  # or Python 3.12 would tell of none
     before = sys.gettrace()  # of whoever measures coverage
-    # What the collector calls has nothing to do with what is called in here.
-    collects = gc.isenabled()
-    gc.disable()
-    sys.settrace(trace)
-    try:
-        yield lambda: left
-    finally:
-        is_over = True
-        sys.settrace(before)
-        if collects:
-            gc.enable()
+    with no_collection():
+        sys.settrace(trace)
+        try:
+            yield lambda: left
+        finally:
+            is_over = True
+            sys.settrace(before)
 
 
 @contextmanager
@@ -72,12 +80,9 @@ def interrupted_at(place: int, *, modules: Container[str]) -> Iterator[Callable[
                 sys.setprofile(None)
                 raise KeyboardInterrupt
 
-    collects = gc.isenabled()
-    gc.disable()
-    sys.setprofile(profile)
-    try:
-        yield lambda: left
-    finally:
-        sys.setprofile(None)
-        if collects:
-            gc.enable()
+    with no_collection():
+        sys.setprofile(profile)
+        try:
+            yield lambda: left
+        finally:
+            sys.setprofile(None)

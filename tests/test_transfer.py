@@ -5,15 +5,13 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Callable, Iterator
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import pytest
-from files.disks import Died, WatchedDisk
-from files.places import Unattended
+from moving import dies
 
-from semiont_jobs import FileStore, InvalidValue, JobQueue, PermanentError
+from semiont_jobs import InvalidValue, JobQueue, PermanentError
 from semiont_jobs.cli.main import main
 from semiont_jobs.testing.waiting import eventually
 from semiont_jobs.transfer import transfer
@@ -160,26 +158,6 @@ def test_jobs_in_memory_cannot_be_moved(make: Callable[..., JobQueue]) -> None:
 
 
 # -- broken off at every step ------------------------------------------------------------
-
-
-def dies(place: Path, side: str, step: int) -> bool:
-    """Whether a move whose process dies before that call of one side's disk is not over before."""
-    disks = {"one": WatchedDisk(), "other": WatchedDisk()}
-    one, other = (
-        Unattended(FileStore(place / name, fsync=False, disk=disk)).initialize()
-        for name, disk in disks.items()
-    )
-    disks[side].die_before("*", "*", skip=step)
-    try:
-        transfer(one, other)
-    except Died:
-        return True
-    finally:
-        for disk in disks.values():
-            with suppress(Died):
-                disk.kill()
-            disk.bury()
-    return False
 
 
 @pytest.mark.parametrize("side", ["one", "other"])

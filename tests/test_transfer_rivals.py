@@ -8,13 +8,14 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, nullcontext, suppress
+from contextlib import ExitStack, nullcontext
 from pathlib import Path
 from typing import Any
 
 import pytest
-from files.disks import Died, WatchedDisk
+from files.disks import WatchedDisk
 from files.places import PATIENCE, Unattended
+from moving import dies
 from proofs.fast import fast
 
 from semiont_jobs import FileStore, JobNotFound, JobQueue, StoreError
@@ -166,26 +167,6 @@ class OldDisk(WatchedDisk):
     def rename_new(self, path: str, target: str) -> bool:
         self._note("rename_new", target)
         return False
-
-
-def dies(place: Path, side: str, step: int, kind: type[WatchedDisk]) -> bool:
-    """Whether a move whose process dies before that call of one side's disk is not over before."""
-    disks = {"one": kind(), "other": kind()}
-    one, other = (
-        Unattended(FileStore(place / name, fsync=False, disk=disk)).initialize()
-        for name, disk in disks.items()
-    )
-    disks[side].die_before("*", "*", skip=step)
-    try:
-        transfer(one, other)
-    except Died:
-        return True
-    finally:
-        for disk in disks.values():
-            with suppress(Died):
-                disk.kill()
-            disk.bury()
-    return False
 
 
 def from_elsewhere(*, other: JobQueue, third: JobQueue, **_queues: JobQueue) -> list[str]:

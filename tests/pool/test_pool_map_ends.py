@@ -8,12 +8,12 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
 from files.places import PATIENCE, meanwhile
+from striking import no_collection
 
 from semiont_jobs import JobQueue, JobWorker, RunningJob, WorkerPool
 from semiont_jobs.pool import mapping
@@ -76,15 +76,6 @@ def test_a_run_that_is_dropped_is_ended_at_once(queue: JobQueue) -> None:
             break
 
         assert of_runs(queue) == []
-
-
-@contextmanager
-def no_collection() -> Iterator[None]:
-    gc.disable()
-    try:
-        yield
-    finally:
-        gc.enable()
 
 
 class Collects(JobWorker):
