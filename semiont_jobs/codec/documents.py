@@ -24,6 +24,7 @@ from semiont_jobs.codec.strict import (
     SEED_FIELDS,
     camel,
     instant_text,
+    metadata_hooks,
     strict_converter,
     structure_instant,
     structure_telling,
@@ -68,13 +69,10 @@ class Documents:
         for job_class in JOB_CLASSES.values():
             self._converter.register_unstructure_hook(job_class, self._unstructure_job)
         # The hooks themselves: asking the converter for them at every call shows in a profile.
-        self._unstructure_metadata: Callable[[JobMetadata], dict[str, Any]] = (
-            self._converter.get_unstructure_hook(JobMetadata)
-        )
         self._structure: Callable[[Any, Any], AnyJob] = self._converter.get_structure_hook(AnyJob)
-        self._structure_fields: Callable[[Any, Any], JobMetadata] = (
-            self._converter.get_structure_hook(JobMetadata)
-        )
+        self._structure_fields: Callable[[Any, Any], JobMetadata]
+        self._unstructure_metadata: Callable[[JobMetadata], dict[str, Any]]
+        self._structure_fields, self._unstructure_metadata = metadata_hooks()
 
     def written_params(self, job: AnyJob) -> Written:
         """The text of a job's params, to be passed to `encode` as long as they must not change:
