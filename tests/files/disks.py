@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 
+from semiont_jobs.stores.files.descriptors import HELD
 from semiont_jobs.stores.files.door import Disk
 
 
@@ -44,6 +45,14 @@ class _Order:
     act: Callable[[], object]
     times: int
     skip: int = field(default=0)
+
+
+def close_of_the_dead(fd: int) -> None:
+    """What the kernel does for a process that died, which here is a part of this one: it must not
+    be closed once more where a later test forks, when something else has its number."""
+    with HELD._lock:
+        HELD._open -= {each for each in HELD._open if each.fd == fd}
+        os.close(fd)
 
 
 class WatchedDisk(Disk):
@@ -91,7 +100,7 @@ class WatchedDisk(Disk):
         self.is_dead = True
         while self._paths:
             fd, _path = self._paths.popitem()
-            os.close(fd)
+            close_of_the_dead(fd)
         raise Died
 
     def bury(self) -> None:
