@@ -216,6 +216,13 @@ def kills_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("semiont_jobs.pool.supervisor.FAREWELL", 0.1)
 
 
+def is_suspended(child: int) -> bool:
+    """Whether a process that this one started has got its SIGSTOP: whatever it begins before that
+    it may yet finish."""
+    pid, status = os.waitpid(child, os.WUNTRACED | os.WNOHANG)
+    return pid == child and os.WIFSTOPPED(status)
+
+
 def test_a_job_whose_process_had_to_be_killed_was_not_finished(
     queue: JobQueue, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -223,7 +230,8 @@ def test_a_job_whose_process_had_to_be_killed_was_not_finished(
     job = queue.enqueue({}, type="stops")
     pool = WorkerPool(queue, [labour.Stops], threads=1, processes=2, poll_interval=0.05)
     pool.start()
-    eventually(lambda: queue.get_stats().running, TIMEOUT)
+    (running,) = eventually(lambda: queue.query_jobs(status="running"), TIMEOUT)
+    assert eventually(lambda: is_suspended(running.metadata.claim.pid), TIMEOUT)
 
     assert not pool.stop(0)
     assert not pool.stop()
