@@ -148,6 +148,8 @@ class Line:
         """Start afresh in a process that a job forks: what is unsent its parent sends."""
         self._unsent: deque[tuple[bytes, Tells]] = deque()
         self._sending = threading.Lock()
+        self._sender: int | None = None
+        """The thread that is sending, which must not wait for itself."""
 
     def tell(self, message: Tells) -> None:
         """Say something, after all that was said before. Returns when it is sent, or another thread
@@ -173,11 +175,14 @@ class Line:
             self.tell(("ended", event.job_id))
 
     def _send(self, patience: float) -> None:
-        while self._sending.acquire(timeout=patience):
+        me = threading.get_ident()
+        while self._sender != me and self._sending.acquire(timeout=patience):
             try:
+                self._sender = me
                 while self._unsent:
                     self._send_one(*self._unsent.popleft())
             finally:
+                self._sender = None
                 self._sending.release()
             # Again: whoever came between the last look and the release has left it to this thread.
             if not self._unsent:

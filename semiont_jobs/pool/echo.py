@@ -52,6 +52,14 @@ class _Sender(QueueHandler):
         super().__init__(None)  # type: ignore[arg-type]
         self._tell = tell
 
+    def handle(self, record: logging.LogRecord) -> bool:
+        """Without the lock of a handler: telling needs none, and garbage that logs may be collected
+        in the thread that is sending, which must not wait for one that waits for the sending."""
+        filtered: logging.LogRecord | bool = self.filter(record)
+        if filtered:
+            self.emit(record if filtered is True else filtered)
+        return bool(filtered)
+
     def prepare(self, record: logging.LogRecord) -> logging.LogRecord:
         record = super().prepare(record)
         for name, value in vars(record).items():

@@ -43,10 +43,28 @@ FAULTS = (
     Fault(
         name="message-waits-for-its-own-thread",
         file="pool/child.py",
-        was="        while self._sending.acquire(timeout=patience):\n",
-        becomes="        while self._sending.acquire(timeout=60):\n",
-        breaks="garbage that logs when it is collected stops no process",
-        tests=("test_what_is_told_in_the_midst_of_telling_comes_after_it",),
+        was="        while self._sender != me and self._sending.acquire(timeout=patience):\n",
+        becomes="        while self._sending.acquire(timeout=patience):\n",
+        breaks="garbage that logs when it is collected does not wait for its own thread",
+        tests=(
+            "test_what_is_told_in_the_midst_of_telling_waits_for_nobody_however_much_is_unsent",
+        ),
+    ),
+    Fault(
+        name="message-waits-for-another-thread",
+        file="pool/child.py",
+        was="        while self._sender != me and self._sending.acquire(timeout=patience):\n",
+        becomes="        while self._sender != me and self._sending.acquire(timeout=60):\n",
+        breaks="who tells something waits a moment at most for the thread that is sending",
+        tests=("test_nobody_waits_for_the_thread_that_sends_and_it_sends_what_others_left",),
+    ),
+    Fault(
+        name="loggers-wait-for-each-other",
+        file="pool/echo.py",
+        was="            self.emit(record if filtered is True else filtered)\n        return bool(filtered)\n",
+        becomes="            return bool(super().handle(record))\n        return bool(filtered)\n",
+        breaks="a thread that logs does not wait for one that is telling",
+        tests=("test_threads_that_log_do_not_wait_for_one_that_is_telling",),
     ),
     Fault(
         name="jobs-of-a-killed-process-finished",

@@ -16,6 +16,7 @@ import pytest
 from pool import labour
 
 from semiont_jobs import JobQueue, WorkerPool
+from semiont_jobs.pool import echo
 from semiont_jobs.pool.child import MOST_UNSENT, Line
 from semiont_jobs.testing.waiting import PATIENCE, eventually
 
@@ -86,6 +87,45 @@ def test_what_is_told_in_the_midst_of_telling_comes_after_it(lines: Lines) -> No
 
     assert not teller.is_alive()
     assert lines.heard(3) == ["first", "second", "third"]
+
+
+def test_what_is_told_in_the_midst_of_telling_waits_for_nobody_however_much_is_unsent(
+    lines: Lines, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("semiont_jobs.pool.child.A_MOMENT", 2 * PATIENCE)
+    more = iter(range(2 * MOST_UNSENT))
+
+    def tells_all() -> None:
+        for n in more:
+            lines.tell(f"{n}")
+
+    lines.pipe.meanwhile = tells_all
+    teller = in_a_thread(lambda: lines.tell("first"))
+    teller.join(PATIENCE)
+
+    assert not teller.is_alive()
+    assert lines.heard(3) == ["first", "0", "1"]
+
+
+def test_threads_that_log_do_not_wait_for_one_that_is_telling() -> None:
+    let_go, told = threading.Event(), SimpleQueue[str]()
+
+    def tell(message: tuple[str, logging.LogRecord]) -> None:
+        told.put(message[1].getMessage())
+        if message[1].getMessage() == "slow":
+            assert let_go.wait(PATIENCE)
+
+    handler = echo._Sender(tell)
+    in_a_thread(lambda: handler.handle(record("slow")))
+    assert told.get(timeout=PATIENCE) == "slow"
+    handler.addFilter(lambda each: each.getMessage() != "unheard")
+    others = [in_a_thread(lambda t=t: handler.handle(record(t))) for t in ("unheard", "quick")]
+
+    assert told.get(timeout=PATIENCE / 2) == "quick"
+    let_go.set()
+    for other in others:
+        other.join(PATIENCE)
+    assert told.empty()
 
 
 class Sent:
