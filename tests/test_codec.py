@@ -24,6 +24,7 @@ from hypothesis import strategies as st
 from strategies import any_json, instants, texts
 
 from semiont_jobs import (
+    AnyJob,
     DetectionResult,
     GenerationParams,
     HighlightDetectionParams,
@@ -74,6 +75,22 @@ def test_a_type_of_ones_own_comes_back_whole(
 
     assert OWN.decode(OWN.encode(running)) == running
     assert OWN.decode(OWN.encode(done)) == done
+
+
+@attrs.frozen
+class About:
+    """A job in a job."""
+
+    job: AnyJob
+
+
+def test_a_result_may_hold_a_job() -> None:
+    codec = Codec(JobTypes([JobType("everything", Everything, result=About)]))
+    other = PendingJob(metadata=META, params={"page": 1})
+
+    done = evolve(BARE["complete"], metadata=OWN_META, params=Everything(), result=About(other))  # type: ignore[call-arg]
+
+    assert codec.decode(codec.encode(done)) == done
 
 
 WRONG: list[tuple[str, Any, str]] = [

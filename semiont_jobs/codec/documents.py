@@ -14,6 +14,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 import attrs
+from cattrs import Converter
 
 from semiont_jobs.codec import jsontext
 from semiont_jobs.codec.carrying import remainder, restore
@@ -64,15 +65,23 @@ class Documents:
 
     def __init__(self, job_types: JobTypes) -> None:
         self.job_types = job_types
-        self._converter = strict_converter(detailed=False)
-        self._converter.register_structure_hook_func(_is_job, self._structure_job)
-        for job_class in JOB_CLASSES.values():
-            self._converter.register_unstructure_hook(job_class, self._unstructure_job)
-        # The hooks themselves: asking the converter for them at every call shows in a profile.
-        self._structure: Callable[[Any, Any], AnyJob] = self._converter.get_structure_hook(AnyJob)
         self._structure_fields: Callable[[Any, Any], JobMetadata]
         self._unstructure_metadata: Callable[[JobMetadata], dict[str, Any]]
         self._structure_fields, self._unstructure_metadata = metadata_hooks()
+        self._made: Converter | None = None
+
+    @property
+    def _converter(self) -> Converter:
+        """Of the classes of an application. Made when the first is met, which takes longer than all
+        the rest of a queue: most jobs have plain params. Two threads may each make one."""
+        if self._made is None:
+            made = strict_converter(detailed=False)
+            # Jobs among these: a result may hold the job that it is about.
+            made.register_structure_hook_func(_is_job, self._structure_job)
+            for job_class in JOB_CLASSES.values():
+                made.register_unstructure_hook(job_class, self._unstructure_job)
+            self._made = made
+        return self._made
 
     def written_params(self, job: AnyJob) -> Written:
         """The text of a job's params, to be passed to `encode` as long as they must not change:
@@ -147,7 +156,7 @@ class Documents:
             if fresh is not None:
                 job = self._fresh_job(*fresh)
             else:
-                job = self._structure(jsontext.read_whole(text), AnyJob)
+                job = self._structure_job(jsontext.read_whole(text))
         except JobDecodeError as error:
             error.job_id = job_id
             raise
@@ -268,7 +277,7 @@ class Documents:
             params = self._typed(raw_params, job_type.params, "params", extra)
         return made_of(PendingJob, {"metadata": metadata, "params": params, "extra": extra})
 
-    def _structure_job(self, document: Any, _union: Any) -> AnyJob:
+    def _structure_job(self, document: Any, _union: Any = AnyJob) -> AnyJob:
         if not isinstance(document, dict):
             raise JobDecodeError(f"a job is an object, not {type(document).__name__}")
         told = document.get("status")
