@@ -58,6 +58,23 @@ def test_of_two_threads_that_look_at_the_same_job_one_has_it() -> None:
     queue.close()
 
 
+def test_a_job_lost_to_a_thread_that_put_in_the_next_is_no_reason_to_find_none() -> None:
+    queue = JobQueue(MemoryStore())
+    queue.enqueue({}, type="task")
+    others = []
+
+    def is_slow(_job: object) -> bool:
+        if not others:
+            queue.enqueue({}, type="task")
+            others.append(some(queue.claim_next_job()))
+        return True
+
+    mine = some(queue.claim_next_job(accept=is_slow))
+
+    assert mine.job.metadata.id != others[0].job.metadata.id
+    queue.close()
+
+
 # One that strikes what ends a generator is told as a warning.
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 def test_wherever_an_interrupt_strikes_a_claim_the_job_can_be_claimed_again() -> None:

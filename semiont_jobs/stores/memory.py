@@ -7,7 +7,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Collection, Hashable, Iterable, Iterator, Mapping
 from datetime import datetime, timedelta
-from typing import Any, Literal
+from typing import Any
 
 from attrs import define
 
@@ -151,21 +151,25 @@ class MemoryStore:
         with self._lock:
             self._looked.changes, self._looked.at = self._changes, now
             self._set_aside()
-        for record, job in self._due(wanted, now):
-            hold = MemoryHold(self, self._codec.decode(record.text))
-            try:
-                if not self._is_held_by(hold, record):
-                    continue  # another thread was faster
-                if hold.cancel_requested():
-                    cancelled = lifecycle.cancel(job, now)
-                    hold.move(cancelled)
-                    self._tell("cancelled", job.metadata.id, cancelled, now)
-                    continue
-                hold.move(lifecycle.claim(job, stamp, now))
-                return hold
-            except BaseException:
-                hold.let_go()
-                raise
+        has_lost = True
+        while has_lost:
+            has_lost = False
+            for record, job in self._due(wanted, now):
+                hold = MemoryHold(self, self._codec.decode(record.text))
+                try:
+                    if not self._is_held_by(hold, record):
+                        has_lost = True  # to another thread, which may have put in the next since
+                    elif hold.cancel_requested():
+                        cancelled = lifecycle.cancel(job, now)
+                        hold.move(cancelled)
+                        id_ = job.metadata.id
+                        self._notify(Event(name="cancelled", at=now, job_id=id_, job=cancelled))
+                    else:
+                        hold.move(lifecycle.claim(job, stamp, now))
+                        return hold
+                except BaseException:
+                    hold.let_go()
+                    raise
         return None
 
     def peek(self, wanted: Wanted, now: datetime) -> PendingJob[Any] | None:
@@ -219,7 +223,8 @@ class MemoryStore:
             except JobDecodeError as error:
                 reason = str(error)
             self.quarantine[name] = (text, reason)
-            self._tell("quarantined", name, None, None, reason)
+            event = Event(name="quarantined", at=clock(), job_id=name, job=None, reason=reason)
+            self._notify(event)
 
     # -- holding -------------------------------------------------------------------------
 
@@ -352,17 +357,6 @@ class MemoryStore:
     def _is_cancel_requested(self, job: AnyJob) -> bool:
         with self._lock:
             return self._cancel_requests.get(job.metadata.id) == job.metadata.life
-
-    def _tell(
-        self,
-        name: Literal["cancelled", "quarantined"],
-        job_id: str,
-        job: AnyJob | None,
-        at: datetime | None,
-        reason: str = "",
-    ) -> None:
-        event = Event(name=name, at=at or clock(), job_id=job_id, job=job, reason=reason)
-        self._notify(event)
 
 
 class MemoryHold:

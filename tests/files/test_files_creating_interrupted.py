@@ -6,7 +6,7 @@ from __future__ import annotations
 import itertools
 import signal
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext, suppress
 from typing import Any
 
@@ -17,7 +17,7 @@ from striking import struck_at
 
 from semiont_jobs import StoreError
 from semiont_jobs.stores.files.copies import Copies
-from semiont_jobs.stores.files.creating import Creating
+from semiont_jobs.stores.files.creating import Creating, _New
 from semiont_jobs.stores.files.descriptors import Descriptor
 from semiont_jobs.stores.files.forcing import Forcing
 from semiont_jobs.testing.waiting import eventually
@@ -71,23 +71,31 @@ def test_an_interrupt_while_all_are_forced_leaves_the_others_to_create_theirs_ag
 
 @pytest.mark.parametrize("kind", [RuntimeError, TimeoutError])
 def test_what_a_signals_handler_raises_is_raised_in_its_thread(
-    actor: Actors, place: Place, kind: type[Exception]
+    actor: Actors, place: Place, monkeypatch: pytest.MonkeyPatch, kind: type[Exception]
 ) -> None:
     queue = actor()
+    expected = ["first.json", *(f"{id_}.json" for id_ in ids()[1:])]
+    ring = Creating._ring
 
     def strike() -> None:
         raise kind("time is up")
 
+    def rings_and_waits(self: Creating, party: Sequence[_New] = ()) -> None:
+        ring(self, party)
+        if party:  # the others go on, before anything else happens in this thread
+            eventually(lambda: set(place.names("pending")) >= set(expected), PATIENCE)
+
     with crowd(queue) as them:
         server, *others = them.join(*ids())
         queue.disk.before("link", "pending/j-1.json", strike)
+        monkeypatch.setattr(Creating, "_ring", rings_and_waits)
         them.go_on()
         with pytest.raises((kind, StoreError), match="time is up"):
             server.result(PATIENCE)
         for each in others:
             each.result(PATIENCE)
 
-    assert place.names("pending") == ["first.json", *(f"{id_}.json" for id_ in ids()[1:])]
+    assert place.names("pending") == expected
 
 
 def test_a_job_that_was_let_go_is_not_taken_back(

@@ -128,6 +128,11 @@ class Creating:
             if not own.is_over:
                 self._serve(own, party)
             return True
+        except BaseException:
+            # Before anybody else is let at them: whoever served it now would create a job whose
+            # caller is told that it was interrupted.
+            own.is_withdrawn = own.found is None
+            raise
         finally:
             if self._server == thread:
                 self._server = None
