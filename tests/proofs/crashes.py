@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any, Final, Literal, TypeAlias
 
 import attrs
-from proofs.doors import LethalDisk, SteadyDisk
+from proofs.doors import LOOKS, LethalDisk, SteadyDisk
 from proofs.history import History
 from proofs.judge import LATER, judge
 from proofs.ledger import PaperLedger
@@ -50,11 +50,13 @@ history's length."""
 
 
 def main(mode: str, path: Path, durability: Durability, count: int) -> dict[str, Any]:
-    """``parts``: a crash at every step of each short history. ``whole``: of the long one.
-    ``pairs``: a crash in the long one and one more in the recovery, `count` times."""
+    """``parts``: a crash at every step of each short history. ``changes``: before every step that
+    changes something; the others leave what the one before them left, and less was acknowledged
+    there. ``whole``: at every step of the long one. ``pairs``: a crash in the long one and one more in
+    the recovery, `count` times."""
     gc.freeze()  # what is there now is not looked at, hence not copied, in every child
     found = Findings()
-    for chapters in PARTS if mode == "parts" else ((),):
+    for chapters in PARTS if mode in ("parts", "changes") else ((),):
         whole = Whole(path, durability, chapters)
         points: list[tuple[int, ...]]
         if mode == "pairs":
@@ -62,7 +64,11 @@ def main(mode: str, path: Path, durability: Durability, count: int) -> dict[str,
         else:
             # To open an empty directory is the same for all: it is done in the first.
             first = whole.opening + 1 if found.steps else 1
-            points = [(k,) for k in range(first, whole.steps + 2)]
+            points = [
+                (k,)
+                for k in range(first, whole.steps + 2)
+                if mode != "changes" or k > whole.steps or whole.verbs[k - 1] not in LOOKS
+            ]
             found.steps += len(points) - 1
         # All crashes first: after a fork every page that is written to is copied, and a judge
         # writes to many.
@@ -109,7 +115,8 @@ class Whole:
             self.opening = len(disk.calls)
             history.run(chapters)
         ledger.close()
-        self.steps = len(disk.calls)
+        self.verbs = [call.verb for call in disk.calls]
+        self.steps = len(self.verbs)
         self._script = ledger.entries()
 
     def name(self, point: tuple[int, ...]) -> str:

@@ -12,10 +12,18 @@ import time
 import zlib
 from collections import Counter
 from collections.abc import Callable, Iterator
+from typing import Final
 
 from files.disks import Call, WatchedDisk
 
 from semiont_jobs.stores.files.door import Disk
+
+LOOKS: Final = frozenset({
+    *("open", "open_to_read", "lock", "read", "close"),
+    *("stat", "stat_of", "exists", "seems_there", "names"),
+    *("fsync", "fdatasync", "fsync_folder", "syncfs"),
+})  # fmt: skip
+"""Primitives after which another process finds what it would have found before."""
 
 
 class SteadyDisk(WatchedDisk):

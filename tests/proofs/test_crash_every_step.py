@@ -45,24 +45,26 @@ def crashes(mode: str, path: Path, *, durability: Durability, count: int = 0) ->
     return found
 
 
-# The others, of which most steps are the same, are in the soak. At some steps of all three processes
-# die in the test after this one, and outside at the system calls.
-@pytest.mark.parametrize(
-    "durability",
-    [
-        "fsync",
-        pytest.param("process", marks=pytest.mark.soak),
-        pytest.param("journal", marks=pytest.mark.soak),
-    ],
-)
+@durabilities
 def test_a_crash_before_any_step_loses_nothing_and_runs_nothing_twice(
+    tmp_path: Path, durability: Durability
+) -> None:
+    found = crashes("changes", tmp_path, durability=durability)
+
+    assert {} == found["faults"]
+    assert found["steps"] == found["ends"]["killed"] > 200
+    assert found["ends"]["survived"] == found["histories"] > 1
+
+
+@pytest.mark.soak
+@durabilities
+def test_a_crash_before_any_step_that_only_looks_loses_nothing_either(
     tmp_path: Path, durability: Durability
 ) -> None:
     found = crashes("parts", tmp_path, durability=durability)
 
     assert {} == found["faults"]
     assert found["steps"] == found["ends"]["killed"] > 1_000
-    assert found["ends"]["survived"] == found["histories"] > 1
 
 
 @durabilities
