@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import atexit
 import weakref
+from contextlib import ExitStack
 from typing import Final, Protocol
 
 
@@ -30,8 +31,9 @@ def end_last(thing: Ending) -> None:
 
 
 def _end_all() -> None:
-    for thing in list(_known):
-        thing.end_with_process()
+    with ExitStack() as ends:  # one that fails keeps no other from it
+        for thing in list(_known):
+            ends.callback(thing.end_with_process)
 
 
 atexit.register(_end_all)

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import os
 import weakref
+from contextlib import ExitStack
 from typing import Final, Protocol
 
 
@@ -31,8 +32,9 @@ def reset_in_child(thing: Forkable) -> None:
 
 
 def _reset_all() -> None:
-    for thing in list(_known):
-        thing.reset_after_fork()
+    with ExitStack() as resets:  # one that fails keeps no other from it
+        for thing in list(_known):
+            resets.callback(thing.reset_after_fork)
 
 
 if hasattr(os, "register_at_fork"):

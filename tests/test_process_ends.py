@@ -5,11 +5,12 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import weakref
 from pathlib import Path
 
 import pytest
 
-from semiont_jobs import JobQueue
+from semiont_jobs import JobQueue, exits, forks
 
 TIMEOUT = 30.0
 
@@ -103,3 +104,46 @@ def test_threads_that_claim_to_the_end_of_their_process_leave_nothing_at_work(
         assert (stats.running, stats.failed, stats.total) == (0, 0, 4000)
         assert stats.complete
         assert {job.metadata.crash_count for job in queue.query_jobs(limit=None)} == {0}
+
+
+class Thing:
+    """Starts afresh, or ends, and may fail in it."""
+
+    def __init__(self, *, fails: bool) -> None:
+        self._fails = fails
+        self.is_done = False
+
+    def reset_after_fork(self) -> None:
+        self.is_done = True
+        if self._fails:
+            raise ValueError("broken")
+
+    end_with_process = reset_after_fork
+
+
+def test_what_fails_to_start_afresh_in_a_child_keeps_no_other_from_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(forks, "_known", weakref.WeakSet())
+    things = [Thing(fails=bool(n % 2)) for n in range(4)]
+    for thing in things:
+        forks.reset_in_child(thing)
+
+    with pytest.raises(ValueError, match="broken"):
+        forks._reset_all()
+
+    assert [True] * 4 == [thing.is_done for thing in things]
+
+
+def test_what_fails_to_end_with_its_process_keeps_no_other_from_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(exits, "_known", weakref.WeakSet())
+    things = [Thing(fails=bool(n % 2)) for n in range(4)]
+    for thing in things:
+        exits.end_last(thing)
+
+    with pytest.raises(ValueError, match="broken"):
+        exits._end_all()
+
+    assert [True] * 4 == [thing.is_done for thing in things]
