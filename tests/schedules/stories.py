@@ -59,6 +59,15 @@ class PuttingOff(FileStore):
     def deferred(self) -> FileDeferred:
         return FileDeferred(self._claiming, self._pending.index, _Wanted(self._disk, self.layout))
 
+    def _replay_journals(self) -> None:
+        """There are none, and a stage is opened ten thousand times."""
+
+    def _sweep(self) -> None:
+        """Where there is anything to sweep."""
+        disk: Any = self._disk
+        if any(name.startswith((".tmp/", ".cancel/")) for name in disk.actor.world.names):
+            super()._sweep()
+
 
 @dataclass
 class Deed:

@@ -236,7 +236,12 @@ def test_the_same_schedule_gives_the_same_run(stage: Stage, seed: int) -> None:
 
 @pytest.mark.parametrize(
     ("start", "one", "other"),
-    [("failed", "retry", "clean"), ("none", "create", "get")],
+    [
+        ("pending", "cancel", "get"),
+        ("failed", "clean", "clean"),
+        pytest.param("failed", "retry", "clean", marks=pytest.mark.soak),
+        pytest.param("none", "create", "get", marks=pytest.mark.soak),
+    ],
 )
 def test_steps_that_are_nobody_elses_business_make_no_difference(
     stage: Stage, start: str, one: str, other: str
