@@ -12,6 +12,7 @@ from tallying import claimed, stored
 from tenacity import wait_fixed
 
 from semiont_jobs import FileStore, JobQueue, JobTimeout, MemoryStore, PermanentError, RetryPolicy
+from semiont_jobs.claim import AnyClaim
 from semiont_jobs.metrics import BOUNDS
 from semiont_jobs.model import STATUSES
 from semiont_jobs.tally import ReadingRoll, Tally
@@ -26,8 +27,10 @@ def queue(request: pytest.FixtureRequest, tmp_path: Path, clock: FakeClock) -> J
     return JobQueue(store, clock=clock, retry_policy=STEADY)
 
 
-def live_a_little(queue: JobQueue, clock: FakeClock, check: Callable[[], object]) -> None:
-    """Jobs in every status and of several kinds, by way of every transition."""
+def live_a_little(queue: JobQueue, clock: FakeClock, check: Callable[[], object]) -> AnyClaim:
+    """Jobs in every status and of several kinds, by way of every transition; the claim on the one
+    that is running."""
+    held: list[AnyClaim] = []
     acts: list[Callable[[], object]] = [
         lambda: queue.enqueue({}, type="t", id="done"),
         lambda: clock.advance(3),
@@ -44,7 +47,8 @@ def live_a_little(queue: JobQueue, clock: FakeClock, check: Callable[[], object]
         lambda: claimed(queue).release(),
         lambda: queue.cancel_job("broken"),
         lambda: queue.enqueue({}, type="t", id="held"),
-        lambda: claimed(queue).report({"page": 1}),
+        lambda: held.append(claimed(queue)),
+        lambda: held[0].report({"page": 1}),
         lambda: clock.advance(100),
         lambda: claimed(queue).complete(),
         lambda: queue.enqueue({}, type="u", id="later", run_after=timedelta(hours=1)),
@@ -53,6 +57,7 @@ def live_a_little(queue: JobQueue, clock: FakeClock, check: Callable[[], object]
     for act in acts:
         act()
         check()
+    return held[0]
 
 
 def test_the_figures_are_those_of_the_jobs_after_every_transition(
@@ -64,10 +69,11 @@ def test_the_figures_are_those_of_the_jobs_after_every_transition(
 
         assert tally.taken(clock()) == queue.metrics().stored
 
-    live_a_little(queue, clock, check)
+    claim = live_a_little(queue, clock, check)
 
     totals = {status: queue.metrics().jobs(status) for status in STATUSES}
     assert {"pending": 1, "running": 1, "complete": 1, "failed": 0, "cancelled": 1} == totals
+    assert claim.is_open
 
 
 def test_waits_and_runs_of_stored_jobs_are_measured(queue: JobQueue, clock: FakeClock) -> None:

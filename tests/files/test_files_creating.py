@@ -57,6 +57,23 @@ def test_with_fsync_nobody_waits_for_another(actor: Actors) -> None:
         them.go_on()
 
 
+def test_a_job_that_a_worker_without_locks_took_and_finished_before_the_look_is_no_other(
+    actor: Actors, place: Place
+) -> None:
+    queue = actor()
+
+    def finish() -> None:
+        (place.jobs / "pending" / "j.json").rename(place.jobs / "complete" / "j.json")
+
+    queue.disk.before("exists", "running/j.json", finish)
+    made = queue.create_job(job())
+
+    assert made.metadata.id == "j"
+    assert {"complete": ["j.json"]} == place.everything()
+    with pytest.raises(JobExists, match="complete"):
+        queue.create_job(job())
+
+
 def test_what_one_of_them_does_wrong_is_its_own_error(actor: Actors, place: Place) -> None:
     queue = journalled(actor)
     queue.create_job(job("twice"))

@@ -138,7 +138,7 @@ class Moves(Settling):
             published = True
             self.discard(temporary)
             if not is_unseen:
-                self.check_absent(job_id, STATUSES[1:])
+                self._check_alone(job_id, descriptor)
         except BaseException:
             # Still ours: nobody else could lock it. A signal's handler may have raised between the
             # link and the next step.
@@ -149,6 +149,15 @@ class Moves(Settling):
                 self.discard(path)
             self.copies.close(descriptor)
             raise
+
+    def _check_alone(self, job_id: str, descriptor: Descriptor) -> None:
+        try:
+            self.check_absent(job_id, STATUSES[1:])
+        except JobExists:
+            if self.copies.stands(descriptor, self.layout.path("pending", job_id)):
+                raise
+            # A worker of the TypeScript package, which asks no lock, was faster than the look: what
+            # stands elsewhere came of this job.
 
     def retract(self, job_id: str) -> None:
         """Take a new job away that cannot be acknowledged. It is held still."""
