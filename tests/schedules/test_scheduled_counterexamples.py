@@ -268,9 +268,7 @@ COUNTEREXAMPLES = {
     "c7": Counterexample("running", (("complete",), ("rescue",)), unsettled("running"), 1, 1),
     "c8": Counterexample("orphan", (("rescue",), ("cancel",)), unsettled("running"), 1, 1),
     "c9": Counterexample("failed", (("retry",), ("clean",)), locks_ghosts),
-    "c10 lock": Counterexample(
-        "none", (("create", "claim"), ("create",), ("claim",)), creates_unlocked, 1
-    ),
+    "c10 lock": Counterexample("none", (("create",), ("claim",)), creates_unlocked),
     "c10 look": Counterexample(
         "none", (("create", "claim"), ("create",)), looks_once_before_creating
     ),
