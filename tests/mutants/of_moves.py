@@ -253,4 +253,31 @@ FAULTS = (
             "[claim-process]",
         ),
     ),
+    Fault(
+        name="interrupted-creator-served-by-others",
+        file="stores/files/creating.py",
+        was="            own.is_withdrawn = own.found is None\n            raise\n",
+        becomes="            raise\n",
+        breaks="a job whose creator was interrupted is created by nobody else",
+        tests=("test_what_a_signals_handler_raises_is_raised_in_its_thread",),
+    ),
+    Fault(
+        name="job-taken-at-once-refused",
+        file="stores/files/moves.py",
+        was='            if self.copies.stands(descriptor, self.layout.path("pending", job_id)):\n'
+        "                raise\n",
+        becomes="            raise\n",
+        breaks="a job that a worker without locks took at once is no other",
+        tests=(
+            "test_a_job_that_a_worker_without_locks_took_and_finished_before_the_look_is_no_other",
+        ),
+    ),
+    Fault(
+        name="memory-looks-once",
+        file="stores/memory.py",
+        was="                        has_lost = True  # to another",
+        becomes="                        has_lost = False  # to another",
+        breaks="where another thread was faster, a claim looks again",
+        tests=("test_a_job_lost_to_a_thread_that_put_in_the_next_is_no_reason_to_find_none",),
+    ),
 )
