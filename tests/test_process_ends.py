@@ -6,7 +6,9 @@ from __future__ import annotations
 import subprocess
 import sys
 import weakref
+from collections.abc import Callable
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 
@@ -121,29 +123,23 @@ class Thing:
     end_with_process = reset_after_fork
 
 
-def test_what_fails_to_start_afresh_in_a_child_keeps_no_other_from_it(
+@pytest.mark.parametrize(
+    ("module", "note", "do_all"),
+    [(forks, forks.reset_in_child, forks._reset_all), (exits, exits.end_last, exits._end_all)],
+    ids=["start afresh in a child", "end with its process"],
+)
+def test_what_fails_keeps_no_other_from_it(
     monkeypatch: pytest.MonkeyPatch,
+    module: ModuleType,
+    note: Callable[[Thing], None],
+    do_all: Callable[[], None],
 ) -> None:
-    monkeypatch.setattr(forks, "_known", weakref.WeakSet())
+    monkeypatch.setattr(module, "_known", weakref.WeakSet())
     things = [Thing(fails=bool(n % 2)) for n in range(4)]
     for thing in things:
-        forks.reset_in_child(thing)
+        note(thing)
 
     with pytest.raises(ValueError, match="broken"):
-        forks._reset_all()
-
-    assert [True] * 4 == [thing.is_done for thing in things]
-
-
-def test_what_fails_to_end_with_its_process_keeps_no_other_from_it(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.setattr(exits, "_known", weakref.WeakSet())
-    things = [Thing(fails=bool(n % 2)) for n in range(4)]
-    for thing in things:
-        exits.end_last(thing)
-
-    with pytest.raises(ValueError, match="broken"):
-        exits._end_all()
+        do_all()
 
     assert [True] * 4 == [thing.is_done for thing in things]

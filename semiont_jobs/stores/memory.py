@@ -159,18 +159,22 @@ class MemoryStore:
                 try:
                     if not self._is_held_by(hold, record):
                         has_lost = True  # to another thread, which may have put in the next since
-                    elif hold.cancel_requested():
-                        cancelled = lifecycle.cancel(job, now)
-                        hold.move(cancelled)
-                        id_ = job.metadata.id
-                        self._notify(Event(name="cancelled", at=now, job_id=id_, job=cancelled))
-                    else:
-                        hold.move(lifecycle.claim(job, stamp, now))
+                    elif self._begins(hold, job, stamp, now):
                         return hold
                 except BaseException:
                     hold.let_go()
                     raise
         return None
+
+    def _begins(
+        self, hold: MemoryHold, job: PendingJob[Any], stamp: ClaimStamp, now: datetime
+    ) -> bool:
+        if not hold.cancel_requested():
+            hold.move(lifecycle.claim(job, stamp, now))
+            return True
+        hold.move(cancelled := lifecycle.cancel(job, now))
+        self._notify(Event(name="cancelled", at=now, job_id=job.metadata.id, job=cancelled))
+        return False
 
     def peek(self, wanted: Wanted, now: datetime) -> PendingJob[Any] | None:
         due = (job for _record, job in self._due(wanted, now))
