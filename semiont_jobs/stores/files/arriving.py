@@ -11,8 +11,8 @@ from contextlib import suppress
 from semiont_jobs.codec import MAX_JOB_BYTES
 from semiont_jobs.errors import JobExists, JobNotFound
 from semiont_jobs.model import JobStatus, PendingJob
-from semiont_jobs.stores.files.layout import SUFFIX, id_of
-from semiont_jobs.stores.files.moves import Moves, names_below
+from semiont_jobs.stores.files.layout import SUFFIX
+from semiont_jobs.stores.files.moves import Moves, jobs_below
 from semiont_jobs.stores.files.pending import Pending
 
 
@@ -44,11 +44,7 @@ class Arriving:
 
     def arrived(self) -> list[tuple[str, str]]:
         """See `Moving.arrived`."""
-        return [
-            (source, job_id)
-            for source, name in names_below(self._disk, self._layout.arriving)
-            if (job_id := id_of(name)) is not None
-        ]
+        return jobs_below(self._disk, self._layout.arriving)
 
     def text(self, job_id: str, source: str) -> bytes | None:
         """See `Moving.arrival`."""

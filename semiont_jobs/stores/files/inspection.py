@@ -23,7 +23,7 @@ from semiont_jobs.stores.files.descriptors import Descriptor
 from semiont_jobs.stores.files.door import Disk
 from semiont_jobs.stores.files.journal.state import JournalState, journals, odd
 from semiont_jobs.stores.files.layout import Layout, file_system_of, id_of
-from semiont_jobs.stores.files.moves import names_below
+from semiont_jobs.stores.files.moves import jobs_below
 from semiont_jobs.stores.files.sweep import TMP_GRACE
 
 PROBE_TIMEOUT: Final = 60.0
@@ -101,9 +101,7 @@ def inspect(layout: Layout, copies: Copies) -> Inspection:
                 name for name in copies.disk.names(layout.quarantine) if not name.endswith(".why")
             )
         ),
-        arriving=sum(
-            id_of(name) is not None for _source, name in names_below(copies.disk, layout.arriving)
-        ),
+        arriving=len(jobs_below(copies.disk, layout.arriving)),
         journals=journals(copies),
         oldest_due=min(
             (job for job in pending if places[job.metadata.id] == ["pending"]),

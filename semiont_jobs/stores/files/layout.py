@@ -156,7 +156,7 @@ def check_to_look(layout: Layout, disk: Disk) -> None:
         with suppress(FileNotFoundError):
             _check(disk.stat(folder), folder)
     if disk.exists(layout.format):
-        text = _read_format(layout, disk)
+        text = read_line(disk, layout.format)
         # Empty: the power went before its content was durable.
         _check_version(layout, text.strip("\0") or str(FORMAT))
 
@@ -205,11 +205,11 @@ def _check(found: os.stat_result, folder: str) -> None:
 def _check_format(layout: Layout, disk: Disk, *, fsync: bool, file_mode: int) -> None:
     if not disk.exists(layout.format):
         _write_format(layout, disk, disk.link, fsync=fsync, file_mode=file_mode)
-    text = _read_format(layout, disk)
+    text = read_line(disk, layout.format)
     if not text.strip("\0"):
         # Its name was durable before its content when the power went.
         _write_format(layout, disk, disk.rename, fsync=fsync, file_mode=file_mode)
-        text = _read_format(layout, disk)
+        text = read_line(disk, layout.format)
     _check_version(layout, text)
 
 
@@ -246,8 +246,9 @@ def _write_format(
             disk.unlink(temporary)
 
 
-def _read_format(layout: Layout, disk: Disk) -> str:
-    fd = disk.open_to_read(layout.format)
+def read_line(disk: Disk, path: str) -> str:
+    """What stands in a file of one short line of ASCII."""
+    fd = disk.open_to_read(path)
     try:
         return disk.read(fd, 64, 64).decode("ascii", "replace").strip()
     finally:

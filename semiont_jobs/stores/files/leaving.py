@@ -9,8 +9,8 @@ from __future__ import annotations
 from contextlib import suppress
 
 from semiont_jobs.stores.files.hold import FileHold
-from semiont_jobs.stores.files.layout import SUFFIX, id_of
-from semiont_jobs.stores.files.moves import Moves, names_below
+from semiont_jobs.stores.files.layout import SUFFIX
+from semiont_jobs.stores.files.moves import Moves, jobs_below
 from semiont_jobs.stores.files.upkeep import Upkeep
 
 
@@ -32,11 +32,7 @@ class Leaving:
 
     def departed(self) -> list[tuple[str, str]]:
         """See `Moving.departed`."""
-        return [
-            (target, job_id)
-            for target, name in names_below(self._disk, self._folder)
-            if (job_id := id_of(name)) is not None
-        ]
+        return jobs_below(self._disk, self._folder)
 
     def forget(self, job_id: str, target: str) -> None:
         """See `Moving.forget`."""

@@ -24,7 +24,7 @@ from semiont_jobs.stores.files.copies import BUSY, Bad, Copies
 from semiont_jobs.stores.files.descriptors import HELD, Descriptor
 from semiont_jobs.stores.files.door import Disk
 from semiont_jobs.stores.files.forcing import Forcing
-from semiont_jobs.stores.files.layout import SUFFIX
+from semiont_jobs.stores.files.layout import SUFFIX, id_of
 from semiont_jobs.stores.files.settling import SetAside, Settling
 
 LINK_TRIES: Final = 50
@@ -289,8 +289,8 @@ class Moves(Settling):
             self.copies.close(held)
 
 
-def names_below(disk: Disk, folder: str) -> list[tuple[str, str]]:
-    """Each name in a folder, after an empty one, and in the folders within it, after that
+def jobs_below(disk: Disk, folder: str) -> list[tuple[str, str]]:
+    """The id of each job in a folder, after an empty name, and in the folders within it, after that
     folder's."""
     found: list[tuple[str, str]] = []
     with suppress(FileNotFoundError):
@@ -299,4 +299,4 @@ def names_below(disk: Disk, folder: str) -> list[tuple[str, str]]:
                 found += [(name, each) for each in disk.names(f"{folder}/{name}")]
             except NotADirectoryError:
                 found.append(("", name))
-    return found
+    return [(within, job_id) for within, name in found if (job_id := id_of(name)) is not None]

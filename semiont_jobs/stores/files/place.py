@@ -15,11 +15,10 @@ from typing import Final
 from semiont_jobs.errors import StoreError
 from semiont_jobs.stores.files.copies import Copies
 from semiont_jobs.stores.files.descriptors import HELD, Descriptor
+from semiont_jobs.stores.files.layout import read_line
 
 IDENTITY: Final = re.compile(r"[0-9a-f]{32}")
 """Also the name of a folder: nothing that leads elsewhere."""
-_READ: Final = 64
-"""Bytes: more than an identity has."""
 
 
 class Place:
@@ -35,11 +34,7 @@ class Place:
         """See `Moving.identity`."""
         if not self._disk.exists(self._layout.place_file):
             self._make()
-        fd = self._disk.open_to_read(self._layout.place_file)
-        try:
-            text = self._disk.read(fd, _READ, _READ).decode("ascii", "replace").strip()
-        finally:
-            self._disk.close(fd)
+        text = read_line(self._disk, self._layout.place_file)
         if not IDENTITY.fullmatch(text):
             # Nobody replaces it: who has the lock of the old file would not keep out who takes
             # that of the new one.
