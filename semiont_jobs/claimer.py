@@ -48,10 +48,22 @@ class Claimer:
     def __call__(self) -> AnyClaim | None:
         """Take the next due job and hold it, or return None: see `JobQueue.claim_next_job`.
 
-        What its loop has put off is durable when it returns None, or soon after.
+        What its loop has put off is durable when it returns None, or soon after. Who gets a claim
+        has the `QueueDesk.floor`, and leaves it for the work: between two short works of one thread
+        no other one comes in.
 
         :raises StoreError: also where the disk refuses that: nothing was claimed.
         """
+        claim = None
+        try:
+            self._desk.floor.take()
+            claim = self._next()
+        finally:
+            if claim is None:
+                self._desk.floor.leave()
+        return claim
+
+    def _next(self) -> AnyClaim | None:
         opening = self._desk.within(self._opening)
         if opening is not self._opened:
             self.deferred = self._desk.committer.new(self._desk.store)
@@ -98,10 +110,12 @@ class Claimer:
         time: an outcome is durable when its verb returns."""
         while (claim := self()) is not None:
             claim.deferred = None
+            self._desk.floor.leave()
             yield claim
 
     def end(self) -> None:
         """Wait for the disk, and tell hooks. From any thread."""
+        self._desk.floor.leave()
         if self.deferred is not None:
             try_to_commit(self.deferred)
             self.deferred.tell()

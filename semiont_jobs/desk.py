@@ -21,12 +21,12 @@ from semiont_jobs.committing import Committer
 from semiont_jobs.errors import (
     ClaimLost,
     InvalidValue,
-    JobDecodeError,
     QueueClosed,
     SemiontJobsError,
     StoreError,
 )
 from semiont_jobs.events import Event, EventName, Hook, log_trouble, logger
+from semiont_jobs.floor import OPEN, Floor
 from semiont_jobs.forks import reset_in_child
 from semiont_jobs.hooks import Hooks
 from semiont_jobs.in_hand import AnyInHand
@@ -42,7 +42,7 @@ from semiont_jobs.rescuing import Rescuer
 from semiont_jobs.retry import RetryPolicy, insist
 from semiont_jobs.settings import checked_hook, checked_list, checked_policy, store_at
 from semiont_jobs.stamps import Stamps
-from semiont_jobs.store import Hold, JobStore, Wanted
+from semiont_jobs.store import HasFloor, Hold, JobStore, Wanted
 
 T = TypeVar("T")
 A = ParamSpec("A")
@@ -87,7 +87,9 @@ class QueueDesk(Openable):
         hooks = tuple(map(checked_hook, checked_list(hooks, "hooks")))
         if not callable(clock):
             raise InvalidValue("a function is needed", field="clock", value=clock)
-        self._store = store_at(data_dir, fsync=fsync, **store_options)
+        self._store = store = store_at(data_dir, fsync=fsync, **store_options)
+        self.floor: Floor = store.floor if isinstance(store, HasFloor) else OPEN
+        """For loops, between one work and the next."""
         self.job_types: JobTypes = JobTypes((*BUILTIN_JOB_TYPES, *job_types))
         self.codec: Codec = Codec(self.job_types)
         self.retry_policy: RetryPolicy = retry_policy or RetryPolicy()
@@ -171,6 +173,7 @@ class QueueDesk(Openable):
         """Tell every hook, and who waits for the job."""
         self._hooks.tell_noted()
         if self._hooks.hear(name):
+            self.floor.leave()  # a hook may take its time
             id_ = about if job is None else job.metadata.id
             at = self.clock()
             self._hooks.tell(Event(name=name, at=at, job_id=id_, job=job, reason=reason))
@@ -207,9 +210,11 @@ class QueueDesk(Openable):
         kind = self.job_types.get(job.metadata.type)
         return kind.timeout if kind else None
 
-    def params_fault(self, job: AnyJob) -> JobDecodeError | None:
-        """Why a job of a registered type has plain data for params; None if they fit."""
-        return self.codec.params_fault(job)
+    def check_params(self, job: AnyJob) -> None:
+        """Raise `JobDecodeError` if a job of a registered type has plain data for params."""
+        fault = self.codec.params_fault(job)
+        if fault is not None:
+            raise fault
 
     def forget(self, claim: AnyInHand) -> None:
         """A claim ended: it needs no more looking after."""
@@ -355,6 +360,7 @@ class QueueDesk(Openable):
 
     def _rescue_if_due(self) -> None:
         if time.monotonic() - self._rescued_at >= RESCUE_INTERVAL and not self._rescuing.locked():
+            self.floor.leave()
             self._try("dead workers' jobs cannot be rescued", self._rescue_orphans)
 
     # -- what verbs share ----------------------------------------------------------------

@@ -221,6 +221,7 @@ class JobQueue(Creating):
     ) -> None:
         """Return when there may be something to claim, after `timeout` seconds at the latest;
         at once when `stop` is set and `wake` called, or `opening` is over."""
+        self.floor.leave()
         with suppress(QueueClosed):
             self.within(opening)
             self._act(self._store.wait, stop, timeout, self.clock())

@@ -11,11 +11,14 @@ from functools import partial
 from semiont_jobs.claim import AnyClaim
 from semiont_jobs.errors import ClaimLost, StoreError
 from semiont_jobs.events import logger
+from semiont_jobs.floor import Floor
 from semiont_jobs.retry import error_pace
 from semiont_jobs.threads import pause
 
 
-def record(claim: AnyClaim, outcome: Callable[[], object], *, error_backoff: float) -> None:
+def record(
+    claim: AnyClaim, outcome: Callable[[], object], *, error_backoff: float, floor: Floor
+) -> None:
     """Store an outcome. While the disk refuses, the claim and its result are kept, and tried again
     after pauses of so many seconds at most. What is no outcome fails the attempt."""
     pace = error_pace(error_backoff)
@@ -29,11 +32,13 @@ def record(claim: AnyClaim, outcome: Callable[[], object], *, error_backoff: flo
         except StoreError as error:
             errors += 1
             logger.error("outcome not stored yet: %s", error)
+            floor.leave()
             pause(pace(errors))
         except BaseException as error:  # noqa: BLE001 - a result that is not JSON, say
             if is_failing:  # too large for one attempt more: kept as while the disk is full
                 errors += 1
                 logger.error("outcome not stored yet: %s", error)
+                floor.leave()
                 pause(pace(errors))
             is_failing = True
             outcome = partial(claim.fail, error)

@@ -24,6 +24,7 @@ from attrs import frozen
 
 from semiont_jobs.codec import Codec
 from semiont_jobs.events import Hook
+from semiont_jobs.floor import Floor
 from semiont_jobs.model import OF_RUNS, AnyJob, ClaimStamp, JobStatus, PendingJob
 from semiont_jobs.outline import Outline
 
@@ -271,6 +272,17 @@ class Deferring(Protocol):
 
     def deferred(self) -> Deferred | None:
         """What makes the changes of one loop durable; None: none of them has to wait for that."""
+        ...
+
+
+@runtime_checkable
+class HasFloor(Protocol):
+    """What a store may have besides: verbs that are many short system calls, so that the loops of a
+    process had better claim and end jobs one after the other."""
+
+    @property
+    def floor(self) -> Floor:
+        """One and the same for all threads."""
         ...
 
 

@@ -380,10 +380,9 @@ class JobWorker(ABC):
             claim.terms.set(timeout=self.timeout)
         outcome: Callable[[], object]
         try:
-            fault = self.queue.params_fault(claim.job)
-            if fault is not None:
-                raise fault
-            result = self.execute_job(claim.job)
+            self.queue.check_params(claim.job)
+            with self.queue.floor.left():
+                result = self.execute_job(claim.job)
         except GivenBack:
             outcome = claim.release
         except BaseException as error:  # noqa: BLE001 - the one place that runs the work
@@ -397,4 +396,5 @@ class JobWorker(ABC):
             self._claim = None
 
     def _record(self, claim: AnyClaim, outcome: Callable[[], object]) -> None:
-        record(claim, outcome, error_backoff=self.error_backoff)
+        floor = self.queue.floor
+        record(claim, outcome, error_backoff=self.error_backoff, floor=floor)

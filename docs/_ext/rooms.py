@@ -82,6 +82,7 @@ ROOMS: Final[dict[str, Room]] = {
         "checked fields, ids, errors",
         (
             "fields",
+            "floor",
             "ids",
             "threads",
             "errors",

@@ -196,6 +196,7 @@ class Crew:
                 self._join(hand)
                 self.on_changed()  # somebody may wait for the end of a guest
             if not self._take_ticket():
+                self.queue.floor.leave()
                 self._stop.wait(self.orders.poll_interval)
                 continue
             claim = None

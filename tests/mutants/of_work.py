@@ -8,6 +8,54 @@ from __future__ import annotations
 from mutants.fault import Fault
 
 FAULTS = (
+    Fault(
+        name="floor-kept-in-the-work",
+        file="worker.py",
+        was="            with self.queue.floor.left():\n",
+        becomes="            if True:\n",
+        breaks="works go on side by side",
+        tests=("test_works_go_on_side_by_side[process]",),
+    ),
+    Fault(
+        name="floor-kept-in-a-hook",
+        file="desk.py",
+        was="            self.floor.leave()  # a hook may take its time\n",
+        becomes="",
+        breaks="a hook keeps no other thread",
+        tests=("test_hooks_keep_nobody[process-completed]",),
+    ),
+    Fault(
+        name="floor-kept-at-the-disk",
+        file="stores/files/door.py",
+        was="        self.floor.leave()\n        _fdatasync(fd)",
+        becomes="        _fdatasync(fd)",
+        breaks="who waits for the disk keeps no other thread",
+        tests=("test_the_disk_of_one_keeps_nobody[journal]",),
+    ),
+    Fault(
+        name="waits-for-whoever-stands-still",
+        file="floor.py",
+        was="            self._gate = _Gate()\n\n    def leave",
+        becomes="            pass\n\n    def leave",
+        breaks="whoever stands still is waited for once",
+        tests=("test_whoever_stands_still_is_left_behind",),
+    ),
+    Fault(
+        name="floor-never-handed-over",
+        file="floor.py",
+        was="        return since is not None and time.monotonic() - since >= TURN\n",
+        becomes="        return False\n",
+        breaks="who waits for the floor has it soon",
+        tests=("test_who_comes_again_goes_in_line_once_the_head_of_it_has_waited_for_a_turn",),
+    ),
+    Fault(
+        name="floor-left-twice",
+        file="floor.py",
+        was="                gate = holder[1].pop()\n",
+        becomes="                gate = holder[1][0]\n",
+        breaks="a signal's handler lets go of nothing that is another thread's",
+        tests=("test_a_handler_that_leaves_it_in_the_midst_of_leaving_it_leaves_it_once",),
+    ),
     # -- a job in hand -------------------------------------------------------------------
     Fault(
         name="last-progress-lost",

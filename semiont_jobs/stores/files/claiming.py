@@ -15,7 +15,7 @@ from semiont_jobs.codec import Turn
 from semiont_jobs.errors import ClaimLost, InvalidJob, JobEncodeError
 from semiont_jobs.events import Event, Hook
 from semiont_jobs.model import ClaimStamp, PendingJob, RunningJob
-from semiont_jobs.store import Wanted
+from semiont_jobs.store import Accept, Wanted
 from semiont_jobs.stores.files.copies import BUSY, Bad, Copies, Copy
 from semiont_jobs.stores.files.hold import FileHold
 from semiont_jobs.stores.files.index import Entry
@@ -191,8 +191,12 @@ class Claiming:
         metadata = job.metadata
         if not metadata.is_due(now) or not wanted.covers(metadata.type, metadata.queue):
             self._pending.learn(Turn.of(metadata), copy.found, now.timestamp())
-        elif wanted.accept is not None and not wanted.accept(job):
+        elif wanted.accept is not None and not self._is_accepted(job, wanted.accept):
             index.refused(entry)
         else:
             return job
         return None
+
+    def _is_accepted(self, job: PendingJob[Any], accept: Accept) -> bool:
+        self._copies.disk.floor.leave()  # it may take its time
+        return accept(job)

@@ -162,6 +162,8 @@ class FileDeferred:
                     self._is_durable(hold)
                 self.no_longer(hold)
         fresh = [(hold, copied) for hold in self._owing if (copied := hold.unforced) is not None]
+        floor = self._forcing.disk.floor
+        had_floor = floor.is_mine
         try:
             self._forcing.all_published([copied for _hold, copied in fresh])
         except BaseException as error:
@@ -170,6 +172,8 @@ class FileDeferred:
                 for hold, _copied in fresh:
                     hold.doubt()
             raise
+        if had_floor:  # and left it for the disk: what follows is many short calls
+            floor.take()
         for hold, _copied in fresh:
             self._is_durable(hold)
         refused: OSError | None = None

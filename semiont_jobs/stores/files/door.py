@@ -19,6 +19,8 @@ from typing import Final
 
 from filelock import lock_descriptor
 
+from semiont_jobs.floor import OPEN, Floor
+
 # NOFOLLOW: a symlink planted under a job's name must not be followed. NONBLOCK: a FIFO must
 # not stop us. CLOEXEC: a program started by a job must not inherit the job's lock.
 _SAFELY: Final = (
@@ -41,6 +43,8 @@ class Disk:
 
     def __init__(self) -> None:
         self._folders: dict[str, _Folder] = {}
+        self.floor: Floor = OPEN
+        """What is left to other threads by whoever waits for the disk."""
 
     def create(self, path: str, mode: int) -> int:
         """Make a new file with exactly that mode and open it; `FileExistsError` if the name is
@@ -149,11 +153,13 @@ class Disk:
 
     def fsync(self, fd: int) -> None:
         """Make a file's content survive a power cut."""
+        self.floor.leave()
         _full_fsync(fd)
 
     def fdatasync(self, fd: int) -> None:
         """Make a file's content survive a power cut, but not when it was written: where the file
         became no longer, that is no commit of the file system's own journal."""
+        self.floor.leave()
         _fdatasync(fd)
 
     @staticmethod
@@ -166,6 +172,7 @@ class Disk:
     def fsync_folder(self, folder: str) -> None:
         """Make the names in a folder survive a power cut."""
         kept = self._kept(folder)
+        self.floor.leave()
         try:
             _full_fsync(kept.fd)
         except OSError:
@@ -196,6 +203,7 @@ class Disk:
         """
         if _SYNCFS is None:
             return False
+        self.floor.leave()
         kept = self._kept(folder)
         if _SYNCFS(kept.fd) != 0:
             code = ctypes.get_errno()

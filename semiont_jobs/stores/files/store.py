@@ -16,6 +16,7 @@ from typing import Any, Final
 from semiont_jobs.codec import Codec
 from semiont_jobs.errors import JobExists, JobNotFound
 from semiont_jobs.events import Hook, logger
+from semiont_jobs.floor import OPEN, Floor
 from semiont_jobs.model import FINISHED, STATUSES, AnyJob, ClaimStamp, JobStatus, PendingJob
 from semiont_jobs.store import Hold, Roll, Wanted
 from semiont_jobs.stores.files import nfs
@@ -100,6 +101,9 @@ class FileStore(MovingHouse):
         self._dir_mode = checked_mode("dir_mode", dir_mode)
         self._file_mode = checked_mode("file_mode", file_mode)
         self._allow_network_fs = allow_network_fs
+        # On a network file system every call waits for it, and threads wait for it together.
+        self.floor: Final[Floor] = OPEN if allow_network_fs else Floor()
+        """See `HasFloor`."""
         self._holds: dict[str, FileHold] = {}
         self._journal: Journal | None = None
 
@@ -127,6 +131,7 @@ class FileStore(MovingHouse):
                 check_to_look(self.layout, self._disk)
             else:
                 self._make_ready()
+        self._disk.floor = self.floor
         self._disk.forget_folders()  # those above the data directory are of no more use
         disk, layout, mode = self._disk, self.layout, self._file_mode
         self._copies = copies = Copies(disk, layout, codec)

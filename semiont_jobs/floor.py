@@ -1,0 +1,127 @@
+"""Who of a process's loops has the floor: claiming and ending short jobs is too slow side by side.
+
+It must not know what is done there.
+
+A thread gives the interpreter away at every system call, and gets it back when another one comes to
+its next call. Four threads at it, each with some twenty short calls a job, do half of what one
+does: they wait for each other after every call, on processors that have forgotten them. So one at a
+time does all that comes between two works, and goes on with the next job while that is worth it.
+
+It is a courtesy, which nothing depends on. Who has waited for `TURN` is the next. Who has waited
+for `PATIENCE` goes ahead. Whoever is about to wait for a disk, or for anybody else, leaves.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from threading import get_ident
+from typing import Final
+
+from semiont_jobs.forks import reset_in_child
+
+TURN: Final = 0.002
+"""Seconds that a thread goes on for while another one waits: some five short jobs. To hand over
+costs about as much as half of one."""
+PATIENCE: Final = 0.05
+"""Seconds that a thread waits at most: for as many turns as there may be before its own, and not
+for one that stands still."""
+
+
+class _Gate:
+    """What one thread at a time passes, and behind it a line of which one at a time is the head."""
+
+    def __init__(self) -> None:
+        self.lock: threading.Lock = threading.Lock()
+        self.line: threading.Lock = threading.Lock()
+        self.head_since: float | None = None
+        """Since when the head of the line waits for the lock."""
+        self.passed = 0
+
+    @property
+    def is_owed(self) -> bool:
+        """Whether the head of the line is the next."""
+        since = self.head_since
+        return since is not None and time.monotonic() - since >= TURN
+
+    def enter(self) -> bool:
+        """Have the lock; False: not within one's patience."""
+        if not self.is_owed and self.lock.acquire(blocking=False):
+            self.passed += 1
+            return True
+        if not self.line.acquire(timeout=PATIENCE):
+            return False
+        try:
+            self.head_since = time.monotonic()
+            has_entered = self.lock.acquire(timeout=PATIENCE)
+            self.passed += has_entered
+        finally:
+            self.head_since = None
+            self.line.release()
+        return has_entered
+
+
+class Floor:
+    """One for all threads."""
+
+    def __init__(self) -> None:
+        self.reset_after_fork()
+        reset_in_child(self)
+
+    def reset_after_fork(self) -> None:
+        """Nobody is there in a forked child."""
+        self._gate = _Gate()
+        self._holder: tuple[int, list[_Gate]] | None = None
+        """Who has it, and the gate that is to be let go of, once: a signal's handler may come
+        first."""
+
+    @property
+    def is_mine(self) -> bool:
+        """Whether this thread has it."""
+        holder = self._holder
+        return holder is not None and holder[0] == get_ident()
+
+    def take(self) -> None:
+        """Wait for the floor, and have it until `leave`, unless this thread has it already."""
+        if self.is_mine:
+            return
+        gate = self._gate
+        passed = gate.passed
+        if gate.enter():
+            self._holder = (get_ident(), [gate])
+        elif gate.passed == passed or gate.head_since is None:
+            # The same one all the time: it stands still, or an interrupt kept it from noting that
+            # it was there. Or from noting that it was the head of the line. It is left behind.
+            self._gate = _Gate()
+
+    def leave(self) -> None:
+        """Let another thread have it. Nothing, where this one has it not."""
+        holder = self._holder
+        if holder is not None and holder[0] == get_ident():
+            with suppress(IndexError):
+                gate = holder[1].pop()
+                self._holder = None
+                gate.lock.release()
+
+    @contextmanager
+    def left(self) -> Iterator[None]:
+        """Leave it to others for a while, if this thread has it."""
+        was_mine = self.is_mine
+        self.leave()
+        try:
+            yield
+        finally:
+            if was_mine:
+                self.take()
+
+
+class OpenFloor(Floor):
+    """Of what has no use for one: everybody has it."""
+
+    def take(self) -> None:
+        """Go ahead."""
+
+
+OPEN: Final = OpenFloor()
