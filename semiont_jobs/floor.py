@@ -15,8 +15,6 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
 from threading import get_ident
 from typing import Final
 
@@ -46,21 +44,16 @@ class _Gate:
         since = self.head_since
         return since is not None and time.monotonic() - since >= TURN
 
-    def enter(self) -> bool:
-        """Have the lock; False: not within one's patience."""
-        if not self.is_owed and self.lock.acquire(blocking=False):
-            self.passed += 1
-            return True
+    def enter_in_line(self) -> bool:
+        """Have the lock after those who were here before; False: not within one's patience."""
         if not self.line.acquire(timeout=PATIENCE):
             return False
         try:
             self.head_since = time.monotonic()
-            has_entered = self.lock.acquire(timeout=PATIENCE)
-            self.passed += has_entered
+            return self.lock.acquire(timeout=PATIENCE)
         finally:
             self.head_since = None
             self.line.release()
-        return has_entered
 
 
 class Floor:
@@ -85,36 +78,33 @@ class Floor:
 
     def take(self) -> None:
         """Wait for the floor, and have it until `leave`, unless this thread has it already."""
-        if self.is_mine:
+        me = get_ident()
+        holder = self._holder
+        if holder is not None and holder[0] == me:
             return
         gate = self._gate
         passed = gate.passed
-        if gate.enter():
-            self._holder = (get_ident(), [gate])
+        is_owed = gate.head_since is not None and gate.is_owed
+        if (not is_owed and gate.lock.acquire(blocking=False)) or gate.enter_in_line():
+            gate.passed += 1
+            self._holder = (me, [gate])
         elif gate.passed == passed or gate.head_since is None:
             # The same one all the time: it stands still, or an interrupt kept it from noting that
             # it was there. Or from noting that it was the head of the line. It is left behind.
             self._gate = _Gate()
 
-    def leave(self) -> None:
-        """Let another thread have it. Nothing, where this one has it not."""
+    def leave(self) -> bool:
+        """Let another thread have it; whether it was this one's."""
         holder = self._holder
-        if holder is not None and holder[0] == get_ident():
-            with suppress(IndexError):
-                gate = holder[1].pop()
-                self._holder = None
-                gate.lock.release()
-
-    @contextmanager
-    def left(self) -> Iterator[None]:
-        """Leave it to others for a while, if this thread has it."""
-        was_mine = self.is_mine
-        self.leave()
+        if holder is None or holder[0] != get_ident():
+            return False
         try:
-            yield
-        finally:
-            if was_mine:
-                self.take()
+            gate = holder[1].pop()
+        except IndexError:
+            return True
+        self._holder = None
+        gate.lock.release()
+        return True
 
 
 class OpenFloor(Floor):

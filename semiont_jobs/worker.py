@@ -337,8 +337,7 @@ class JobWorker(ABC):
                 except QueueClosed:
                     return
                 except Exception as error:  # noqa: BLE001
-                    # A worker outlives whatever its store does; the pause grows, so that a full
-                    # disk is one line of log per pause and no hot loop.
+                    # It outlives whatever its store does. The pause grows: no hot loop.
                     errors += 1
                     log_trouble(error, "%s cannot claim: %s", self.get_worker_name(), error)
                     self._stop.wait(pace(errors))
@@ -379,10 +378,10 @@ class JobWorker(ABC):
         if self.timeout is not None:
             claim.terms.set(timeout=self.timeout)
         outcome: Callable[[], object]
+        had_floor = self.queue.floor.leave()
         try:
             self.queue.check_params(claim.job)
-            with self.queue.floor.left():
-                result = self.execute_job(claim.job)
+            result = self.execute_job(claim.job)
         except GivenBack:
             outcome = claim.release
         except BaseException as error:  # noqa: BLE001 - the one place that runs the work
@@ -391,10 +390,11 @@ class JobWorker(ABC):
             outcome = partial(claim.complete, result)
         try:
             claim.put_off()
+            if had_floor:
+                self.queue.floor.take()
             self._record(claim, outcome)
         finally:
             self._claim = None
 
     def _record(self, claim: AnyClaim, outcome: Callable[[], object]) -> None:
-        floor = self.queue.floor
-        record(claim, outcome, error_backoff=self.error_backoff, floor=floor)
+        record(claim, outcome, error_backoff=self.error_backoff, floor=self.queue.floor)

@@ -11,8 +11,8 @@ FAULTS = (
     Fault(
         name="floor-kept-in-the-work",
         file="worker.py",
-        was="            with self.queue.floor.left():\n",
-        becomes="            if True:\n",
+        was="        had_floor = self.queue.floor.leave()\n",
+        becomes="        had_floor = True\n",
         breaks="works go on side by side",
         tests=("test_works_go_on_side_by_side[process]",),
     ),
@@ -51,8 +51,8 @@ FAULTS = (
     Fault(
         name="floor-left-twice",
         file="floor.py",
-        was="                gate = holder[1].pop()\n",
-        becomes="                gate = holder[1][0]\n",
+        was="            gate = holder[1].pop()\n",
+        becomes="            gate = holder[1][0]\n",
         breaks="a signal's handler lets go of nothing that is another thread's",
         tests=("test_a_handler_that_leaves_it_in_the_midst_of_leaving_it_leaves_it_once",),
     ),
