@@ -84,11 +84,10 @@ class Floor:
             return
         gate = self._gate
         passed = gate.passed
-        is_owed = gate.head_since is not None and gate.is_owed
-        if (not is_owed and gate.lock.acquire(blocking=False)) or gate.enter_in_line():
+        if (not gate.is_owed and gate.lock.acquire(blocking=False)) or gate.enter_in_line():
             gate.passed += 1
             self._holder = (me, [gate])
-        elif gate.passed == passed or gate.head_since is None:
+        elif gate is self._gate and (gate.passed == passed or gate.head_since is None):
             # The same one all the time: it stands still, or an interrupt kept it from noting that
             # it was there. Or from noting that it was the head of the line. It is left behind.
             self._gate = _Gate()
