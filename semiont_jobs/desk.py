@@ -360,7 +360,7 @@ class QueueDesk(Openable):
 
     def _rescue_if_due(self) -> None:
         if time.monotonic() - self._rescued_at >= RESCUE_INTERVAL and not self._rescuing.locked():
-            self.floor.leave()
+            self.floor.leave()  # the dead may have left many
             self._try("dead workers' jobs cannot be rescued", self._rescue_orphans)
 
     # -- what verbs share ----------------------------------------------------------------

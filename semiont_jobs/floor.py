@@ -37,6 +37,7 @@ class _Gate:
         self.head_since: float | None = None
         """Since when the head of the line waits for the lock."""
         self.passed = 0
+        """How often somebody had it."""
 
     @property
     def is_owed(self) -> bool:

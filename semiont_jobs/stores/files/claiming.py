@@ -191,12 +191,14 @@ class Claiming:
         metadata = job.metadata
         if not metadata.is_due(now) or not wanted.covers(metadata.type, metadata.queue):
             self._pending.learn(Turn.of(metadata), copy.found, now.timestamp())
-        elif wanted.accept is not None and not self._is_accepted(job, wanted.accept):
+        elif not self._is_accepted(job, wanted.accept):
             index.refused(entry)
         else:
             return job
         return None
 
-    def _is_accepted(self, job: PendingJob[Any], accept: Accept) -> bool:
+    def _is_accepted(self, job: PendingJob[Any], accept: Accept | None) -> bool:
+        if accept is None:
+            return True
         self._copies.disk.floor.leave()  # it may take its time
         return accept(job)

@@ -104,6 +104,7 @@ class FileStore(MovingHouse):
         # On a network file system every call waits for it, and threads wait for it together.
         self.floor: Final[Floor] = OPEN if allow_network_fs else Floor()
         """See `HasFloor`."""
+        self._disk.floor = self.floor
         self._holds: dict[str, FileHold] = {}
         self._journal: Journal | None = None
 
@@ -131,7 +132,6 @@ class FileStore(MovingHouse):
                 check_to_look(self.layout, self._disk)
             else:
                 self._make_ready()
-        self._disk.floor = self.floor
         self._disk.forget_folders()  # those above the data directory are of no more use
         disk, layout, mode = self._disk, self.layout, self._file_mode
         self._copies = copies = Copies(disk, layout, codec)
