@@ -11,6 +11,7 @@ from files.listings import quiet, settle
 from files.places import Actors, Place, claimed, job
 
 from semiont_jobs import PendingJob
+from semiont_jobs.stores.files import pending
 from semiont_jobs.stores.files.index import MOST_VIEWS
 from semiont_jobs.testing.suite import eventually
 
@@ -88,6 +89,35 @@ def test_a_processs_own_jobs_are_claimed_without_listing(actor: Actors) -> None:
 
     reads = [call for call in queue.disk.calls if call.verb == "open_to_read"]
     assert reads == []
+
+
+@pytest.mark.parametrize(
+    ("rest", "order"),
+    [(60.0, ["own", "urgent"]), (0.0, ["urgent", "own"])],
+    ids=["soon after", "later"],
+)
+def test_who_has_just_seen_that_nothing_is_new_begins_a_job_of_its_process_without_a_look(
+    actor: Actors, place: Place, monkeypatch: pytest.MonkeyPatch, rest: float, order: list[str]
+) -> None:
+    for name, value in (("BUSY_SHARE", 0), ("IDLE_SHARE", 0), ("REST", rest)):
+        monkeypatch.setattr(pending, name, value)
+    worker, other = actor(), actor()
+    other.create_job(job("refused", type="unwanted"))
+    assert worker.claim_next_job(["task"]) is None
+    settle(place)
+    quiet(worker)
+    assert worker.claim_next_job(["task"]) is None
+    assert worker.disk.trace() == ["stat jobs/pending"]
+    worker.create_job(job("own"))
+    other.create_job(job("urgent", priority=9))
+    worker.disk.calls.clear()
+
+    claim = claimed(worker, types=["task"])
+    looks = [call for call in worker.disk.calls if call.place == "jobs/pending"]
+    claim.complete()
+
+    assert bool(looks) == (rest == 0.0)
+    assert [claim.job.metadata.id, claimed(worker, types=["task"]).job.metadata.id] == order
 
 
 def test_an_idle_claim_costs_one_look_at_the_folder(actor: Actors, place: Place) -> None:

@@ -34,6 +34,26 @@ FAULTS = (
         tests=("test_a_job_created_in_the_clock_tick_of_a_listing_is_seen",),
     ),
     Fault(
+        name="looked-at-between-two-looks",
+        file="stores/files/pending.py",
+        was=" or now - self._unchanged_at < rest:",
+        becomes=":",
+        breaks="a worker that was idle begins a job of its own process at once",
+        tests=(
+            "test_who_has_just_seen_that_nothing_is_new_begins_a_job_of_its_process_without_a_look",
+        ),
+    ),
+    Fault(
+        name="nothing-new-for-ever",
+        file="stores/files/pending.py",
+        was="        self._unchanged_at = looked_at\n",
+        becomes='        self._unchanged_at = float("inf")\n',
+        breaks="what came since the last look is seen at the next",
+        tests=(
+            "test_who_has_just_seen_that_nothing_is_new_begins_a_job_of_its_process_without_a_look",
+        ),
+    ),
+    Fault(
         name="urgent-jobs-last",
         file="stores/files/index.py",
         was="            -turn.priority,\n",

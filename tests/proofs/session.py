@@ -85,6 +85,7 @@ def at_once() -> Iterator[None]:
         (Copies, "grace", 0.0),
         (pending, "BUSY_SHARE", 0),
         (pending, "IDLE_SHARE", 0),
+        (pending, "REST", 0.0),
         (pending, "MTIME_GRAIN", 0.0),
         (pending, "BAD_DELAY", 0.0),
         (reader, "QUIET", 0),

@@ -45,6 +45,9 @@ and half of it is what another process's new job waits on average."""
 CALM: Final = 0.05
 """Seconds without a change before file-system events are asked for: arming takes as long as some
 ten ticks, so where jobs come all the time the ticks are the cheaper way, and as quick."""
+REST: Final = TICK
+"""Seconds after a look that found nothing new, within which who has something to offer does not
+look again: a worker that was idle begins a job of its own process at once."""
 LONG_TICK: Final = 0.5
 """Seconds between two looks while file-system events wake us. They may not come where another
 host writes, or if the thread that reads them died."""
@@ -86,7 +89,7 @@ class Pending:
         self._lately: deque[tuple[Turn, Signature]] = deque(maxlen=LATELY)
         """Put before it was."""
         self._listed_mtime = -1
-        self._listed_at = float("-inf")
+        self._listed_at = self._unchanged_at = float("-inf")
         self._listing_took = 0.0
         self._is_unsettled = False
         self._has_bad = False
@@ -116,7 +119,8 @@ class Pending:
         """Somebody was interrupted in the midst of it, and what he had in hand nobody would offer
         again: read everything anew."""
         self.index.start_over()
-        self._listed_mtime, self._listed_at = -1, float("-inf")
+        self._listed_mtime = -1
+        self._listed_at = self._unchanged_at = float("-inf")
 
     def wake(self) -> None:
         """Make every `wait` return, and whoever reads a large folder for a job it may take."""
@@ -161,9 +165,10 @@ class Pending:
             self._begin()
         self._seen.version = self._version
         entry = self.index.take(wanted, now)
-        share = IDLE_SHARE if entry is None or self.index.is_worn else BUSY_SHARE
+        is_idle = entry is None or self.index.is_worn
+        share, rest = (IDLE_SHARE, 0.0) if is_idle else (BUSY_SHARE, REST)
         try:
-            if not self._is_listing_due(share):
+            if not self._is_listing_due(share, rest):
                 return entry
         except BaseException:
             if entry is not None:
@@ -175,7 +180,7 @@ class Pending:
             self.index.give_back(entry, wanted)
         # Nothing to offer: wait for another thread's listing rather than return empty-handed.
         with self._listing:  # and no call: an interrupt right after it would leave it locked
-            if self._is_listing_due(share):
+            if self._is_listing_due(share, rest):
                 self._list(now)
         return self.index.take(wanted, now)
 
@@ -244,17 +249,22 @@ class Pending:
 
     def _is_as_listed(self) -> bool:
         """Whether the folder has not changed since the last listing."""
-        return self._disk.stat(self._folder).st_mtime_ns == self._listed_mtime
+        looked_at = time.monotonic()
+        if self._disk.stat(self._folder).st_mtime_ns != self._listed_mtime:
+            return False
+        self._unchanged_at = looked_at
+        return True
 
     # -- listing -------------------------------------------------------------------------
 
-    def _is_listing_due(self, share: int) -> bool:
+    def _is_listing_due(self, share: int, rest: float = 0.0) -> bool:
         if self._unread:
             return True
-        age = time.monotonic() - self._listed_at
-        if age < share * self._listing_took:
+        now = time.monotonic()
+        age = now - self._listed_at
+        if age < share * self._listing_took or now - self._unchanged_at < rest:
             return False
-        if self._disk.stat(self._folder).st_mtime_ns != self._listed_mtime:
+        if not self._is_as_listed():
             return True
         return (
             (self._is_unsettled and age >= MTIME_GRAIN)
