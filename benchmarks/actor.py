@@ -76,6 +76,9 @@ class Actor:
         answer["ran"], self.opened.ran = self.opened.ran, []
         return answer
 
+    def wake_within(self, *, count: int) -> dict[str, Any]:
+        return {"seconds": self.opened.wake_within(count)}
+
     def memory(self) -> dict[str, Any]:
         return {"bytes": resident_bytes(self.opened.process_id)}
 

@@ -13,13 +13,14 @@ from functools import partial
 from importlib.metadata import PackageNotFoundError, metadata
 from importlib.util import find_spec
 from pathlib import Path
+from queue import SimpleQueue
 from typing import Any, Final
 
 from attrs import evolve
 from bare import BareLoop
 from planting import plant
 
-from peers.peer import Kind, Payload, Peer, SimplePeer, Span, Work, payload_of
+from peers.peer import Kind, Payload, Peer, SimplePeer, Span, Work, pauses, payload_of
 from semiont_jobs import JobMetadata, JobQueue, JobWorker, PendingJob, RunningJob
 
 JOB_TYPE: Final = "bench"
@@ -103,6 +104,16 @@ class Ours(SimplePeer):
     def worker(self, work: Work) -> JobWorker:
         """A worker with its default settings, not started."""
         return _Server(self.queue, work)
+
+    def wake_within(self, count: int) -> list[float]:
+        started: SimpleQueue[float] = SimpleQueue()
+        delays: list[float] = []
+        with self.worker(lambda _payload, _at: started.put(time.monotonic())):
+            for turn, _ in enumerate(pauses(count)):
+                began = time.monotonic()
+                self.put({"n": turn})
+                delays.append(started.get() - began)
+        return delays
 
     def fate(self) -> str:
         stats = self.queue.get_stats()
@@ -202,6 +213,7 @@ _OURS: Final = Kind(
     threads=True,
     batches=True,
     takes_ids=True,
+    wakes_within=True,
     hidden=("watchdog",),
 )
 _BARE: Final = Kind(
@@ -232,6 +244,7 @@ KINDS: Final = (
         label="semiont_jobs",
         durability="power",
         open=partial(Ours, durability="fsync"),
+        wakes_within=False,
         jobs=1000,
         backlog=False,
         ends_singly=True,
@@ -242,6 +255,7 @@ KINDS: Final = (
         label='semiont_jobs, durability="journal"',
         durability="power",
         open=partial(Ours, durability="journal"),
+        wakes_within=False,
         backlog=False,
         ends_singly=True,
     ),

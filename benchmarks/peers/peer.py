@@ -10,7 +10,7 @@ import os
 import threading
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any, Final, NamedTuple, TypeAlias
@@ -32,6 +32,14 @@ Huey's consumer takes by default."""
 def payload_of(number: int) -> Payload:
     """The params of a job; its number tells at the end which jobs were run, and how often."""
     return {"n": number, "text": TEXT}
+
+
+def pauses(count: int) -> Iterator[None]:
+    """Uneven pauses, so that no worker's rhythm is met."""
+    wait = threading.Event().wait
+    for turn in range(count):
+        wait(0.1 + turn % 7 / 100)
+        yield
 
 
 class Span(NamedTuple):
@@ -87,6 +95,11 @@ class Peer(ABC):
     @abstractmethod
     def serve(self, work: Work) -> None:
         """Run jobs as they come, by the queue's own worker with its default settings."""
+
+    def wake_within(self, count: int) -> list[float]:
+        """Put in so many jobs beside a worker of this process, which waits: the seconds until it
+        began each."""
+        raise NotImplementedError(f"it is not asked for {count} jobs so")
 
     def fate(self) -> str:
         """What became of a job whose worker was killed, as the queue itself shows it."""
@@ -176,6 +189,8 @@ class Kind:
     """Whether it can serve at all."""
     wakes: bool = True
     """Whether a worker that waits sees what another process puts in."""
+    wakes_within: bool = False
+    """Whether a worker of the process that puts jobs in is measured, too."""
     outcomes: str = "result"
     """What is recorded of a job that was run."""
     waits_only: bool = False

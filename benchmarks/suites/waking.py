@@ -7,16 +7,13 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
-from queue import SimpleQueue
-from typing import Any, Final
+from contextlib import ExitStack
+from typing import Final
 
 from actors import Actor
 from measuring import Run
 from memory import processor_seconds
-from peers.ours import Ours
-from peers.peer import Kind
+from peers.peer import Kind, pauses
 
 OURS: Final = 20
 """Samples a round of ours; a p99 of a hundred."""
@@ -28,22 +25,15 @@ IDLE: Final = 10.0
 
 def waking(run: Run) -> None:
     """Across processes and within one; idle cost."""
-    if run.has("ours"):
-        _within(run)
+    for kind in run.chosen(lambda kind: kind.wakes_within):
+        with run.excusing("wake within", kind):
+            _within(run, kind)
     with ExitStack() as stack:
         consumers: dict[str, int] = {}
         for kind in run.chosen(lambda kind: kind.wakes):
             with run.excusing("wake", kind):
                 consumers[kind.name] = _across(run, kind, stack)
         _idle(run, consumers)
-
-
-def pauses(count: int) -> Iterator[None]:
-    """Uneven pauses, so that no worker's rhythm is met."""
-    wait = threading.Event().wait
-    for turn in range(count):
-        wait(0.1 + turn % 7 / 100)
-        yield
 
 
 def _across(run: Run, kind: Kind, stack: ExitStack) -> int:
@@ -71,23 +61,12 @@ def serving(actor: Actor, place: str, *, hang: bool = False) -> int:
     return int(actor.ask("serve", hang=hang)["process"])
 
 
-def _within(run: Run) -> None:
-    started: SimpleQueue[float] = SimpleQueue()
-    with run.scratch() as place, _serving_thread(place, started) as ours:
-        for turn, _ in enumerate(pauses(run.rounds * OURS + 1)):
-            begun = time.monotonic()
-            ours.put({"n": turn})
-            delay = started.get(timeout=PATIENCE) - begun
-            if turn > 0:
-                run.figures.add("wake within", "ours", 1e3 * delay)
-
-
-@contextmanager
-def _serving_thread(place: Any, started: SimpleQueue[float]) -> Iterator[Ours]:
-    ours = Ours(place, durability="process")
-    with ours.worker(lambda _payload, _at: started.put(time.monotonic())):
-        yield ours
-    ours.close()
+def _within(run: Run, kind: Kind) -> None:
+    with run.scratch(kind) as place, Actor(kind) as actor:
+        actor.ask("open", place=str(place))
+        seconds = actor.ask("wake_within", count=run.rounds * OURS + 1)["seconds"]
+        for delay in seconds[1:]:  # the worker has just begun when the first one comes
+            run.figures.add("wake within", kind.name, 1e3 * delay)
 
 
 def _idle(run: Run, consumers: dict[str, int]) -> None:
