@@ -219,7 +219,7 @@ class QueueDesk(Openable):
     def forget(self, claim: AnyInHand) -> None:
         """A claim ended: it needs no more looking after."""
         self._claims.forget(claim)
-        self._ailing.discard(claim.job.metadata.id)
+        self._ailing.discard(claim.job_id)
 
     def commit_soon(self) -> None:
         """Something was put off: should its loop leave it, it is made durable all the same."""
@@ -271,10 +271,11 @@ class QueueDesk(Openable):
             finally:
                 if self._opening.is_owed:
                     self.close()
-            self._hooks.tell_noted()
-            if claim is not None:
-                if opening.is_over:  # since it was looked at, perhaps before the claim stood there
-                    raise QueueClosed("the queue was closed meanwhile; the job was given back")
+            if claim is None:
+                self._hooks.tell_noted()
+            elif opening.is_over:  # since it was looked at, perhaps before the claim stood there
+                raise QueueClosed("the queue was closed meanwhile; the job was given back")
+            else:
                 self.emit("claimed", claim.job)
         except BaseException:
             # An interrupt, in a hook, say, or before there was a claim. Nobody gets it, and whoever

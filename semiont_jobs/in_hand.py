@@ -132,6 +132,7 @@ class InHand(Generic[P, PG]):
         self.terms: Terms = Terms(desk, policy)
         self._turn = Turn(desk)
         self._job: RunningJob[P, PG] = job
+        self.job_id: Final[str] = job.metadata.id
         self._began = desk.monotonic()
         self._unwritten: RunningJob[P, PG] | None = None
         self._written_at: float | None = None

@@ -81,7 +81,7 @@ class OpenClaims:
     def add(self, claim: AnyClaim) -> None:
         """Look after a new claim."""
         _desks.of_open[id(claim)] = claim._desk  # noqa: SLF001
-        self._known[claim.job.metadata.id] = weakref.ref(claim)
+        self._known[claim.job_id] = weakref.ref(claim)
 
     def keep(self, claim: AnyClaim) -> None:
         """Hold on to a claim until it has ended, though nobody else may."""
@@ -99,7 +99,7 @@ class OpenClaims:
 
     def forget(self, claim: AnyInHand) -> None:
         """A claim ended: it needs no more looking after."""
-        job_id = claim.job.metadata.id
+        job_id = claim.job_id
         _desks.of_open.pop(id(claim), None)
         known = self._known.get(job_id)
         # A superseded claim may end after another one of the same job began here. One that was

@@ -6,7 +6,7 @@ It must not know how the hold was come by.
 from __future__ import annotations
 
 from collections.abc import Callable
-from contextlib import AbstractContextManager, nullcontext, suppress
+from contextlib import AbstractContextManager, suppress
 from functools import partial
 from typing import Protocol
 
@@ -258,13 +258,20 @@ class FileHold:
     def let_go(self) -> None:
         """See `Hold.let_go`."""
         committing = self._committing
+        if committing is None:
+            self._let_go()
+            return
         # Not under a thread that forces it: the number may be another file's at once.
-        with nullcontext() if committing is None else committing.lock:
-            self._is_over = True
-            for held in (self.descriptor, *(each for _status, each in self._older)):
-                self._moves.copies.close(held)
-            self._holders.ended(self)
+        with committing.lock:
+            self._let_go()
             self._leave_committing()
+
+    def _let_go(self) -> None:
+        self._is_over = True
+        self._moves.copies.close(self.descriptor)
+        for _status, held in self._older:
+            self._moves.copies.close(held)
+        self._holders.ended(self)
 
     def let_go_if_ended(self) -> None:
         """Let go of a job that is not running any more, once that is durable."""
