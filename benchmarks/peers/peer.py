@@ -172,9 +172,10 @@ class Kind:
     """The distribution whose version is named; empty: none."""
     missing: Callable[[], str] = _nothing_missing
     """Why it cannot be measured here; empty: it can."""
-    jobs: int = 2000
-    """How many jobs a round has: about half a second's worth, so that no row takes the time of
-    all the others."""
+    jobs: int = 3000
+    """How many jobs a round has: a second's worth, or so, that no row takes the time of all the
+    others. It is the same number for all queues on files, some of which list a folder for each job,
+    and take the longer for one the more there are."""
     processes: bool = True
     """Whether several processes may take from one place."""
     threads: bool = False
