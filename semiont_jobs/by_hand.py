@@ -160,15 +160,23 @@ class ByHand(Reading):
         older_than: datetime | timedelta,
         *,
         cancelled: bool = False,
+        status: JobStatus | None = None,
         type: str | None = None,  # noqa: A002
     ) -> int:
         """Remove complete and failed jobs that ended before `older_than` (an instant, or a
-        timedelta before now); with `cancelled` also cancelled ones; with `type` only those of
-        that type. How many were removed.
+        timedelta before now); with `cancelled` also cancelled ones; with `status` only those of
+        that status, ``"cancelled"`` included; with `type` only those of that type. How many were
+        removed.
 
-        :raises InvalidValue: `older_than` is neither, or `type` is no text; nothing was removed.
+        :raises InvalidValue: `older_than` is neither, `status` is not that of a finished job, or
+            `type` is no text; nothing was removed.
         """
         checked_filter("type", type)
+        statuses: tuple[JobStatus, ...] = FINISHED if cancelled else ("complete", "failed")
+        if status is not None:
+            if checked_status(status) not in FINISHED:
+                raise InvalidValue("only finished jobs are removed", field="status", value=status)
+            statuses = (status,)
         before = older_than
         if isinstance(older_than, timedelta):
             before = _instant_before(self.clock(), older_than)
@@ -176,7 +184,6 @@ class ByHand(Reading):
             raise InvalidValue(
                 "an aware datetime or a timedelta is needed", field="older_than", value=older_than
             )
-        statuses: tuple[JobStatus, ...] = FINISHED if cancelled else ("complete", "failed")
         self.committer.try_to_commit_all()  # what ended here a moment ago is held until then
         removed = self._run(self._store.remove, statuses, before, type)
         for job in removed:

@@ -21,6 +21,7 @@ COMMANDS: Final = {
     "cleanup": "semiont_jobs.cli.acting:cleanup",
     "doctor": "semiont_jobs.cli.doctor:doctor",
     "list": "semiont_jobs.cli.reading:list_jobs",
+    "remove": "semiont_jobs.cli.acting:remove",
     "retry": "semiont_jobs.cli.acting:retry",
     "show": "semiont_jobs.cli.reading:show",
     "stats": "semiont_jobs.cli.reading:stats",

@@ -1,4 +1,4 @@
-"""Commands that change jobs: enqueue, retry, cancel, cleanup, rescue.
+"""Commands that change jobs: enqueue, retry, cancel, cleanup, remove, rescue.
 
 They must not know how a job is stored.
 """
@@ -29,7 +29,7 @@ from semiont_jobs.cli.app import (
 )
 from semiont_jobs.cli.logs import announce
 from semiont_jobs.cli.text import json_line, named, plain
-from semiont_jobs.errors import InvalidTransition, SemiontJobsError
+from semiont_jobs.errors import InvalidTransition, JobNotFound, SemiontJobsError
 from semiont_jobs.ids import job_id, new_job_id
 from semiont_jobs.model import (
     DEFAULT_MAX_RETRIES,
@@ -242,12 +242,37 @@ def _cancelled(queue: JobQueue, id_: str) -> bool:
     "--older-than", type=Duration(), required=True, help="Ended so long ago: 90s, 12h, 7d, 2w."
 )
 @click.option("--cancelled", is_flag=True, help="Cancelled jobs too.")
+@click.option("--status", type=click.Choice(FINISHED), help="Only jobs that ended so.")
 @as_json
 @place
-def cleanup(older_than: timedelta, cancelled: bool, as_json: bool) -> None:
+def cleanup(
+    older_than: timedelta, cancelled: bool, status: JobStatus | None, as_json: bool
+) -> None:
     """Remove complete and failed jobs that ended long ago."""
-    count = open_queue().cleanup_completed_jobs(older_than, cancelled=cancelled)
+    if cancelled and status is not None:
+        raise click.UsageError("either --cancelled or --status")
+    queue = open_queue()
+    count = queue.cleanup_completed_jobs(older_than, cancelled=cancelled, status=status)
     click.echo(json_line({"removed": count}) if as_json else f"{count} removed")
+
+
+@click.command()
+@click.argument("ids", metavar="ID...", nargs=-1, required=True)
+@as_json
+@place
+def remove(ids: tuple[str, ...], as_json: bool) -> None:
+    """Remove finished jobs for good, however lately they ended.
+
+    What waits or runs is to be cancelled first.
+    """
+    queue = open_queue()
+    _tell_each(each(ids, lambda one: _removed(queue, one)), "removed", as_json=as_json)
+
+
+def _removed(queue: JobQueue, id_: str) -> bool:
+    if queue.remove_job(id_):
+        return True
+    raise JobNotFound(id_)
 
 
 @click.command()

@@ -32,6 +32,7 @@ for _command in (
     acting.retry,
     acting.cancel,
     acting.cleanup,
+    acting.remove,
     acting.rescue,
     moving.move,
     doctor.doctor,

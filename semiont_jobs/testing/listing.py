@@ -170,6 +170,27 @@ class Listing(Suite):
         assert ids_of(queue.query_jobs()) == ["other"]
 
     @pytest.mark.parametrize("status", ["complete", "failed", "cancelled"])
+    def test_only_jobs_that_ended_as_is_asked_for_are_removed(self, status: JobStatus) -> None:
+        queue = self.queue()
+        jobs = [self.bring(queue, each) for each in ("complete", "failed", "cancelled")]
+        self.later(1)
+
+        assert queue.cleanup_completed_jobs(self.clock(), status=status) == 1
+        left = [job.metadata.id for job in jobs if job.status != status]
+        assert sorted(ids_of(queue.query_jobs())) == sorted(left)
+
+    @pytest.mark.parametrize("status", ["pending", "running", "done"])
+    def test_only_the_status_of_a_finished_job_is_one_to_remove(self, status: Any) -> None:
+        queue = self.queue()
+        self.bring(queue, "complete")
+        self.later(1)
+
+        with pytest.raises(InvalidValue, match="status"):
+            queue.cleanup_completed_jobs(self.clock(), status=status)
+
+        assert queue.get_stats().complete == 1
+
+    @pytest.mark.parametrize("status", ["complete", "failed", "cancelled"])
     def test_a_finished_job_is_removed_by_hand_alone(self, status: JobStatus) -> None:
         queue = self.queue()
         job, other = self.bring(queue, status), self.bring(queue, status)

@@ -1,4 +1,4 @@
-"""enqueue, retry, cancel, cleanup, rescue and doctor do what they say."""
+"""enqueue, retry, cancel, cleanup, remove, rescue and doctor do what they say."""
 
 from __future__ import annotations
 
@@ -239,6 +239,56 @@ def test_only_what_ended_long_ago_is_removed(run: Run, queue: JobQueue) -> None:
     threading.Event().wait(0.01)  # an end in this very millisecond is not long ago
     assert "1 removed\n" == run("cleanup", "--older-than", "0s").out
     assert 0 == queue.get_stats().total
+
+
+def ended(queue: JobQueue) -> None:
+    """One job of each status."""
+    for status in ("complete", "failed", "cancelled", "running", "pending"):
+        queue.enqueue({}, type="t", id=status, max_retries=0)
+        if status == "cancelled":
+            queue.cancel_job(status)
+        elif status != "pending":
+            claim = queue.claim_next_job()
+            assert claim is not None
+            if status == "complete":
+                claim.complete()
+            elif status == "failed":
+                claim.fail("no")
+            else:
+                queue.keep(claim)
+
+
+def ids(queue: JobQueue) -> list[str]:
+    return sorted(job.metadata.id for job in queue.query_jobs())
+
+
+def test_only_what_ended_in_one_way_is_removed(run: Run, queue: JobQueue) -> None:
+    ended(queue)
+    threading.Event().wait(0.01)
+
+    removed = run("cleanup", "--older-than", "0s", "--status", "complete")
+    both = run("cleanup", "--older-than", "0s", "--status", "failed", "--cancelled")
+    unfinished = run("cleanup", "--older-than", "0s", "--status", "pending")
+
+    assert "1 removed\n" == removed.out
+    assert (2, True) == (both.code, "either --cancelled or --status" in both.err)
+    assert 2 == unfinished.code
+    assert ["cancelled", "failed", "pending", "running"] == ids(queue)
+
+
+def test_finished_jobs_are_removed_by_name(run: Run, queue: JobQueue) -> None:
+    ended(queue)
+
+    removed = run("remove", "complete", "running", "nope", "failed")
+    again = run("remove", "cancelled", "--json")
+    none = run("remove")
+
+    assert (1, "complete removed\nfailed removed\n") == (removed.code, removed.out)
+    assert "cannot remove a running job" in removed.err
+    assert "nope" in removed.err
+    assert (0, [{"id": "cancelled", "done": True, "error": None}]) == (again.code, again.lines)
+    assert 2 == none.code
+    assert ["pending", "running"] == ids(queue)
 
 
 def test_the_jobs_of_dead_workers_are_rescued(run: Run, data: Path) -> None:
