@@ -188,7 +188,7 @@ def retry(ids: tuple[str, ...], everything: bool, as_json: bool, **filters: Any)
     chosen = _chosen(ids, everything, filters)
     queue = open_queue()
     if ids:
-        _tell_each(each(ids, queue.retry_job), "retried", as_json=as_json)
+        _tell_each(each(ids, queue.retry_job), lambda _id: "retried", as_json=as_json)
         return
     chosen.setdefault("status", "failed")
     count = _done_to_all(queue, queue.retry_jobs, lambda id_: bool(queue.retry_job(id_)), chosen)
@@ -207,7 +207,8 @@ def cancel(ids: tuple[str, ...], everything: bool, as_json: bool, **filters: Any
     chosen = _chosen(ids, everything, filters)
     queue = open_queue()
     if ids:
-        _tell_each(each(ids, lambda one: _cancelled(queue, one)), "cancelled", as_json=as_json)
+        rows = each(ids, lambda one: _cancelled(queue, one))
+        _tell_each(rows, lambda id_: _how_cancelled(queue, id_), as_json=as_json)
         return
     count = _done_to_all(queue, queue.cancel_jobs, queue.cancel_job, chosen)
     click.echo(
@@ -235,6 +236,11 @@ def _cancelled(queue: JobQueue, id_: str) -> bool:
     job = queue.get_job(id_)
     reason = "there is no such job" if job is None else f"it is {job.status} already"
     raise InvalidTransition(id_, reason)
+
+
+def _how_cancelled(queue: JobQueue, id_: str) -> str:
+    job = queue.get_job(id_)
+    return "asked to stop" if job is not None and job.status == "running" else "cancelled"
 
 
 @click.command()
@@ -266,7 +272,8 @@ def remove(ids: tuple[str, ...], as_json: bool) -> None:
     What waits or runs is to be cancelled first.
     """
     queue = open_queue()
-    _tell_each(each(ids, lambda one: _removed(queue, one)), "removed", as_json=as_json)
+    rows = each(ids, lambda one: _removed(queue, one))
+    _tell_each(rows, lambda _id: "removed", as_json=as_json)
 
 
 def _removed(queue: JobQueue, id_: str) -> bool:
@@ -284,14 +291,16 @@ def rescue(as_json: bool) -> None:
     click.echo(json_line({"rescued": count}) if as_json else f"{count} rescued")
 
 
-def _tell_each(rows: Iterable[dict[str, Any]], verb: str, *, as_json: bool) -> None:
+def _tell_each(
+    rows: Iterable[dict[str, Any]], outcome: Callable[[str], str], *, as_json: bool
+) -> None:
     failed = False
     for row in rows:
         failed = failed or not row["done"]
         if as_json:
             click.echo(json_line(row))
         elif row["done"]:
-            click.echo(f"{plain(row['id'])} {verb}")
+            click.echo(f"{plain(row['id'])} {outcome(row['id'])}")
         else:
             announce(f"semiont-jobs: error: {plain(row['error'])}")
     if failed:

@@ -225,7 +225,8 @@ def test_a_running_job_is_asked_to_stop(run: Run, queue: JobQueue) -> None:
     ran = run("cancel", "a")
 
     claim.watch()
-    assert (0, True) == (ran.code, claim.cancelled.is_set())
+    assert (0, "a asked to stop\n") == (ran.code, ran.out)
+    assert claim.cancelled.is_set()
     claim.cancel()
 
 
