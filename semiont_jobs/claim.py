@@ -77,13 +77,13 @@ class Claim(InHand[P, PG], Generic[P, PG, R]):
         # work does to the object afterwards is no matter of this report. Not in a turn: both call
         # the object's own code, which may be stuck.
         reported = lifecycle.report(job, progress)
-        self._desk.codec.encode(reported)
+        self._desk.codec.encode(reported, is_update=True)
         kept = _kept(progress)
         with self._turn, self._turn.lock:
             self._require_open()
             if self._job is not job:  # there may be less room now
                 reported = lifecycle.report(self._job, kept)
-                self._desk.codec.encode(reported)
+                self._desk.codec.encode(reported, is_update=True)
             self._unwritten = evolve(reported, progress=kept)
             self._write_progress_if_due()
 

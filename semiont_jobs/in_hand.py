@@ -18,6 +18,7 @@ from semiont_jobs.asking import StopRequest
 from semiont_jobs.codec import Codec
 from semiont_jobs.errors import (
     ClaimLost,
+    InvalidJob,
     JobEncodeError,
     JobHeld,
     JobTimeout,
@@ -287,7 +288,7 @@ class InHand(Generic[P, PG]):
     def _write_last_progress(self) -> None:
         """Nothing that ails it must prevent the outcome."""
         if self._unwritten is not None:
-            with suppress(StoreError, JobEncodeError):
+            with suppress(StoreError, JobEncodeError, InvalidJob):
                 self._write_progress()
 
     def _store(self, job: RunningJob[P, PG]) -> None:

@@ -302,6 +302,21 @@ def test_progress_held_back_that_no_job_can_hold_does_not_stand_in_the_outcomes_
     assert stored(memory, claim) == after
 
 
+@pytest.mark.usefixtures("long_window")
+def test_progress_that_leaves_no_room_for_the_outcome_is_refused_at_once(
+    memory: JobQueue,
+) -> None:
+    claim = held(memory)
+    claim.report({"page": 1})
+
+    with pytest.raises(JobTooLarge):
+        claim.report("x" * (15 * 1024 * 1024))
+
+    assert claim.job.progress == {"page": 1}
+    done = claim.complete({"pages": 1})
+    assert stored(memory, claim) == done
+
+
 # -- checkpoints ---------------------------------------------------------------------------
 
 

@@ -20,8 +20,9 @@ FAULTS = (
     Fault(
         name="claim-left-out-of-the-journal",
         file="stores/files/journal/by_journal.py",
-        was='job.status == "running" and self.journal.has(job, job.metadata.revision - 1)',
-        becomes='job.status == "running"',
+        was="            and self.journal.has(job, job.metadata.revision - 1)\n"
+        "            and self.journal.is_alone()\n",
+        becomes="",
         breaks="no step removes the last durable copy of a job",
         tests=(
             "test_a_claim_of_what_another_process_wrote_is_in_the_journal_before_the_file_goes",
@@ -30,8 +31,8 @@ FAULTS = (
     Fault(
         name="removal-left-out-of-the-journal",
         file="stores/files/store.py",
-        was="        self._journal.remove({job.metadata.id: at for job in jobs})\n",
-        becomes="        dict.fromkeys(jobs, at)\n",
+        was="        self._journal.remove({hold.job.metadata.id: at for hold in holds})\n",
+        becomes="        dict.fromkeys(holds, at)\n",
         breaks="a removal is told before the file goes",
         tests=("test_a_removal_is_told_before_the_file_goes",),
     ),
@@ -146,8 +147,8 @@ FAULTS = (
     Fault(
         name="batch-told-of-after-its-end",
         file="stores/files/journal/by_journal.py",
-        was="            self._tell_of_the_removed([job.metadata.id for job, _text in fit])\n",
-        becomes="",
+        was="fit = [(job, text) for job, text in fit if self._is_pending(job.metadata.id)]",
+        becomes="pass",
         breaks="what is finished and removed does not come back",
         tests=(
             "test_a_batch_told_of_after_its_jobs_were_over_and_removed_does_not_bring_them_back",
@@ -155,9 +156,9 @@ FAULTS = (
     ),
     Fault(
         name="what-was-not-removed-not-forced",
-        file="stores/files/upkeep.py",
-        was="                self._moves.secure(hold.job)\n",
-        becomes="                _ = hold.job\n",
+        file="stores/files/store.py",
+        was="            ByFsync(self._disk, self.layout).all_published(copies)\n",
+        becomes="            len(copies)\n",
         breaks="a job that could not be removed is durable",
         tests=("test_a_job_whose_removal_the_disk_refused_is_durable_still",),
     ),
@@ -226,5 +227,55 @@ FAULTS = (
         becomes="if False:  # meanwhile",
         breaks="a closed queue leaves no journal",
         tests=("test_a_verb_that_ends_after_its_queue_was_closed_leaves_no_journal_locked",),
+    ),
+    Fault(
+        name="void-record-relied-on",
+        file="stores/files/journal/by_journal.py",
+        was="            and self.journal.is_alone()\n",
+        becomes="",
+        breaks="no step removes the last durable copy of a job",
+        tests=("test_a_claim_relies_on_no_record_that_another_process_has_made_void",),
+    ),
+    Fault(
+        name="loss-known-to-one-process",
+        file="stores/files/journal/journal.py",
+        was="                segment.keep()\n",
+        becomes="                pass\n",
+        breaks="what may be all that tells of a job stays",
+        tests=("test_that_the_disk_has_lost_a_write_is_known_after_the_process_was_killed",),
+    ),
+    Fault(
+        name="guest-replays",
+        file="stores/files/journal/replay.py",
+        was="            if boot.is_hidden():\n",
+        becomes="            if False:\n",
+        breaks="a journal of a living process is not touched",
+        tests=("test_a_guest_replays_nothing_under_the_hands_of_the_host",),
+    ),
+    Fault(
+        name="guest-writes-a-journal",
+        file="stores/files/journal/segment.py",
+        was="        if boot.is_hidden():\n",
+        becomes="        if False:\n",
+        breaks="a journal of a living process is not touched",
+        tests=("test_a_guest_removes_nothing_of_which_a_journal_of_the_host_may_tell",),
+    ),
+    Fault(
+        name="new-copy-not-forced-without-syncfs",
+        file="stores/files/journal/by_journal.py",
+        was="if is_unfit or not self.disk.has_syncfs:",
+        becomes="if is_unfit:",
+        breaks="no step replaces the last durable copy of a job",
+        tests=(
+            "test_without_syncfs_a_power_cut_loses_nothing_of_a_job_whose_journal_is_being_emptied",
+        ),
+    ),
+    Fault(
+        name="emptied-while-a-batch-is-written",
+        file="stores/files/journal/by_journal.py",
+        was="if self.journal.make_ready() != file:",
+        becomes="if False:",
+        breaks="what is finished and removed does not come back",
+        tests=("test_a_job_that_was_removed_while_no_journal_was_there_does_not_come_back",),
     ),
 )

@@ -155,11 +155,25 @@ def _remove_without_a_journal(story: Emptied) -> None:
     worker.remove([JOB], story.clock.advance(1))
 
 
+def _checkpoint_meanwhile(story: Emptied) -> None:
+    """The journal is emptied when the new copy has its record, and its name not yet."""
+    session = story.worker_at_rest()
+    journal = session.queue.store._journal  # type: ignore[attr-defined]
+
+    def turn_over() -> None:
+        with journal._lock:
+            journal._turn_over()
+
+    session.disk.before("rename", f"running/{JOB}.json", turn_over)
+    session.end("checkpoint", JOB, lambda c: c.checkpoint(["b"]), units=["b"], cursors={})
+
+
 STORIES: Final[Mapping[str, Callable[[Emptied], None]]] = {
     "all in one journal": _all_in_one,
     "claim": _claim,
     "loop": _loop,
     "checkpoint": _checkpoint,
+    "checkpoint while the journal is emptied": _checkpoint_meanwhile,
     "complete": _complete,
     "fail": _fail,
     "release": _release,

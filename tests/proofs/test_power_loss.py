@@ -20,6 +20,7 @@ from proofs.history import History, at_once
 from proofs.journalled import judge_journalled
 from proofs.ledger import MemoryLedger
 from proofs.power import MODELS
+from proofs.recording import RecordingDisk
 from proofs.relay import DEATHS, JOURNAL_DEATHS, Relay
 from proofs.session import Session
 from proofs.soak import factor
@@ -120,6 +121,21 @@ def test_with_a_journal_a_power_cut_loses_nothing_of_a_job_whose_record_is_gone_
     share = DRAWN.get(story, 1.0) * FACTOR
 
     verdict = cut_everywhere(recorded, judge_journalled, since=emptied.since, most=8, share=share)
+
+    assert [] == [str(violation) for violation in verdict.violations]
+    assert verdict.states
+
+
+def test_without_syncfs_a_power_cut_loses_nothing_of_a_job_whose_journal_is_being_emptied(
+    recorded: Recorded, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As on macOS: each file is forced by itself."""
+    monkeypatch.setattr(RecordingDisk, "has_syncfs", False)
+    monkeypatch.setattr(RecordingDisk, "syncfs", lambda _disk, _folder: False)
+    emptied = Emptied(recorded, "checkpoint while the journal is emptied")
+    emptied.run()
+
+    verdict = cut_everywhere(recorded, judge_journalled, since=emptied.since, most=8)
 
     assert [] == [str(violation) for violation in verdict.violations]
     assert verdict.states

@@ -194,6 +194,11 @@ class Disk:
         """Close what `fsync_folder` keeps open; it opens them again when needed."""
         self._folders.clear()
 
+    @property
+    def has_syncfs(self) -> bool:
+        """Whether `syncfs` can do it."""
+        return _SYNCFS is not None
+
     def syncfs(self, folder: str) -> bool:
         """Make everything on the folder's file system survive; False where it cannot be done
         in one call.

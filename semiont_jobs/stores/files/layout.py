@@ -42,23 +42,34 @@ NETWORK_FILE_SYSTEMS: Final = frozenset(
         "beegfs",
         "ceph",
         "cifs",
+        "coda",
         "fuse.ceph",
+        "fuse.gcsfuse",
         "fuse.glusterfs",
+        "fuse.juicefs",
+        "fuse.rclone",
         "fuse.s3fs",
         "fuse.sshfs",
+        "fuse.vmhgfs-fuse",
         "gfs",
         "gfs2",
         "glusterfs",
+        "gpfs",
         "lustre",
         "ncpfs",
         "nfs",
         "nfs4",
         "ocfs2",
+        "prl_fs",
+        "pvfs2",
         "smb3",
         "smbfs",
+        "vboxsf",
+        "virtiofs",
     }
 )
-"""Types, as in mountinfo, whose locks may not reach other hosts or may be lost silently."""
+"""Types, as in mountinfo, whose locks may not reach other hosts, or the host of a virtual machine,
+or may be lost silently."""
 
 
 class Layout:

@@ -6,6 +6,7 @@ hold of them and lets the parts do their work.
 
 from __future__ import annotations
 
+import errno
 import os
 import threading
 from collections.abc import Collection, Hashable, Iterable, Iterator, Mapping, Sequence
@@ -14,7 +15,7 @@ from functools import partial
 from typing import Any, Final
 
 from semiont_jobs.codec import Codec
-from semiont_jobs.errors import JobExists, JobNotFound
+from semiont_jobs.errors import ClaimLost, JobExists, JobNotFound
 from semiont_jobs.events import Hook, logger
 from semiont_jobs.floor import OPEN, Floor
 from semiont_jobs.model import FINISHED, STATUSES, AnyJob, ClaimStamp, JobStatus, PendingJob
@@ -27,7 +28,13 @@ from semiont_jobs.stores.files.copies import Copies
 from semiont_jobs.stores.files.creating import Creating
 from semiont_jobs.stores.files.deferred import FileDeferred
 from semiont_jobs.stores.files.door import Disk
-from semiont_jobs.stores.files.forcing import ByFsync, Durability, Forcing, durability_of
+from semiont_jobs.stores.files.forcing import (
+    ByFsync,
+    Copied,
+    Durability,
+    Forcing,
+    durability_of,
+)
 from semiont_jobs.stores.files.hold import FileHold
 from semiont_jobs.stores.files.house import MovingHouse
 from semiont_jobs.stores.files.inspection import Inspection, inspect
@@ -177,12 +184,24 @@ class FileStore(MovingHouse):
             return ByJournal(self._disk, self.layout, self._journal)
         return (ByFsync if self._fsync else Forcing)(self._disk, self.layout)
 
-    def _tell_of_removals(self, jobs: Iterable[AnyJob]) -> None:
+    def _tell_of_removals(self, holds: Sequence[FileHold]) -> None:
         """Whatever the durability: another process's journal may tell of a job still, and must
         not bring it back."""
         assert self._journal is not None, "the store is not open"
+        if not self._journal.is_there():
+            return
         at = moment()
-        self._journal.remove({job.metadata.id: at for job in jobs})
+        # Once that is recorded, no older record of these jobs counts. Should the removal be refused
+        # or interrupted, their files must be enough.
+        copies = [Copied(hold.job, b"", hold.descriptor.fd) for hold in holds]
+        try:
+            ByFsync(self._disk, self.layout).all_published(copies)
+        except OSError as error:
+            if error.errno != errno.EBADF:
+                raise
+            reason = "it was let go of meanwhile"  # somebody closes the store
+            raise ClaimLost(holds[0].job.metadata.id, reason) from error
+        self._journal.remove({hold.job.metadata.id: at for hold in holds})
 
     def _sweep(self) -> None:
         self._sweeper.sweep()

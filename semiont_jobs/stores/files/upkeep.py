@@ -6,8 +6,7 @@ It must not know what becomes of an orphan, or how long finished jobs are kept.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import suppress
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from itertools import islice
 from typing import Final
@@ -54,7 +53,7 @@ class Upkeep:
         moves: Moves,
         taking: Taking,
         quarantine: Quarantine,
-        tell_of_removals: Callable[[Iterable[AnyJob]], object],
+        tell_of_removals: Callable[[Sequence[FileHold]], object],
     ) -> None:
         self._copies: Copies = moves.copies
         self._disk = moves.disk
@@ -162,8 +161,11 @@ class Upkeep:
                     holds.append(hold)
             if holds:
                 self._secure_what_went_before()
-                self._tell_of_removals(hold.job for hold in holds)
-            removed = self._removed(holds)
+                try:
+                    self._tell_of_removals(holds)
+                except ClaimLost:
+                    return []  # the store was closed in between
+            removed = [hold.job for hold in holds if _remove(hold)]
             if removed:
                 # Told to be gone, they must stay gone: a job that came back would beat a new
                 # one of its id.
@@ -180,41 +182,13 @@ class Upkeep:
         :raises ClaimLost: another program was first.
         """
         status = hold.job.status
-        if self._moves.forcing.is_durable:
-            # A journal alone may have it, and is told now that it is gone: a power cut before the
-            # new name is durable must not leave less than the whole job under the old one.
-            self._disk.fsync(hold.descriptor.fd)
         self._secure_what_went_before()
-        self._tell_of_removals([hold.job])
-        try:
-            hold.remove(target)
-        except OSError:
-            self._secure_what_stays([hold])
-            raise
+        self._tell_of_removals([hold])
+        hold.remove(target)
         # The new name first: a power cut may bring the old one back, but must not take both.
         if self._moves.forcing.is_durable:
             self._disk.fsync_folder(os.path.dirname(target))
         self._moves.secure_folder(status)
-
-    def _removed(self, holds: Iterable[FileHold]) -> list[AnyJob]:
-        left = list(holds)
-        removed = []
-        try:
-            while left:
-                if _remove(left[0]):
-                    removed.append(left[0].job)
-                del left[0]
-        except OSError:
-            self._secure_what_stays(left)
-            raise
-        return removed
-
-    def _secure_what_stays(self, holds: Iterable[FileHold]) -> None:
-        """Of jobs that the disk would not remove no journal tells any more: their files are all
-        there is of them."""
-        for hold in holds:
-            with suppress(OSError):
-                self._moves.secure(hold.job)
 
     def _secure_what_went_before(self) -> None:
         # A worker's unlink of the running copy must be durable before that of a finished one, or

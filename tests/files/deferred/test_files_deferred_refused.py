@@ -138,7 +138,7 @@ def test_old_jobs_are_removed_though_the_disk_refuses_what_is_put_off(
 ) -> None:
     worked_off(queue, 1).end()
     loop = worked_off(queue, 1)
-    refuse_forcing(queue)
+    refuse_forcing(queue, "complete/b.json")
     loop.end()
     queue.disk.refuse(errno.ENOSPC, "create", ".tmp/*")
 

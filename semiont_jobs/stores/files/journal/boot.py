@@ -31,7 +31,7 @@ def check_for_journals(layout: Layout) -> None:
         )
     elif not current():
         reason = "the system does not tell whether it was started again"
-    elif _is_hidden():
+    elif is_hidden():
         reason = "this container has a name of its own for the start of the machine"
     else:
         return
@@ -51,7 +51,7 @@ def current() -> str:
         return ""
 
 
-def _is_hidden() -> bool:
+def is_hidden() -> bool:
     """Whether a container has another file in its place, as LXC's and systemd-nspawn's have: the
     host would take its journals for those of another start, and replay them under its workers'
     hands."""

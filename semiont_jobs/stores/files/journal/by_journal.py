@@ -59,8 +59,13 @@ class ByJournal(Forcing):
             self.journal.write(fit)
 
     def _is_told_of(self, job: AnyJob) -> bool:
-        """Whether it is a claim of what the journal says already."""
-        return job.status == "running" and self.journal.has(job, job.metadata.revision - 1)
+        """Whether it is a claim of what the journal says already, and no other process can have
+        made that void: by a removal, after which the same job came back."""
+        return (
+            job.status == "running"
+            and self.journal.has(job, job.metadata.revision - 1)
+            and self.journal.is_alone()
+        )
 
     def forces_together(self, job: AnyJob, text: bytes) -> bool:
         return not _is_unfit(job, text)
@@ -69,9 +74,12 @@ class ByJournal(Forcing):
         self.journal.write(jobs)
 
     def written(self, job: AnyJob, text: bytes, fd: int) -> None:
-        if _is_unfit(job, text):
+        is_unfit = _is_unfit(job, text)
+        if is_unfit or not self.disk.has_syncfs:
+            # Without ``syncfs``, emptying the journal forces the files that have their names, and
+            # this one has none yet.
             self._by_itself.written(job, text, fd)
-        else:
+        if not is_unfit:
             self.journal.write([(job, text)])
 
     def replaced(self, job: AnyJob, text: bytes) -> None:
@@ -89,9 +97,19 @@ class ByJournal(Forcing):
                 self._force_one(job)
             else:
                 fit.append((job, text))
+        # From here on whoever removes a job records that. One that is not pending any more has been
+        # made durable by whoever claimed it, and may be removed already: its record would bring it
+        # back.
+        file = self.journal.make_ready()
+        fit = [(job, text) for job, text in fit if self._is_pending(job.metadata.id)]
         if fit:
             self.journal.write(fit, at)
-            self._tell_of_the_removed([job.metadata.id for job, _text in fit])
+            if self.journal.make_ready() != file:  # there may have been none for an instant
+                self._tell_of_the_removed([job.metadata.id for job, _text in fit])
+
+    def _is_pending(self, job_id: str) -> bool:
+        path = self.layout.path("pending", job_id)
+        return self.disk.seems_there(path) or self.disk.exists(path)
 
     def _tell_of_the_removed(self, job_ids: Sequence[str]) -> None:
         """Those of which nothing stands any more were finished and removed before the records were

@@ -58,6 +58,8 @@ TOLD_AT_ONCE: Final = 64
 """Removals that are appended together: they fit into any file, and one look at the folder does for
 them."""
 REMOVED: Final = "the journal %s was removed; its jobs' files are forced now"
+MTIME_GRAIN: Final = 20_000_000
+"""Nanoseconds. A folder's mtime moves in clock ticks of 1 to 10 ms."""
 PAUSE: Final = 1.0
 """Seconds after which a file is tried again that could not be emptied, as where no descriptor was
 left: soon enough for those who wait, and seldom enough to cost nothing."""
@@ -92,6 +94,9 @@ class Journal:
         """Tell of what the disk may have lost."""
         self._told_on = ToldOn(disk, layout)
         self._carried = 0
+        self._alone = False
+        self._looked_at: int | None = None
+        """The mtime of the folder when its names told that; None: they may have changed since."""
         self._was_removed = False
         """The folder may be another one than that which was opened."""
         self._is_closed = False
@@ -117,10 +122,13 @@ class Journal:
 
         :raises OSError: it may not be durable.
         """
+        if self.is_there():
+            self._put(partial(self._removals, removed))
+
+    def is_there(self) -> bool:
+        """Whether any process's file exists, so that removals have to be recorded."""
         with self._lock:
-            if self._current is None and not self._told_on.names():
-                return
-        self._put(partial(self._removals, removed))
+            return self._current is not None or bool(self._told_on.names())
 
     def _removals(self, removed: Mapping[str, int]) -> Iterable[Piece]:
         left = iter(removed.items())
@@ -164,11 +172,23 @@ class Journal:
         if segment is not None:
             segment.force(end)
 
-    def make_ready(self) -> None:
-        """Have a file to append to."""
+    def make_ready(self) -> str:
+        """Have a file to append to; its name."""
         with self._lock:
-            if self._current is None:
-                self._with_room(1)
+            current = self._current or self._with_room(1)
+            return current.name
+
+    def is_alone(self) -> bool:
+        """Whether no other process's file exists. A removal that another process recorded makes
+        older records here void, and this process does not read it. It would exist as long as
+        they do: see `ToldOn`."""
+        mtime = self._disk.stat(self._layout.journal).st_mtime_ns
+        if mtime != self._looked_at:
+            self._alone = all(each.startswith(self._stem) for each in self._told_on.names())
+            # A change in the clock tick of this look would leave the same mtime.
+            is_settled = time.time_ns() - mtime > MTIME_GRAIN
+            self._looked_at = mtime if is_settled else None
+        return self._alone
 
     def has(self, job: AnyJob, revision: int) -> bool:
         """Whether that revision of a job is in the file that is appended to. If so, what was
@@ -316,11 +336,15 @@ class Journal:
 
     def doubt(self) -> None:
         """The disk has lost a write, of whatever file: the kernel says so once, and what stands
-        now may be all that tells of it."""
+        now may be all that tells of it. This is noted in the files, for this process may be killed
+        before it comes to them."""
         with self._lock:
-            for segment in (self._current, self._old, *self._stuck):
-                if segment is not None:
-                    segment.is_doubtful = True
+            doubtful = [each for each in (self._current, self._old, *self._stuck) if each]
+            for segment in doubtful:
+                segment.is_doubtful = True
+        for segment in doubtful:
+            with suppress(OSError):  # tried again when it is emptied
+                segment.keep()
 
     def tend(self) -> float | None:
         """Empty what is full or old; seconds until the next look, or None: it is over. For the

@@ -20,7 +20,7 @@ from typing import Final
 
 from attrs import frozen
 
-from semiont_jobs.errors import JobDecodeError, StoreError
+from semiont_jobs.errors import JobDecodeError, StoreError, UnsafeStore
 from semiont_jobs.events import logger
 from semiont_jobs.model import STATUSES, AnyJob
 from semiont_jobs.stores.files.copies import Copy
@@ -75,12 +75,19 @@ class Replay:
         Until it returns, nobody may look at a job: what its file says may be older than what was
         acknowledged. While another process is at it, it is waited for.
 
+        :raises UnsafeStore: nobody can know whether they are of living processes.
         :raises OSError: the disk refuses, or a process that cannot be alive is; the journals stay.
         """
         pause = threading.Event()
         waits_for: list[str] = []
         since = 0.0
         while names := self._of_earlier_boots():
+            if boot.is_hidden():
+                reason = (
+                    "this container has a name of its own for the start of the machine, so that it "
+                    "cannot know whether the journals here are of a power cut"
+                )
+                raise UnsafeStore(errno.ENOTSUP, reason, self._standing.path(names[0]))
             if names != waits_for:
                 waits_for, since = names, time.monotonic()
             elif time.monotonic() - since > MOST_WAIT:
@@ -135,7 +142,7 @@ class Replay:
         try:
             job = self._copies.codec.decode(record.text, job_id=record.job_id)
         except JobDecodeError as error:
-            logger.error("a journal's record of %s is no job: %s", record.job_id, error)
+            self._set_aside(record, f"a journal's record of it is no job: {error}")
             return False
         for status in STATUSES:
             copy = self._copies.read(status, record.job_id)
@@ -148,6 +155,21 @@ class Replay:
                     return False
         self._publish(job, record.text)
         return True
+
+    def _set_aside(self, record: Record, reason: str) -> None:
+        """Put what cannot be read into quarantine: a later version may have written it."""
+        assert record.text is not None
+        temporary, descriptor = self._moves.write_temporary(record.text)
+        path = f"{self._layout.tmp}/{record.job_id}.json"
+        try:
+            self._disk.fsync(descriptor.fd)
+            self._disk.rename(temporary, path)
+            self._moves.set_aside(path, reason)
+        except BaseException:
+            self._moves.discard(temporary)
+            raise
+        finally:
+            self._copies.close(descriptor)
 
     def _publish(self, job: AnyJob, text: bytes) -> None:
         path = self._layout.path(job.status, job.metadata.id)

@@ -119,7 +119,13 @@ class Segment:
 
     @classmethod
     def begin(cls, disk: Disk, layout: Layout, name: str, file_mode: int) -> Segment:
-        """Make a new one, whole and locked before anybody sees it, and durable."""
+        """Make a new one, whole and locked before anybody sees it, and durable.
+
+        :raises StoreError: the machine's other processes would take it for one of another start.
+        """
+        if boot.is_hidden():
+            reason = "in a container with a name of its own for the start of the machine no journal"
+            raise StoreError(errno.ENOTSUP, f"{reason} may be written", layout.journal)
         temporary = f"{layout.tmp}/{name}"
         path = f"{layout.journal}/{name}"
         header = Header(boot.current(), os.getpid(), fields.now().isoformat(), is_kept=False)
