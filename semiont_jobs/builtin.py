@@ -1,8 +1,8 @@
 """Semiont's six job types, as data: their params, progress and result classes.
 
-It must not know what work these jobs do. Fields, optional keys and ranges are those of the
-TypeScript package `@semiont/jobs`; ranges bind when an object is made here, not when one is
-read, because the other side does not check them.
+It must not know what these jobs do. Fields, optional keys and ranges are those of the TypeScript
+package `@semiont/jobs`. Ranges are checked when an object is made here, not when one is read,
+because the TypeScript package does not check them.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ def _texts(owner: Any, attribute: Attribute[Any], value: Any) -> None:
 
 
 def _tuple(value: Any) -> Any:
-    # A bare text is a sequence too, of letters: left as it is, it is refused by _texts.
+    # A string is a sequence, too, of letters: left as it is, it is refused by _texts.
     return tuple(value) if isinstance(value, list) else value
 
 
@@ -100,7 +100,7 @@ class SourceContext:
 
 @frozen(kw_only=True)
 class ResourceContext:
-    """What is known of the resource that the passage stands in."""
+    """What is known of the resource that contains the passage."""
 
     resource_type: str | None = None
     language: str | None = None
@@ -289,4 +289,4 @@ BUILTIN_JOB_TYPES: Final[tuple[JobType[Any, Any, Any], ...]] = (
     COMMENT_DETECTION,
     TAG_DETECTION,
 )
-"""All six; every queue knows them besides its user's own."""
+"""All six; every queue knows them in addition to your own."""

@@ -1,6 +1,6 @@
-"""What people do to jobs by hand: cancel, retry, clean up.
+"""Operations on jobs by hand: cancel, retry, clean up.
 
-It must not know claims, but for telling this process's own that somebody asked.
+It must not know claims, except to notify this process's own of a request to cancel.
 """
 
 from __future__ import annotations
@@ -35,25 +35,27 @@ from semiont_jobs.retry import poll
 from semiont_jobs.store import Hold
 
 CANCEL_PATIENCE: Final = 30.0
-"""Seconds. A waiting job is held only while it is created, claimed or moved, which takes a slow
-disk a second or two: who holds it for longer is another program, and may for ever."""
+"""Seconds. A pending job is held only while it is created, claimed or moved, which takes a slow
+disk a second or two: another program holds it if it is held for longer, and may hold it for
+ever."""
 BUSY_PATIENCE: Final = 1.0
 """Seconds. A finished job is held only while it is made durable, settled or removed."""
 
 
 class ByHand(Reading):
-    """The verbs of a `JobQueue` that are for people and programs that look after jobs."""
+    """The methods of a `JobQueue` for people and programs that look after jobs."""
 
     def cancel_job(self, id: str) -> bool:  # noqa: A002
-        """Cancel a job: at once if it waits; if it runs, its work is asked to stop.
+        """Cancel a pending job at once, or ask a running one to stop.
 
-        True: cancelled, or asked. False: it is finished already, or there is none. Work that
-        ends with a result in spite of being asked is complete. A retry by hand during this call
-        is not undone by it: what is cancelled, or asked to stop, is the life before.
+        True: cancelled, or asked. False: the job is finished already, or there is none. If the
+        job's code returns a result although it was asked, the job is complete. If the job is
+        retried by hand during this call, the retry is not undone: what is cancelled, or asked to
+        stop, is the life before.
 
         :raises InvalidJobId: `id` cannot be a job's.
-        :raises JobHeld: it waits, and for half a minute somebody held it who neither claimed nor
-            moved it: another program has a lock on its file. Nothing changed.
+        :raises JobHeld: the job is pending, and was held for half a minute without being claimed or
+            moved: another program has a lock on its file. Nothing changed.
         """
         return self._cancel(job_id(id), UNFINISHED)
 
@@ -65,11 +67,12 @@ class ByHand(Reading):
         user_id: str | None = None,
         queue: str | None = None,
     ) -> int:
-        """Cancel every waiting or running job that matches; how many were cancelled or asked.
+        """Cancel every pending or running job that matches.
 
-        A waiting job that a worker takes meanwhile is left alone if `status` is ``"pending"``.
+        Returns how many were cancelled or asked to stop. If `status` is ``"pending"``, a pending
+        job that a worker claims meanwhile is left alone.
 
-        :raises InvalidValue: a status there is not, a filter that is no text.
+        :raises InvalidValue: an unknown status, or a filter that is not a string.
         :raises JobHeld: one of them could not be cancelled (see `cancel_job`); the others were.
         """
         statuses = UNFINISHED if status is None else (checked_status(status),)
@@ -85,9 +88,9 @@ class ByHand(Reading):
         statuses: Iterable[JobStatus],
         filters: Mapping[str, Any],
     ) -> int:
-        """Do it to every job that matches; to how many it was done.
+        """Call `act` for every job that matches; return for how many it was done.
 
-        :raises JobHeld: to one it could not be; it was to the others.
+        :raises JobHeld: it failed for one of them; it was done for the others.
         """
         found = [
             job.metadata.id
@@ -109,9 +112,9 @@ class ByHand(Reading):
         """Move a failed or cancelled job back to pending with a fresh budget of retries.
 
         :raises InvalidJobId: `id` cannot be a job's.
-        :raises InvalidTransition: it is pending, running or complete.
+        :raises InvalidTransition: the job is pending, running or complete.
         :raises JobNotFound: there is no such job.
-        :raises JobHeld: somebody else is moving it at this moment.
+        :raises JobHeld: another process or thread is moving the job at this moment.
         """
         checked = job_id(id)
         hold = self._hold_finished(checked)
@@ -136,10 +139,11 @@ class ByHand(Reading):
         user_id: str | None = None,
         queue: str | None = None,
     ) -> int:
-        """`retry_job` for every failed job that matches, or every cancelled one; how many wait
-        again.
+        """Retry every failed job that matches, or every cancelled one, as `retry_job` does.
 
-        :raises InvalidValue: another status, a filter that is no text. Nothing changed.
+        Returns how many are pending again.
+
+        :raises InvalidValue: another status, or a filter that is not a string. Nothing changed.
         :raises JobHeld: one of them could not be moved (see `retry_job`); the others were.
         """
         if not lifecycle.allows("retry", checked_status(status)):
@@ -152,7 +156,7 @@ class ByHand(Reading):
         try:
             self.retry_job(id_)
         except (InvalidTransition, JobNotFound):
-            return False  # since it was looked for: somebody else has, or has removed it
+            return False  # retried or removed by another process meanwhile
         return True
 
     def cleanup_completed_jobs(
@@ -163,13 +167,14 @@ class ByHand(Reading):
         status: JobStatus | None = None,
         type: str | None = None,  # noqa: A002
     ) -> int:
-        """Remove complete and failed jobs that ended before `older_than` (an instant, or a
-        timedelta before now); with `cancelled` also cancelled ones; with `status` only those of
-        that status, ``"cancelled"`` included; with `type` only those of that type. How many were
-        removed.
+        """Remove finished jobs that ended before `older_than`; return how many.
 
+        :param older_than: an instant, or a timedelta before now.
+        :param cancelled: remove cancelled jobs, too, not only complete and failed ones.
+        :param status: remove only jobs of this status, which may be ``"cancelled"``.
+        :param type: remove only jobs of this type.
         :raises InvalidValue: `older_than` is neither, `status` is not that of a finished job, or
-            `type` is no text; nothing was removed.
+            `type` is not a string; nothing was removed.
         """
         checked_filter("type", type)
         statuses: tuple[JobStatus, ...] = FINISHED if cancelled else ("complete", "failed")
@@ -184,7 +189,7 @@ class ByHand(Reading):
             raise InvalidValue(
                 "an aware datetime or a timedelta is needed", field="older_than", value=older_than
             )
-        self.committer.try_to_commit_all()  # what ended here a moment ago is held until then
+        self.committer.try_to_commit_all()  # jobs that ended here a moment ago are held until then
         removed = self._run(self._store.remove, statuses, before, type)
         for job in removed:
             self.emit("removed", job)
@@ -194,8 +199,8 @@ class ByHand(Reading):
         """Remove a finished job for good. True: removed. False: there is none.
 
         :raises InvalidJobId: `id` cannot be a job's.
-        :raises InvalidTransition: it waits or runs: cancel it first.
-        :raises JobHeld: somebody else is moving it at this moment.
+        :raises InvalidTransition: the job is pending or running: cancel it first.
+        :raises JobHeld: another process or thread is moving the job at this moment.
         """
         checked = job_id(id)
         try:
@@ -218,7 +223,7 @@ class ByHand(Reading):
             raise JobHeld(checked, reason) from None
 
     def _try_cancel(self, checked: str, statuses: tuple[JobStatus, ...]) -> bool | None:
-        """One try: whether it was cancelled or asked, or None to look again."""
+        """Try once: whether the job was cancelled or asked; None: try again."""
         try:
             hold = self._run(self._store.hold, checked)
         except JobNotFound:
@@ -248,10 +253,10 @@ class ByHand(Reading):
             return False
         asked = self._run(self._store.request_cancel, checked, job.metadata.life)
         if not asked:
-            # Whoever held it may have obeyed before the store could look once more. Where that
-            # life left no trace, being retried by hand or removed since, nobody can tell. It ran
-            # when we looked, so to say that we asked is true; to say that we came too late is
-            # not, if it was cancelled for our sake.
+            # The holder may have obeyed before the store could look again. If that life left no
+            # trace, because the job was retried by hand or removed since, we cannot know. It ran
+            # when we looked, so True ("asked") is correct; False ("too late") would be wrong if
+            # the job was cancelled because of our request.
             left = self._run(self._store.get, checked)
             is_gone = left is None or left.metadata.life != job.metadata.life
             asked = is_gone or isinstance(left, CancelledJob)
@@ -261,7 +266,7 @@ class ByHand(Reading):
         return asked
 
     def _remove_soon(self, checked: str) -> AnyJob:
-        """Remove a finished job, which may be busy for a moment as below."""
+        """Remove a finished job, which may be held for a moment as below."""
 
         def remove() -> AnyJob | None:
             removed = self._store.remove_one(checked)
@@ -275,10 +280,11 @@ class ByHand(Reading):
         return cast("AnyJob", poll(remove, timeout=BUSY_PATIENCE))
 
     def _hold_finished(self, checked: str) -> Hold:
-        """Hold a finished job, which may be busy for a moment, because somebody settles or
-        removes it, or has yet to make it durable.
+        """Hold a finished job.
 
-        :raises InvalidTransition: it is busy because it is not finished.
+        It may be held for a moment, while it is settled, removed or made durable.
+
+        :raises InvalidTransition: it is held because it is not finished.
         """
 
         def take() -> Hold | None:
@@ -297,7 +303,7 @@ class ByHand(Reading):
 
 
 def _instant_before(now: datetime, age: timedelta) -> datetime:
-    """That long before now, or the beginning of time, where nothing is old enough."""
+    """That long before now, or the beginning of time, if no job is old enough."""
     try:
         return now - age
     except OverflowError as error:

@@ -1,4 +1,4 @@
-"""A claim: one job in the hands of whoever works on it, until it has an outcome.
+"""A claim: one running job in the hands of its worker, until it has an outcome.
 
 It must not know where jobs are stored or how workers are run.
 """
@@ -41,41 +41,44 @@ from semiont_jobs.retry import Retry
 T = TypeVar("T")
 
 REFUSED_PAUSE: Final = 5.0
-"""Seconds until a job whose attempt the store cut short is offered again: a disk that is full for
-long makes no hot loop of claims, and one that is full for a moment costs little."""
+"""Seconds until a job is claimed again after the store cut its attempt short: a disk that is full
+for long does not cause a hot loop of claims, and one that is full for a moment costs little."""
 
 
 class Claim(InHand[P, PG], Generic[P, PG, R]):
     """Ownership of a running job. Every method may be called from any thread.
 
-    As a context manager: an exception in the block fails the job and goes on to the caller
-    (`Snooze` and `JobCancelled` are obeyed and go no further; `KeyboardInterrupt` and
-    `SystemExit` release the job); leaving the block without an outcome gives the job back.
+    As a context manager: an exception in the block fails the job and goes on to the caller.
+    `Snooze`, `JobCancelled` and `WorkerStopping` are obeyed and go no further; `KeyboardInterrupt`
+    and `SystemExit` release the job. If you leave the block without an outcome, the job is
+    released.
 
-    Keep it while you work on the job: when it is garbage without an outcome, its queue gives the
-    job back and logs a warning.
+    Keep the claim while you work on the job: if it is garbage-collected without an outcome, its
+    queue releases the job and logs a warning.
 
-    An outcome that could not be stored (`StoreError`) leaves the claim as it was: call again.
+    If an outcome could not be stored (`StoreError`), the claim is as it was: call again.
     """
 
-    # -- while the work goes on ----------------------------------------------------------
+    # -- while the job's code runs -------------------------------------------------------
 
     def report(self, progress: PG) -> None:
-        """Replace the job's progress. Written at once the first time, then at most every half
-        second; the last one always. While the disk refuses, it is kept and tried again in the
-        background: no reason for the work to fail.
+        """Replace the job's progress.
 
-        :raises JobEncodeError: JSON cannot hold it.
+        The first report is written at once, later ones at most every half second, the last one
+        always. This is a stopping point: it raises what `raise_if_cancelled` does, but no
+        `StoreError`. While the disk refuses, the progress is kept and written later in the
+        background.
 
-        It is a stopping point: it raises what `raise_if_cancelled` does, but no `StoreError`.
+        :raises JobEncodeError: JSON cannot hold the progress.
+        :raises InvalidJob: it is not of the job type's class, or too large.
         """
         with suppress(StoreError):
             self.watch()
         self._raise_if_stopped()
         job = self._job
-        # It may be written later, in the background: what cannot be is refused now, and what the
-        # work does to the object afterwards is no matter of this report. Not in a turn: both call
-        # the object's own code, which may be stuck.
+        # It may be written later, in the background: refuse now what cannot be written, and keep
+        # a copy that later changes of the object do not affect. Not in a turn: both call the
+        # object's own code, which may be stuck.
         reported = lifecycle.report(job, progress)
         self._desk.codec.encode(reported, is_update=True)
         kept = _kept(progress)
@@ -90,26 +93,26 @@ class Claim(InHand[P, PG], Generic[P, PG, R]):
     def checkpoint(
         self, units: Iterable[str] = (), cursors: Mapping[str, Any] | None = None
     ) -> None:
-        """Store at once which units of the work are done, and cursors within units.
+        """Store at once which units of the job are done, and cursors within units.
 
-        Units unite with those completed earlier; a cursor (a number, a text, or a list or
-        object of such) replaces the one of its unit unless it lies before it. Both survive a
-        crash, a retry and the end of the job, in ``job.metadata.completed_units``
-        and ``job.metadata.unit_cursors``.
+        Units are added to those completed earlier. A cursor (a number, a string, or a list or
+        object of these) replaces the one of its unit, unless it compares lower. Both survive a
+        crash, a retry and the end of the job, in ``job.metadata.completed_units`` and
+        ``job.metadata.unit_cursors``.
 
         :raises ClaimLost: the job is no longer ours.
-        :raises StoreError: the disk refused; nothing was stored. An attempt that ends with this
-            very error uses no attempt: the job is snoozed for a few seconds (see `settle`).
+        :raises StoreError: the disk refused; nothing was stored. If this error ends the attempt, no
+            attempt is used: the job is snoozed for a few seconds (see `settle`).
         :raises JobEncodeError: JSON cannot hold a cursor.
         :raises JobTooLarge: with these the job would leave no room for its end (14 MiB).
-        :raises InvalidValue: `units` is a bare text, one of them is not a text, or `cursors` is
-            no dict.
+        :raises InvalidValue: `units` is a single string, one of them is not a string, or `cursors`
+            is not a dict.
         """
         units = checked_units(units)
         cursors = checked_cursors(cursors)
         self._desk.codec.check(units, "units", job_id=self._job.metadata.id)
         self._desk.codec.check(cursors, "cursors", job_id=self._job.metadata.id)
-        cursors = _kept(cursors)  # they are stored again with whatever comes later
+        cursors = _kept(cursors)  # they are stored again with every later change
         with self._turn, self._turn.lock:
             self._require_open()
             progress = self._unwritten.progress if self._unwritten else None
@@ -118,10 +121,13 @@ class Claim(InHand[P, PG], Generic[P, PG, R]):
             self._turn.tell("checkpointed", self._job)
 
     def raise_if_cancelled(self) -> None:
-        """Raise `JobCancelled` if somebody asked for the job to stop, `ClaimLost` if it was
-        taken away, `JobTimeout` if its time is up, `WorkerStopping` if its worker can wait no
-        longer. Cheap enough for the inner loop of a work: one look at the store. A `StoreError` is
-        treated as that of a `checkpoint`."""
+        """Raise an error if the job's code is to stop.
+
+        That is `JobCancelled` after a request to cancel, `ClaimLost` if the job was taken away,
+        `JobTimeout` if its time is up, `WorkerStopping` if its worker can wait no longer. It looks
+        at the store once, which is cheap enough for an inner loop. A `StoreError` is treated as
+        that of a `checkpoint`.
+        """
         try:
             self.watch()
         except StoreError as error:
@@ -138,12 +144,12 @@ class Claim(InHand[P, PG], Generic[P, PG, R]):
     # -- outcomes ------------------------------------------------------------------------
 
     def complete(self, result: R | None = None) -> CompleteJob[P, R]:
-        """The work is done, with that result (any JSON value or object of the result class).
+        """Complete the job with that result (any JSON value or object of the result class).
 
         :raises ClaimLost: the job is no longer ours; nothing changed.
         :raises JobEncodeError: JSON cannot hold the result; the claim goes on.
-        :raises InvalidJob: it is of a class that is not the job type's, or too large; the claim
-            goes on.
+        :raises InvalidJob: the result is not of the job type's class, or too large; the claim goes
+            on.
         :raises StoreError: the disk refused; the claim goes on, so call again.
         """
         self._flush()
@@ -154,10 +160,10 @@ class Claim(InHand[P, PG], Generic[P, PG, R]):
         return done
 
     def fail(self, error: BaseException | str) -> Tried:
-        """The attempt failed: pending again after a back-off, or failed for good.
+        """Fail the attempt: the job is pending again after a back-off, or failed for good.
 
-        The retry policy decides once, here. A text stands for `JobFailed`. As `complete`, it raises
-        `ClaimLost` and `StoreError`.
+        The retry policy decides once, here. A string stands for `JobFailed`. Like `complete`, it
+        raises `ClaimLost` and `StoreError`.
         """
         if isinstance(error, str):
             error = JobFailed(error)
@@ -166,7 +172,7 @@ class Claim(InHand[P, PG], Generic[P, PG, R]):
         with self._turn, self._turn.lock:
             self._begin_to_end()
             now = self._desk.clock()
-            # Here: if this is stuck, whatever would end the job in its place is so no less.
+            # In the turn: if this is stuck, another call that ends the job would be, too.
             decision = self.terms.next_attempt(self._job, error, now)
             retry_at = decision.at if isinstance(decision, Retry) else None
             tried = lifecycle.fail(self._job, failure, now, retry_at=retry_at)
@@ -174,10 +180,12 @@ class Claim(InHand[P, PG], Generic[P, PG, R]):
         return tried
 
     def snooze(self, until_or_delay: datetime | timedelta | float) -> PendingJob[P]:
-        """Give the job back until an instant, or for a time (a timedelta, or seconds); no
-        attempt is used. As `complete`, it raises `ClaimLost` and `StoreError`.
+        """Snooze the job until an instant, or for a time (a timedelta, or seconds).
 
-        :raises InvalidValue: that is no time; the claim goes on.
+        It is pending again; no attempt is used. Like `complete`, it raises `ClaimLost` and
+        `StoreError`.
+
+        :raises InvalidValue: that is not a valid time; the claim goes on.
         """
         self._require_open()
         job_id = self._job.metadata.id
@@ -190,8 +198,10 @@ class Claim(InHand[P, PG], Generic[P, PG, R]):
         return waiting
 
     def release(self) -> PendingJob[P]:
-        """Give the job back at once; no attempt is used. As `complete`, it raises `ClaimLost` and
-        `StoreError`."""
+        """Release the job: it is pending again at once; no attempt is used.
+
+        Like `complete`, it raises `ClaimLost` and `StoreError`.
+        """
         self._flush()
         with self._turn, self._turn.lock:
             self._begin_to_end()
@@ -200,8 +210,10 @@ class Claim(InHand[P, PG], Generic[P, PG, R]):
         return waiting
 
     def cancel(self) -> CancelledJob[P]:
-        """End the job as cancelled: what a worker does once its work has stopped. As `complete`, it
-        raises `ClaimLost` and `StoreError`."""
+        """End the job as cancelled: a worker calls this once the job's code has stopped.
+
+        Like `complete`, it raises `ClaimLost` and `StoreError`.
+        """
         self._flush()
         with self._turn, self._turn.lock:
             self._begin_to_end()
@@ -226,10 +238,10 @@ class Claim(InHand[P, PG], Generic[P, PG, R]):
         return update.job
 
     def settle(self, error: BaseException) -> AnyJob:
-        """The outcome that an exception out of the work stands for.
+        """Store the outcome that an exception from the job's code stands for.
 
-        A `StoreError` that this claim's own `checkpoint` or `raise_if_cancelled` raised is not
-        the work's failure: the job is given back for `REFUSED_PAUSE` seconds, and no attempt is
+        A `StoreError` that this claim's own `checkpoint` or `raise_if_cancelled` raised is not a
+        failure of the job's code: the job is snoozed for `REFUSED_PAUSE` seconds, and no attempt is
         used.
         """
         if isinstance(error, Snooze):
@@ -262,24 +274,24 @@ class Claim(InHand[P, PG], Generic[P, PG, R]):
         if error is None:
             self.release()
             return False
-        if not isinstance(error, Exception):  # Ctrl-C, an exit: it goes on, whatever the disk says
+        if not isinstance(error, Exception):  # Ctrl-C, an exit: it goes on even if the disk refuses
             try:
                 self.release()
             except StoreError as refused:
                 logger.error("job %s is not given back: %s", self._job.metadata.id, refused)
             return False
         self.settle(error)
-        # The signals are obeyed and go no further; one that could not be (a snooze until no
-        # time) is an error like any other.
+        # The signals are obeyed and go no further; one that could not be obeyed (a snooze until
+        # an invalid time) is an error like any other.
         is_signal = isinstance(error, Snooze | JobCancelled | WorkerStopping)
         return is_signal and self._ended_by in ("snooze", "cancel", "release")
 
 
 def _kept(given: T) -> T:
-    """As it is now, whatever becomes of the object; what cannot be copied is kept itself."""
+    """A copy, which later changes do not affect; the object itself if it cannot be copied."""
     try:
         return copy.deepcopy(given)
-    except Exception:  # noqa: BLE001 - a class of the work's own
+    except Exception:  # noqa: BLE001 - a class of user code
         return given
 
 

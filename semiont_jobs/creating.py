@@ -1,6 +1,6 @@
-"""The verbs that create jobs: of objects that are made already, or of their params.
+"""The operations that create jobs: from job objects, or from params.
 
-It must not know who works on jobs, or how a store keeps them.
+It must not know what works on jobs, or how a store keeps them.
 """
 
 from __future__ import annotations
@@ -26,19 +26,19 @@ from semiont_jobs.store import Transactional, Trusting
 
 
 class Creating(ByHand):
-    """The verbs of a `JobQueue` that bring jobs into it."""
+    """The methods of a `JobQueue` that create jobs."""
 
     def create_job(self, job: PendingJob[P], *, connection: Any = None) -> PendingJob[P]:
-        """Store a new job; when this returns it is not lost any more.
+        """Store a new job; once this returns, the job is not lost any more.
 
-        :param connection: a psycopg connection to the queue's database: the job is written in its
-            transaction, is there when that commits (which wakes workers), and never was when it
-            rolls back. No event tells of it, since nobody knows yet.
-        :raises JobExists: its id stands in some status already.
-        :raises InvalidJob: a value no job may have; nothing was stored.
-        :raises JobEncodeError: JSON cannot hold its params; names the path.
+        :param connection: a psycopg connection to the queue's database. The job is written in its
+            transaction: it exists once that commits (which wakes workers), and never if it rolls
+            back. No event is sent, because the commit comes after this call.
+        :raises JobExists: a job of this id exists already, in whatever status.
+        :raises InvalidJob: a value that no job may have; nothing was stored.
+        :raises JobEncodeError: JSON cannot hold the params; names the path.
         :raises StoreError: the disk refused; nothing was stored.
-        :raises InvalidValue: `connection` is none, or this queue's store has no transactions.
+        :raises InvalidValue: `connection` is not one, or this queue's store has no transactions.
         """
         return self._create(job, connection, is_drawn=False)
 
@@ -47,8 +47,9 @@ class Creating(ByHand):
     ) -> list[PendingJob[Any]]:
         """Store new jobs in order, made durable together: far faster than one by one.
 
-        All or nothing for what is invalid or exists; after a crash in the middle a prefix of
-        them stands (in a database: none). Raises what `create_job` raises.
+        If one of them is invalid or exists already, none is stored. After a crash in the middle,
+        the first ones may be stored without the rest (in a database: none). Raises what
+        `create_job` raises.
 
         :param connection: as for `create_job`.
         """
@@ -69,16 +70,16 @@ class Creating(ByHand):
         timeout: float | None = None,
         connection: Any = None,
     ) -> PendingJob[P]:
-        """Create a job for `params`; its type is that of their class.
+        """Create a job from `params`; their class determines its type.
 
         :param params: an object of a registered type's params class; a dict needs `type`.
-        :param id: default: a new one, which costs less than one that has to be looked for.
+        :param id: default: a new one, which costs less, because the store need not look for it.
         :param run_after: an aware datetime, a timedelta from now, or seconds from now.
         :param max_retries: default: the job type's, else 3.
         :param timeout: seconds an attempt may take; default: the job type's, else none.
         :param connection: as for `create_job`.
         :raises InvalidJobId: `id` cannot be a job's.
-        :raises InvalidValue: `run_after` is no time.
+        :raises InvalidValue: `run_after` is not a valid time.
         :raises: what `create_job` raises.
         """
         make = self._maker(type, user_id, queue, priority, run_after, max_retries, timeout)
@@ -98,10 +99,10 @@ class Creating(ByHand):
         timeout: float | None = None,
         connection: Any = None,
     ) -> list[PendingJob[P]]:
-        """Create a job for each of many `params`, in order: far faster than one by one.
+        """Create a job from each of many `params`, in order: far faster than one by one.
 
-        All or nothing, as `create_jobs` has it; the other parameters are those of `enqueue`, and
-        hold for all of them.
+        All or nothing, as in `create_jobs`. The other parameters are those of `enqueue`, and apply
+        to every job.
 
         :raises: what `create_job` raises.
         """
@@ -123,7 +124,7 @@ class Creating(ByHand):
         max_retries: int | None,
         timeout: float | None,
     ) -> Callable[[P, JobId], PendingJob[P]]:
-        """What makes jobs of params that are alike in all else."""
+        """A function that makes jobs from params; all else is the same."""
         now = self.clock()
         due = None if run_after is None else instant_after(run_after, now, field="run_after")
         by_name = None if type_name is None else self.job_types.get(type_name)
@@ -186,8 +187,10 @@ class Creating(ByHand):
         return self._store if isinstance(self._store, Trusting) else None
 
     def _unseen(self, store: Trusting, jobs: list[PendingJob[P]]) -> Callable[[], None]:
-        """What creates jobs whose ids nobody can have used; called again, after an error, it
-        looks."""
+        """A function that creates jobs whose new ids cannot be in use.
+
+        If called again, after an error, it checks the ids.
+        """
         creators = iter([store.create_unseen])
 
         def create() -> None:
@@ -213,7 +216,7 @@ class Creating(ByHand):
         self.codec.check_new(job)
 
     def _create_within(self, connection: Any, jobs: list[PendingJob[Any]]) -> None:
-        """Not through `_run`: a transaction that met an error is not to be tried again here."""
+        """Not through `_run`: a transaction that met an error must not be retried here."""
         store = self._store
         if not isinstance(store, Transactional):
             rule = f"a {type(store).__name__} has no transactions: jobs in PostgreSQL have"

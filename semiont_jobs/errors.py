@@ -1,4 +1,4 @@
-"""Every error this library raises, as one tree, and the two signals that work may raise.
+"""Every error this library raises, as one tree, and the signals that a job's code may raise.
 
 It must not know jobs, stores or queues: only their names and coordinates.
 
@@ -10,28 +10,28 @@ It must not know jobs, stores or queues: only their names and coordinates.
     |       |-- InvalidJobId
     |       `-- JobTooLarge
     |-- JobEncodeError (TypeError)          a value that JSON cannot hold
-    |-- JobDecodeError (ValueError)         stored text that is not a job
+    |-- JobDecodeError (ValueError)         stored content that is not a valid job
     |-- JobTypeExists (ValueError)          a job type's name or class registered twice
     |-- JobNotFound (LookupError)
     |-- JobExists (ValueError)
     |-- InvalidTransition (RuntimeError)    the lifecycle has no such step
     |-- StaleJob (RuntimeError)             the job changed since it was read
-    |-- JobHeld (RuntimeError)              somebody else is working on it
+    |-- JobHeld (RuntimeError)              another process or thread holds the job
     |-- ClaimLost (RuntimeError)            this claim no longer owns its job
     |-- QueueNotInitialized (RuntimeError)
-    |-- QueueClosed (RuntimeError)          its user closed it under whoever claims in a loop
+    |-- QueueClosed (RuntimeError)          the queue was closed during a claim or under a loop
     |-- ThreadRefused (RuntimeError)        the system gave no thread to a queue or worker
     |-- StoreError (OSError)                the disk or its file system refused
     |   |-- UnsafeStore                     a place where jobs would not be safe
     |   `-- UnsupportedFormat               written by a newer version
-    |-- JobFailed                           an attempt failed, told as text
+    |-- JobFailed                           an attempt failed, for a reason given as a string
     |   `-- ItemFailed                      an item of `WorkerPool.map` has no result
     |-- JobTimeout (TimeoutError)           an attempt, or a wait, ran out of time
-    |-- PermanentError                      raised by work: do not try again
+    |-- PermanentError                      raised by a job's code: do not retry
     `-- WorkerCrashed                       recorded for an attempt whose worker died
 
-``Snooze``, ``JobCancelled`` and ``WorkerStopping`` are signals, not errors: work raises them to
-leave early.
+``Snooze``, ``JobCancelled`` and ``WorkerStopping`` are signals, not errors: a job's code raises
+them to end the attempt early.
 """
 
 from __future__ import annotations
@@ -41,12 +41,12 @@ from typing import Any
 
 
 class SemiontJobsError(Exception):
-    """Root of all errors of this library. Coordinates are attributes; all are picklable."""
+    """Root of all errors of this library. Details are attributes; all errors can be pickled."""
 
     def __reduce__(self) -> tuple[Any, ...]:
         # Exception's own __reduce__ calls the class with `args`, which keyword-only
-        # constructors do not accept: an error raised in a worker process would not cross
-        # to its parent.
+        # constructors do not accept: an error raised in a worker process would not reach
+        # its parent.
         return (_rebuild, (type(self), self.args, self.__dict__.copy()))
 
 
@@ -73,7 +73,7 @@ class InvalidValue(SemiontJobsError, ValueError):
         super().__init__(f"{owner}{field} = {abridged(value)}: {reason}")
 
     def __reduce__(self) -> tuple[Any, ...]:
-        # The refused value may be anything, also what cannot be pickled; its text suffices.
+        # The refused value may be anything, also what cannot be pickled; its repr suffices.
         state = self.__dict__ | {"value": abridged(self.value)}
         return (_rebuild, (type(self), self.args, state))
 
@@ -87,7 +87,7 @@ class InvalidJobId(InvalidJob):
 
 
 class JobTooLarge(InvalidJob):
-    """A job whose text exceeds what any store accepts."""
+    """A job whose JSON is larger than any store accepts."""
 
 
 class JobEncodeError(SemiontJobsError, TypeError):
@@ -103,9 +103,9 @@ class JobEncodeError(SemiontJobsError, TypeError):
 
 
 class JobDecodeError(SemiontJobsError, ValueError):
-    """Stored text that is not a job, or params that do not fit their class.
+    """Stored content that is not a valid job, or params that do not fit their class.
 
-    ``path`` names the field where known, such as ``metadata.retryCount``.
+    ``path`` names the field if it is known, such as ``metadata.retryCount``.
     """
 
     def __init__(self, reason: str, *, path: str = "", job_id: str | None = None) -> None:
@@ -126,7 +126,7 @@ class JobTypeExists(SemiontJobsError, ValueError):
 
 
 class _AboutJob(SemiontJobsError):
-    """An error about one job that needs a job id and a sentence."""
+    """An error about one job: a job id and a sentence."""
 
     def __init__(self, job_id: str, reason: str) -> None:
         self.job_id = job_id
@@ -135,14 +135,14 @@ class _AboutJob(SemiontJobsError):
 
 
 class JobNotFound(_AboutJob, LookupError):
-    """No job of this id stands in any status."""
+    """No job of this id exists in any status."""
 
     def __init__(self, job_id: str, reason: str = "there is no such job") -> None:
         super().__init__(job_id, reason)
 
 
 class JobExists(_AboutJob, ValueError):
-    """A job of this id stands already, in whatever status."""
+    """A job of this id exists already, in whatever status."""
 
     def __init__(self, job_id: str, reason: str = "a job of this id exists already") -> None:
         super().__init__(job_id, reason)
@@ -157,7 +157,7 @@ class StaleJob(_AboutJob, RuntimeError):
 
 
 class JobHeld(_AboutJob, RuntimeError):
-    """Somebody else holds the job at this moment."""
+    """Another process or thread holds the job at this moment."""
 
     def __init__(self, job_id: str, reason: str = "somebody else holds it") -> None:
         super().__init__(job_id, reason)
@@ -175,8 +175,8 @@ class QueueNotInitialized(SemiontJobsError, RuntimeError):
 
 
 class QueueClosed(SemiontJobsError, RuntimeError):
-    """The queue was closed: in the midst of a claim, or under a worker's loop, which must not open
-    it again. Nothing is held."""
+    """The queue was closed during a claim, or under a worker's loop, which must not open it again.
+    No job is held."""
 
 
 class ThreadRefused(SemiontJobsError, RuntimeError):
@@ -184,7 +184,7 @@ class ThreadRefused(SemiontJobsError, RuntimeError):
 
 
 class StoreError(SemiontJobsError, OSError):
-    """The disk refused; ``errno``, ``filename`` and, where one is concerned, ``job_id``."""
+    """The disk refused: ``errno``, ``filename`` and, if it concerns a job, ``job_id``."""
 
     def __init__(
         self, code: int, reason: str, filename: str | None = None, *, job_id: str | None = None
@@ -192,8 +192,8 @@ class StoreError(SemiontJobsError, OSError):
         OSError.__init__(self, code, reason, filename)
         self.job_id = job_id
         self.refused_claim: str | None = None
-        """Token of the claim whose work met this error at a checkpoint or a look for a request to
-        stop: an attempt that it ends is not the work's failure."""
+        """Token of the claim whose checkpoint or check for a request to stop met this error: if it
+        ends the attempt, that is not a failure of the job's code."""
 
     def __str__(self) -> str:
         owner = f"job {self.job_id}: " if self.job_id else ""
@@ -213,23 +213,26 @@ def _rebuild_store_error(
 
 
 class UnsafeStore(StoreError):
-    """A place where jobs would not be safe: locks that do not exclude, a network file
-    system, a folder others may write to, a platform without the locks this store needs."""
+    """A place where jobs would not be safe.
+
+    Locks that do not exclude each other, a network file system, a folder that others may write to,
+    or a platform without the locks that this store needs.
+    """
 
 
 class UnsupportedFormat(StoreError):
-    """The directory was written by a newer version of this library."""
+    """The directory, or schema, was written by a newer version of this library."""
 
 
 class JobFailed(SemiontJobsError):
-    """An attempt failed, and this text is all that is known of why."""
+    """An attempt failed, and this string is all that is known of the reason."""
 
 
 class ItemFailed(JobFailed):
     """The function failed for an item of `WorkerPool.map`, or its job was cancelled.
 
-    ``error_type`` is the name of the exception's class, ``error_traceback`` where it was raised,
-    as text: the exception itself may have been raised in another process, or yesterday.
+    ``error_type`` is the name of the exception's class, ``error_traceback`` where it was raised, as
+    a string: the exception itself may have been raised in another process, or yesterday.
     """
 
     def __init__(
@@ -258,7 +261,7 @@ class JobTimeout(SemiontJobsError, TimeoutError):
 
 
 class PermanentError(SemiontJobsError):
-    """Raise (or subclass) this in work that would fail again however often it is tried."""
+    """Raise this, or a subclass, in a job's code if every other attempt would fail, too."""
 
 
 class WorkerCrashed(SemiontJobsError):
@@ -266,7 +269,7 @@ class WorkerCrashed(SemiontJobsError):
 
 
 class Snooze(Exception):
-    """Raise in work to give the job back until a later time, without using an attempt."""
+    """Raise this in a job's code to snooze the job until a later time, without using an attempt."""
 
     def __init__(self, until: datetime | timedelta | float) -> None:
         self.until = until
@@ -274,12 +277,13 @@ class Snooze(Exception):
 
 
 class JobCancelled(Exception):
-    """Raised by ``raise_if_cancelled()`` when somebody asked for the job to stop."""
+    """Raised by ``raise_if_cancelled()`` after a request to cancel. If a job's code raises it
+    without a request, the job is cancelled, too."""
 
 
 class WorkerStopping(Exception):
-    """Raised by ``raise_if_cancelled()`` when the worker is being stopped and the job's time to
-    finish is over: the job is given back without using an attempt, and nobody cancelled it."""
+    """Raised by ``raise_if_cancelled()`` if the worker stops and the job's time to finish is over.
+    The job is released without using an attempt; it was not cancelled."""
 
 
 def abridged(value: object, limit: int = 120) -> str:

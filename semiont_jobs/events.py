@@ -1,6 +1,6 @@
 """What happened to a job: one frozen fact per transition, and the hook that logs them.
 
-It must not know who sends events or why.
+It must not know what sends events, or why.
 """
 
 from __future__ import annotations
@@ -40,21 +40,21 @@ class Event:
     """A transition that is stored: sent once, in the process that made it.
 
     ``retrying`` is a failed attempt with retries left, ``retried`` a retry by hand. A ``rescued``
-    job, whose worker died, is pending again; one whose workers died too often is ``failed``.
-    Two are no transitions but troubles of a pool: ``stuck``, a job whose work ignores its time
-    limit (the attempt has failed, the job here is as it was before), and ``crash_loop``, a
-    process that dies again and again.
+    job, whose worker died, is pending again; one whose workers died too often is ``failed``. Two
+    events are not transitions but troubles of a pool: ``stuck``, a job whose code ignores its time
+    limit (the attempt has failed; ``job`` is as it was before), and ``crash_loop``, a process that
+    dies again and again.
     """
 
     name: EventName
     at: datetime
     job_id: str
-    """The job's id; of an entry that was no job (``quarantined``), its file name; of a
-    ``crash_loop``, the process's."""
+    """The job's id. Of an invalid file (``quarantined``): its file name; of a ``crash_loop``: the
+    process's."""
     job: AnyJob | None
     """The job as stored after the transition; None for ``quarantined`` and ``crash_loop``."""
     reason: str = ""
-    """Why an entry was quarantined, work is stuck or a process counts as looping."""
+    """Why an entry was quarantined, code is stuck or a process counts as looping."""
 
 
 ENDS: Final[frozenset[EventName]] = frozenset({"completed", "failed", "cancelled"})
@@ -64,14 +64,14 @@ Hook: TypeAlias = Callable[[Event], object]
 """Called with every event, in the thread that acted; it should return quickly."""
 
 logger: Final = logging.getLogger("semiont_jobs")
-# Without a handler of its own, warnings of an application that never asked for logs would
-# reach its standard error through logging's last resort.
+# Without a handler of its own, logging's last resort would write warnings to standard error,
+# also in an application that never asked for logs.
 logger.addHandler(logging.NullHandler())
 
 
 def log_trouble(error: Exception, message: str, *args: object) -> None:
-    """Log that something failed and is tried again: in one line, if it was the disk that refused;
-    where an error came from tells nothing of that, and much of a bug."""
+    """Log that something failed and is tried again: in one line if the disk refused, else with a
+    traceback, which helps only with a bug."""
     is_bug = not isinstance(error, OSError)
     logger.error(message, *args, exc_info=error if is_bug else None, stacklevel=2)
 
@@ -94,11 +94,11 @@ def is_logged(name: EventName) -> bool:
 
 
 def log_event(event: Event) -> None:
-    """The hook that every queue starts with: one record per event on ``semiont_jobs``.
+    """The hook that every queue starts with: logs one record per event on ``semiont_jobs``.
 
-    Job id, type, attempt and event are in the record's ``extra``, so that a formatter or a
-    structured handler can use them: ``job_id``, ``job_type``, ``attempt``, ``event``; and of a
-    failure ``traceback``, the text of the work's, which the message has not.
+    The record's ``extra`` has ``job_id``, ``job_type``, ``attempt`` and ``event``, for a formatter
+    or a structured handler; and of a failure ``traceback``, that of the job's code, which is not in
+    the message.
     """
     if not is_logged(event.name):
         return
@@ -110,7 +110,7 @@ def log_event(event: Event) -> None:
     detail = event.reason or error
     logger.log(
         _LEVELS.get(event.name, logging.INFO),
-        # A job's texts may hold newlines and terminal controls: abridged() escapes them.
+        # A job's strings may hold newlines and terminal controls: abridged() escapes them.
         "%s %s%s",
         event.name,
         event.job_id if event.job else abridged(event.job_id),
@@ -125,12 +125,12 @@ def log_event(event: Event) -> None:
     )
 
 
-# While an attempt goes on it is not counted among those that ended.
+# While an attempt goes on, `attempt_count` does not count it.
 _DURING: Final = frozenset({"claimed", "reported", "checkpointed", "stuck"})
 
 
 def _last_error(event: Event) -> tuple[str, str]:
-    """Of the attempt that failed: in a line, and its traceback."""
+    """The error of the attempt that failed, in a line, and its traceback."""
     if event.name not in ("failed", "retrying", "rescued") or event.job is None:
         return "", ""
     attempts = event.job.metadata.attempts

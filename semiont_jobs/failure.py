@@ -1,4 +1,4 @@
-"""Why an attempt ended without a result: an exception as it is recorded, its texts cut and made
+"""Why an attempt ended without a result: an exception as it is recorded, its strings cut and made
 writable.
 
 It must not know what a failed attempt leads to.
@@ -18,9 +18,9 @@ from semiont_jobs.model import AttemptOutcome
 TEXT_LIMIT: Final = 8 * 1024
 """Characters of a traceback or message: the innermost frames of any sane stack fit."""
 NAME_LIMIT: Final = 255
-"""Characters of an error's class name, or its module's, which every attempt on record repeats: as
-many as a worker's name may have, and more than anybody writes; made at run time, it may have
-any length."""
+"""Characters of the name of an error's class or module, which every attempt on record repeats: as
+many as a worker's name may have, and more than people write; a name made at run time may have any
+length."""
 
 
 @frozen(kw_only=True)
@@ -35,7 +35,7 @@ class Failure:
 
     @classmethod
     def of(cls, error: BaseException) -> Failure:
-        """The record of an exception, its texts cut and made writable."""
+        """The record of an exception, its strings cut and made writable."""
         stack = "".join(tracebacks.format_exception(error)) if error.__traceback__ else None
         return cls(
             error_type=_writable(type(error).__qualname__[:NAME_LIMIT])[:NAME_LIMIT],
@@ -79,5 +79,5 @@ def _message(error: BaseException) -> str:
 
 def _writable(text: str) -> str:
     # Lone surrogates (from undecodable file names, say) have no UTF-8 form. Their escapes are
-    # longer than themselves: who cuts the text, cuts it again.
+    # longer than themselves: a caller that cuts the string cuts it again afterwards.
     return text.encode("utf-8", "backslashreplace").decode("utf-8")

@@ -16,18 +16,18 @@ from attrs import Attribute
 from semiont_jobs.errors import InvalidJob, InvalidValue
 
 ENDLESS: Final = 1e9
-"""Seconds, thirty years, that are no limit any more: what the system waits for takes no more than
-some ten times as many."""
+"""Seconds (thirty years) from which on a value is no limit: the system's waits accept at most some
+ten times as many."""
 
 _reading: ContextVar[bool] = ContextVar("semiont_jobs_reading", default=False)
-# How the owner of a refused field is called where a person wrote it.
+# The name of a refused field's owner, as users write it.
 _PLACES: Final = {"JobMetadata": "metadata"}
 
 
 class reading:  # noqa: N801 - reads as a statement: `with reading():`
-    """While this holds, objects are being read back: limits bind writers, not readers.
+    """While this lasts, objects are read from a store: limits apply to writers, not readers.
 
-    The TypeScript package checks no ranges, so a value it wrote must be readable here.
+    The TypeScript package checks no ranges, so a value that it wrote must be readable here.
     """
 
     __slots__ = ("_token",)
@@ -50,9 +50,9 @@ def now() -> datetime:
 
 
 def stopwatch(clock: Callable[[], datetime]) -> Callable[[], float]:
-    """Seconds that pass, from no instant in particular; not moved when the system's clock is set.
+    """Seconds that pass, from no instant in particular, unaffected if the system's clock is set.
 
-    Whoever gives a clock of their own makes time pass, in a test say: then it is by that.
+    If the program gives a clock of its own, in a test for example, the seconds are counted by that.
     """
     return time.monotonic if clock is now else lambda: clock().timestamp()
 
@@ -66,13 +66,13 @@ def cut(instant: datetime) -> datetime:
 
 
 def to_instant(value: datetime) -> datetime:
-    """An attrs converter: cut to milliseconds; what is no aware datetime is left to
+    """An attrs converter: cut to milliseconds. A value that is not an aware datetime is left to
     `check_instant`, which knows whose field it is."""
     if type(value) is datetime and value.tzinfo is UTC and not value.microsecond % 1000:
         return value  # as nearly all are: made by `now`, or read
     try:
         return cut(value) if value.utcoffset() is not None else value
-    except (AttributeError, OverflowError):  # no datetime, or one that UTC has no year for
+    except (AttributeError, OverflowError):  # not a datetime, or one out of UTC's years
         return value
 
 
@@ -82,8 +82,7 @@ def to_instant_or_none(value: datetime | None) -> datetime | None:
 
 
 def checked_instant(value: datetime, field: str) -> datetime:
-    """`to_instant`; raises `InvalidJob` for what is no aware datetime (of a clock that was
-    passed in, say)."""
+    """`to_instant`; raises `InvalidJob` if it is not an aware datetime (of a given clock, say)."""
     instant = to_instant(value)
     if type(instant) is not datetime or instant.tzinfo is not UTC:
         raise InvalidJob("an aware datetime (one with a time zone)", field=field, value=value)
@@ -91,7 +90,7 @@ def checked_instant(value: datetime, field: str) -> datetime:
 
 
 def check_instant(owner: Any, attribute: Attribute[Any], value: Any) -> None:
-    """An attrs validator: an aware datetime, or None where that is the default."""
+    """An attrs validator: an aware datetime, or None if that is the default."""
     if isinstance(value, datetime) and value.tzinfo is UTC:
         return
     if value is None and attribute.default is None:
@@ -110,7 +109,7 @@ def instant_after(
 ) -> datetime:
     """The instant meant by an instant, a time from now, or seconds from now.
 
-    :param field: what it is called where it is given.
+    :param field: the value's name where it is given.
     """
     if isinstance(until_or_delay, datetime) and until_or_delay.utcoffset() is None:
         raise InvalidValue(
@@ -135,7 +134,7 @@ def instant_after(
 
 
 def checked_units(units: Iterable[str]) -> tuple[str, ...]:
-    """The names of units of work, as texts. Raises `InvalidValue` for anything else."""
+    """The names of units, as strings. Raises `InvalidValue` for anything else."""
     if isinstance(units, Iterable) and not isinstance(units, str):
         checked = tuple(units)
         if all(isinstance(unit, str) for unit in checked):
@@ -144,7 +143,7 @@ def checked_units(units: Iterable[str]) -> tuple[str, ...]:
 
 
 def checked_cursors(cursors: Mapping[str, Any] | None) -> dict[str, Any]:
-    """Cursors by unit; None: none. Raises `InvalidValue` for what is no dict."""
+    """Cursors by unit; None: none. Raises `InvalidValue` if it is not a dict."""
     if cursors is None:
         return {}
     if not isinstance(cursors, Mapping):
@@ -194,7 +193,7 @@ def check_text(owner: Any, attribute: Attribute[Any], value: Any) -> None:
 
 
 def check_any_text(owner: Any, attribute: Attribute[Any], value: Any) -> None:
-    """An attrs validator: a text, or None where that is the default."""
+    """An attrs validator: a string, or None if that is the default."""
     if isinstance(value, str) or (value is None and attribute.default is None):
         return
     _refuse(owner, attribute, value, "is a text")
@@ -208,13 +207,13 @@ def check_integer(owner: Any, attribute: Attribute[Any], value: Any) -> None:
 
 def check_mapping(owner: Any, attribute: Attribute[Any], value: Any) -> None:
     """An attrs validator: a dict or another mapping."""
-    # A dict first: nearly all are, and the abstract class is slow to ask.
+    # A dict first: nearly all are, and a check for the abstract class is slow.
     if type(value) is not dict and not isinstance(value, Mapping):
         _refuse(owner, attribute, value, "is a dict")
 
 
 def instance_of(kind: type[Any]) -> Any:
-    """An attrs validator: an object of that class, whose fields are checked by itself."""
+    """An attrs validator: an object of that class, which checks its own fields."""
 
     def check(owner: Any, attribute: Attribute[Any], value: Any) -> None:
         if not isinstance(value, kind):
@@ -248,7 +247,7 @@ def check_seconds(owner: Any, attribute: Attribute[Any], value: Any) -> None:
 
 
 def is_number(value: object) -> TypeGuard[float]:
-    """Whether that is a number, NaN and the infinite ones among them: to Python, True is one."""
+    """Whether that is a number, including NaN and the infinite ones, but not True or False."""
     return isinstance(value, int | float) and not isinstance(value, bool)
 
 
@@ -258,7 +257,7 @@ def is_limit(seconds: object) -> bool:
 
 
 def checked_patience(field: str, seconds: float) -> float:
-    """Seconds that somebody waits at most; they may be infinite."""
+    """Seconds to wait at most; they may be infinite."""
     if not is_number(seconds) or not seconds >= 0:
         raise InvalidValue("seconds from 0 are needed", field=field, value=seconds)
     return seconds

@@ -1,4 +1,4 @@
-"""Handlers: a function that does the jobs of one type, and the worker made of it.
+"""Handlers: a function that runs the jobs of one type, and the worker made of it.
 
 It must not know how workers are run.
 """
@@ -27,11 +27,11 @@ A = ParamSpec("A")
 T = TypeVar("T")
 
 EXTRAS: Final = ("job", "claim")
-"""What a handler may ask for besides the params, by the name of its argument."""
+"""Names of the arguments that a handler may have besides the params."""
 
 
 class Handler(Generic[A, T]):
-    """A function marked by `job_handler`. Called, it is that function still.
+    """A function marked by `job_handler`; you can still call it as that function.
 
     It pickles by its import path, as the function would.
     """
@@ -56,7 +56,7 @@ class Handler(Generic[A, T]):
         self._has_result_class = result is not None
         self.job_type: JobType[Any, Any, Any] | None
         """The type of its jobs, to register: ``JobQueue(..., job_types=[thumbnail.job_type])``.
-        None where the params are plain data."""
+        None if the params are plain data."""
         if isinstance(job_type, JobType):
             if params is not None and params is not job_type.params:
                 raise _refused(function, f"it takes {_name(params)}, {job_type.name!r} jobs have"
@@ -78,7 +78,7 @@ class Handler(Generic[A, T]):
         return f"<handler {self.name} of {self.type!r} jobs>"
 
     def register(self, queue: JobQueue) -> None:
-        """Have the queue read the params of its jobs as their class, as a worker of it does.
+        """Have the queue read the params of its jobs as their class, as its worker does.
 
         :raises InvalidValue: the queue knows a type of that name with other classes.
         :raises JobTypeExists: it knows its params class by another name.
@@ -99,25 +99,25 @@ class Handler(Generic[A, T]):
                 )
 
     def make_worker(self, queue: JobQueue | None = None) -> JobWorker:
-        """A worker that calls the function with each job of its type.
+        """Make a worker that calls the function with each job of its type.
 
         :param queue: default: the queue of `initialize_job_queue`.
         """
         return HandlerWorker(self, queue)
 
     def do(self, worker: JobWorker, job: RunningJob[Any, Any]) -> object:
-        """Call the function with a job in a worker's hands; what the job's result is."""
+        """Call the function with a job that a worker has claimed; return the job's result."""
         given: Mapping[str, Any] = {"job": job, "claim": worker.claim}
         function: Any = self.function
         returned = function(job.params, **{name: given[name] for name in self._extras})
         kind = worker.queue.job_types.get(self.type)
-        # Also where its jobs are plain data: an object of the class is written, and read as that.
+        # Also if its jobs are plain data: an object of the class is written, and read as that.
         is_result = self._has_result_class or (kind is not None and kind.result is not None)
         return returned if is_result else {"value": returned}
 
 
 class HandlerWorker(JobWorker):
-    """The worker of a handler: what a class would say of itself is taken from the handler."""
+    """The worker of a handler; the handler has the settings that a class would."""
 
     def __init__(self, handler: Handler[Any, Any], queue: JobQueue | None) -> None:
         super().__init__(queue)
@@ -159,17 +159,17 @@ def job_handler(
         @job_handler("thumbnail")
         def thumbnail(params: Thumbnail) -> None: ...
 
-    The function takes the params, and by keyword what else it names: ``job`` (the `RunningJob`)
-    and ``claim`` (its `Claim`: progress, checkpoints, being asked to stop). The class of the
-    params is read from the annotation: an attrs class or a dataclass makes a `JobType` of it,
-    ``thumbnail.job_type``; a dict or none means plain data. What it returns becomes the job's
-    result: as it is where the return annotation, or the `JobType`, has a result class; else as
-    ``{"value": ...}``.
+    The function takes the params. It may also have arguments named ``job`` (the `RunningJob`) and
+    ``claim`` (its `Claim`, for progress, checkpoints and requests to stop), passed by keyword. The
+    annotation gives the class of the params: from an attrs class or a dataclass a `JobType` is
+    made, ``thumbnail.job_type``; a dict, or no annotation, means plain data. The return value
+    becomes the job's result: unchanged if the return annotation, or the `JobType`, has a result
+    class; else as ``{"value": ...}``.
 
     :param job_type: the name of the type, or a `JobType`.
     :param queue: the only named queue to take jobs from; None: any.
-    :param timeout: seconds an attempt may take where neither the job nor its type says.
-    :param retry_policy: goes before the job type's and the queue's.
+    :param timeout: seconds an attempt may take if neither the job nor its type has a limit.
+    :param retry_policy: overrides the job type's and the queue's.
     :raises InvalidValue: no type was given, or the function cannot be called with the params.
     """
     if not isinstance(job_type, JobType) and (not isinstance(job_type, str) or not job_type):
@@ -192,7 +192,7 @@ def job_handler(
 
 
 def _checked_arguments(function: Callable[..., Any]) -> tuple[type[Any] | None, tuple[str, ...]]:
-    """The class of the params (None: plain data), and which extras are asked for."""
+    """The class of the params (None: plain data), and the extra arguments that the function has."""
     if any(is_kind(function) for is_kind in _UNCALLABLE):
         raise _refused(function, "a plain function is needed, not a coroutine or a generator")
     arguments = list(inspect.signature(function).parameters.values())
@@ -241,16 +241,16 @@ def _params_class(function: Callable[..., Any], annotation: Any) -> type[Any] | 
 
 
 def _result_class(function: Callable[..., Any]) -> type[Any] | None:
-    """The class in the return annotation, if it is one that a job's result can have."""
+    """The class in the return annotation, if a job's result can be of it."""
     try:
         found = _resolved(function, function.__annotations__.get("return"))
     except (NameError, AttributeError, TypeError, SyntaxError):
-        return None  # imported for type checkers only, or words, say: stored as plain data
+        return None  # imported for type checkers only, say: stored as plain data
     return typing.cast("type[Any]", found) if _is_record(found) else None
 
 
 def _resolved(function: Callable[..., Any], annotation: Any) -> Any:
-    """What an annotation stands for, also where annotations are texts."""
+    """What an annotation stands for, also if annotations are strings."""
     if not isinstance(annotation, str):
         return annotation
     holder = type("Holder", (), {"__annotations__": {"it": annotation}})
@@ -262,7 +262,7 @@ def _enclosed(function: Any) -> dict[str, Any]:
     """The names that a function uses of the function it was made in."""
     found = {}
     for name, cell in zip(function.__code__.co_freevars, function.__closure__ or (), strict=True):
-        with suppress(ValueError):  # empty still, as the function's own is before it has a name
+        with suppress(ValueError):  # still empty, as the function's own is before it has a name
             found[name] = cell.cell_contents
     return found
 

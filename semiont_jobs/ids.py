@@ -1,4 +1,4 @@
-"""Branded ids: texts that a type checker tells apart, checked when they are made.
+"""Branded ids: strings that a type checker distinguishes, checked when they are made.
 
 It must not know jobs.
 """
@@ -41,7 +41,7 @@ def job_id(value: str) -> JobId:
 
 
 def user_id(value: str) -> UserId:
-    """Brand the id of the user a job belongs to: any text."""
+    """Brand the id of the user a job belongs to: any string but the empty one."""
     return UserId(_text(value, "user id"))
 
 
@@ -76,7 +76,7 @@ class _Ulids:
     """Time-sortable ids: 48 bits of milliseconds and 80 random bits, in 26 characters.
 
     The ids of one process strictly increase, so that a batch keeps its order: within one
-    millisecond, or when the clock steps back, the last value plus one is taken.
+    millisecond, or after the clock was set back, the next id is the last one plus one.
     """
 
     def __init__(self) -> None:
@@ -102,5 +102,5 @@ if hasattr(os, "register_at_fork"):
 
 
 def new_job_id() -> JobId:
-    """A fresh id, ``job-`` and a ULID: ids sort by the time they were made."""
+    """A new id, ``job-`` and a ULID: ids sort by the time they were made."""
     return JobId(f"job-{_ulids.next()}")

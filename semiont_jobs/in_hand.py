@@ -1,4 +1,4 @@
-"""A job in hand: the hold on it, the lock of whoever acts on it, and what is not written yet.
+"""A running job: its hold, the lock of the thread that acts on it, and what is not written yet.
 
 It must not know what outcomes a job may have (`claim`), nor where jobs are stored.
 """
@@ -35,8 +35,8 @@ from semiont_jobs.terms import Rules, Terms
 from semiont_jobs.threads import stand_still_at_the_end
 
 REPORT_INTERVAL: Final = 0.5
-"""Seconds between two written progress reports: faster than anyone reads, and rare enough
-that a work reporting in a tight loop is not bound by the disk."""
+"""Seconds between two written progress reports: faster than anyone reads, and rare enough that code
+that reports in a tight loop is not limited by the disk."""
 
 
 class Desk(Rules, Protocol):
@@ -65,13 +65,13 @@ class Desk(Rules, Protocol):
 
 
 class Turn:
-    """That of whoever acts on a job: ``with turn, turn.lock:``. What happened meanwhile is told
-    when the lock is let go: a hook may take its time, or never return, and the job is still to be
-    looked after.
+    """The right to act on a job: ``with turn, turn.lock:``. Events that happen meanwhile are sent
+    after the lock is released, because a hook may take long, or never return, and the job must
+    still be looked after.
 
-    The lock is entered by itself, and last: its steps are C, which nothing interrupts. In a step
-    of ours around it, what a signal's handler raises, as Ctrl-C does, would leave it taken for
-    ever.
+    The lock is entered separately, and last: its steps are C, which nothing interrupts. If an
+    exception of a signal's handler (Ctrl-C, say) came in a Python step of ours around it, the lock
+    would stay taken for ever.
     """
 
     __slots__ = ("_desk", "_is_mine", "_told", "lock")
@@ -79,19 +79,19 @@ class Turn:
     def __init__(self, desk: Desk) -> None:
         self._desk = desk
         self.lock: threading.RLock = threading.RLock()
-        """Reentrant: one verb calls another, and a signal's handler any."""
-        # Private, and what `threading.Condition` asks of its lock.
+        """Reentrant: one method calls another, and a signal's handler any of them."""
+        # Private, but `threading.Condition` uses it of its lock.
         self._is_mine: Callable[[], bool] = self.lock._is_owned  # type: ignore[attr-defined]  # noqa: SLF001
-        # By thread, each of which touches only its own: the lock is let go before it is told.
+        # By thread, each of which touches only its own: events are sent after the lock's release.
         self._told: dict[int, tuple[tuple[EventName, AnyJob], ...]] = {}
 
     def tell(self, name: EventName, job: AnyJob) -> None:
-        """Tell that at the end of this turn."""
+        """Send that event at the end of this turn."""
         me = threading.get_ident()
         self._told[me] = (*self._told.get(me, ()), (name, job))
 
     def within(self, seconds: float, act: Callable[[], object]) -> bool:
-        """Do something in a turn, if that can be had within so many seconds; whether it could."""
+        """Call `act` in a turn, if the lock can be had within that many seconds; whether it was."""
         with self:
             is_had = False
             try:
@@ -100,10 +100,10 @@ class Turn:
                 if is_had:
                     act()
             finally:
-                try:  # noqa: SIM105 - that is Python code, where an interrupt may come in between
+                try:  # noqa: SIM105 - Python code, where an interrupt may come in between
                     self.lock.release()
                 except RuntimeError:
-                    pass  # it was not had
+                    pass  # it was not acquired
             return is_had
 
     def __enter__(self) -> None:
@@ -111,7 +111,7 @@ class Turn:
 
     def __exit__(self, *_exc: object) -> None:
         if self._is_mine():
-            return  # this turn was part of another one's
+            return  # this turn was part of another one
         told = self._told.pop(threading.get_ident(), None) if self._told else None
         if told is None:
             self._desk.tell_noted()
@@ -121,7 +121,7 @@ class Turn:
 
 
 class InHand(Generic[P, PG]):
-    """What a claim is, whatever it may become: ownership of a running job."""
+    """The part of a claim that does not depend on its outcome: ownership of a running job."""
 
     _ended_by: str | None = "not begun"
 
@@ -143,31 +143,37 @@ class InHand(Generic[P, PG]):
         """Of the loop that claimed this, for `put_off`; None: it puts nothing off."""
         self._puts_off_in = 0
         self.is_put_off: bool = False
-        """Whether it has ended, and its outcome is not durable yet."""
-        # Last: until then, a claim whose making is interrupted is nobody's to give back.
+        """Whether it has ended, but its outcome is not durable yet."""
+        # Last: if this is interrupted, `__del__` must not have the desk release the job.
         self._ended_by = None
 
     def put_off(self) -> None:
-        """Have an outcome that this thread stores from now on made durable with others of its loop,
-        and told of then: its verb returns before. A job that failed is not put off."""
+        """Put off the completions that this thread stores from now on.
+
+        They become durable together with others of its loop, and events are sent then: the call
+        returns before. Other outcomes are not put off.
+        """
         self._puts_off_in = threading.get_ident()
 
     def __del__(self) -> None:
-        # In whatever thread, at whatever point, also within our own locks: nothing that is
-        # called here may take one. The claim lives on until its desk has given it back.
+        # In any thread, at any point, also within our own locks: nothing that is called here
+        # may take a lock. The claim lives on until its desk has released the job.
         if self._ended_by is None:
             self._desk.dropped(self)
 
     @property
     def job(self) -> RunningJob[P, PG]:
-        """The job as it stands, with the last progress reported."""
+        """The job as it is now, with the last progress reported."""
         return self._unwritten or self._job
 
     @property
     def cancelled(self) -> threading.Event:
-        """Set within a second when the work is to stop: somebody asks for it, takes the job away,
-        its time is up, or its worker stops; at once when this claim ends, by whatever hand.
-        `Claim.raise_if_cancelled` says which."""
+        """Set within a second when the job's code is to stop.
+
+        That is if a cancel is requested, the job was taken away, its time is up, or its worker
+        stops; and at once when this claim ends, whatever ended it. `Claim.raise_if_cancelled` says
+        which.
+        """
         return self._asked.event
 
     @property
@@ -177,13 +183,15 @@ class InHand(Generic[P, PG]):
 
     @property
     def was_released(self) -> bool:
-        """Whether the job was given back, by its work or by whoever stopped that."""
+        """Whether the job was released, by its code or by what stopped that."""
         return self._ended_by == "release"
 
     @property
     def timeout(self) -> float | None:
-        """Seconds this attempt may take; None: any time. The job's own limit goes before its
-        type's, and that before the worker's (see `Terms.set`)."""
+        """Seconds this attempt may take; None: no limit.
+
+        The job's own limit comes first, then its type's, then the worker's (see `Terms.set`).
+        """
         return self.terms.timeout(self._job)
 
     @property
@@ -192,48 +200,48 @@ class InHand(Generic[P, PG]):
         return self.terms.deadline(self._job)
 
     def ask_to_stop(self, why: WorkerStopping | JobTimeout) -> None:
-        """Have `Claim.raise_if_cancelled` raise that, unless somebody cancels the job. The first
+        """Make `Claim.raise_if_cancelled` raise that, unless the job is to be cancelled. The first
         reason given stays."""
         self._asked.stop(why)
 
     # -- what the queue's housekeeping calls ---------------------------------------------
 
     def reset_after_fork(self) -> None:
-        """In a forked child, whose work may look at its parent's claim: the thread that had the
-        turn at the fork is not there."""
+        """In a forked child, whose code may look at its parent's claim: the thread that had the
+        turn at the fork does not exist there."""
         self._turn = Turn(self._desk)
 
     def watch(self) -> None:
-        """Look whether somebody wants the job to stop, or took it away."""
+        """Check for a request to stop, or whether the job was taken away."""
         if not self._is_wanted():
             with self._turn, self._turn.lock:
                 self._lose_if_taken()
 
     def look_after(self) -> None:
-        """One look: is it wanted still, and is there something to write? Whoever has the turn sees
-        to that, or is stuck, and the keeper has other claims."""
+        """Check once: is the job still ours, and is there something to write? If another thread has
+        the turn, it does that itself, or is stuck, and the keeper has other claims."""
         if not self._is_wanted():
             self._turn.within(0.0, self._lose_if_taken)
         self.flush_if_due()
 
     def soon(self, verb: Callable[[], object], seconds: float) -> None:
-        """Call a verb of this claim, if its turn can be had within so many seconds. Works may be
-        stuck within another one: in an object's own code, or on a disk that stands still.
+        """Call a method of this claim, if its turn can be had within that many seconds. The job's
+        code may be stuck in another method: in an object's own code, or on a disk that hangs.
 
-        :raises JobHeld: it cannot; nothing changed.
+        :raises JobHeld: it cannot be had; nothing changed.
         """
         if not (self._turn.within(seconds, self._flush) and self._turn.within(seconds, verb)):
             raise JobHeld(self._job.metadata.id, "its work is in the midst of a verb of its claim")
 
     def flush_if_due(self) -> None:
-        """Write a progress report that was held back, once its half second is over."""
+        """Write a delayed progress report, once its half second is over."""
         if self._unwritten is not None:
             self._turn.within(0.0, self._write_progress_if_due)
 
     # -- private -------------------------------------------------------------------------
 
     def _is_wanted(self) -> bool:
-        """Whether nobody has taken the job away. Tells the work if it is to stop."""
+        """Whether the job is still ours. Notifies its code if it is to stop."""
         if self._ended_by is not None or self._asked.is_cancelled:
             return True
         self._stop_if_overdue()
@@ -243,13 +251,13 @@ class InHand(Generic[P, PG]):
         return self._hold.is_standing()
 
     def _lose_if_taken(self) -> None:
-        # Looked at again: our own outcome may have moved the job meanwhile.
+        # Checked again: our own outcome may have moved the job meanwhile.
         if self._ended_by is None and not self._hold.is_standing():
             self._lose()
 
     def _stop_if_overdue(self) -> None:
         if self._asked.reason is None:
-            # Not by the job's own `started_at`: clocks are set, and time spent is spent.
+            # Not by the job's `started_at`: setting a clock does not change the time spent.
             overdue = self.terms.overdue(self._job, self._desk.monotonic() - self._began)
             if overdue is not None:
                 self.ask_to_stop(overdue)
@@ -261,8 +269,8 @@ class InHand(Generic[P, PG]):
         try:
             self._write_progress()
         except StoreError as error:
-            # Progress may be lost, so a full disk is no matter of the work's: it is kept, and
-            # tried again after the next interval, in the background if nothing else comes.
+            # Progress may be lost, so a full disk must not fail the job's code. It is kept, and
+            # written after the next interval, in the background if nothing else comes.
             self._written_at = time.monotonic()
             if not self._is_refused:
                 self._is_refused = True
@@ -275,8 +283,8 @@ class InHand(Generic[P, PG]):
             self._turn.tell("reported", self._job)
 
     def _flush(self) -> None:
-        """Write what was held back, in a turn of its own before the outcome's: whoever has seen the
-        outcome has heard of all that came before it. Others may act on the job in between."""
+        """Write delayed progress, in a turn of its own before the outcome's: its event must be sent
+        before the outcome can be seen. Other threads may act on the job in between."""
         if self._unwritten is not None:
             with self._turn, self._turn.lock:
                 self._write_last_progress()
@@ -286,7 +294,7 @@ class InHand(Generic[P, PG]):
         self._write_last_progress()  # what another thread reported meanwhile
 
     def _write_last_progress(self) -> None:
-        """Nothing that ails it must prevent the outcome."""
+        """No problem of the progress may prevent the outcome."""
         if self._unwritten is not None:
             with suppress(StoreError, JobEncodeError, InvalidJob):
                 self._write_progress()
@@ -299,7 +307,7 @@ class InHand(Generic[P, PG]):
             raise
         except StoreError as error:
             self._note_refusal(error)
-            # What was not acknowledged may stand all the same: the next revision follows it.
+            # A change that was not acknowledged may be stored all the same: continue from it.
             stored = self._hold.job
             if stored.status == "running":
                 self._job = stored
@@ -324,15 +332,15 @@ class InHand(Generic[P, PG]):
             self._lose()
             raise
         except StoreError:
-            # As above. The next outcome may be another one, in another status: were both of one
-            # revision, nobody could tell which of them is true.
+            # As above. The next outcome may be a different one, in another status: if both had
+            # the same revision, it would be unknown which one counts.
             metadata = self._job.metadata
             self._job = evolve(
                 self._job, metadata=evolve_metadata(metadata, revision=metadata.revision + 1)
             )
             raise
         self._ended_by = verb
-        # Perhaps by another hand than the work's (a queue that is closed): it is to notice.
+        # Perhaps not ended by the job's code (a queue that is closed): notify it.
         self._asked.tell()
         if deferred is None:
             self._desk.forget(self)
@@ -346,10 +354,10 @@ class InHand(Generic[P, PG]):
         except BaseException:
             self.is_put_off = False
             raise
-        self._desk.commit_soon()  # its loop may take its time
+        self._desk.commit_soon()  # its loop may take long
 
     def _is_durable(self, event: EventName, job: AnyJob) -> None:
-        """What was put off is durable: in whatever thread made it so."""
+        """What was put off is durable; called in the thread that made it so."""
         self.is_put_off = False
         self._desk.note(event, job)
         self._desk.forget(self)
@@ -359,7 +367,7 @@ class InHand(Generic[P, PG]):
         self._hold.let_go()
         self._desk.forget(self)
         self._asked.tell()
-        # Who did that may have told of it elsewhere, or be no queue.
+        # No event: the queue that did it has sent one, or it was no queue.
         job_id = self._job.metadata.id
         logger.warning(
             "job %s was moved or removed by somebody else: what its work here comes to is lost",
@@ -372,7 +380,7 @@ class InHand(Generic[P, PG]):
             raise self._lost()
 
     def _lost(self) -> SemiontJobsError:
-        stand_still_at_the_end()  # which gave the job back
+        stand_still_at_the_end()  # which released the job
         if self._ended_by == "lost":
             return ClaimLost(self._job.metadata.id, "somebody else moved or removed the job")
         return ClaimLost(self._job.metadata.id, f"this claim ended already ({self._ended_by})")

@@ -1,5 +1,5 @@
-"""Works that are generators: after each unit a cursor, which is kept so that the next attempt
-goes on there.
+"""Jobs whose code is a generator: it yields a cursor after each unit, which is kept so that the
+next attempt continues there.
 
 It must not know how workers are run, nor what a cursor means.
 """
@@ -27,14 +27,14 @@ from semiont_jobs.retry import error_pace
 from semiont_jobs.threads import pause
 
 CHECKPOINT_INTERVAL: Final = 5.0
-"""Seconds of work that are done again after a crash, at most: little to lose, and one write in
-five seconds is nothing to a disk, however fast the units go by."""
+"""Seconds of work that are repeated after a crash, at most: little to lose, and one write in five
+seconds is nothing to a disk, however fast the units are."""
 KEY: Final = "iterate_job"
-"""Under this name of ``unit_cursors`` the cursor is kept, beside those that works keep."""
+"""The name in ``unit_cursors`` under which the cursor is kept, beside those of user code."""
 
 Iteration: TypeAlias = Generator[Any, None, Any]
-"""What `iterate_job` makes: yields cursors, or pairs of a cursor and a progress; returns the
-result."""
+"""What `iterate_job` returns: a generator that yields cursors, or pairs of a cursor and a progress,
+and returns the result."""
 
 
 class Iterating(Protocol):
@@ -56,20 +56,20 @@ class Iterating(Protocol):
 
 
 class GivenBack(Exception):
-    """A signal to the worker, which was asked to stop: the rest is for the next one."""
+    """A signal to the worker, which was asked to stop: the job is to be released."""
 
 
 class _Place(NamedTuple):
-    """How far the work has come."""
+    """How far the job's code has come."""
 
     steps: int
-    """Units done in all attempts. It stands before the cursor and grows, so that the later of
-    two cursors is the one that counts whatever their order is: names, tokens, dates."""
+    """Units done in all attempts. It comes before the cursor and grows, so that the later of two
+    cursors counts, in whatever order the cursors are: names, tokens, dates."""
     cursor: Any
 
 
 def run_iteration(worker: Iterating, job: RunningJob[Any, Any]) -> object:
-    """Run `iterate_job` from where the last attempt came; what it returns.
+    """Run `iterate_job` from where the last attempt ended; return what it returns.
 
     :raises GivenBack: the worker was asked to stop.
     """
@@ -97,7 +97,7 @@ def run_iteration(worker: Iterating, job: RunningJob[Any, Any]) -> object:
                     saved = place
                 saved_at = time.monotonic()
     except ClaimLost:
-        raise  # where somebody else is at work now, there is nothing to be kept
+        raise  # another worker may have the job now: store nothing
     except BaseException:
         if place is not saved:
             _save(claim, place, error_backoff=worker.error_backoff)
@@ -108,7 +108,7 @@ def run_iteration(worker: Iterating, job: RunningJob[Any, Any]) -> object:
 
 def _stored_place(job: RunningJob[Any, Any]) -> _Place:
     stored = job.metadata.unit_cursors.get(KEY)
-    # Another shape is from somebody else's hand: better the whole work again than none of it.
+    # Another shape comes from another program: better to repeat all units than to do none.
     if not isinstance(stored, Mapping) or stored.keys() != {"steps", "cursor"}:
         return _Place(0, None)
     steps = stored["steps"]
@@ -116,7 +116,7 @@ def _stored_place(job: RunningJob[Any, Any]) -> _Place:
 
 
 def _checked(worker: Iterating, given: object) -> tuple[Any, Any]:
-    """The cursor and the progress that were yielded, or None for the latter."""
+    """The cursor and the progress that were yielded; None if there is no progress."""
     cursor: Any = given
     progress: Any = None
     if isinstance(given, tuple):
@@ -131,7 +131,7 @@ def _checked(worker: Iterating, given: object) -> tuple[Any, Any]:
         return cursor, progress
     # Now, and not at some later yield, when it is to be written.
     worker.queue.codec.check(cursor, "cursor", job_id=worker.claim.job.metadata.id)
-    # A copy: the work may go on with the same list, and fail in the middle of the next unit.
+    # A copy: the code may go on with the same list, and fail in the middle of the next unit.
     return copy.deepcopy(cursor), progress
 
 
@@ -140,7 +140,7 @@ def _checkpoint(claim: AnyClaim, place: _Place) -> None:
 
 
 def _try_to_save(claim: AnyClaim, place: _Place) -> bool:
-    """Keep the place if the disk takes it; else the work goes on, and the next one may be."""
+    """Store the place if the disk accepts it; if not, a later one may be stored."""
     try:
         _checkpoint(claim, place)
     except StoreError as error:
@@ -150,7 +150,8 @@ def _try_to_save(claim: AnyClaim, place: _Place) -> bool:
 
 
 def _save(claim: AnyClaim, place: _Place, *, error_backoff: float) -> None:
-    """Keep the place before the attempt ends, as its outcome is kept: when the disk takes it."""
+    """Store the place before the attempt ends: retry until the disk accepts it, as for an
+    outcome."""
     pace = error_pace(error_backoff)
     errors = 0
     while claim.is_open:
@@ -170,8 +171,7 @@ def _save(claim: AnyClaim, place: _Place, *, error_backoff: float) -> None:
 
 
 def _close(units: Iteration, job: RunningJob[Any, Any]) -> None:
-    """Let the generator's own ``finally`` run, here and now. What it raises then hides no
-    outcome."""
+    """Run the generator's own ``finally`` here and now. An error in it then hides no outcome."""
     try:
         units.close()
     except BaseException:  # noqa: BLE001 - user code
@@ -179,10 +179,11 @@ def _close(units: Iteration, job: RunningJob[Any, Any]) -> None:
 
 
 def is_meant(kind: type, base: type) -> bool:
-    """Whether a worker's class gives `iterate_job` and not `execute_job`: of classes that
-    inherit, the most derived one that gives either decides.
+    """Whether a worker's class defines `iterate_job` and not `execute_job`.
 
-    :raises TypeError: one class gives both, or a method that cannot be called as it is meant.
+    Of classes that inherit, the most derived one that defines either decides.
+
+    :raises TypeError: one class defines both, or a method that cannot be called as intended.
     """
     _check_methods(kind)
     for each in kind.__mro__[: kind.__mro__.index(base)]:
@@ -198,7 +199,7 @@ def _check_methods(kind: type) -> None:
     for name, given in _METHODS.items():
         function = getattr(kind, name)
         whose = f"{kind.__qualname__}.{name}"
-        # Called, these would not run, and what they return be taken for a result or a yes.
+        # A call would not run them, and what it returns would count as a result or a yes.
         if inspect.iscoroutinefunction(function) or inspect.isasyncgenfunction(function):
             raise TypeError(f"{whose} is async, and a worker is a thread: call asyncio.run in it")
         if name != "iterate_job" and inspect.isgeneratorfunction(function):
@@ -216,4 +217,4 @@ _METHODS: Final = {
     "iterate_job": ("job", "cursor"),
     "can_process_job": ("job",),
 }
-"""What a class may give, and what each is called with."""
+"""What a class may define, and the arguments of each call."""

@@ -43,12 +43,12 @@ def _check_policy(_owner: Any, attribute: Attribute[Any], value: Any) -> None:
 class JobType(Generic[P, PG, R]):
     """One kind of job: ``JobType("thumbnail", ThumbParams, ThumbProgress, ThumbResult)``.
 
-    The classes are attrs classes or dataclasses; their fields are written in camelCase. A
-    type without progress or result class takes any JSON value there.
+    The classes are attrs classes or dataclasses; their fields are written in camelCase. Without a
+    progress or result class, any JSON value is accepted there.
 
     :param retry_policy: overrides the queue's for jobs of this type.
-    :param max_retries: the default for jobs made by `JobQueue.enqueue`.
-    :param timeout: the default seconds an attempt may take, for jobs made by `enqueue`.
+    :param max_retries: the default for jobs created by `JobQueue.enqueue`.
+    :param timeout: seconds an attempt may take, for jobs of this type without a limit of their own.
     """
 
     name: str = field(validator=check_text)
@@ -61,7 +61,7 @@ class JobType(Generic[P, PG, R]):
 
 
 class JobTypes:
-    """The job types a queue knows. Types nobody registered are legal: they stay plain data."""
+    """The job types a queue knows. Unregistered types are allowed: their data stay plain."""
 
     def __init__(self, types: Iterable[JobType[Any, Any, Any]] = ()) -> None:
         self._by_name: dict[str, JobType[Any, Any, Any]] = {}
@@ -85,12 +85,12 @@ class JobTypes:
         self._by_params[job_type.params] = job_type
 
     def get(self, name: str) -> JobType[Any, Any, Any] | None:
-        """The type of that name, or None where nobody registered it."""
-        # What is no text may have no hash either.
+        """The type of that name, or None if it is not registered."""
+        # A value that is not a string may have no hash.
         return self._by_name.get(name) if isinstance(name, str) else None
 
     def of_params(self, params: object) -> JobType[Any, Any, Any] | None:
-        """The type whose params class `params` is an instance of, or None."""
+        """The type whose params class is the class of `params`, or None."""
         return self._by_params.get(type(params))
 
     def __iter__(self) -> Iterator[JobType[Any, Any, Any]]:

@@ -1,8 +1,7 @@
 """How a job moves from state to state: the table, and one pure function per transition.
 
-It must not know who asks for a transition, when, or where the job is stored. Every
-function takes the job as it is and the instant, and returns the job as it will be, its
-revision one higher.
+It must not know what asks for a transition, when, or where the job is stored. Every function takes
+the job as it is and the instant, and returns the job as it will be, its revision one higher.
 """
 
 from __future__ import annotations
@@ -32,13 +31,13 @@ from semiont_jobs.model import (
 )
 
 KEPT_ATTEMPTS: Final = 100
-"""Entries of `metadata.attempts`: a job snoozed and retried for months stays readable, and
-nobody reads the hundredth failure for news."""
+"""Entries of `metadata.attempts`: a job that is snoozed and retried for months stays readable, and
+older failures have no news."""
 KEPT_TRACEBACKS: Final = 10
-"""Tracebacks are for whoever debugs the last failures; older ones only fill the file."""
+"""Tracebacks help to debug the last failures; older ones only fill the file."""
 OLD_TEXT_LIMIT: Final = 1000
-"""Characters of a message older than the last tracebacks: it tells what it was, and a job with
-all its attempts has a size that a new job can leave room for (`codec.MAX_NEW_JOB_BYTES`)."""
+"""Characters of a message older than the last tracebacks: enough to say what it was. So a new job
+can leave room for all its attempts (`codec.MAX_NEW_JOB_BYTES`)."""
 
 
 @frozen
@@ -85,7 +84,7 @@ def allows(verb: str, status: JobStatus) -> bool:
 
 
 def require(verb: str, job: AnyJob) -> None:
-    """Raise `InvalidTransition` unless `verb` may act on `job` as it stands."""
+    """Raise `InvalidTransition` unless `verb` may act on `job` in its present status."""
     if not allows(verb, job.status):
         allowed = " or ".join(sorted(str(source) for source in _SOURCES[verb]))
         raise InvalidTransition(
@@ -94,14 +93,14 @@ def require(verb: str, job: AnyJob) -> None:
 
 
 Tried: TypeAlias = PendingJob[Any] | FailedJob[Any]
-"""What a failed attempt leaves: a job to try again, or one given up."""
+"""The result of a failed attempt: a job to be retried, or one given up."""
 
 
 # -- one function per transition ---------------------------------------------------------
 
 
 def claim(job: PendingJob[Any], stamp: ClaimStamp, now: datetime) -> RunningJob[Any, Any]:
-    """pending -> running, held by `stamp`, or by whom that says for this job."""
+    """pending -> running, held by `stamp`, which may name the worker by the job."""
     return made_of(
         RunningJob,
         {
@@ -115,7 +114,7 @@ def claim(job: PendingJob[Any], stamp: ClaimStamp, now: datetime) -> RunningJob[
 
 
 def report(job: RunningJob[Any, Any], progress: Any) -> RunningJob[Any, Any]:
-    """running -> running with that progress instead of the last."""
+    """running -> running, with that progress instead of the last."""
     return evolve(
         job,
         metadata=_next(job.metadata),
@@ -131,12 +130,12 @@ def checkpoint(
     *,
     progress: Any = None,
 ) -> RunningJob[Any, Any]:
-    """running -> running with `units` united with those completed, cursors moved forward.
+    """running -> running, with `units` added to those completed, cursors moved forward.
 
-    A cursor is a number, a text, or a list or object of such, and is replaced whole. One that
-    lies before the stored one (compared by value, item by item) changes nothing.
+    A cursor is a number, a string, or a list or object of these, and is replaced whole. One that
+    compares lower than the stored one (by value, item by item) changes nothing.
 
-    A `progress` that is not None goes along, so that one write serves both.
+    If `progress` is not None, it is stored, too: one write serves both.
     """
     done = job.metadata.completed_units
     known = set(done)
@@ -174,7 +173,7 @@ def _position(cursor: Any) -> tuple[Any, ...]:
 
 
 def complete(job: RunningJob[Any, Any], result: Any, now: datetime) -> CompleteJob[Any, Any]:
-    """running -> complete with that result; None is stored as an empty object."""
+    """running -> complete, with that result; None is stored as an empty object."""
     return made_of(
         CompleteJob,
         {
@@ -191,7 +190,7 @@ def complete(job: RunningJob[Any, Any], result: Any, now: datetime) -> CompleteJ
 def fail(
     job: RunningJob[Any, Any], failure: Failure, now: datetime, *, retry_at: datetime | None
 ) -> Tried:
-    """running -> pending, due at `retry_at` with one retry used; or failed where it is None."""
+    """running -> pending, due at `retry_at`, with one retry used; if that is None, -> failed."""
     metadata = _ended(job, failure.outcome, now, failure)
     if retry_at is None:
         return _given_up(job, metadata, str(failure), now)
@@ -212,7 +211,7 @@ def release(job: RunningJob[Any, Any]) -> PendingJob[Any]:
 
 
 def rescue(job: RunningJob[Any, Any], now: datetime, *, max_crashes: int) -> Tried:
-    """running -> pending after its worker died; failed once that happened too often."""
+    """running -> pending after its worker died; -> failed if that happened too often."""
     crashes = job.metadata.crash_count + 1
     worker = job.metadata.claim.worker if job.metadata.claim else "unknown"
     failure = Failure(
@@ -252,8 +251,8 @@ def retry(job: FailedJob[Any] | CancelledJob[Any], *, run: str) -> PendingJob[An
 
 
 def evolve_metadata(metadata: JobMetadata, **changes: Any) -> JobMetadata:
-    """`metadata` with some fields changed, unchecked: what a foreign hand wrote out of range
-    stays."""
+    """`metadata` with some fields changed, unchecked: values out of range that another program
+    wrote are kept."""
     return made_of(JobMetadata, metadata.__dict__ | changes)
 
 
@@ -328,7 +327,7 @@ def _given_up(
 
 
 def _carried(extra: Mapping[str, Any]) -> Mapping[str, Any]:
-    """`extra` without what it held for parts of the document that end with the old state."""
+    """`extra` without its keys for parts of the job that end with the old state."""
     if _PARTS.isdisjoint(extra):
         return extra
     return {key: value for key, value in extra.items() if key not in _PARTS}
@@ -338,6 +337,6 @@ _PARTS: Final = frozenset({"startedAt", "completedAt", "progress", "result", "er
 
 
 def _nothing(job: AnyJob) -> Any:
-    # An untyped job's empty progress or result is the `{}` that stands in its file; a
-    # registered class has no empty value, so there it is None.
+    # An untyped job's empty progress or result is the `{}` that is in its file; a registered
+    # class has no empty value, so there it is None.
     return {} if isinstance(job.params, Mapping) else None

@@ -1,4 +1,4 @@
-"""The meter: counts what a queue object does, as it does it.
+"""The meter: counts what a queue object does, while it does it.
 
 It must not know what is stored.
 """
@@ -31,7 +31,7 @@ class _Kind:
 
 
 class Meter:
-    """Thread-safe. Called at every transition: what it does must stay next to nothing."""
+    """Thread-safe. It is called at every transition, so each call must cost next to nothing."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -40,7 +40,7 @@ class Meter:
         self._ended: tuple[ProcessMetrics, ...] = ()
 
     def hear_of(self, other: Hashable, figures: tuple[ProcessMetrics, ...] | None) -> None:
-        """What another process has done so far, for this one to tell; None: it has ended."""
+        """Take what another process has done so far, to report it, too; None: it has ended."""
         with self._lock:
             if figures is not None:
                 self._others[other] = figures
@@ -49,7 +49,7 @@ class Meter:
             self._ended = merged((*self._ended, *(evolve(each, in_flight=0) for each in last)))
 
     def note(self, name: str, job: AnyJob) -> None:
-        """That event was sent, with the job as it stands now."""
+        """Count an event that was sent, with the job as it is now."""
         metadata = job.metadata
         key = (counted_as(metadata.type), metadata.queue)
         with self._lock:
@@ -91,7 +91,7 @@ class Meter:
 
 
 def _has_run(job: AnyJob) -> bool:
-    """Whether its last attempt is one that just ended here: a job cancelled while it waits may have
-    earlier ones on record, and when a worker died is not known."""
+    """Whether its last attempt just ended here. A job cancelled while it waits may have earlier
+    ones on record, and when a worker died is not known."""
     is_last = job.status == "pending" or job.started_at is not None
     return is_last and job.metadata.attempts[-1].outcome != "crashed"

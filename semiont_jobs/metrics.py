@@ -17,15 +17,15 @@ from attrs import frozen
 from semiont_jobs.model import OF_NAMELESS_RUNS, JobStatus
 
 BOUNDS: Final = (0.01, 0.05, 0.1, 0.5, 1.0, 5.0, 15.0, 60.0, 300.0, 900.0, 3600.0, 14400.0, 86400.0)
-"""Seconds. From what a thumbnail takes to what a night's import takes, about three to an order of
-magnitude where jobs are most: enough to see a change, few enough for a series each."""
+"""Seconds. From what a thumbnail takes to what a night's import takes; about three per power of ten
+where most jobs are: enough to see a change, few enough for a series each."""
 
 _BOUNDS_MS: Final = tuple(int(1000 * each) for each in BOUNDS)
 
 
 def counted_as(type_name: str) -> str:
-    """The type under which a job is counted. Runs without a name are one: else a program that makes
-    many would have ever more figures."""
+    """The type under which a job is counted. Runs without a name count as one type: else a program
+    that makes many would have ever more figures."""
     return OF_NAMELESS_RUNS if type_name.startswith(OF_NAMELESS_RUNS) else type_name
 
 
@@ -34,7 +34,7 @@ class Histogram:
     """How long something took, in seconds."""
 
     counts: tuple[int, ...]
-    """For each of `BOUNDS` how many took no longer, those of the lower bounds among them."""
+    """For each of `BOUNDS`, how many took at most that long, including those of lower bounds."""
     count: int
     """How many there were in all."""
     sum: float
@@ -42,41 +42,41 @@ class Histogram:
 
 
 class Durations:
-    """A histogram that grows, and shrinks when what it counted is removed. Not thread-safe."""
+    """A histogram that grows, and shrinks when jobs that it counts are removed. Not thread-safe."""
 
     def __init__(self) -> None:
         self._slots = [0] * (len(BOUNDS) + 1)
         self._sum = 0
 
     def add(self, milliseconds: int, times: int = 1) -> None:
-        """Count one that took so long; a negative time (clocks were set) counts as none."""
+        """Count one that took that long; a negative time (clocks were set) counts as zero."""
         milliseconds = max(milliseconds, 0)
         self._slots[bisect_left(_BOUNDS_MS, milliseconds)] += times
         self._sum += times * milliseconds
 
     def taken(self) -> Histogram:
-        """As it is now."""
+        """Its present figures."""
         cumulated = tuple(accumulate(self._slots))
         return Histogram(counts=cumulated[:-1], count=cumulated[-1], sum=self._sum / 1000)
 
 
 @frozen(kw_only=True)
 class StoredMetrics:
-    """The jobs of one type in one named queue, as they are stored: whoever made and ran them.
+    """The jobs of one type in one named queue, as they are stored, from all processes.
 
-    All of it falls when jobs are removed, so none of it is a counter.
+    All figures fall when jobs are removed, so none of them is a counter.
     """
 
     type: str
     queue: str
     jobs: Mapping[JobStatus, int]
-    """How many stand in each status. ``running`` is what is in flight, in all processes."""
+    """The number in each status. ``running`` is what is in flight, in all processes."""
     due: int
     """How many are pending and could be claimed now."""
     oldest_due_age: float
-    """Seconds since the first of those was due; 0 where there is none."""
+    """Seconds since the first of those was due; 0 if there is none."""
     retries: int
-    """Attempts of these jobs that failed or timed out and were tried again."""
+    """Attempts of these jobs that failed or timed out and were retried."""
     rescues: int
     """Attempts that ended with their worker's death."""
     wait: Histogram
@@ -92,8 +92,8 @@ class StoredMetrics:
 
 @frozen(kw_only=True)
 class ProcessMetrics:
-    """What this queue object, and the processes of its pools, have done to the jobs of one type in
-    one named queue since it was made. None of it falls, but for `in_flight`."""
+    """What this queue object has done to the jobs of one type in one named queue since it was made.
+    The processes of its pools are included. No figure falls, except `in_flight`."""
 
     type: str
     queue: str
@@ -102,7 +102,8 @@ class ProcessMetrics:
     events: Mapping[str, int]
     """How often each event was sent (see `Event`)."""
     failures: int
-    """Jobs given up: failed with no retries left, or for good, or their workers died too often."""
+    """Jobs given up: failed with no retries left, or permanently, or their workers died too
+    often."""
     wait: Histogram
     """From when a job was due until it was claimed here."""
     run: Histogram
@@ -110,12 +111,12 @@ class ProcessMetrics:
 
     @property
     def retries(self) -> int:
-        """Attempts that failed here and are tried again."""
+        """Attempts that failed here and are retried."""
         return self.events.get("retrying", 0)
 
     @property
     def rescues(self) -> int:
-        """Jobs of dead workers that were taken back here."""
+        """Jobs of dead workers that were rescued here."""
         return self.events.get("rescued", 0)
 
 
@@ -160,7 +161,7 @@ class QueueMetrics:
     stored: tuple[StoredMetrics, ...]
     """Of what is stored, by type and queue."""
     unreadable: int
-    """Entries that are no jobs and were not set aside yet."""
+    """Invalid files (or rows) that are not in quarantine yet."""
     process: tuple[ProcessMetrics, ...]
     """Of what this queue object and the processes of its pools did, by type and queue."""
 
@@ -171,9 +172,9 @@ class QueueMetrics:
 
     @property
     def oldest_due_age(self) -> float:
-        """Seconds for which a due job has waited at most; 0 where none waits."""
+        """Seconds that the first of all due jobs has waited; 0 if none waits."""
         return max((each.oldest_due_age for each in self.stored), default=0.0)
 
     def jobs(self, status: JobStatus) -> int:
-        """How many jobs stand in that status, of all types."""
+        """How many jobs are in that status, of all types."""
         return sum(each.jobs[status] for each in self.stored)

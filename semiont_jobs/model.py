@@ -1,10 +1,10 @@
 """A job in its five states, and its metadata.
 
-It must not know how a job is written down (`codec`), where it is kept (`stores`) or how
-it moves from state to state (`lifecycle`).
+It must not know how a job is written down (`codec`), where it is kept (`stores`) or how it moves
+from state to state (`lifecycle`).
 
-A field that a state has not got cannot be read: neither at type-check time (``Job`` is a
-union discriminated by ``status``) nor at run time (each state is a class of its own, frozen).
+A field that a state does not have cannot be read: neither at type-check time (``Job`` is a union
+discriminated by ``status``) nor at run time (each state is a class of its own, frozen).
 """
 
 from __future__ import annotations
@@ -34,52 +34,52 @@ from semiont_jobs.fields import (
 from semiont_jobs.ids import JobId, UserId, job_id, new_job_id
 
 JobStatus: TypeAlias = Literal["pending", "running", "complete", "failed", "cancelled"]
-"""A job's state; also the name of the folder its file stands in."""
+"""A job's state; also the name of the folder that its file is in."""
 
 STATUSES: Final[tuple[JobStatus, ...]] = ("pending", "running", "complete", "failed", "cancelled")
 """All statuses in lifecycle order: the order in which readers look for a job."""
 
 FINISHED: Final[tuple[JobStatus, ...]] = ("complete", "failed", "cancelled")
-"""The statuses that nothing leaves, but for a retry by hand."""
+"""The statuses that a job leaves only by a retry by hand."""
 
 UNFINISHED: Final[tuple[JobStatus, ...]] = ("pending", "running")
-"""The others: what waits, and what somebody works on."""
+"""The other statuses: of jobs that wait, and of jobs that run."""
 
 P = TypeVar("P")
 """The params of a job."""
 PG = TypeVar("PG")
-"""The progress its work reports."""
+"""The progress that its code reports."""
 R = TypeVar("R")
-"""The result its work returns."""
+"""The result that its code returns."""
 
 MIN_PRIORITY: Final = -100
 MAX_PRIORITY: Final = 100
-"""Two hundred steps are more than people tell apart, and few enough that every program
-that reads the number agrees on its order."""
+"""The highest priority. Two hundred steps are more than people distinguish, and few enough that
+every program that reads the number agrees on its order."""
 
 DEFAULT_QUEUE: Final = "default"
 DEFAULT_USER: Final = UserId("local")
 DEFAULT_MAX_RETRIES: Final = 3
+"""Three retries are four attempts: 7 to 10 seconds of back-off with the default policy."""
 
 OF_RUNS: Final = "map:"
-"""Jobs of types that begin so are the items of runs (`WorkerPool.map`). They are offered only to
-those who name the type: nobody else has the run's function, and the result of another one would
-pass for its own."""
+"""Jobs of types that begin with this are the items of runs (`WorkerPool.map`). Only a claim that
+names the type gets them: only it has the run's function, and the result of another one would be
+taken for its result."""
 OF_NAMELESS_RUNS: Final = f"{OF_RUNS}~"
-"""So begin the types of runs that have no name, of which each run has its own."""
-"""Three retries are four attempts: about seven seconds of back-off with the default policy."""
-
+"""Types of runs without a name begin with this; each run has its own."""
 
 T = TypeVar("T")
 
 
 def made_of(kind: type[T], values: dict[str, Any]) -> T:
-    """An object of one of the classes below, of values that were checked already: those of another
-    such object, or what this library makes itself. Every field must be among them.
+    """Make an object of one of the classes below from values that were checked already.
 
-    Made in the usual way, each of its fields would be checked again at every transition, which
-    is a fifth of all the Python that a job costs. The classes have no slots for this: an
-    object's fields are set by one assignment.
+    The values come from another such object, or from this library. Every field must be among them.
+
+    The usual way checks each field again at every transition, which is a fifth of all the Python
+    that a job costs. The classes have no slots, so that one assignment sets all of an object's
+    fields.
     """
     one = object.__new__(kind)
     object.__setattr__(one, "__dict__", values)
@@ -92,10 +92,10 @@ def _check_id(_owner: Any, _attribute: Attribute[Any], value: Any) -> None:
 
 @frozen(kw_only=True, slots=False)
 class ClaimStamp:
-    """Who works on a job: written into the running job, so that anyone can see it."""
+    """The worker of a running job: written into the job, so that every process can see it."""
 
     token: str = field(validator=check_any_text)
-    """Random, new at every claim: tells this claim from any other of the same job."""
+    """Random, new at every claim: distinguishes this claim from any other of the same job."""
     worker: str = field(validator=check_any_text)
     host: str = field(validator=check_any_text)
     pid: int = field(validator=check_integer)
@@ -107,12 +107,12 @@ class ClaimStamp:
 
 
 WorkerName: TypeAlias = "str | Callable[[AnyJob], str]"
-"""Who claims: a name, or what says for a job under which name it is claimed."""
+"""A worker's name, or a function that returns it for the job that is claimed."""
 
 
 @frozen(kw_only=True, slots=False)
 class OpenStamp(ClaimStamp):
-    """Of whoever claims for several workers: which of them it is, the job decides."""
+    """The stamp of a claimer for several workers: the job decides which of them it is."""
 
     worker_of: Callable[[AnyJob], str]
 
@@ -136,7 +136,7 @@ class Attempt:
     outcome: AttemptOutcome = field(validator=check_any_text)
     error_type: str | None = field(default=None, validator=check_any_text)
     error_module: str | None = field(default=None, validator=check_any_text)
-    """Where the error's class is defined; None: it is a builtin, or nobody wrote it down."""
+    """Where the error's class is defined; None: it is a builtin, or not recorded."""
     message: str | None = field(default=None, validator=check_any_text)
     traceback: str | None = field(default=None, validator=check_any_text)
     extra: Mapping[str, Any] = field(factory=dict, validator=check_mapping)
@@ -158,7 +158,7 @@ class JobMetadata:
     retry_count: int = field(default=0, validator=check_count)
     max_retries: int = field(default=DEFAULT_MAX_RETRIES, validator=check_count)
     revision: int = field(default=0, validator=check_count)
-    """0 at creation, one more at every change; the higher of two copies is the true one."""
+    """0 at creation, one more at every change; of two copies the higher counts."""
     queue: str = field(default=DEFAULT_QUEUE, validator=check_text)
     priority: int = field(default=0, validator=whole(MIN_PRIORITY, MAX_PRIORITY))
     run_after: datetime | None = field(
@@ -170,7 +170,7 @@ class JobMetadata:
     claim: ClaimStamp | None = None
     """The holder, while the job runs."""
     run: str | None = field(default=None, validator=check_any_text)
-    """One life of the job, set at a retry by hand; absent in the first: see `life`."""
+    """The name of a life of the job, set by a retry by hand; the first has none: see `life`."""
     attempts: tuple[Attempt, ...] = field(default=(), validator=tuple_of(Attempt, "attempts"))
     attempt_count: int = field(default=0, validator=check_count)
     crash_count: int = field(default=0, validator=check_count)
@@ -192,9 +192,8 @@ class JobMetadata:
     def life(self) -> str:
         """The name of this life of the job, from creation or a retry by hand to its end.
 
-        A request to cancel is meant for one life (see the protocol page of the
-        documentation): where no ``run`` is
-        recorded, the creation in milliseconds stands for it.
+        A request to cancel is meant for one life (see the protocol page of the documentation). If
+        no ``run`` is recorded, the name is the creation in milliseconds.
         """
         return self.run or f"{int(self.created.timestamp() * 1000)}"
 
@@ -210,12 +209,13 @@ class PendingJob(Generic[P]):
     metadata: JobMetadata = field(validator=instance_of(JobMetadata))
     params: P
     extra: Mapping[str, Any] = field(factory=dict, validator=check_mapping)
-    """Keys of the job's document that this library or the params class does not know."""
+    """Keys of the job's JSON that this library or the params class does not know."""
 
 
 @frozen(kw_only=True, slots=False)
 class RunningJob(Generic[P, PG]):
-    """Held by a worker. ``progress`` is None until the work reports something."""
+    """Held by a worker. ``progress`` is None (with plain params ``{}``) until the job's code
+    reports."""
 
     status: ClassVar[Literal["running"]] = "running"
     metadata: JobMetadata = field(validator=instance_of(JobMetadata))
@@ -227,7 +227,7 @@ class RunningJob(Generic[P, PG]):
 
 @frozen(kw_only=True, slots=False)
 class CompleteJob(Generic[P, R]):
-    """Done. ``result`` is None where the work returned nothing."""
+    """Done. ``result`` is None (with plain params ``{}``) if its code returned nothing."""
 
     status: ClassVar[Literal["complete"]] = "complete"
     metadata: JobMetadata = field(validator=instance_of(JobMetadata))
@@ -240,7 +240,7 @@ class CompleteJob(Generic[P, R]):
 
 @frozen(kw_only=True, slots=False)
 class FailedJob(Generic[P]):
-    """Given up: ``error`` says why; ``metadata.attempts`` has every attempt's story."""
+    """Given up: ``error`` says why; ``metadata.attempts`` has the details of each attempt."""
 
     status: ClassVar[Literal["failed"]] = "failed"
     metadata: JobMetadata = field(validator=instance_of(JobMetadata))
@@ -255,7 +255,7 @@ class FailedJob(Generic[P]):
 
 @frozen(kw_only=True, slots=False)
 class CancelledJob(Generic[P]):
-    """Stopped by a person, before or while it ran."""
+    """Cancelled before or while it ran: on request, or by its own code."""
 
     status: ClassVar[Literal["cancelled"]] = "cancelled"
     metadata: JobMetadata = field(validator=instance_of(JobMetadata))
@@ -291,12 +291,12 @@ JOB_CLASSES: Final[Mapping[JobStatus, type[AnyJob]]] = {
 """The class of each status."""
 
 evolve: Final = attrs.evolve
-"""A copy of a frozen object with some fields changed: the immutable pattern's one verb."""
+"""A copy of a frozen object with some fields changed."""
 
 
 @frozen(kw_only=True)
 class JobStats:
-    """How many jobs stand in each status."""
+    """The number of jobs in each status."""
 
     pending: int = 0
     running: int = 0
@@ -331,5 +331,5 @@ def is_failed_job(job: AnyJob) -> TypeGuard[FailedJob[Any]]:
 
 
 def is_cancelled_job(job: AnyJob) -> TypeGuard[CancelledJob[Any]]:
-    """Whether somebody stopped the job."""
+    """Whether the job was cancelled."""
     return job.status == "cancelled"

@@ -12,7 +12,7 @@ from semiont_jobs.metrics import BOUNDS, Histogram, ProcessMetrics, QueueMetrics
 from semiont_jobs.model import STATUSES
 
 CONTENT_TYPE: Final = "text/plain; version=0.0.4; charset=utf-8"
-"""What an HTTP response with this text says it is."""
+"""The content type of an HTTP response with this text."""
 
 Labels: TypeAlias = dict[str, str]
 Kind: TypeAlias = Literal["gauge", "counter", "histogram"]
@@ -56,11 +56,11 @@ _COUNTED: Final[tuple[tuple[str, str, Callable[[ProcessMetrics], float]], ...]] 
 
 
 def prometheus_text(metrics: QueueMetrics) -> str:
-    """The figures as Prometheus reads them, to be served as `CONTENT_TYPE` or written to a file.
+    """Return the figures in Prometheus' format: serve them as `CONTENT_TYPE`, or write a file.
 
-    Names that begin with ``semiont_jobs_stored_`` are of what is stored, so they fall when jobs
-    are removed: none of them is a counter. Those that end in ``_total`` are of what this process
-    did; of a process that only looks there are none.
+    Names that begin with ``semiont_jobs_stored_`` are of what is stored, so they fall when jobs are
+    removed: none of them is a counter. Those that end in ``_total`` are of what this process did; a
+    process that only reads has none.
     """
     return "".join(f"{line}\n" for line in _lines(metrics))
 
@@ -152,7 +152,7 @@ def _sample(name: str, labels: Labels, value: float) -> str:
 
 
 def _escaped(text: str) -> str:
-    # Besides what the format asks for: a lone surrogate, which a foreign hand may have written,
-    # has no UTF-8 form.
+    # In addition to what the format requires: a lone surrogate, which another program may have
+    # written, has no UTF-8 form.
     text = text.encode("utf-8", "backslashreplace").decode("utf-8")
     return text.replace("\\", r"\\").replace('"', r"\"").replace("\n", r"\n")

@@ -1,7 +1,7 @@
-"""JobQueue: the verbs callers use.
+"""JobQueue: the operations that programs call.
 
-It must not know how a store keeps jobs, or who runs them: what a job becomes is decided in
-`lifecycle` and `retry`, where it goes is the store's.
+It must not know how a store keeps jobs, or what runs them: `lifecycle` and `retry` decide what a
+job becomes, and the store decides where it is kept.
 """
 
 from __future__ import annotations
@@ -43,30 +43,33 @@ from semiont_jobs.store import Accept, Hold, Wanted
 class JobQueue(Creating):
     """A durable queue of jobs in a directory, or in a PostgreSQL database.
 
-    Making one touches nothing: the first verb, or `initialize`, does. All methods may be
-    called from any thread; several queues and processes may work on one directory. Each may raise
-    `StoreError`: the disk, or the server, refuses; and one that is given a job's id
-    `JobDecodeError`: what stands there cannot be read as a job.
+    Creating the object touches nothing: the first operation, or `initialize`, does. You can call
+    every method from any thread, and use several queues and processes on one directory. Every
+    method may raise `StoreError` (the disk, or the server, refused). A method that takes a job's id
+    may also raise `JobDecodeError` (what is stored cannot be read as a job).
 
-    :param data_dir: the data directory; jobs stand in its ``jobs`` folder. A ``postgresql://``
-        URL keeps them in a schema of that database, ``"memory:"`` in this process only. A
-        `JobStore` of your own is taken as it is.
-    :param fsync: what a call acknowledged survives a power cut (True), or only the death of
-        any process (False; several times faster).
-    :param retry_policy: when failed attempts are tried again; a job type's or a worker's own
-        policy goes before it.
-    :param job_types: your own job types, besides Semiont's six.
-    :param max_crashes: a job whose workers died more often than this fails.
-    :param foreign_stale_after: when a running job that the TypeScript package started counts
-        as abandoned.
-    :param hooks: called with every event, as `subscribe` does.
+    :param data_dir: the data directory; jobs are in its ``jobs`` folder. A ``postgresql://`` URL
+        keeps them in a schema of that database, ``"memory:"`` in this process only. A `JobStore` of
+        your own is used as it is.
+    :param fsync: True: an acknowledged call survives a power cut. False: it survives only the death
+        of any process, and is several times faster.
+    :param retry_policy: decides when failed attempts are retried; a worker's or a job type's own
+        policy overrides it.
+    :param job_types: your own job types, in addition to Semiont's six.
+    :param max_crashes: a job fails if its workers died more often than this.
+    :param foreign_stale_after: when a running job that the TypeScript package started counts as
+        abandoned.
+    :param hooks: called with every event, as with `subscribe`.
     :param store_options: ``durability``, ``dir_mode``, ``file_mode``, ``allow_network_fs``,
         ``read_only`` of `FileStore`; ``schema``, ``pool_size``, ``read_only`` of `PostgresStore`.
     """
 
     def __reduce__(self) -> tuple[Any, ...]:
-        """Pickled, a queue is where its jobs live and what it was made with: read in another
-        process, it is that one's queue. What `subscribe` added stays here."""
+        """Pickle the place of the jobs and the settings, not the state.
+
+        In another process, the unpickled queue is that process's own. Hooks added by `subscribe`
+        are not included.
+        """
         made_with = partial(
             type(self),
             retry_policy=self.retry_policy,
@@ -89,25 +92,25 @@ class JobQueue(Creating):
         worker: WorkerName | None = None,
         retry_policy: RetryPolicy | None = None,
     ) -> AnyClaim | None:
-        """Take the next due job and hold it, or return None.
+        """Claim the next due job, or return None.
 
-        First: higher priority, then due time, creation, id. The claim holds the job for as long
-        as you keep it: one that is dropped without an outcome is given back within a second, and
-        so are those still open when the process ends in order. Neither uses an attempt.
+        The order is: higher priority first, then due time, creation, id. The claim holds the job
+        for as long as you keep the claim object. A claim that is dropped without an outcome is
+        released within a second; claims that are open when the process ends normally are released,
+        too. Neither uses an attempt.
 
-        :param types: only jobs of these types; None: any, but for the items of runs (`map
-            <WorkerPool.map>`), of which only those are taken whose type is named.
+        :param types: only jobs of these types. None: any type; but items of runs (`map
+            <WorkerPool.map>`) are claimed only if their type is named.
         :param queue: only jobs of this named queue; None: any.
-        :param accept: asked for each job in turn; one it refuses stays for others. It is asked
-            once per revision of a job, so pass the same function every time.
-        :param worker: the name to record, or a function that returns it for the job that is
-            claimed; default: this process's id.
-        :param retry_policy: goes before the job type's and the queue's.
-        :raises InvalidValue: one of these is something else; nothing was claimed.
-        :raises ThreadRefused: the queue needs a thread to look after claims, and the system gives
-            none; nothing was claimed.
-        :raises QueueClosed: another thread closed the queue in the midst of this; nothing was
-            claimed.
+        :param accept: called with each candidate job; a job that it refuses stays for other claims.
+            It is called once per revision of a job, so pass the same function every time.
+        :param worker: the name to record, or a function that returns it for the claimed job;
+            default: the host's name and this process's id.
+        :param retry_policy: overrides the job type's and the queue's.
+        :raises InvalidValue: an argument is invalid; nothing was claimed.
+        :raises ThreadRefused: the system gives no thread, which the queue needs to look after
+            claims; nothing was claimed.
+        :raises QueueClosed: another thread closed the queue during the call; nothing was claimed.
         """
         checked_policy("retry_policy", retry_policy)
         wanted = _wanted(types, queue, accept)
@@ -122,9 +125,9 @@ class JobQueue(Creating):
         worker: WorkerName | None = None,
         retry_policy: RetryPolicy | None = None,
     ) -> Iterator[AnyClaim]:
-        """One claim after the other, until no job is due: for scripts that work off what there is.
+        """Yield one claim after the other, until no job is due.
 
-        Parameters and errors are those of `claim_next_job`.
+        For scripts that process all due jobs. Parameters and errors are those of `claim_next_job`.
         """
         claimer = self.claimer(types, queue, accept, worker=worker, retry_policy=retry_policy)
         return claimer.claims()
@@ -140,10 +143,12 @@ class JobQueue(Creating):
         retry_policy: RetryPolicy | None = None,
         opening: Opening | None = None,
     ) -> Claimer:
-        """What claims for a loop, one job after the other, with the parameters of `claim_next_job`.
+        """Return an object that claims one job after the other for a loop.
 
-        :param runs: types of runs to be offered besides, where `types` is None.
-        :param opening: claim only while that opening of the queue lasts (see `open_for_work`);
+        Other parameters are those of `claim_next_job`.
+
+        :param runs: types of runs to claim from as well, if `types` is None.
+        :param opening: claim only while this opening of the queue lasts (see `open_for_work`);
             None: a closed queue is opened.
         """
         checked_policy("retry_policy", retry_policy)
@@ -151,20 +156,23 @@ class JobQueue(Creating):
         return Claimer(self, wanted, worker=worker, policy=retry_policy, opening=opening)
 
     def update_job(self, job: AnyJob, old_status: JobStatus | None = None) -> AnyJob:
-        """Store a changed job, and return it as stored: the seed's generic verb, made safe.
+        """Store a changed job, and return it as stored.
 
-        A job claimed through this queue is changed through its claim, whatever revision the
-        given object has. ``update_job(running, "pending")`` claims; the queue then holds the
-        job until it is moved on, or until the process ends, which gives it back. For a job
-        nobody holds, `old_status` and the revision must be those it has.
+        This is the generic update of the TypeScript package, made safe. A job claimed through this
+        queue is changed through its claim, whatever revision the given object has.
+        ``update_job(running, "pending")`` claims; the queue then holds the job until it leaves
+        running, or until the process ends, which releases it. For a job that no claim holds,
+        `old_status` and the revision must be the job's own.
 
-        :raises InvalidJob: `job` is no job, or has what no job may have; nothing changed.
+        :raises InvalidJob: `job` is not a job, or has a value that no job may have; nothing
+            changed.
         :raises InvalidTransition: the lifecycle has no such step, or `old_status` is wrong.
         :raises StaleJob: the job has changed since it was read.
-        :raises JobHeld: somebody else works on it, or did and is gone: then it waits for a rescue.
+        :raises JobHeld: another process or thread holds the job, or its worker died: then it waits
+            for a rescue.
         :raises JobNotFound: there is no such job.
-        :raises ClaimLost: somebody who keeps no rules moved or removed it meanwhile.
-        :raises QueueClosed: another thread closed the queue in the midst of claiming it.
+        :raises ClaimLost: a program that ignores locks moved or removed the job meanwhile.
+        :raises QueueClosed: another thread closed the queue while this call claimed the job.
         """
         if old_status is not None:
             checked_status(old_status)
@@ -175,7 +183,7 @@ class JobQueue(Creating):
         if claim is not None and old_status not in (None, "running"):
             raise InvalidTransition(id_, f"expected to be {old_status}, it is running")
         if claim is not None:
-            self._claims.keep(claim)  # also one that was just dropped: its job is in use
+            self._claims.keep(claim)  # even if just dropped: its job is in use
             return claim.update(job)
         opening = self.within(None)
         hold = self._act(self._store.hold, id_)
@@ -209,9 +217,9 @@ class JobQueue(Creating):
         queue: str | None = None,
         accept: Accept | None = None,
     ) -> PendingJob[Any] | None:
-        """The job that `claim_next_job` would take next; claims nothing, changes nothing.
+        """Return the job that `claim_next_job` would take next, and change nothing.
 
-        :raises InvalidValue: a parameter, one of those of `claim_next_job`, is something else.
+        :raises InvalidValue: a parameter is invalid, as for `claim_next_job`.
         """
         wanted = _wanted(types, queue, accept)
         return self._run(self._store.peek, wanted, self.clock())
@@ -219,8 +227,10 @@ class JobQueue(Creating):
     def wait_for_work(
         self, stop: threading.Event, timeout: float, *, opening: Opening | None = None
     ) -> None:
-        """Return when there may be something to claim, after `timeout` seconds at the latest;
-        at once when `stop` is set and `wake` called, or `opening` is over."""
+        """Wait until there may be something to claim, at most `timeout` seconds.
+
+        Returns at once if `stop` is set and `wake` called, or if `opening` is over.
+        """
         self.floor.leave()
         with suppress(QueueClosed):
             self.within(opening)
@@ -228,7 +238,7 @@ class JobQueue(Creating):
 
     def wake(self) -> None:
         """Make every `wait_for_work` of this queue object return."""
-        if self._is_open:  # else nobody waits, and a store has nothing to wake yet
+        if self._is_open:  # else no thread waits, and the store has nothing to wake
             self._store.wake()
 
     # -- private -------------------------------------------------------------------------

@@ -1,4 +1,4 @@
-"""Looking at a queue: one job, many, how many, and waiting for one to finish.
+"""Reading a queue: one job, many, how many, and waiting for one to finish.
 
 It must not change a job.
 """
@@ -19,23 +19,23 @@ from semiont_jobs.model import FINISHED, STATUSES, AnyJob, JobStats, JobStatus
 from semiont_jobs.tally import Survey
 
 LOOK_AGAIN: Final = 1.0
-"""Seconds until who follows a job looks at it though nobody told of a change: the lookout is a
-thread, which a forked child has not, and which may have died. One reading a second costs little."""
+"""Seconds after which a wait reads its job even without a notice of a change. The lookout is a
+thread: a forked child does not have it, and it may have died. One reading a second costs little."""
 
 
 class Reading(QueueDesk):
-    """The verbs of a `JobQueue` that look."""
+    """The methods of a `JobQueue` that read."""
 
     def reset_after_fork(self) -> None:
-        """Forget what was counted for the parent too."""
+        """Also forget what was counted for the parent."""
         super().reset_after_fork()
         self._survey = Survey(self._store)
 
     def get_job(self, id: str) -> AnyJob | None:  # noqa: A002
-        """The job in whatever status, or None. Takes no lock.
+        """Return the job, in whatever status, or None. Takes no lock.
 
         :raises InvalidJobId: `id` cannot be a job's.
-        :raises JobDecodeError: what stands there is not a job.
+        :raises JobDecodeError: what is stored is not a valid job.
         """
         checked = job_id(id)
         return self._run(self._store.get, checked)
@@ -50,12 +50,12 @@ class Reading(QueueDesk):
         limit: int | None = 100,
         offset: int = 0,
     ) -> list[AnyJob]:
-        """The jobs that match every filter given, newest first, ties by id.
+        """Return the jobs that match every filter given, newest first, ties by id.
 
-        :param limit: at most so many; None: all.
-        :param offset: leave out so many of the first.
-        :raises InvalidValue: a status there is not, a filter that is no text, a negative limit
-            or offset.
+        :param limit: at most this many; None: all.
+        :param offset: skip this many at the start.
+        :raises InvalidValue: an unknown status, a filter that is not a string, a negative limit or
+            offset.
         """
         for name, value in (("type", type), ("user_id", user_id), ("queue", queue)):
             checked_filter(name, value)
@@ -73,15 +73,16 @@ class Reading(QueueDesk):
         return found[offset:] if limit is None else found[offset : offset + limit]
 
     def get_stats(self) -> JobStats:
-        """How many jobs stand in each status."""
+        """Return the number of jobs in each status."""
         counts = self._run(self._store.counts)
         return JobStats(**{str(status): count for status, count in counts.items()})
 
     def metrics(self) -> QueueMetrics:
-        """The queue's figures: of what is stored, and of what this queue object has done.
+        """Return the queue's figures: of what is stored, and of what this queue object has done.
 
-        The first call reads every stored job, later ones only what has changed: seconds and tenths
-        of a second with a hundred thousand jobs. Call it as often as you like to be told.
+        The first call reads every stored job, later calls only what has changed. With a hundred
+        thousand jobs that takes seconds, then tenths of a second. You can call it as often as you
+        need figures.
         """
         self.initialize()
         at = self.clock()
@@ -91,28 +92,28 @@ class Reading(QueueDesk):
         )
 
     def process_metrics(self) -> tuple[ProcessMetrics, ...]:
-        """The part of `metrics` that needs no look at what is stored."""
+        """The part of `metrics` that does not read what is stored."""
         return self._meter.taken([claim.job for claim in self._claims.all()])
 
     def hear_of_process(
         self, process: Hashable, figures: tuple[ProcessMetrics, ...] | None
     ) -> None:
-        """Take what another process has done so far into `metrics`; None: it has ended."""
+        """Add what another process has done so far to `metrics`; None: it has ended."""
         self._meter.hear_of(process, figures)
 
     def wait_for(self, id: str, timeout: float | None = None) -> AnyJob:  # noqa: A002
-        """The job once it is complete, failed or cancelled.
+        """Return the job once it is complete, failed or cancelled.
 
-        Woken at once by what this queue object does to the job, and within about 20 ms by what
-        other processes do: however many threads wait, one looks. A wait that was begun before a
-        fork goes on in the child, where it is woken once a second.
+        Changes by this queue object wake the wait at once, changes by other processes within about
+        20 ms: one thread looks for all waiting threads. A wait that began before a fork continues
+        in the child, where it is woken once a second.
 
         :param timeout: seconds; None: for ever.
         :raises InvalidJobId: `id` cannot be a job's.
         :raises ThreadRefused: the system gives no thread to look with.
         :raises JobNotFound: there is no such job (any more).
-        :raises JobTimeout: it has not finished in time; it goes on.
-        :raises InvalidValue: `timeout` is no number.
+        :raises JobTimeout: the job has not finished in time; it goes on.
+        :raises InvalidValue: `timeout` is not a number.
         """
         states = self.follow(id, timeout)
         finished = next(states)
@@ -121,20 +122,20 @@ class Reading(QueueDesk):
         return finished
 
     def follow(self, id: str, timeout: float | None = None) -> Iterator[AnyJob]:  # noqa: A002
-        """The job as it stands now, and again whenever it has changed: its states, and its
-        progress while it runs. Ends with the finished job.
+        """Yield the job at once, and again whenever it has changed.
 
-        Every revision is seen at most once and none after a later one. It is not a record: what
-        changes faster than you look is left out, but for the last.
+        This gives its states, and its progress while it runs; the last one is the finished job.
+        Every revision is yielded at most once, and none after a later one. Changes that are faster
+        than you look are left out, except the last: this is not a log.
 
         :param timeout: seconds for all of it; None: for ever.
         :raises InvalidJobId: `id` cannot be a job's.
         :raises ThreadRefused: the system gives no thread to look with.
         :raises JobNotFound: there is no such job (any more).
-        :raises JobTimeout: it has not finished in time; it goes on.
-        :raises InvalidValue: `timeout` is no number.
+        :raises JobTimeout: the job has not finished in time; it goes on.
+        :raises InvalidValue: `timeout` is not a number.
         """
-        # NaN lies before and after nothing: the wait would have no end.
+        # NaN is neither before nor after any time: the wait would never end.
         if timeout is not None and (not is_number(timeout) or timeout != timeout):
             raise InvalidValue("a number of seconds is needed", field="timeout", value=timeout)
         return self._states(job_id(id), timeout)
@@ -153,9 +154,9 @@ class Reading(QueueDesk):
                 if job is None:
                     raise JobNotFound(checked)
                 metadata = job.metadata
-                # Of another creation: the id was removed and is used again.
+                # Of another creation: the job was removed and its id is used again.
                 is_new = seen is None or seen[0] != metadata.created or seen[1] < metadata.revision
-                # What is told here is durable.
+                # Only a durable end is yielded.
                 is_put_off = job.status in FINISHED and self._is_put_off(checked)
                 if is_new and not is_put_off:
                     seen = (metadata.created, metadata.revision)
@@ -168,7 +169,7 @@ class Reading(QueueDesk):
                 changed.wait(max(0.0, min(left, LOOK_AGAIN)))
 
     def _is_put_off(self, checked: str) -> bool:
-        """Whether this queue has ended a job, and has yet to make that durable."""
+        """Whether this queue has ended a job, but not yet made that durable."""
         claim = self._claims.get(checked)
         return claim is not None and claim.is_put_off
 
@@ -182,7 +183,7 @@ def checked_status(status: str) -> JobStatus:
 
 
 def checked_filter(name: str, value: str | None) -> str | None:
-    """A text to compare with, or None. What is neither would silently match no job.
+    """A string to compare with, or None. Anything else would silently match no job.
 
     :raises InvalidValue: it is neither.
     """

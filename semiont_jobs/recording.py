@@ -1,6 +1,6 @@
-"""Storing what a work has come to: the work is done, and must not run twice.
+"""Storing the outcome of a job whose code has ended, so that it does not run twice.
 
-It must not know how works are run, nor when a failed one is tried again.
+It must not know how the job's code is run, nor when a failed attempt is retried.
 """
 
 from __future__ import annotations
@@ -19,8 +19,9 @@ from semiont_jobs.threads import pause
 def record(
     claim: AnyClaim, outcome: Callable[[], object], *, error_backoff: float, floor: Floor
 ) -> None:
-    """Store an outcome. While the disk refuses, the claim and its result are kept, and tried again
-    after pauses of so many seconds at most. What is no outcome fails the attempt."""
+    """Store an outcome. While the disk refuses, the claim and its result are kept, and the call is
+    repeated after pauses of at most `error_backoff` seconds. If the outcome is invalid, the attempt
+    fails."""
     pace = error_pace(error_backoff)
     errors = 0
     is_failing = False
@@ -35,7 +36,7 @@ def record(
             floor.leave()
             pause(pace(errors))
         except BaseException as error:  # noqa: BLE001 - a result that is not JSON, say
-            if is_failing:  # too large for one attempt more: kept as while the disk is full
+            if is_failing:  # no room for one more attempt: kept as while the disk is full
                 errors += 1
                 logger.error("outcome not stored yet: %s", error)
                 floor.leave()

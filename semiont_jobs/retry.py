@@ -31,8 +31,8 @@ T = TypeVar("T")
 A = ParamSpec("A")
 
 LONGEST_WAIT: Final = 30 * 24 * 3600.0
-"""Seconds; what a wait strategy answers is cut to this. Thirty days is longer than any
-outage, and short enough that an overflowing exponential does not bury a job."""
+"""Seconds; a longer wait of a strategy is cut to this. Thirty days is longer than any outage, and
+short enough that an overflowing exponential does not bury a job."""
 
 
 def _refuse(attribute: Attribute[Any], value: Any, rule: str) -> None:
@@ -40,7 +40,7 @@ def _refuse(attribute: Attribute[Any], value: Any, rule: str) -> None:
 
 
 def _check_strategy(_owner: Any, attribute: Attribute[Any], value: Any) -> None:
-    # A class can be called as well: with the state of a call it would make an object, no answer.
+    # A class can be called, too: with the state of a call it would make an object, not answer.
     if not callable(value) or isinstance(value, type):
         _refuse(attribute, value, "one of tenacity's strategies, or a function, is needed")
 
@@ -57,10 +57,10 @@ def _tuple(value: Any) -> Any:
 
 
 def _by_value(strategy: Any) -> Any:
-    """What a strategy is compared and hashed by: its class and what it was made of.
+    """What a strategy is compared and hashed by: its class and the values it was made of.
 
-    tenacity's have no equality of their own. Where that is no help (a function, a class that
-    keeps something without a hash), a strategy equals itself only.
+    tenacity's strategies have no equality of their own. If that does not help (a function, a class
+    that keeps a value without a hash), a strategy equals only itself.
     """
     try:
         key = _value_of(strategy, strategy)
@@ -76,27 +76,27 @@ def _value_of(value: Any, owner: Any) -> Any:
     if isinstance(value, tuple | list):
         return tuple(_value_of(item, owner) for item in value)
     if inspect.ismethod(value) and value.__self__ is owner:
-        return value.__func__  # of whichever strategy that is otherwise the same
+        return value.__func__  # of any strategy that is otherwise the same
     return value
 
 
 @frozen(kw_only=True)
 class RetryPolicy:
-    """Whether and when a failed attempt is tried again.
+    """Whether and when a failed attempt is retried.
 
-    `wait` and `retry` are any of tenacity's strategies; both are evaluated as pure functions
-    of a `tenacity.RetryCallState` whose ``attempt_number`` counts the attempts of this life
-    of the job from 1 and whose ``outcome`` has the exception. No worker sleeps through a
-    wait: its end becomes the job's ``run_after``. Two policies are equal when their strategies
-    are of the same classes and made of the same values.
+    `wait` and `retry` are any of tenacity's strategies. Both are called as pure functions of a
+    `tenacity.RetryCallState`: its ``attempt_number`` counts the attempts of this life of the job,
+    except crashed ones, from 1, and its ``outcome`` has the exception. No worker sleeps through a
+    wait: its end becomes the job's ``run_after``. Two policies are equal if their strategies are of
+    the same classes and made of the same values.
 
-    :param wait: seconds until the next attempt; default: about 1, 2, 4, ... up to 300, plus
-        up to one second at random, so that jobs that failed together do not return together.
+    :param wait: seconds until the next attempt; default: about 1, 2, 4, ... plus up to one second
+        at random, so that jobs that failed together do not return together; at most 300.
     :param retry: which errors are worth another attempt; default: every one.
-    :param permanent: a tuple of errors that are never tried again, besides `PermanentError`,
+    :param permanent: a tuple of errors that are never retried, in addition to `PermanentError`,
         params that do not fit their class (`JobDecodeError`) and a result that JSON cannot hold
         (`JobEncodeError`).
-    :raises InvalidValue: one of them is something else.
+    :raises InvalidValue: one of them is invalid.
     """
 
     wait: wait_base = field(
@@ -137,11 +137,11 @@ def next_attempt(
     started_at: datetime,
     now: datetime,
 ) -> Retry | GiveUp:
-    """Decide once, after a failed attempt: again at which instant, or never.
+    """Decide once, after a failed attempt: retry it at an instant, or give up.
 
     Retries go on while ``retry_count < max_retries``: three retries are four attempts.
     """
-    # The work is done when a result is found to be none: done again, it has the same one.
+    # A job with an invalid result has run: if it ran again, the result would be the same.
     if isinstance(error, (PermanentError, JobDecodeError, JobEncodeError, *policy.permanent)):
         return GiveUp("the error is permanent")
     if retry_count >= max_retries:
@@ -165,7 +165,7 @@ def _call_state(
     return state
 
 
-# Strategies receive the state of a call; ours is a job's attempt, called by nobody here.
+# Strategies receive the state of a call; ours is a job's attempt, which is not a call.
 _NOBODY: Final = tenacity.Retrying()
 
 
@@ -181,7 +181,7 @@ def is_transient(error: BaseException) -> bool:
 
 
 def insist(action: Callable[A, T], *args: A.args, **kwargs: A.kwargs) -> T:
-    """Do something with the store, again if it met a transient error: see `retry_transient`."""
+    """Call `action`, and repeat it after a transient error: see `retry_transient`."""
     try:
         return action(*args, **kwargs)
     except OSError as error:
@@ -191,8 +191,11 @@ def insist(action: Callable[A, T], *args: A.args, **kwargs: A.kwargs) -> T:
 
 
 def retry_transient(call: Callable[[], T]) -> T:
-    """Make `call` again, up to five times within about a seventh of a second, after one that
-    met a transient error of the store; the last error is raised as it is."""
+    """Repeat `call` after it met a transient error of the store.
+
+    It is made up to five times within about a seventh of a second; the last error is raised
+    unchanged.
+    """
     return tenacity.Retrying(
         retry=tenacity.retry_if_exception(is_transient),
         wait=tenacity.wait_exponential(multiplier=0.01),
@@ -208,10 +211,9 @@ def poll(
     timeout: float,
     wait: Callable[[float], object] | None = None,
 ) -> T:
-    """Call `look` until it answers something but None, `wait`-ing (`pause`) between looks.
+    """Call `look` until it returns something but None, and `wait` (default: `pause`) between.
 
-    The pauses grow from 5 to 250 milliseconds: short jobs are seen at once, long ones cost
-    little.
+    The pauses grow from 5 to 250 milliseconds: short jobs are seen at once, long ones cost little.
 
     :raises JobTimeout: after `timeout` seconds.
     """
@@ -244,8 +246,8 @@ class Pace(Protocol):
 
 
 def error_pace(backoff: float, *, first: float | None = None) -> Pace:
-    """Pauses of a loop that meets errors: from `first` seconds (an eighth of `backoff`), doubling
-    up to `backoff`, so that one hiccup costs little and a full disk is not a hot loop."""
+    """Pauses of a loop that meets errors: from `first` seconds (default: an eighth of `backoff`),
+    doubling up to `backoff`. So one hiccup costs little, and a full disk is not a hot loop."""
     strategy = tenacity.wait_exponential(multiplier=first or backoff / 8, max=backoff)
 
     def pause(errors: int) -> float:

@@ -1,4 +1,4 @@
-"""What a queue and its workers may be given: a place, hooks, types, policies, names.
+"""Valid settings of a queue and its workers: a place, hooks, types, policies, names.
 
 It must not know what they do with them.
 """
@@ -27,8 +27,8 @@ CONFIGURABLE: Final = (
     "file_mode",
     "allow_network_fs",
 )
-"""What the configuration of an application may say to `JobQueue`, besides the place: what has a
-value that a file of settings can hold."""
+"""The settings of `JobQueue` that an application's configuration may have, besides the place: those
+whose values a file of settings can hold."""
 LONGEST_NAME: Final = 255
 """Characters of a worker's name, which every attempt on record repeats: as many as a file's or
 a host's name may have, and few enough that a hundred fit in what a new job leaves free."""
@@ -65,7 +65,7 @@ def checked_hook(hook: Hook) -> Hook:
 
 
 def checked_name(worker: str) -> str:
-    """A worker's name, which goes into the job's file as it is."""
+    """A worker's name, which is written into the job's file unchanged."""
     if not isinstance(worker, str) or not 0 < len(worker) <= LONGEST_NAME:
         rule = f"a text of 1 to {LONGEST_NAME} characters is needed"
         raise InvalidValue(rule, field="worker", value=worker)
@@ -90,7 +90,7 @@ def checked_types(field: str, types: Iterable[str] | None) -> frozenset[str] | N
 
 
 def checked_job_types(field: str, types: Iterable[str] | None) -> frozenset[str] | None:
-    """Names of job types that are asked for again and again, or None for any."""
+    """Names of job types that are read again and again, or None for any."""
     if isinstance(types, Iterator):
         rule = "a list of type names is needed: an iterator is empty at the second look"
         raise InvalidValue(rule, field=field, value=types)
@@ -105,7 +105,7 @@ def checked_policy(field: str, policy: RetryPolicy | None) -> RetryPolicy | None
 
 
 def checked_accept(accept: Accept | None) -> Accept | None:
-    """What a claimer asks of each job: a function that can be remembered."""
+    """A claim's `accept`: a function that can be remembered."""
     if accept is None:
         return None
     try:
@@ -119,7 +119,7 @@ def checked_accept(accept: Accept | None) -> Accept | None:
 
 
 def checked_timeout(field: str, seconds: float | None) -> float | None:
-    """Seconds that an attempt may take, or None for any time."""
+    """Seconds that an attempt may take, or None for no limit."""
     if seconds is not None and not is_limit(seconds):
         raise InvalidValue("a positive number of seconds is needed", field=field, value=seconds)
     return seconds

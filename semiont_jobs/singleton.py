@@ -1,4 +1,4 @@
-"""The queue of an application: made once at start-up, had anywhere.
+"""The queue of an application: made once at start-up, available anywhere.
 
 It must not know what a queue does.
 """
@@ -42,19 +42,19 @@ def initialize_job_queue(
     url: str | None = None,
     **settings: Any,
 ) -> JobQueue:
-    """Make the application's queue and its directory, or its schema in the database at `url`;
-    `get_job_queue` returns it from now on.
+    """Make the application's queue, and return it; from now on `get_job_queue` returns it, too.
 
-    Again with the same settings it returns the same queue; with others it makes a new one,
-    while claims in progress finish on the old one. Settings are those of `JobQueue`; one left
-    out is the same as its default, and retry policies are compared by value.
+    Its directory, or its schema in the database at `url`, is created. With the same settings,
+    another call returns the same queue. With others, it makes a new one; open claims finish on the
+    old one. Settings are those of `JobQueue`; one that you leave out equals its default, and retry
+    policies are compared by value.
 
     :raises InvalidValue: neither a directory nor a URL is given, or both are.
     """
     global _queue, _settings  # noqa: PLW0603 - one per process is the point
     for name in settings.keys() & {"job_types", "hooks"}:
         if isinstance(settings[name], Iterable):
-            # Read twice, compared and then used; and a list is as good as a tuple.
+            # Read twice: compared, then used. And a list equals a tuple here.
             settings[name] = tuple(settings[name])
     data_dir = _one_of(data_dir, url)
     wanted = _filled_in(data_dir, settings)
@@ -68,7 +68,7 @@ def initialize_job_queue(
 def _one_of(
     data_dir: str | os.PathLike[str] | JobStore | None, url: str | None
 ) -> str | os.PathLike[str] | JobStore:
-    """The place meant by whichever of the two is given."""
+    """The place, of whichever of the two is given."""
     if data_dir is None and url is None:
         raise InvalidValue("a directory, or url=, is needed", field="data_dir", value=None)
     if data_dir is not None and url is not None:
@@ -78,18 +78,18 @@ def _one_of(
         assert data_dir is not None
         return data_dir
     if not is_url(url):
-        # Not its value: a password may stand in it.
+        # Not its value, which may contain a password.
         raise InvalidValue("a postgresql:// URL is needed", field="url", value="...")
     return url
 
 
 def _filled_in(data_dir: Any, settings: dict[str, Any]) -> dict[str, Any]:
-    """The settings with the defaults of those left out, so that equal ones compare equal."""
+    """The settings, with the defaults of those left out, so that equal ones compare equal."""
     place = _place(data_dir)
-    # Of stores, directories and databases take options.
+    # Of stores, only those of directories and databases take options.
     made: tuple[type[Any], ...] = (JobQueue,)
     if is_url(place):
-        # Here, since whoever keeps jobs in files has no driver installed.
+        # Here, because programs that keep jobs in files may have no driver.
         from semiont_jobs.stores.postgres import PostgresStore
 
         made = (JobQueue, PostgresStore)
@@ -107,14 +107,14 @@ def _defaults(made: type[Any]) -> dict[str, Any]:
 
 
 def _place(data_dir: str | os.PathLike[str] | JobStore) -> object:
-    """The directory meant, whatever the current one is at the next call."""
+    """The absolute path of a directory: the current one may change before the next call."""
     if isinstance(data_dir, str | os.PathLike) and data_dir != MEMORY and not is_url(data_dir):
         return os.path.abspath(os.fspath(data_dir))
     return data_dir
 
 
 def get_job_queue() -> JobQueue:
-    """The queue that `initialize_job_queue` made.
+    """Return the queue that `initialize_job_queue` made.
 
     :raises QueueNotInitialized: it has not been called yet in this process.
     """

@@ -1,7 +1,7 @@
-"""The protocols a store keeps: what a queue asks of the place where jobs live.
+"""The protocols of a store: what a queue needs of the place where jobs are kept.
 
-It must not know workers, policies or retries: a store moves jobs and guards them; what a
-job becomes is decided by `lifecycle` and `queue`.
+It must not know workers, policies or retries: a store moves jobs and guards them; `lifecycle` and
+`queue` decide what a job becomes.
 """
 
 from __future__ import annotations
@@ -33,17 +33,17 @@ Accept: TypeAlias = Callable[[PendingJob[Any]], bool]
 
 @frozen(kw_only=True, cache_hash=True)
 class Wanted:
-    """What a claimer is willing to take."""
+    """The jobs that a claim accepts."""
 
     types: frozenset[str] | None = None
-    """None: any but those of runs."""
+    """None: any, except those of runs."""
     queue: str | None = None
     """None: any."""
     accept: Accept | None = None
-    """Asked once per revision of a job; a refusal is remembered under this callable, so pass
-    the same one (a function or a bound method) every time."""
+    """Called once per revision of a job. A refusal is remembered under this callable, so pass the
+    same one (a function or a bound method) every time."""
     runs: frozenset[str] = frozenset()
-    """Types of runs that are wanted besides any other."""
+    """Types of runs that are wanted, too, if `types` is None."""
 
     def covers(self, type_name: str, queue: str) -> bool:
         """Whether a job of that type and queue may be offered to `accept`."""
@@ -55,7 +55,7 @@ class Wanted:
 
 
 class Hold(Protocol):
-    """Exclusive ownership of one job: nobody but the holder changes or moves it."""
+    """Exclusive ownership of one job: only the holder changes or moves it."""
 
     @property
     def job(self) -> AnyJob:
@@ -63,14 +63,14 @@ class Hold(Protocol):
         ...
 
     def move(self, job: AnyJob) -> None:
-        """Store `job` in place of what is held. The hold goes on while the job is running
-        and ends in every other status.
+        """Store `job` in place of what is held.
 
-        When it raises, nothing was acknowledged, what was stored before stands, and the
-        hold goes on, unless it is `ClaimLost`: the job was taken away.
+        The hold goes on while the job is running, and ends in every other status. If this raises,
+        nothing was acknowledged, and the hold goes on, unless it is `ClaimLost`. The job is not
+        lost; after a `StoreError` it may be stored as it was before, or as given.
 
-        :raises ClaimLost: somebody else moved or removed the job.
-        :raises StoreError: the disk refused; the call may be made again.
+        :raises ClaimLost: another program moved or removed the job.
+        :raises StoreError: the disk refused; the call may be repeated.
         :raises JobEncodeError: the job cannot be written.
         """
         ...
@@ -80,28 +80,28 @@ class Hold(Protocol):
         ...
 
     def is_standing(self) -> bool:
-        """Whether the job is still ours: no foreign hand has moved or removed it."""
+        """Whether the job is still ours: no other program has moved or removed it."""
         ...
 
     def cancel_requested(self) -> bool:
-        """Whether somebody asked for this life of the job to be cancelled."""
+        """Whether a cancel of this life of the job was requested."""
         ...
 
 
 class JobStore(Protocol):
-    """A place where jobs live. Every method may be called from any thread."""
+    """A place where jobs are kept. Every method may be called from any thread."""
 
     def open(self, codec: Codec, notify: Hook) -> None:
-        """Make the place ready. `notify` gets the events of what the store does by itself:
-        ``quarantined``, and ``cancelled`` where a claim obeyed a request."""
+        """Make the place ready. `notify` gets the events of the store's own actions:
+        ``quarantined``, and ``cancelled`` if a claim obeyed a request."""
         ...
 
     def close(self) -> None:
-        """Let go of everything held and wake whoever waits."""
+        """End every hold, and wake every thread that waits."""
         ...
 
     def create(self, job: PendingJob[Any]) -> None:
-        """Store a new job. Raises `JobExists` if its id stands in any status."""
+        """Store a new job. Raises `JobExists` if its id exists in any status."""
         ...
 
     def create_many(self, jobs: Iterable[PendingJob[Any]]) -> None:
@@ -109,7 +109,7 @@ class JobStore(Protocol):
         ...
 
     def get(self, job_id: str) -> AnyJob | None:
-        """The job as it stands, or None. Raises `JobDecodeError` if it cannot be read."""
+        """The job as it is now, or None. Raises `JobDecodeError` if it cannot be read."""
         ...
 
     def jobs(self, statuses: Iterable[JobStatus]) -> Iterator[AnyJob]:
@@ -117,13 +117,13 @@ class JobStore(Protocol):
         ...
 
     def counts(self) -> Mapping[JobStatus, int]:
-        """How many jobs stand in each status."""
+        """The number of jobs in each status."""
         ...
 
     def claim(self, wanted: Wanted, stamp: ClaimStamp, now: datetime) -> Hold | None:
         """Move the first due job that is wanted to running and hold it, or return None.
 
-        First: by priority (higher first), then due time, creation and id.
+        The order is: higher priority first, then due time, creation, id.
         """
         ...
 
@@ -132,15 +132,15 @@ class JobStore(Protocol):
         ...
 
     def hold(self, job_id: str) -> Hold:
-        """Take hold of a job in whatever status.
+        """Hold a job, in whatever status.
 
         :raises JobNotFound: there is none.
-        :raises JobHeld: somebody else holds it.
+        :raises JobHeld: another process or thread holds it.
         """
         ...
 
     def request_cancel(self, job_id: str, life: str) -> bool:
-        """Ask the holder of that life of a job to stop; whether it still runs or waits."""
+        """Ask the holder of that life of a job to stop; False: that life is over."""
         ...
 
     def orphans(self, now: datetime, foreign_stale_after: timedelta) -> Iterator[Hold]:
@@ -150,17 +150,21 @@ class JobStore(Protocol):
     def remove(
         self, statuses: Iterable[JobStatus], before: datetime, type_name: str | None = None
     ) -> list[AnyJob]:
-        """Remove the finished jobs of these statuses (and that type) that ended before that
-        instant."""
+        """Remove, and return, the jobs of these finished statuses that ended before that instant.
+
+        If `type_name` is given, only jobs of that type.
+        """
         ...
 
     def remove_one(self, job_id: str) -> AnyJob | None:
-        """Remove a job if it is finished and nobody holds it, and return it; else None."""
+        """Remove a job if it is finished and not held, and return it; else None."""
         ...
 
     def wait(self, stop: threading.Event, timeout: float, now: datetime) -> None:
-        """Return when there may be something new to claim, `stop` is set and `wake` called,
-        or `timeout` seconds are over."""
+        """Wait until there may be something new to claim, at most `timeout` seconds.
+
+        Also returns if `stop` is set and `wake` called.
+        """
         ...
 
     def wake(self) -> None:
@@ -170,58 +174,61 @@ class JobStore(Protocol):
 
 @runtime_checkable
 class Marking(Protocol):
-    """What a store may have besides: telling for next to nothing whether jobs have changed.
+    """An optional part of a store: finding out at almost no cost whether jobs have changed.
 
-    Of a store without it the jobs themselves are read instead, less often.
+    If a store does not have it, the jobs themselves are read instead, less often.
     """
 
     def marks(self, job_ids: Collection[str]) -> Mapping[str, Hashable]:
-        """For each of these ids a value that is another one once the job has changed, moved or
-        gone. It may be another one also without that."""
+        """For each of these ids, a value that differs once the job has changed, moved or gone. It
+        may also differ without that."""
         ...
 
 
 @frozen
 class RollChanges:
-    """What is another one since somebody looked last. A job that changed is in both."""
+    """What has changed since the last look. A job that changed is in both lists."""
 
     gone: list[Outline]
     come: list[Outline]
     unreadable: int
-    """How many entries stand there now that are no jobs."""
+    """How many entries there are now that are not valid jobs."""
 
 
 class Roll(Protocol):
-    """The outlines of all jobs, remembered by whoever looks again and again."""
+    """The outlines of all jobs, remembered between one look and the next."""
 
     def changes(self, *, sparing: bool = False) -> RollChanges:
-        """Look; the first time everything has come.
+        """Return what has changed; the first time, every job has come.
 
-        :param sparing: what was dear to look at is looked at again only after a while.
+        :param sparing: check what is expensive to check only after a while.
         """
         ...
 
 
 @runtime_checkable
 class Rolling(Protocol):
-    """What a store may have besides: outlining its jobs without reading all of them each time.
+    """An optional part of a store: outlining its jobs without reading all of them each time.
 
-    Of a store without it all jobs are read.
+    If a store does not have it, all jobs are read.
     """
 
     def roll(self) -> Roll:
-        """A new roll, on which nothing stands yet."""
+        """A new roll, which has no jobs yet."""
         ...
 
 
 class Deferred(Protocol):
-    """What one loop has put off: claims and outcomes that are made durable at once, a little later.
-    Any thread may call any of this."""
+    """The claims and outcomes of one loop that are made durable together, a little later. Any
+    thread may call any method."""
 
     @property
     def since(self) -> float | None:
-        """When the first of what is not durable yet was stored, by `time.monotonic`, or the first
-        of what is not told yet became durable; None: there is nothing."""
+        """Since when something has waited, by `time.monotonic`; None: there is nothing.
+
+        That is when the first change that is not durable was stored, or the first outcome that is
+        not reported became durable.
+        """
         ...
 
     @property
@@ -230,7 +237,7 @@ class Deferred(Protocol):
         ...
 
     def __len__(self) -> int:
-        """How many jobs have something that is not durable."""
+        """How many jobs have a change that is not durable."""
         ...
 
     def may_claim(self, wanted: Wanted) -> bool:
@@ -238,14 +245,17 @@ class Deferred(Protocol):
         ...
 
     def claim(self, wanted: Wanted, stamp: ClaimStamp, now: datetime) -> Hold | None:
-        """As `JobStore.claim`, but a power cut may undo it until the next `commit`, or until the
-        hold has stored something else."""
+        """Like `JobStore.claim`, but not durable yet.
+
+        A power cut may undo it until the next `commit`, or until the hold has stored another
+        change.
+        """
         ...
 
     def end(
         self, hold: Hold, job: AnyJob, done: Callable[[], None], tell: Callable[[], None]
     ) -> None:
-        """As `Hold.move` to one of the finished statuses, but it is not acknowledged yet.
+        """Like `Hold.move` to one of the finished statuses, but not acknowledged yet.
 
         :param done: called by the `commit` that makes it durable. It must not take long.
         :param tell: called by a `tell` after that.
@@ -253,58 +263,61 @@ class Deferred(Protocol):
         ...
 
     def commit(self) -> None:
-        """Make durable all that is not.
+        """Make every change durable that is not.
 
-        :raises StoreError: the disk refused; what it refused stands, and is tried again by the next
-            call.
+        :raises StoreError: the disk refused; the changes are stored, and the next call tries again
+            to make them durable.
         """
         ...
 
     def tell(self) -> None:
-        """Tell of the outcomes that have become durable."""
+        """Report the outcomes that have become durable."""
         ...
 
 
 @runtime_checkable
 class Deferring(Protocol):
-    """What a store may have besides: making several changes durable for little more than the price
-    of one."""
+    """An optional part of a store: making several changes durable for little more than the cost of
+    one."""
 
     def deferred(self) -> Deferred | None:
-        """What makes the changes of one loop durable; None: none of them has to wait for that."""
+        """What makes the changes of one loop durable; None: no change has to wait for that."""
         ...
 
 
 @runtime_checkable
 class HasFloor(Protocol):
-    """What a store may have besides: verbs that are many short system calls, so that the loops of a
-    process had better claim and end jobs one after the other."""
+    """An optional part of a store: a floor, for operations that are many short system calls. The
+    loops of a process then claim and end jobs one at a time, which is faster."""
 
     @property
     def floor(self) -> Floor:
-        """One and the same for all threads."""
+        """The same object for all threads."""
         ...
 
 
 @runtime_checkable
 class Trusting(Protocol):
-    """What a store may have besides: creating for less what nobody can have created."""
+    """An optional part of a store: creating jobs for less if their ids cannot exist."""
 
     def create_unseen(self, jobs: Sequence[PendingJob[Any]]) -> None:
-        """As `JobStore.create_many`, of jobs whose ids were drawn at random a moment ago, and which
-        nobody knows yet: it need not look whether they are taken. Not to be called a second time
-        with one of them: what fails may leave something behind."""
+        """Like `JobStore.create_many`, for jobs whose ids were drawn at random a moment ago.
+
+        No other process knows these ids, so they need not be checked. Do not call it twice with one
+        of them: a call that fails may leave something behind.
+        """
         ...
 
 
 @runtime_checkable
 class Telling(Protocol):
-    """A store that hears of what its holders should look at, sooner than they look by
-    themselves."""
+    """A store that notifies holders when to check, sooner than they check by themselves."""
 
     def tell(self, news: Callable[[], None]) -> None:
-        """Call `news`, from any thread, when somebody may have asked for a held job to be
-        cancelled, or when holds may have ended."""
+        """Call `news`, from any thread, when there may be something to check.
+
+        That is a request to cancel a held job, or an end of holds.
+        """
         ...
 
 
@@ -313,23 +326,26 @@ class Transactional(Protocol):
     """A store that can create jobs in a transaction of the caller's."""
 
     def create_within(self, connection: Any, jobs: Iterable[PendingJob[Any]]) -> None:
-        """Store new jobs in the transaction of `connection`: they are there when it commits,
-        and never were when it rolls back.
+        """Store new jobs in the transaction of `connection`.
 
-        :raises InvalidValue: it is no connection of this store's kind.
-        :raises JobExists: one of them stands already; the transaction can go on.
+        They exist once it commits, and never if it rolls back.
+
+        :raises InvalidValue: it is not a connection of this store's kind.
+        :raises JobExists: one of them exists already; the transaction can go on.
         """
         ...
 
 
 @runtime_checkable
 class Moving(Protocol):
-    """A store that jobs can be moved to from another one, and away from, with every document as
-    it stands. `source` and `target` are the `identity` of the other one."""
+    """A store whose jobs can be moved to another store, and from another one, unchanged. `source`
+    and `target` are the `identity` of the other one."""
 
     def identity(self) -> str:
-        """What tells this place from all others, wherever it is mounted or moved: 32 digits of
-        `[0-9a-f]`, drawn at random when somebody first asks, durably."""
+        """What distinguishes this place from all others, wherever it is mounted or moved.
+
+        32 digits of `[0-9a-f]`, drawn at random at the first call, durably.
+        """
         ...
 
     def turn(self) -> AbstractContextManager[None]:
@@ -341,8 +357,8 @@ class Moving(Protocol):
         ...
 
     def arrive(self, job_id: str, data: bytes, source: str) -> None:
-        """Keep the document of a job, durably, where nobody sees it, in place of what arrived
-        from there under that id before."""
+        """Keep the JSON of a job, durably, where no reader sees it. It replaces what arrived from
+        there under that id before."""
         ...
 
     def arrived(self) -> list[tuple[str, str]]:
@@ -350,30 +366,30 @@ class Moving(Protocol):
         ...
 
     def arrival(self, job_id: str, source: str) -> bytes | None:
-        """What is kept so; None: nothing."""
+        """The JSON that is kept so; None: nothing."""
         ...
 
     def admit(self, job_id: str, source: str) -> None:
-        """Have what arrived stand among the jobs, exactly as it is, and be kept so no longer.
+        """Put what arrived among the jobs, unchanged, and keep it so no longer.
 
-        :raises JobExists: a job of that id stands there.
+        :raises JobExists: a job of that id exists there.
         :raises JobNotFound: nothing arrived so.
         """
         ...
 
     def dismiss(self, job_id: str, source: str) -> None:
-        """Keep it no longer."""
+        """Delete what is kept so."""
         ...
 
     def leave(self, hold: Hold, target: str) -> None:
-        """Remove a job that is held, durably, whatever its status, and note in the same step, which
-        happens or does not, where it went. The hold ends."""
+        """Remove a held job, durably, whatever its status, and record where it went. Both happen in
+        one step, or neither. The hold ends."""
         ...
 
     def departed(self) -> list[tuple[str, str]]:
-        """The target and the id of each that is noted so."""
+        """The target and the id of each that is recorded so."""
         ...
 
     def forget(self, job_id: str, target: str) -> None:
-        """Note it no longer."""
+        """Delete that record."""
         ...

@@ -1,6 +1,6 @@
 """The terms of an attempt: how long it may take, and what follows when it fails.
 
-It must not know claims: it is told the job, and what queue, type and worker say.
+It must not know claims: it gets the job, and the settings of queue, type and worker.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from semiont_jobs.retry import GiveUp, Retry, RetryPolicy, next_attempt
 
 
 class Rules(Protocol):
-    """What a queue and its job types say."""
+    """The settings of a queue and its job types."""
 
     def policy_of(self, job: AnyJob) -> RetryPolicy: ...
 
@@ -24,24 +24,24 @@ class Rules(Protocol):
 
 
 class Terms:
-    """Those of one claim. The worker's policy goes before the type's and the queue's; the job's
-    time limit before its type's, and that before the worker's."""
+    """The terms of one claim. The worker's policy overrides the type's, and that the queue's; the
+    job's time limit overrides its type's, and that the worker's."""
 
     def __init__(self, rules: Rules, policy: RetryPolicy | None) -> None:
         self._rules = rules
         self.policy = policy
         """The worker's, if it has one."""
         self.worker_timeout: float | None = None
-        """Seconds that the worker gives to jobs without a limit."""
+        """Seconds that the worker allows for jobs without a limit."""
 
     def set(self, *, timeout: float | None = None, retry_policy: RetryPolicy | None = None) -> None:
-        """What whoever runs the work brings along: seconds for jobs without a limit, a policy.
-        None leaves what was set before."""
+        """Set what the worker has: seconds for jobs without a limit, a policy. None leaves what was
+        set before."""
         self.worker_timeout = self.worker_timeout if timeout is None else timeout
         self.policy = retry_policy or self.policy
 
     def timeout(self, job: AnyJob) -> float | None:
-        """Seconds the attempt may take; None: any time."""
+        """Seconds the attempt may take; None: no limit."""
         own = job.metadata.timeout
         if own is not None:
             return own
@@ -55,7 +55,7 @@ class Terms:
         return None if seconds is None else job.started_at + timedelta(seconds=seconds)
 
     def overdue(self, job: RunningJob[Any, Any], took: float) -> JobTimeout | None:
-        """What an attempt that took so many seconds ends with; None while its time is not up."""
+        """The error that ends an attempt that took that many seconds; None: its time is not up."""
         seconds = self.timeout(job)
         if seconds is None or took < seconds:
             return None

@@ -1,22 +1,22 @@
-"""Moving house: every job of one place to another, exactly as it stands.
+"""Moving every job of one place to another, exactly as it is.
 
-It must not know what the places are, nor how the move is told.
+It must not know what the places are, nor how the move is reported.
 
-One job after the other, in steps of which each can be the last:
+Jobs move one after the other, in steps of which each can be the last:
 
-1. it is held, so that nobody works on it or changes it;
-2. its document arrives at the target, durably, where nobody sees it, and is compared there;
-3. it leaves the source, durably, which notes in the same step where it went;
-4. the target admits it among its jobs, and the source forgets that it left.
+1. The job is held, so that no worker runs it and nothing changes it.
+2. Its JSON arrives at the target, durably, where no reader sees it, and is compared there.
+3. It leaves the source, durably; the source records in the same step where it went.
+4. The target admits it among its jobs, and the source forgets that it left.
 
-So at every instant it stands in one place at least, and can be worked on in one at most. A move
-that was broken off is finished by another of the same source and target: what arrived is admitted
-if the source says that it left for there, and thrown away if it does not. That the source has the
-job no more is no proof: it may have been worked on to its end and removed, or moved elsewhere. What
-arrived from another source is left alone, since only that one can say.
+So at every instant it exists in at least one place, and can be worked on in at most one. If a move
+was broken off, another one of the same source and target finishes it: what arrived is admitted if
+the source has a record that it left for there, and discarded if not. A job that is missing from the
+source proves nothing: it may have been finished and removed, or moved elsewhere. What arrived from
+another source is left alone, because only that source can decide.
 
 One move into a place at a time has its turn there. No job depends on that (the server may end the
-session that has it), but who is told so is better off than who finds jobs gone under his hands.
+session that has it), but a second user then gets an error instead of finding jobs gone.
 """
 
 from __future__ import annotations
@@ -44,22 +44,22 @@ from semiont_jobs.queue import JobQueue
 from semiont_jobs.store import Hold, Moving
 
 ORDER: Final[tuple[JobStatus, ...]] = ("pending", "complete", "failed", "cancelled")
-"""What waits goes first: workers of the source find nothing more to do, and those of the target
+"""Pending jobs go first: then the source's workers find nothing more to do, and those of the target
 begin."""
 LOOK_AGAIN: Final = 0.2
-"""Seconds between two looks whether running jobs have ended."""
+"""Seconds between two checks whether running jobs have ended."""
 
 
 @define
 class Report:
-    """What became of a move."""
+    """The result of a move."""
 
     moved: dict[JobStatus, int] = field(factory=lambda: dict.fromkeys(ORDER, 0))
     """Jobs moved, by the status that they had."""
     resumed: int = 0
-    """Of an earlier move that was broken off: jobs admitted now that had left already."""
+    """Jobs that had left in an earlier move, which was broken off, and are admitted now."""
     running: list[str] = field(factory=list)
-    """Ids of those that stay, since somebody works on them still."""
+    """Ids of those that stay because they still run."""
     refused: dict[str, str] = field(factory=dict)
     """Ids of those that stay for another reason, and the reason."""
     waiting: int = 0
@@ -85,12 +85,13 @@ def transfer(
     wait: float = 0.0,
     on_moved: Callable[[AnyJob], object] = lambda _job: None,
 ) -> Report:
-    """Move every job from one queue's store to another's, documents, ids and revisions as they
-    are. Workers on both sides may go on.
+    """Move every job from one queue's store to another's, with JSON, id and revision unchanged.
 
-    :param wait: seconds that jobs which somebody works on have to end; afterwards they stay.
+    Workers on both sides may go on.
+
+    :param wait: seconds that running jobs have to end; afterwards they stay.
     :raises InvalidValue: a store that cannot be moved from or to.
-    :raises StoreError: one of the places refused; what was moved is moved, so call again. With
+    :raises StoreError: one of the places refused; what was moved stays moved, so call again. With
         ``EBUSY``: another transfer to the target is under way.
     """
     move = _Move(source, target, on_moved)
@@ -116,12 +117,12 @@ class _Move:
         self._target_id: str = self._to.identity()
 
     def turn(self) -> AbstractContextManager[None]:
-        """Within the block nobody else moves jobs to the target."""
+        """Within the block no other move to the target runs."""
         turn: AbstractContextManager[None] = self._to.turn()
         return turn
 
     def done(self, wait: float) -> Report:
-        """Go through all that stands in the source, until nothing does or the time is up."""
+        """Move all jobs of the source, until none is left or the time is up."""
         self._resume()
         deadline = time.monotonic() + wait
         pause = Event()
@@ -134,7 +135,7 @@ class _Move:
             left = [
                 (job_id, status) for job_id, status in left if job_id not in self._report.refused
             ]
-            # Twice at least: what a worker gave back, or a rescue, is waiting now.
+            # Twice at least: a job that was released or rescued is pending now.
             if not left or (rounds > 1 and time.monotonic() >= deadline):
                 break
             pause.wait(LOOK_AGAIN)
@@ -150,7 +151,7 @@ class _Move:
         return self._report
 
     def _standing(self, statuses: Iterable[JobStatus]) -> list[tuple[str, JobStatus]]:
-        """Ids, in the order in which they are to go; not the jobs, which may be many."""
+        """Ids, in the order in which they are to move; not the jobs, which may be many."""
         found = [(job.metadata.id, job.status) for job in self._from.jobs(statuses)]
         return sorted(found, key=lambda one: (_place_of(one[1]), one[0]))
 
@@ -161,7 +162,7 @@ class _Move:
             try:
                 hold = self._from.hold(job_id)
             except (JobHeld, JobNotFound):
-                continue  # at work, or gone meanwhile: the next round tells
+                continue  # running, or gone meanwhile: the next round shows
             except JobDecodeError as error:
                 self._report.refused[job_id] = str(error)
                 continue
@@ -173,9 +174,9 @@ class _Move:
     def _move(self, hold: Hold) -> None:
         job = hold.job
         if job.status == "running":
-            return  # nobody holds it: it is for the rescue
+            return  # its worker is gone: it is for the rescue
         if isinstance(job, PendingJob) and hold.cancel_requested():
-            # Asked of a worker that died before it could obey.
+            # Requested while it ran: its worker died before it could obey.
             hold.move(lifecycle.cancel(job, self._source.clock()))
             return
         job_id = job.metadata.id
@@ -194,7 +195,7 @@ class _Move:
             self._on_moved(job)
 
     def _admit(self, job_id: str) -> bool:
-        """Have a job that left stand in the target; whether it does now and did not before."""
+        """Make the target admit a job that left; whether it is there now and was not before."""
         is_new = True
         try:
             self._to.admit(job_id, self._source_id)
@@ -214,8 +215,8 @@ class _Move:
         return is_new
 
     def _was_admitted(self, job_id: str) -> bool:
-        """Whether what stands in the target is what arrived, by a move that was broken off before
-        it could tidy up; it may have been worked on since."""
+        """Whether the target's job is what arrived. The move was broken off before it could clean
+        up, and the job may have been worked on since."""
         data = self._to.arrival(job_id, self._source_id)
         try:
             arrived = self._target.codec.decode(data, job_id=job_id)
@@ -231,7 +232,7 @@ class _Move:
             return True
 
     def _resume(self) -> None:
-        """Finish, or undo, what a move before this one left in the middle."""
+        """Finish, or undo, what an earlier move left in the middle."""
         # Before the arrivals: each had arrived before it departed.
         departed = self._departed()
         arrived = self._arrived()
@@ -245,13 +246,13 @@ class _Move:
                 self._undo(job_id)
 
     def _undo(self, job_id: str) -> None:
-        """Throw away what arrived of a job that did not leave: while that is held it cannot."""
+        """Discard what arrived of a job that did not leave: while we hold it, it cannot."""
         try:
             hold = self._from.hold(job_id)
         except (JobHeld, JobDecodeError):
-            return  # its turn comes, and the copy is replaced
+            return  # it moves later, and the copy is replaced
         except JobNotFound:
-            # It came to its end without us, unless somebody had it leave since we looked.
+            # It was finished and removed, unless another move made it leave since we looked.
             if job_id not in self._departed():
                 self._to.dismiss(job_id, self._source_id)
             return
@@ -270,7 +271,7 @@ class _Move:
 
 
 def _is_same_job(one: AnyJob, other: AnyJob) -> bool:
-    """Whether one of them is what became of the other: nothing changes these."""
+    """Whether one job became the other: no transition changes these."""
     return (one.metadata.created, one.metadata.type, one.params) == (
         other.metadata.created,
         other.metadata.type,

@@ -1,4 +1,5 @@
-"""What `update_job` means: the seed's generic verb, decided as a lifecycle transition.
+"""What `update_job` means: the TypeScript package's generic update, decided as a lifecycle
+transition.
 
 It must not know stores or claims: it decides, `queue` acts.
 """
@@ -29,7 +30,7 @@ from semiont_jobs.model import (
 
 @frozen
 class Update:
-    """A job as an update leaves it, and the event that tells of it (None: a mere edit)."""
+    """A job as an update leaves it, and the event to send (None: only an edit)."""
 
     job: AnyJob
     event: EventName | None
@@ -39,9 +40,9 @@ Retryable: TypeAlias = FailedJob[Any] | CancelledJob[Any]
 
 
 def check_expected(current: AnyJob, given: AnyJob, old_status: JobStatus | None) -> None:
-    """Refuse an update of a job that nobody holds unless it is the job the caller read.
+    """Refuse an update of a job that no claim holds unless it is the job the caller read.
 
-    :raises InvalidTransition: it stands in another status than `old_status`.
+    :raises InvalidTransition: its status is not `old_status`.
     :raises StaleJob: it has changed since.
     """
     if old_status is not None and current.status != old_status:
@@ -97,13 +98,13 @@ def _of_running(current: RunningJob[Any, Any], given: AnyJob, now: datetime) -> 
     if given.status == "failed":
         failure = Failure.of(JobFailed(given.error))
         failed = lifecycle.fail(current, failure, now, retry_at=None)
-        # The caller's own words, without the class that stands for them.
+        # The caller's own string, without the name of the class.
         return Update(evolve(failed, error=given.error), "failed")
     return _put_back(current, given, now)
 
 
 def _put_back(current: RunningJob[Any, Any], given: PendingJob[Any], now: datetime) -> Update:
-    """running -> pending: a retry where the caller counted one, else the job is given back."""
+    """running -> pending: a retry if the caller counted one, else the job is released."""
     retries = given.metadata.retry_count
     if retries <= current.metadata.retry_count:
         return Update(lifecycle.release(current), "released")
@@ -117,7 +118,7 @@ def _put_back(current: RunningJob[Any, Any], given: PendingJob[Any], now: dateti
 
 
 def _retried(current: Retryable, given: PendingJob[Any], run: str) -> PendingJob[Any]:
-    """A retry by hand that keeps the retry count its caller set, as the seed's example does."""
+    """A retry by hand that keeps the caller's retry count, as the example in TypeScript does."""
     metadata = given.metadata
     _check_budget(metadata.retry_count, metadata)
     again = lifecycle.retry(current, run=run)
@@ -143,7 +144,7 @@ _EDITABLE: Final = ("queue", "priority", "run_after", "max_retries", "timeout", 
 
 
 def _edited(current: AnyJob, given: AnyJob) -> JobMetadata:
-    """The current metadata with what a caller may set taken from the given one."""
+    """The current metadata, with the fields that a caller may set taken from the given one."""
     return evolve_metadata(
         current.metadata, **{name: getattr(given.metadata, name) for name in _EDITABLE}
     )

@@ -1,6 +1,6 @@
-"""JobWorker: one thread that claims jobs, runs its work on them and records the outcome.
+"""JobWorker: one thread that claims jobs, runs their code and records the outcome.
 
-It must not know how jobs are stored, nor when a failed one is tried again.
+It must not know how jobs are stored, nor when a failed one is retried.
 """
 
 from __future__ import annotations
@@ -42,12 +42,12 @@ from semiont_jobs.starting import Start
 from semiont_jobs.threads import Flag, begin
 
 POLL_INTERVAL: Final = 1.0
-"""Seconds an idle worker waits at most before it looks again. New jobs wake it sooner: this
-only bounds what no signal tells of."""
+"""Seconds an idle worker waits at most before it looks again. New jobs wake it sooner: this only
+limits the delay of a job without a notice."""
 ERROR_BACKOFF: Final = 5.0
-"""Seconds between tries, at most, while the store refuses: a full disk is not a hot loop."""
+"""Seconds between tries, at most, while the store refuses: no hot loop on a full disk."""
 STOP_TIMEOUT: Final = 60.0
-"""Seconds that `stop` waits for the job in hand."""
+"""Seconds that `stop` waits for the running job."""
 
 _CHECKS: Final[Mapping[str, Callable[[str, Any], object]]] = {
     "job_types": checked_job_types,
@@ -55,15 +55,15 @@ _CHECKS: Final[Mapping[str, Callable[[str, Any], object]]] = {
     "retry_policy": checked_policy,
     "timeout": checked_timeout,
 }
-"""What is asked of these, on the class and when a worker starts; None is right for each."""
+"""Checks of the class and of a worker that starts; None is valid for each."""
 
 
 class JobWorker(ABC):
     """Claims jobs one at a time and runs `execute_job` on each.
 
-    What `execute_job` returns completes the job; an exception fails the attempt, to be tried
-    again by the retry policy. `KeyboardInterrupt` and `SystemExit` raised by the work fail
-    that attempt too: the worker lives on.
+    The value that `execute_job` returns completes the job. An exception fails the attempt; the
+    retry policy decides whether there is another. `KeyboardInterrupt` and `SystemExit` from the
+    job's code fail that attempt, too: the worker lives on.
 
     :param queue: default: the queue of `initialize_job_queue`, looked up at `start`.
     :param poll_interval: seconds an idle worker waits at most before it looks again.
@@ -71,19 +71,19 @@ class JobWorker(ABC):
     """
 
     job_types: ClassVar[Iterable[str] | None] = None
-    """Names of the only types to be offered; None: all but runs', and `can_process_job` decides."""
+    """Names of the only types to take; None: all except runs', and `can_process_job` decides."""
     queue_name: ClassVar[str | None] = None
     """The only named queue to take jobs from; None: any."""
     retry_policy: ClassVar[RetryPolicy | None] = None
-    """Goes before the job type's and the queue's policy."""
+    """Overrides the job type's and the queue's policy."""
     timeout: ClassVar[float | None] = None
-    """Seconds an attempt may take where neither the job nor its type says; None: no limit."""
+    """Seconds an attempt may take if neither the job nor its type has a limit; None: no limit."""
     checkpoint_interval: float = CHECKPOINT_INTERVAL
     """Seconds between two cursors of `iterate_job` that are stored; 0: every one."""
 
     def __init_subclass__(cls, **options: Any) -> None:
         super().__init_subclass__(**options)
-        # What the class says by itself is refused where it is written. A property, or what an
+        # Invalid settings of the class are refused where they are written. A property, or what an
         # object sets, is known when the worker starts.
         for name, check in _CHECKS.items():
             value = cls.__dict__.get(name)
@@ -109,7 +109,7 @@ class JobWorker(ABC):
         self.error_backoff = error_backoff
         self._stop = Flag()
         # Waited for instead of the thread: up to Python 3.12 a join that Ctrl-C interrupts
-        # takes the thread for ended, and the job in hand with it.
+        # takes the thread for ended, although its job still runs.
         self._ended = Latch()
         self._thread: threading.Thread | None = None
         self._pid = 0
@@ -117,37 +117,37 @@ class JobWorker(ABC):
         self._claim: AnyClaim | None = None
         self._waited_out = False
 
-    # -- what subclasses give ------------------------------------------------------------
+    # -- what subclasses define ----------------------------------------------------------
 
     def get_worker_name(self) -> str:
-        """The name recorded with every claim and attempt; default: the class's."""
+        """Return the name recorded with every claim and attempt; default: the class's."""
         return type(self).__name__
 
     def can_process_job(self, job: AnyJob) -> bool:
-        """Whether this worker takes that job; asked once per revision of a job. Default: yes.
+        """Return whether to take that job; called once per revision of a job. Default: yes.
 
-        A refused job stays for other workers and blocks nobody behind it.
+        A refused job stays for other workers and delays no other job.
         """
         return True
 
     @abstractmethod
     def execute_job(self, job: RunningJob[Any, Any]) -> object:
-        """Do the work; what is returned becomes the job's result (None: nothing). No coroutine.
+        """Do the job, and return its result (None: nothing). Not a coroutine.
 
-        Delivery is at least once: after a crash between an effect and its record the work
-        runs again, so make effects idempotent, by the job's id for example.
+        A job runs at least once: after a crash between an effect and its record it runs again, so
+        make effects idempotent, for example by the job's id.
         """
 
     def iterate_job(self, job: RunningJob[Any, Any], cursor: Any) -> Iteration:
-        """Do the work unit by unit: what to give instead of `execute_job` where it is long.
+        """Do the job unit by unit: define this instead of `execute_job` for long jobs.
 
-        A generator. After each unit it yields a cursor, or a pair of a cursor and a progress; what
-        it returns becomes the result. A cursor is a number, a text, or a list or object of such,
-        and says how far the work has come. The latest is stored every `checkpoint_interval`
-        seconds and whenever the attempt ends without a result; the next attempt gets it.
+        A generator. After each unit it yields a cursor, or a pair of a cursor and a progress; its
+        return value is the result. A cursor is a number, a string, or a list or object of these,
+        and says how far the code has come. The latest is stored every `checkpoint_interval` seconds
+        and whenever the attempt ends without a result; the next attempt gets it.
 
-        Every yield is a stopping point, as `raise_if_cancelled` is; also for a worker that was
-        asked to stop, which gives the job back there: a long job keeps nobody from a deploy.
+        Every yield is a stopping point, like `raise_if_cancelled`. If the worker is asked to stop,
+        it releases the job there, so that a long job does not delay a deploy.
 
         :param cursor: what the last attempt yielded, or None: begin at the beginning.
         """
@@ -163,9 +163,9 @@ class JobWorker(ABC):
         return self._queue
 
     def take_from(self, queue: JobQueue) -> None:
-        """Take jobs from that queue, unless it was given one: what a pool tells its workers.
+        """Take jobs from that queue, unless the worker has one: a pool calls this.
 
-        :raises InvalidValue: it was given another one, or its ``__init__`` is not a worker's.
+        :raises InvalidValue: it has another one, or its ``__init__`` does not call a worker's.
         """
         if "_ended" not in vars(self):
             rule = "its __init__ has to call super().__init__()"
@@ -176,7 +176,7 @@ class JobWorker(ABC):
         self._queue = queue
 
     def check(self) -> None:
-        """Raise `InvalidValue` for what the worker says of itself and cannot be."""
+        """Raise `InvalidValue` if a setting of the worker is invalid."""
         for name, check in _CHECKS.items():
             check(f"{type(self).__name__}.{name}", getattr(self, name))
         meant = inspect.getattr_static(self, "job_type", None)
@@ -187,15 +187,15 @@ class JobWorker(ABC):
         checked_name(self.get_worker_name())
 
     def start(self) -> None:
-        """Begin in a thread of its own, and return.
+        """Start the worker in a thread of its own, and return.
 
-        At the exit of the process the worker is stopped as by `stop`. `JobQueue.close` stops
-        it too, and gives the job in hand back. A signal's handler may call `stop` amid this.
+        When the process exits, the worker is stopped as by `stop`. `JobQueue.close` stops it, too,
+        and releases the running job. A signal's handler may call `stop` during this call.
 
         :raises RuntimeError: it was started, or stopped, before.
         :raises ThreadRefused: the system gives no thread; it may be started again.
-        :raises InvalidValue: its types, queue, policy or name are none. Nothing has begun.
-        :raises QueueNotInitialized: it was given no queue, and there is none for all.
+        :raises InvalidValue: its types, queue, policy or name are invalid. Nothing has begun.
+        :raises QueueNotInitialized: it has no queue, and the application has none.
         :raises StoreError: the queue cannot be opened.
         """
         self.check()
@@ -204,37 +204,37 @@ class JobWorker(ABC):
                 raise RuntimeError(f"{self.get_worker_name()} was started already")
             if self._stop.is_set():
                 raise RuntimeError(f"{self.get_worker_name()} was stopped; make a new one")
-            # Within this opening: when the queue is closed, the loop must not open it again.
+            # Within this opening: if the queue is closed, the loop must not open it again.
             opening = self.queue.open_for_work(self._stop)
             thread = threading.Thread(
                 target=self._live, args=(opening,), name=self.get_worker_name(), daemon=True
             )
-            # Before: its work may call `stop`, and it may have come to its end by then.
+            # Before it begins: the job's code may call `stop`, and the thread may end first.
             self._thread, self._pid = thread, os.getpid()
             atexit.register(self._at_exit)
             begin(thread)
 
     def stop(self, timeout: float = STOP_TIMEOUT) -> bool:
-        """Claim no more, cut every wait short, and wait for the job in hand.
+        """Claim no more, cut every wait short, and wait for the running job.
 
-        Legal before `start` and more than once. True: stopped. False: the job goes on after
-        `timeout` seconds; when the process exits it is given back without using an attempt.
-        False also where it cannot wait: in that job, and in a signal's handler amid `start`.
+        Allowed before `start` and more than once. True: stopped. False: the job still runs after
+        `timeout` seconds; when the process exits it is released without using an attempt. Also
+        False if it cannot wait: in that job's code, and in a signal's handler during `start`.
 
-        :raises InvalidValue: `timeout` is no such number; nothing has stopped.
+        :raises InvalidValue: `timeout` is not a number from 0; nothing has stopped.
         """
         checked_patience("timeout", timeout)
         self._stop.set()
         if self._beginning.puts_off(timeout):
             return False
         thread = self._thread
-        # Never begun, if something interrupted that; and a forked child has none of these threads.
+        # An interrupted `start` has begun none; and a forked child has none of these threads.
         if thread is None or thread.ident is None or self._pid != os.getpid():
             return True
         self.queue.wake()
         if thread is threading.current_thread():
-            return False  # asked for by the work itself: it cannot wait for itself
-        self._waited_out = True  # also if somebody interrupts that
+            return False  # called by the job's code: it cannot wait for itself
+        self._waited_out = True  # also if the wait is interrupted
         deadline = time.monotonic() + timeout
         if not self._ended.wait(timeout):
             return False
@@ -243,10 +243,11 @@ class JobWorker(ABC):
         return True
 
     def run(self) -> None:
-        """Start, and block until Ctrl-C, SIGTERM, `stop` or the queue's `JobQueue.close`; then wait
-        for the job in hand, as `stop` does. A second of these signals raises `KeyboardInterrupt`.
-        SIGTERM is left to the handler that the program has for it, if it has one, and in another
-        thread than the main one."""
+        """Start, block until Ctrl-C, SIGTERM, `stop` or `JobQueue.close`, then wait as in `stop`.
+
+        A second of these signals raises `KeyboardInterrupt`. SIGTERM is handled only in the main
+        thread, and only if the program has no handler of its own.
+        """
         with sigterm_interrupts():
             try:
                 self.start()
@@ -262,7 +263,7 @@ class JobWorker(ABC):
         self.stop()
 
     def _at_exit(self) -> None:
-        # The time-out was waited out once; the exit of the process must not wait for it again.
+        # If `stop` has waited for all of its time-out, the exit must not wait again.
         if not self.stop(timeout=0 if self._waited_out else STOP_TIMEOUT):
             claim = self._claim
             if claim is not None:
@@ -275,7 +276,7 @@ class JobWorker(ABC):
 
     @property
     def claim(self) -> AnyClaim:
-        """The claim on the job in hand.
+        """The claim on the running job.
 
         :raises RuntimeError: there is none.
         """
@@ -284,8 +285,8 @@ class JobWorker(ABC):
         return self._claim
 
     def update_job_progress(self, job_or_progress: object) -> None:
-        """Report progress: the progress itself, or a running job that has it (as the seed
-        does). Raises what `Claim.report` raises."""
+        """Report progress: the progress itself, or a running job that has it (as in TypeScript).
+        Raises what `Claim.report` raises."""
         if isinstance(job_or_progress, RunningJob):
             job_or_progress = job_or_progress.progress
         self.claim.report(job_or_progress)
@@ -293,17 +294,16 @@ class JobWorker(ABC):
     def checkpoint(
         self, units: Iterable[str] = (), cursors: Mapping[str, Any] | None = None
     ) -> None:
-        """Store at once which units of the work are done: see `Claim.checkpoint`."""
+        """Store at once which units of the job are done: see `Claim.checkpoint`."""
         self.claim.checkpoint(units, cursors)
 
     def raise_if_cancelled(self) -> None:
-        """Leave the work if somebody asked for it, or its time is up: see
-        `Claim.raise_if_cancelled`."""
+        """Raise an error if the job's code is to stop: see `Claim.raise_if_cancelled`."""
         self.claim.raise_if_cancelled()
 
     @property
     def cancelled(self) -> threading.Event:
-        """Set within a second when the work in hand is to stop: see `Claim.cancelled`."""
+        """Set within a second when the job's code is to stop: see `Claim.cancelled`."""
         return self.claim.cancelled
 
     @property
@@ -313,7 +313,7 @@ class JobWorker(ABC):
 
     @property
     def deadline(self) -> datetime | None:
-        """When the time of the job in hand is up; None: never."""
+        """When the time of the running job is up; None: never."""
         return self.claim.deadline
 
     # -- the loop ------------------------------------------------------------------------
@@ -337,7 +337,7 @@ class JobWorker(ABC):
                 except QueueClosed:
                     return
                 except Exception as error:  # noqa: BLE001
-                    # It outlives whatever its store does. The pause grows: no hot loop.
+                    # No error of the store ends the worker. The pause grows: no hot loop.
                     errors += 1
                     log_trouble(error, "%s cannot claim: %s", self.get_worker_name(), error)
                     self._stop.wait(pace(errors))
@@ -360,20 +360,20 @@ class JobWorker(ABC):
 
     @property
     def is_choosy(self) -> bool:
-        """Whether it says of each job whether it takes it."""
+        """Whether its class overrides `can_process_job`."""
         return type(self).can_process_job is not JobWorker.can_process_job
 
     def accepts(self, job: PendingJob[Any]) -> bool:
-        """What `can_process_job` answers; no if it fails."""
+        """What `can_process_job` returns; False if it fails."""
         try:
             return self.can_process_job(job)
-        except BaseException:  # noqa: BLE001 - the work's own code; also sys.exit() in it
+        except BaseException:  # noqa: BLE001 - user code; also sys.exit() in it
             logger.exception("%s.can_process_job failed", self.get_worker_name())
             return False
 
     def work_on(self, claim: AnyClaim) -> None:
-        """Run the work on a claimed job and record the outcome: for whoever claims instead of
-        this worker's own loop, as a pool does. Raises nothing that the work raised."""
+        """Run a claimed job's code and record the outcome. For a pool, which claims instead of this
+        worker's own loop. Raises nothing that the job's code raised."""
         self._claim = claim
         if self.timeout is not None:
             claim.terms.set(timeout=self.timeout)
