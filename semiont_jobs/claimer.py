@@ -1,6 +1,6 @@
 """Claiming for a loop: one job after the other, several of which wait for the disk together.
 
-It must not know what the loop does with them, nor how a store makes changes durable.
+It must not know what the loop does with the jobs, or how a store makes changes durable.
 """
 
 from __future__ import annotations
@@ -18,13 +18,13 @@ from semiont_jobs.retry import RetryPolicy
 from semiont_jobs.store import Deferred, Wanted
 
 SHORT: Final = 0.01
-"""Seconds since its last claim, or since the first of what it has put off, after which a loop
-commits: where jobs take longer there is little to save, and who waits for an outcome should not
-wait for the next job."""
+"""Seconds after which a loop commits, from its last claim or from the first thing that it put off.
+If jobs take longer there is little to save, and whatever waits for an outcome should not wait for
+the next job."""
 
 
 class Claimer:
-    """Claims for one loop, in the thread that calls it. End it, or enter it."""
+    """Claims for one loop, in the thread that calls it. Call `end`, or use ``with``."""
 
     def __init__(
         self,
@@ -43,16 +43,16 @@ class Claimer:
         self._opened: Opening | None = None
         self._claimed_at = float("-inf")
         self.deferred: Deferred | None = None
-        """What may put off the outcomes of this loop; None: they need not be."""
+        """Where this loop puts off outcomes; None: it need not put them off."""
 
     def __call__(self) -> AnyClaim | None:
-        """Take the next due job and hold it, or return None: see `JobQueue.claim_next_job`.
+        """Claim the next due job, or return None: see `JobQueue.claim_next_job`.
 
-        What its loop has put off is durable when it returns None, or soon after. Who gets a claim
-        has the `QueueDesk.floor`, and leaves it for the work: between two short works of one thread
-        no other one comes in.
+        When this returns None, what the loop has put off is durable, or soon will be. A thread that
+        gets a claim holds `QueueDesk.floor`, and leaves it for the job's code: between two short
+        jobs of one thread, no other thread comes in.
 
-        :raises StoreError: also where the disk refuses that: nothing was claimed.
+        :raises StoreError: the disk refused this, or what was put off; nothing was claimed.
         """
         claim = None
         try:
@@ -87,8 +87,8 @@ class Claimer:
         return claim
 
     def commit_if_due(self) -> None:
-        """Wait for the disk after a job, unless the next one may be done first, and tell hooks what
-        became of those before. What the disk refuses is left for the next claim to meet."""
+        """Commit after a job, unless the next job may be done first, and notify hooks of the
+        outcomes. If the disk refuses something, the next claim deals with that."""
         deferred = self.deferred
         if deferred is not None and deferred.since is not None and self._is_due(deferred):
             try_to_commit(deferred)
@@ -106,15 +106,15 @@ class Claimer:
         return self._desk.claim_one(self._wanted, self._worker, self._policy, opening, take)
 
     def claims(self) -> Iterator[AnyClaim]:
-        """See `JobQueue.claims`. Whoever has one of these ends it as he likes, and may take his
-        time: an outcome is durable when its verb returns."""
+        """See `JobQueue.claims`. The caller ends each claim as it likes, and may take its time: an
+        outcome is durable when the method returns."""
         while (claim := self()) is not None:
             claim.deferred = None
             self._desk.floor.leave()
             yield claim
 
     def end(self) -> None:
-        """Wait for the disk, and tell hooks. From any thread."""
+        """Commit, and notify hooks. Any thread may call this."""
         self._desk.floor.leave()
         if self.deferred is not None:
             try_to_commit(self.deferred)

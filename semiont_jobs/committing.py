@@ -1,4 +1,4 @@
-"""What loops have put off, and the thread that commits it where no loop does so in time.
+"""What loops have put off, and the thread that commits it if a loop does not do so in time.
 
 It must not know what was put off, or how it is made durable.
 """
@@ -18,24 +18,24 @@ from semiont_jobs.retry import error_pace
 from semiont_jobs.store import Deferred, Deferring, JobStore
 
 MOST: Final = 32
-"""Jobs of which a process puts something off, all loops together: each holds up to three files
-open."""
+"""Jobs that all loops of one queue object may put off; each loop may put off at least one. Each job
+keeps up to three files open."""
 LATE: Final = 0.02
-"""Seconds that something may be put off: long enough for what some score of short jobs store to be
-forced at once, and not more than anybody would notice who waits for an outcome."""
+"""Seconds until the thread commits what a loop put off, or half as many more. One fsync then covers
+some twenty short jobs, and nothing that waits for an outcome notices the delay."""
 QUIET: Final = 5
-"""Looks at which nothing was put off, after which nobody looks until something is."""
+"""Looks that find nothing put off, after which the thread sleeps until something is."""
 ASLEEP: Final = 60.0
-"""Seconds between two looks then."""
+"""Seconds between two looks in its sleep."""
 LONGEST_PAUSE: Final = 30.0
 """Seconds between two tries, at most, to commit what the disk refuses."""
 
 
 class Committer:
-    """Commits for the loops of one queue what they leave for too long."""
+    """Commits what the loops of one queue object leave for too long."""
 
     def __init__(self) -> None:
-        # By number, so that they can be gone through while others come and go.
+        # By number, so that one thread can go through them while others come and go.
         self._known: dict[int, weakref.ref[Deferred]] = {}
         self._keeper = Keeper(self, name="semiont-jobs-committer")
         self._is_awake = False
@@ -46,7 +46,7 @@ class Committer:
         end_last(self)
 
     def new(self, store: JobStore) -> Deferred | None:
-        """What one loop puts off; None: in this store nothing has to be."""
+        """A new `Deferred` for one loop; None: this store needs none."""
         deferred = store.deferred() if isinstance(store, Deferring) else None
         if deferred is not None:
             number = id(deferred)
@@ -55,19 +55,19 @@ class Committer:
 
     @property
     def share(self) -> int:
-        """How many jobs each loop may have put something off of."""
+        """How many jobs each loop may put off."""
         return max(1, MOST // max(1, len(self._known)))
 
     def look(self) -> None:
-        """Something was put off."""
+        """Look: something was put off."""
         if not self._is_awake:
-            with suppress(ThreadRefused):  # then the loops do it, when they come to it
+            with suppress(ThreadRefused):  # then the loops commit, when they get to it
                 self._keeper.start()
                 self._is_awake = True
                 self._keeper.poke()
 
     def keep_house(self) -> float:
-        """One look, by the thread; seconds until the next one."""
+        """Do one look, in the thread; returns the seconds until the next."""
         now = time.monotonic()
         is_quiet = True
         for deferred in self._all():
@@ -80,13 +80,13 @@ class Committer:
         if self._quiet < QUIET:
             return LATE / 2
         self._is_awake = False
-        # Whoever put something off before this has not woken us.
+        # A loop that put something off before this has not woken us.
         is_quiet = all(deferred.since is None for deferred in self._all())
         self._is_awake = not is_quiet
         return ASLEEP if is_quiet else LATE / 2
 
     def _commit(self, deferred: Deferred, now: float) -> None:
-        """For a loop that does not do so. What one disk refuses keeps no other loop waiting."""
+        """Commit for a loop that does not. If its disk refuses, no other loop waits for that."""
         if deferred.is_refused and now < self._again_at:
             return
         if try_to_commit(deferred):
@@ -97,7 +97,7 @@ class Committer:
         deferred.tell()
 
     def commit_all(self) -> None:
-        """Make everything durable that is put off.
+        """Make everything durable that was put off.
 
         :raises StoreError: the disk refused some of it; the rest is durable.
         """
@@ -111,27 +111,27 @@ class Committer:
             raise refused
 
     def try_to_commit_all(self) -> None:
-        """The same, as far as the disk lets us; the thread tells of it."""
+        """The same, as far as the disk allows; the thread notifies the hooks."""
         for deferred in self._all():
             try_to_commit(deferred)
 
     def tell_all(self) -> None:
-        """Tell of all that has become durable."""
+        """Notify hooks of all that has become durable."""
         for deferred in self._all():
             deferred.tell()
 
     def end_with_process(self) -> None:
-        """What is put off in the last moment must not be left for the next process to settle."""
+        """Commit what was put off last, so that the next process need not settle it."""
         self.try_to_commit_all()
         self.tell_all()
 
     def stop(self, patience: float) -> None:
-        """End the thread, after the look that is under way; see `Keeper.stop`."""
+        """Stop the thread after its current look; see `Keeper.stop`."""
         try:
             self._is_awake = False
             self._keeper.stop(patience)
         finally:
-            self._is_awake = False  # somebody may have put something off meanwhile
+            self._is_awake = False  # a loop may have put something off meanwhile
 
     def _all(self) -> list[Deferred]:
         found = [known() for known in list(self._known.values())]
@@ -139,7 +139,7 @@ class Committer:
 
 
 def try_to_commit(deferred: Deferred) -> bool:
-    """Commit, or leave it to the thread; whether all is durable."""
+    """Commit, or leave it to the thread; returns whether all is durable."""
     try:
         deferred.commit()
     except StoreError as error:

@@ -1,6 +1,6 @@
-"""What stands behind a queue's verbs: its store, its open claims, its events, its upkeep.
+"""What is behind a queue's methods: its store, open claims, events and upkeep.
 
-It must not know the verbs (`queue`), nor how a store keeps jobs.
+It must not know the methods (`queue`), or how a store keeps jobs.
 """
 
 from __future__ import annotations
@@ -48,20 +48,20 @@ T = TypeVar("T")
 A = ParamSpec("A")
 
 DEFAULT_MAX_CRASHES: Final = 3
-"""A job whose workers died four times kills its workers; it must not kill all of them."""
+"""Crashes that a job may have: a job that has killed four workers must not kill all of them."""
 FOREIGN_STALE_AFTER: Final = timedelta(minutes=30)
-"""A running file without a claim was started by a TypeScript worker, which takes no lock: its
-age is all there is to go by, and half an hour is longer than its jobs run."""
+"""The age at which a running job without a claim counts as an orphan. A TypeScript worker started
+it, and takes no lock: only the age is known, and its jobs run for less than half an hour."""
 RESCUE_INTERVAL: Final = 1.0
-"""Seconds between two looks for dead workers' jobs; a look with nothing running costs a few
-system calls."""
+"""Seconds between two looks for orphans, at least. A look costs a few system calls if nothing
+runs."""
 
 Take: TypeAlias = Callable[[Wanted, ClaimStamp, datetime], Hold | None]
-"""What claims in a store: `JobStore.claim`, or another way to."""
+"""A function that claims in a store: `JobStore.claim`, or another one."""
 
 
 class QueueDesk(Openable):
-    """The part of a `JobQueue` that its verbs and its claims share."""
+    """The part of a `JobQueue` that its methods and its claims share."""
 
     def __init__(
         self,
@@ -89,7 +89,7 @@ class QueueDesk(Openable):
             raise InvalidValue("a function is needed", field="clock", value=clock)
         self._store = store = store_at(data_dir, fsync=fsync, **store_options)
         self.floor: Floor = store.floor if isinstance(store, HasFloor) else OPEN
-        """For loops, between one work and the next."""
+        """Loops take it between two jobs."""
         self.job_types: JobTypes = JobTypes((*BUILTIN_JOB_TYPES, *job_types))
         self.codec: Codec = Codec(self.job_types)
         self.retry_policy: RetryPolicy = retry_policy or RetryPolicy()
@@ -104,12 +104,12 @@ class QueueDesk(Openable):
         reset_in_child(self)
 
     def reset_after_fork(self) -> None:
-        """Start afresh in a forked child: the parent's claims are not the child's."""
+        """Reset this in a forked child: the parent's claims are not the child's."""
         self._begin_closed()
         self._rescuing = threading.Lock()
         self._rescued_at = float("-inf")
         self._ailing: set[str] = set()
-        """Jobs in hand of which it was told that they cannot be looked after."""
+        """What fails, and was logged: a job's id, or else the message."""
         for claim in self._claims.all():
             claim.reset_after_fork()
         self._claims = OpenClaims()
@@ -123,32 +123,33 @@ class QueueDesk(Openable):
 
     @property
     def store(self) -> JobStore:
-        """Where the jobs live."""
+        """Where the jobs are."""
         return self._store
 
     # -- life ----------------------------------------------------------------------------
 
     def open_for_work(self, stop: threading.Event) -> Opening:
-        """Open the queue for a loop that claims, as a worker's, and look after it in the
-        background. The loop claims within the opening that is returned; `stop` is set when that
-        is over, because somebody closed the queue."""
+        """Open the queue for a loop that claims, such as a worker's, and start its keeper.
+
+        The loop claims in the opening that this returns. `stop` is set when a close ends it.
+        """
         while True:
             self.start_keeper()
             with self._lock:
-                if self._is_open:  # else somebody closed it at once
+                if self._is_open:  # else it was closed at once
                     self._opening.stops(stop)
                     return self._opening
 
     # -- events --------------------------------------------------------------------------
 
     def subscribe(self, hook: Hook) -> Callable[[], None]:
-        """Call `hook` with every event of this queue object; returns what ends that.
+        """Call `hook` with every event of this queue object; returns a function that ends this.
 
-        It is called in the thread that acted; for what a queue's or a pool's own thread did, in one
-        more, in order but perhaps later than what others did since: of two events of one job the
-        later has the higher ``job.metadata.revision``. A hook that raises harms no job: its first
-        failure is logged. One that blocks holds up that thread, and the job that it has just
-        claimed.
+        The hook runs in the thread that acted. Events of the queue's or a pool's own threads come
+        from one more thread, in order, but perhaps later than other threads' events: of two events
+        of one job the later one has the higher ``job.metadata.revision``. A hook that raises does
+        not harm the job; its first failure is logged. A hook that blocks holds up its thread, and
+        the job that this thread has just claimed.
 
         :raises InvalidValue: `hook` cannot be called.
         """
@@ -157,42 +158,41 @@ class QueueDesk(Openable):
     def emit(
         self, name: EventName, job: AnyJob | None, reason: str = "", *, about: str = ""
     ) -> None:
-        """Tell who waits for a job, and every hook, what just happened to it, or to what `about`
-        names."""
+        """Count an event of a job, or of what `about` names, and notify every hook and waiter."""
         if job is not None:
             self.note(name, job)
         self.tell(name, job, reason, about=about)
 
     def note(self, name: EventName, job: AnyJob) -> None:
-        """Count that, before anybody hears of it."""
+        """Count an event before it is sent."""
         self._meter.note(name, job)
 
     def tell(
         self, name: EventName, job: AnyJob | None, reason: str = "", *, about: str = ""
     ) -> None:
-        """Tell every hook, and who waits for the job."""
+        """Notify every hook and every waiter."""
         self._hooks.tell_noted()
         if self._hooks.hear(name):
-            self.floor.leave()  # a hook may take its time
+            self.floor.leave()  # a hook may be slow
             id_ = about if job is None else job.metadata.id
             at = self.clock()
             self._hooks.tell(Event(name=name, at=at, job_id=id_, job=job, reason=reason))
         if job is not None:
-            # Afterwards: who waits finds what hooks did. A hook that hangs keeps nobody from the
-            # lookout's own notice.
+            # Last: so a thread that waits finds what the hooks did. If a hook hangs, the lookout
+            # notices the change by itself.
             self._lookout.tell(job.metadata.id)
 
     def tell_noted(self) -> None:
-        """Tell every hook what the store did by itself meanwhile."""
+        """Notify every hook of what the store did by itself."""
         self._hooks.tell_noted()
 
     def finish_telling(self, patience: float = float("inf")) -> None:
-        """Let hooks hear what the queue's own threads did: what ends waits for that, so many
-        seconds at most, and no longer than `hooks.PATIENCE`."""
+        """Wait until hooks have heard the events of the queue's own threads, for `patience` seconds
+        and for `hooks.PATIENCE` at most."""
         self._hooks.finish(patience)
 
     def _hear(self, event: Event) -> None:
-        """What the store does by itself, in the midst of it: hooks are told afterwards."""
+        """Take an event from the store, inside its call; hooks are notified after the call."""
         self._lookout.tell(event.job_id)
         if event.job is not None:
             self._meter.note(event.name, event.job)
@@ -201,32 +201,32 @@ class QueueDesk(Openable):
     # -- claims --------------------------------------------------------------------------
 
     def policy_of(self, job: AnyJob) -> RetryPolicy:
-        """The retry policy of a job's type, else the queue's."""
+        """The retry policy of the job's type, or else the queue's."""
         kind = self.job_types.get(job.metadata.type)
         return (kind and kind.retry_policy) or self.retry_policy
 
     def timeout_of(self, job: AnyJob) -> float | None:
-        """The seconds that an attempt at a job of this type may take, if its type says."""
+        """The time limit of an attempt at this job, in seconds, if its type has one."""
         kind = self.job_types.get(job.metadata.type)
         return kind.timeout if kind else None
 
     def check_params(self, job: AnyJob) -> None:
-        """Raise `JobDecodeError` if a job of a registered type has plain data for params."""
+        """Raise `JobDecodeError` if the params do not fit the class of the job's type."""
         fault = self.codec.params_fault(job)
         if fault is not None:
             raise fault
 
     def forget(self, claim: AnyInHand) -> None:
-        """A claim ended: it needs no more looking after."""
+        """Stop looking after a claim: it has ended."""
         self._claims.forget(claim)
         self._ailing.discard(claim.job_id)
 
     def commit_soon(self) -> None:
-        """Something was put off: should its loop leave it, it is made durable all the same."""
+        """Have what a loop put off made durable soon, even if the loop does not do it."""
         self.committer.look()
 
     def dropped(self, claim: AnyInHand) -> None:
-        """An open claim that nobody has any more; a finalizer calls this."""
+        """Note an open claim that is garbage; a finalizer calls this."""
         self._claims.drop(claim)
 
     def claim_one(
@@ -237,7 +237,7 @@ class QueueDesk(Openable):
         opening: Opening,
         claim: Take | None = None,
     ) -> AnyClaim | None:
-        """Take the next due job and hold it, or return None.
+        """Claim the next due job, or return None.
 
         :param claim: what claims in the store; None: `JobStore.claim`.
         """
@@ -249,13 +249,13 @@ class QueueDesk(Openable):
     def claimed(
         self, take: Callable[[], Hold | None], policy: RetryPolicy | None, opening: Opening
     ) -> AnyClaim | None:
-        """A claim of what `take` claims in the store, if anything."""
+        """Claim what `take` claims in the store, if it does."""
         taken: list[Hold] = []
         made: list[AnyClaim] = []
 
         def make() -> AnyClaim | None:
             opening.check()
-            # First: nobody would look after a claim that was made without it.
+            # First: without the keeper, nothing would look after the new claim.
             self._keeper.start()
             hold = take()
             if hold is None:
@@ -273,13 +273,13 @@ class QueueDesk(Openable):
                     self.close()
             if claim is None:
                 self._hooks.tell_noted()
-            elif opening.is_over:  # since it was looked at, perhaps before the claim stood there
+            elif opening.is_over:  # closed since the check, perhaps before the claim existed
                 raise QueueClosed("the queue was closed meanwhile; the job was given back")
             else:
                 self.emit("claimed", claim.job)
         except BaseException:
-            # An interrupt, in a hook, say, or before there was a claim. Nobody gets it, and whoever
-            # keeps the traceback would keep the job with it.
+            # An interrupt, for example in a hook, or before there was a claim. The caller does not
+            # get the claim, and a kept traceback would keep the job, too.
             for claim in made:
                 if claim.is_open:
                     with suppress(ClaimLost):
@@ -290,13 +290,13 @@ class QueueDesk(Openable):
         return claim
 
     def keep(self, claim: AnyClaim) -> None:
-        """Hold on to an open claim that nobody else may have any more."""
+        """Keep a reference to an open claim to which there may be no other."""
         self._claims.keep(claim)
 
     # -- upkeep --------------------------------------------------------------------------
 
     def keep_house(self) -> float:
-        """One round of the keeper: open claims, held-back progress, dead workers' jobs."""
+        """Do one round of the keeper: open claims, held-back progress, orphans."""
         if not self._is_open:
             return PERIOD
         self._try("dropped claims cannot be given back", self._claims.give_back_dropped)
@@ -307,8 +307,8 @@ class QueueDesk(Openable):
         return PERIOD
 
     def _try(self, trouble: str, action: Callable[[], object], about: str = "") -> None:
-        """Do it, and log it once if it fails until it succeeds. One file that the disk refuses,
-        or whatever else ails one claim, must keep nothing else from being done in time."""
+        """Run `action`; log its failure once, until it succeeds. Trouble with one claim, such as a
+        file that the disk refuses, must not delay anything else."""
         try:
             action()
         except Exception as error:  # noqa: BLE001
@@ -319,7 +319,7 @@ class QueueDesk(Openable):
             self._ailing.discard(about or trouble)
 
     def start_keeper(self) -> None:
-        """Rescue and watch in the background from now on; claiming does this by itself.
+        """Start to rescue and watch in the background; claiming starts this by itself.
 
         :raises ThreadRefused: the system gives no thread.
         """
@@ -327,10 +327,10 @@ class QueueDesk(Openable):
         self._keeper.start()
 
     def rescue_orphans(self) -> int:
-        """Give running jobs whose worker died back to pending; how many there were.
+        """Rescue the running jobs whose worker died; returns how many.
 
-        Workers and claims do this by themselves about once a second. A live worker, however
-        slow or stopped, keeps its job.
+        They become pending, failed or cancelled. Workers and claims do this by themselves about
+        once a second. A live worker keeps its job, even if it is slow or stopped.
         """
         self.initialize()
         return self._rescue_orphans()
@@ -346,14 +346,14 @@ class QueueDesk(Openable):
                     try:
                         happened = self._rescuer.rescue(hold, self.clock())
                     except StoreError as error:
-                        refused = refused or error  # the others behind it are rescued all the same
+                        refused = refused or error  # the orphans behind it are rescued all the same
                         continue
                     if happened is not None:
                         told.append(happened)
                 if refused is not None:
                     raise refused
         finally:
-            # Not before: while a hook takes its time, others are to rescue.
+            # Not under the lock: while a hook takes its time, other threads are to rescue.
             for name, job in told:
                 self.emit(name, job)
             self._hooks.tell_noted()
@@ -361,19 +361,19 @@ class QueueDesk(Openable):
 
     def _rescue_if_due(self) -> None:
         if time.monotonic() - self._rescued_at >= RESCUE_INTERVAL and not self._rescuing.locked():
-            self.floor.leave()  # the dead may have left many
+            self.floor.leave()  # there may be many orphans
             self._try("dead workers' jobs cannot be rescued", self._rescue_orphans)
 
-    # -- what verbs share ----------------------------------------------------------------
+    # -- what methods share --------------------------------------------------------------
 
     def _run(self, action: Callable[A, T], *args: A.args, **kwargs: A.kwargs) -> T:
-        """Do something with the store, which is opened for it."""
+        """Do something with the store, and open it first if need be."""
         if not self._is_open:
             self.initialize()
         return self._act(action, *args, **kwargs)
 
     def _act(self, action: Callable[A, T], *args: A.args, **kwargs: A.kwargs) -> T:
-        """Do something with the store, and tell what it noted in the midst of that."""
+        """Do something with the store, then notify hooks of what it noted meanwhile."""
         try:
             return insist(action, *args, **kwargs)
         finally:
@@ -381,13 +381,13 @@ class QueueDesk(Openable):
 
 
 def _give_back(hold: Hold) -> None:
-    """Undo a claim in the store that nobody has."""
+    """Undo a claim in the store, without a `Claim`."""
     job = hold.job
     try:
         if job.status == "running":
             hold.move(lifecycle.release(job))
     except SemiontJobsError as error:
-        # As if its worker had died: whoever rescues orphans counts that.
+        # As if its worker had died: the rescue counts a crash.
         logger.error("job %s is not given back: %s", job.metadata.id, error)
     finally:
         hold.let_go()

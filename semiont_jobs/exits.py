@@ -1,9 +1,9 @@
-"""What is to end with the process, last of all.
+"""What ends with the process, last of all.
 
 It must not know what these things are.
 
-Python calls what was registered first last. This module registers before whatever gives back
-the jobs in hand at the exit, which imports it for that; so their store can still be asked.
+Python calls what was registered first last. The module that releases open claims at the exit
+imports this one, so this one registers first, and the store of the claims can still be used then.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ class Ending(Protocol):
     """Something that has threads of its own to stop."""
 
     def end_with_process(self) -> None:
-        """Called once, when the jobs in hand were given back; nothing is asked of it after."""
+        """Called once, after the open claims were released; nothing uses the object after that."""
         ...
 
 
@@ -26,12 +26,12 @@ _known: Final[weakref.WeakSet[Ending]] = weakref.WeakSet()
 
 
 def end_last(thing: Ending) -> None:
-    """Have `thing.end_with_process` called when this process ends in order."""
+    """Have `thing.end_with_process` called when this process ends normally."""
     _known.add(thing)
 
 
 def _end_all() -> None:
-    with ExitStack() as ends:  # one that fails keeps no other from it
+    with ExitStack() as ends:  # one that fails does not stop the others
         for thing in list(_known):
             ends.callback(thing.end_with_process)
 

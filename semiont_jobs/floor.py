@@ -1,14 +1,17 @@
-"""Who of a process's loops has the floor: claiming and ending short jobs is too slow side by side.
+"""The floor: which thread of a process may claim and end short jobs, since all at once are too
+slow.
 
-It must not know what is done there.
+It must not know what the threads do with it.
 
-A thread gives the interpreter away at every system call, and gets it back when another one comes to
-its next call. Four threads at it, each with some twenty short calls a job, do half of what one
-does: they wait for each other after every call, on processors that have forgotten them. So one at a
-time does all that comes between two works, and goes on with the next job while that is worth it.
+A thread gives up the interpreter at every system call, and gets it back when another thread comes
+to its next call. Four threads with some twenty short calls a job do half of what one thread does:
+they wait for each other after every call, on processors whose caches have forgotten them. So one
+thread at a time does all that comes between two jobs, and goes on with the next job while that
+pays.
 
-It is a courtesy, which nothing depends on. Who has waited for `TURN` is the next. Who has waited
-for `PATIENCE` goes ahead. Whoever is about to wait for a disk, or for anybody else, leaves.
+The floor is a courtesy; nothing depends on it. The first in the line is the next when it has waited
+for `TURN`, and goes ahead when it has waited for `PATIENCE`. A thread that is about to wait for a
+disk, or for another thread, leaves.
 """
 
 from __future__ import annotations
@@ -21,23 +24,23 @@ from typing import Final
 from semiont_jobs.forks import reset_in_child
 
 TURN: Final = 0.002
-"""Seconds that a thread goes on for while another one waits: some five short jobs. To hand over
-costs about as much as half of one."""
+"""Seconds that a thread goes on while another one waits: some five short jobs. A handover costs
+about as much as half a job."""
 PATIENCE: Final = 0.05
-"""Seconds that a thread waits at most: for as many turns as there may be before its own, and not
-for one that stands still."""
+"""Seconds that a thread waits at most for the line, and then for the lock: enough for the turns
+before its own, and not for a thread that hangs."""
 
 
 class _Gate:
-    """What one thread at a time passes, and behind it a line of which one at a time is the head."""
+    """A lock for one thread at a time, and a line before it of which one thread is the head."""
 
     def __init__(self) -> None:
         self.lock: threading.Lock = threading.Lock()
         self.line: threading.Lock = threading.Lock()
         self.head_since: float | None = None
-        """Since when the head of the line waits for the lock."""
+        """Since when the head of the line has waited for the lock."""
         self.passed = 0
-        """How often somebody had it."""
+        """How often a thread had the lock."""
 
     @property
     def is_owed(self) -> bool:
@@ -46,7 +49,8 @@ class _Gate:
         return since is not None and time.monotonic() - since >= TURN
 
     def enter_in_line(self) -> bool:
-        """Have the lock after those who were here before; False: not within one's patience."""
+        """Take the lock after the threads that came before; False: not within `PATIENCE`, for each
+        lock."""
         if not self.line.acquire(timeout=PATIENCE):
             return False
         try:
@@ -58,18 +62,18 @@ class _Gate:
 
 
 class Floor:
-    """One for all threads."""
+    """One floor for all threads."""
 
     def __init__(self) -> None:
         self.reset_after_fork()
         reset_in_child(self)
 
     def reset_after_fork(self) -> None:
-        """Nobody is there in a forked child."""
+        """A forked child has no other threads."""
         self._gate = _Gate()
         self._holder: tuple[int, list[_Gate]] | None = None
-        """Who has it, and the gate that is to be let go of, once: a signal's handler may come
-        first."""
+        """The thread that has it, and the gate that it will unlock, once: a signal's handler may do
+        so first."""
 
     @property
     def is_mine(self) -> bool:
@@ -89,12 +93,12 @@ class Floor:
             gate.passed += 1
             self._holder = (me, [gate])
         elif gate is self._gate and (gate.passed == passed or gate.head_since is None):
-            # The same one all the time: it stands still, or an interrupt kept it from noting that
-            # it was there. Or from noting that it was the head of the line. It is left behind.
+            # One thread had it all the time, so that thread hangs; or an interrupt kept a thread
+            # from noting that it had it, or was the head of the line. Leave this gate behind.
             self._gate = _Gate()
 
     def leave(self) -> bool:
-        """Let another thread have it; whether it was this one's."""
+        """Let another thread have it; returns whether this thread had it."""
         holder = self._holder
         if holder is None or holder[0] != get_ident():
             return False
@@ -108,7 +112,7 @@ class Floor:
 
 
 class OpenFloor(Floor):
-    """Of what has no use for one: everybody has it."""
+    """For what has no use for one: every thread has it."""
 
     def take(self) -> None:
         """Go ahead."""

@@ -1,9 +1,9 @@
-"""Objects that must start afresh in a forked child.
+"""Objects that must reset themselves in a forked child.
 
 It must not know what these objects are.
 
-After a fork the child has a copy of every lock (perhaps held by a thread that does not
-exist there), every cache and every descriptor of its parent. gunicorn's ``--preload`` and
+After a fork the child has a copy of every lock (perhaps held by a thread that does not exist
+there), every cache and every descriptor of its parent. gunicorn's ``--preload`` and
 multiprocessing's fork method make such children.
 """
 
@@ -16,7 +16,7 @@ from typing import Final, Protocol
 
 
 class Forkable(Protocol):
-    """Something that knows how to start afresh."""
+    """Something that can reset itself."""
 
     def reset_after_fork(self) -> None:
         """Called in the child, before anything else runs there."""
@@ -32,7 +32,7 @@ def reset_in_child(thing: Forkable) -> None:
 
 
 def _reset_all() -> None:
-    with ExitStack() as resets:  # one that fails keeps no other from it
+    with ExitStack() as resets:  # one that fails does not stop the others
         for thing in list(_known):
             resets.callback(thing.reset_after_fork)
 

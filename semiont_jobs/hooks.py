@@ -1,6 +1,6 @@
-"""Who hears of events, in which thread, and when: never under a lock of ours.
+"""Which hooks hear of events, in which thread, and when: never under a lock of ours.
 
-It must not know what happened: only whom to tell.
+It must not know what happened: only which hooks to call.
 """
 
 from __future__ import annotations
@@ -21,13 +21,13 @@ from semiont_jobs.threads import begin
 MOST_WAITING: Final = 10_000
 """Events of keepers that wait for a hook which hangs: hours of progress, a few megabytes."""
 PATIENCE: Final = 5.0
-"""Seconds that a close waits for hooks to hear keepers' last events; one that hangs is not
-waited for any longer."""
+"""Seconds that a close waits until hooks have heard the last events of keepers; for a hook that
+hangs it waits no longer."""
 _LOG_ONLY: Final[tuple[Hook, ...]] = (log_event,)
 
 
 class _Noted(threading.local):
-    """What a store told in this thread, not passed on yet."""
+    """Events that a store noted in this thread, not sent yet."""
 
     def __init__(self) -> None:
         self.events: list[Event] = []
@@ -36,9 +36,9 @@ class _Noted(threading.local):
 class Hooks:
     """The hooks of one queue.
 
-    They are called in the thread that acted. One that blocks holds up that thread and what it
-    has in hand: no lock is held meanwhile, and a keeper, which all jobs of the process need, has
-    its events told by a thread that is there for nothing else.
+    They run in the thread that acted. A hook that blocks holds up that thread and its job, but no
+    lock is held meanwhile. All jobs of a process need its keepers, so a thread that does nothing
+    else sends the events of a keeper.
     """
 
     def __init__(self, hooks: Iterable[Hook]) -> None:
@@ -48,7 +48,7 @@ class Hooks:
         end_last(self)
 
     def reset_after_fork(self) -> None:
-        """Start afresh in a forked child: locks, and events that its parent is to tell."""
+        """Reset this in a forked child: the locks, and the events that its parent sends."""
         self._lock = threading.Lock()
         self._noted = _Noted()
         self._waiting: deque[Event] = deque()
@@ -56,7 +56,7 @@ class Hooks:
         self._has_dropped = False
 
     def add(self, hook: Hook) -> Callable[[], None]:
-        """Call `hook` from now on; returns what ends that."""
+        """Call `hook` from now on; returns a function that ends this."""
         with self._lock:
             self._hooks = (*self._hooks, hook)
 
@@ -67,7 +67,7 @@ class Hooks:
                 if not left:
                     return
                 left.clear()
-                # Once, for others may have given the same one.
+                # Once, because others may have added the same one.
                 at = next(n for n, each in enumerate(self._hooks) if each is hook)
                 self._hooks = (*self._hooks[:at], *self._hooks[at + 1 :])
                 self._broken = [each for each in self._broken if each is not hook]
@@ -75,24 +75,24 @@ class Hooks:
         return remove
 
     def hear(self, name: EventName) -> bool:
-        """Whether anybody would do anything with such an event."""
+        """Whether anything would be done with such an event."""
         return self._hooks != _LOG_ONLY or is_logged(name)
 
-    # -- telling -------------------------------------------------------------------------
+    # -- sending -------------------------------------------------------------------------
 
     def note(self, event: Event) -> None:
-        """Keep what a store tells, perhaps under a lock of its own, until `tell_noted`."""
+        """Keep an event of a store, perhaps sent under its own lock, until `tell_noted`."""
         self._noted.events.append(event)
 
     def tell_noted(self) -> None:
-        """Tell what stores noted in this thread."""
+        """Send what stores noted in this thread."""
         if self._noted.events:
             events, self._noted.events = self._noted.events, []
             for event in events:
                 self.tell(event)
 
     def tell(self, event: Event) -> None:
-        """Call every hook; in a keeper's thread, have another do that."""
+        """Call every hook; in a keeper's thread, have another thread do that."""
         if is_keeper():
             self._tell_later(event)
         else:
@@ -123,7 +123,7 @@ class Hooks:
             if is_full or self._teller is not None:
                 teller = None
             else:
-                # For as long as there is something to tell: nobody need end it.
+                # It ends when no event is left: nothing need stop it.
                 teller = self._teller = threading.Thread(
                     target=self._tell_waiting, name="semiont-jobs-teller", daemon=True
                 )
@@ -146,11 +146,12 @@ class Hooks:
             self._tell_now(event)
 
     def end_with_process(self) -> None:
-        """The thread that tells of what keepers did would end with the process."""
+        """Wait for the thread that sends keepers' events: it would end with the process."""
         self.finish()
 
     def finish(self, patience: float = PATIENCE) -> None:
-        """Let the hooks hear what is left, for so many seconds, or `PATIENCE`, at most."""
+        """Wait until hooks have heard what is left, for `patience` and `PATIENCE` seconds at
+        most."""
         teller = self._teller
         if teller is not None and teller is not threading.current_thread():
             # Not by a join: it may not have been started yet.
@@ -159,7 +160,7 @@ class Hooks:
 
 
 def _is_the_threads_own(error: BaseException) -> bool:
-    """Whether that came to the thread, and not out of the hook that it was calling: signals'
-    handlers raise in the main thread, whatever they like."""
+    """Whether the error is the thread's own, and not the hook's: handlers of signals raise in the
+    main thread, and raise whatever they like."""
     is_main = threading.current_thread() is threading.main_thread()
     return is_main and not isinstance(error, Exception | SystemExit)

@@ -14,15 +14,15 @@ from semiont_jobs.retry import error_pace
 from semiont_jobs.threads import Flag, begin
 
 PERIOD: Final = 0.5
-"""Seconds between two rounds: a request to cancel is seen, and a dead worker's job rescued,
-within a second, also when one round takes as long as the pause."""
+"""Seconds between two rounds. Even if a round takes as long as the pause, a request to cancel is
+seen within a second, and an orphan rescued within about two."""
 
 
 class Kept(Protocol):
     """What the keeper looks after."""
 
     def keep_house(self) -> float:
-        """One round; seconds until the next."""
+        """One round; returns seconds until the next."""
         ...
 
 
@@ -32,7 +32,7 @@ class Keeper:
     def __init__(self, kept: Kept, *, name: str = "semiont-jobs-keeper") -> None:
         self._name = name
         self._kept = weakref.ref(kept)
-        # Reentrant: a signal's handler may stop what is just being started.
+        # Reentrant: a signal's handler may stop a keeper that is being started.
         self._lock = threading.RLock()
         self._stop = Flag()
         self._poked = Flag()
@@ -59,7 +59,7 @@ class Keeper:
                     self._thread = thread
 
     def stop(self, patience: float | None = None) -> None:
-        """End, after the round that is under way; that is waited for, so many seconds at most."""
+        """End after the current round, and wait for that, for `patience` seconds at most."""
         with self._lock:
             self._stop.set()
             self._poked.set()
@@ -84,12 +84,12 @@ _here: Final = _Here()
 
 
 def is_keeper() -> bool:
-    """Whether this thread is a keeper's, which must not be held up by anybody's code."""
+    """Whether this thread is a keeper's, which no other code may hold up."""
     return _here.is_keeper
 
 
 def become_keeper() -> None:
-    """Make this thread one: others need it."""
+    """Make this thread one, because others need it."""
     _here.is_keeper = True
 
 
@@ -109,8 +109,8 @@ def _keep(kept: weakref.ref[Kept], stop: Flag, poked: Flag) -> None:
         try:
             pause = one.keep_house()
         except Exception as error:  # noqa: BLE001
-            # This thread must outlive a full disk or a store that is away for a while:
-            # nobody else would rescue jobs when it is back.
+            # This thread must outlive a full disk or a store that is away for a while: nothing else
+            # would rescue jobs when it is back.
             errors += 1
             pause = max(PERIOD, pace(errors))
             log_trouble(error, "housekeeping failed: %s; again in %.1f seconds", error, pause)

@@ -1,4 +1,4 @@
-"""What a main thread waits on, where a signal may strike at any moment.
+"""What a main thread waits on while a signal may come at any moment.
 
 It must not know what has ended, or what is sent.
 """
@@ -12,9 +12,9 @@ from typing import Final, TypeVar
 T = TypeVar("T")
 
 DEAF_TIME: Final = 1.0
-"""Seconds that a signal may stay unheard. Python runs a signal's handler between two steps of the
-main thread: of one that comes after the last step before a wait, the handler runs when that wait
-is over. So no wait here is longer; a wake-up a second costs nothing."""
+"""Seconds for which a signal may go unheard. Python runs a signal's handler between two steps of
+the main thread. If the signal comes after the last step before a wait, its handler runs after the
+wait. So no wait here is longer; a wake-up a second costs nothing."""
 
 
 def taken_from(mailbox: SimpleQueue[T]) -> T:
@@ -27,11 +27,11 @@ def taken_from(mailbox: SimpleQueue[T]) -> T:
 
 
 class Latch:
-    """What `threading.Event` is, for a main thread: set once, and waited for.
+    """An event for a main thread: set once, and waited for.
 
-    An Event is Python code around a lock: a `KeyboardInterrupt` between taking the lock and
-    noting that it is taken leaves it locked for ever, and whoever sets or waits for the event
-    next never returns. A `SimpleQueue` waits in one call that Ctrl-C ends cleanly.
+    `threading.Event` is Python code around a lock. A `KeyboardInterrupt` between taking the lock
+    and noting that it is taken leaves it locked for ever, and the next thread that sets or waits
+    for the event never returns. A `SimpleQueue` waits in one call that Ctrl-C ends cleanly.
     """
 
     def __init__(self) -> None:
@@ -44,9 +44,9 @@ class Latch:
         self._tokens.put(None)
 
     def wait(self, timeout: float | None = None) -> bool:
-        """Wait until it is set, at most `timeout` seconds; whether it is."""
+        """Wait until it is set, for `timeout` seconds at most; returns whether it is."""
         deadline = float("inf") if timeout is None else time.monotonic() + timeout
-        # The flag first: a token may have been taken by a wait that Ctrl-C ended just then.
+        # The flag first: a wait that Ctrl-C ended just then may have taken a token.
         while not self._is_set:
             left = deadline - time.monotonic()
             try:
@@ -55,6 +55,6 @@ class Latch:
                 if left <= DEAF_TIME:
                     return self._is_set
                 continue
-            self._tokens.put(None)  # for whoever waits besides
+            self._tokens.put(None)  # for other waiters
             return True
         return True

@@ -1,6 +1,6 @@
-"""The lookout: wakes whoever waits for jobs to change, however many they are, with one thread.
+"""The lookout: one thread that wakes all those that wait for jobs to change.
 
-It must not know what a job is waited for, nor read jobs for those who wait.
+It must not know what a job is waited for, or read jobs for the waiters.
 """
 
 from __future__ import annotations
@@ -23,24 +23,24 @@ TICK: Final = 0.02
 """Seconds between two looks: what another process did is seen as soon as a person could notice,
 and fifty looks a second at a few jobs cost less than half a per cent of a core."""
 SHARE: Final = 20
-"""The next look comes not before so many times what the last one took: with thousands of jobs
-to look at, or a store in which looking is dear, looks take at most 5 % of the time."""
+"""The pause after a look is at least this many times as long as the look. With thousands of jobs,
+or a slow store, looks then take at most 5 % of the time, unless `LONGEST_PAUSE` cuts the pause."""
 LONGEST_PAUSE: Final = 1.0
-"""Seconds between two looks at most, however dear: who waits must not be forgotten."""
+"""Seconds between two looks, at most, however slow they are: waiters must not be forgotten."""
 LINGER: Final = 1.0
-"""Seconds that the thread stays when nobody waits any more: a program that waits for one job
-after the other does not start a thread for each."""
+"""Seconds that the thread stays when nothing waits any more: a program that waits for one job after
+the other does not start a thread for each."""
 
 
 class _Change(Flag):
     is_over = False
-    """Whether nobody waits for it any more."""
+    """Whether the wait has ended."""
 
 
 @define(eq=False)
 class _Watched:
     mark: Hashable
-    # Weakly: an interrupt may keep whoever waits from saying that he does so no more.
+    # Weakly: an interrupt may keep a waiter from noting that its wait has ended.
     waiters: list[weakref.ref[_Change]] = field(factory=list)
 
     def forget_who_left(self) -> None:
@@ -50,10 +50,10 @@ class _Watched:
 
 
 class Lookout:
-    """Watches the jobs that somebody waits for.
+    """Watches the jobs that threads wait for.
 
-    Changes made through this process's queue are told by `tell`, at once; those of other
-    processes are noticed by their marks. A waiter may be woken without need, never too late.
+    Changes made through this queue object reach `tell` at once; all others are noticed by their
+    marks. A waiter may be woken without need, but never too late.
     """
 
     def __init__(self, store: JobStore) -> None:
@@ -65,14 +65,14 @@ class Lookout:
 
     @contextmanager
     def watch(self, job_id: str) -> Iterator[threading.Event]:
-        """An event that is set whenever the job may have changed since it was last cleared.
+        """An event that is set whenever the job may have changed since the event was last cleared.
 
         Clear it, then look at the job, then wait: so no change is missed.
 
         :raises ThreadRefused: the system gives no thread to look with.
         """
         changed = _Change()
-        # Before the caller's first look: what happens after that look has another mark.
+        # Before the caller's first look: a change after that look gives another mark.
         mark = self._marks([job_id])[job_id]
         with self._lock:
             self._watched.setdefault(job_id, _Watched(mark)).waiters.append(weakref.ref(changed))
@@ -80,22 +80,23 @@ class Lookout:
             self._start()
             yield changed
         finally:
-            # No more than that, and no lock: of a generator that is garbage this is done in
-            # whatever thread, at whatever point. Not less: a traceback may keep what it waited on.
+            # No more than that, and no lock: if the generator is garbage, this runs in any thread,
+            # at any point. Not less either: a traceback may keep the event alive.
             changed.is_over = True
 
     def _start(self) -> None:
         with self._lock:
             if self._thread is None or not self._thread.is_alive():
-                # Before it begins: an interrupt in between would leave one that nobody knows.
+                # Before it begins: an interrupt in between would leave a thread that is not known
+                # here.
                 self._thread = threading.Thread(
                     target=self._keep_looking, name="semiont-jobs-lookout", daemon=True
                 )
                 begin(self._thread)
 
     def tell(self, job_id: str) -> None:
-        """Something happened to that job: wake who waits for it. Next to free where nobody does,
-        for it is called at every transition."""
+        """Wake what waits for that job, because it changed. This costs next to nothing if nothing
+        waits, for every transition calls it."""
         watched = self._watched.get(job_id)
         if watched is not None:
             for each in watched.waiters:
@@ -132,7 +133,7 @@ class Lookout:
             except Exception as error:  # noqa: BLE001 - whatever the store does, this thread must go on
                 errors += 1
                 logger.debug("cannot look after jobs that are waited for: %s", error)
-                # They look for themselves, and so meet the error where somebody can handle it.
+                # They look for themselves, and meet the error where it can be handled.
                 for each in watched:
                     self.tell(each)
                 pause.wait(pace(errors))

@@ -1,6 +1,6 @@
-"""The open claims of a queue: who has them, who dropped them, and giving them back.
+"""The open claims of a queue: which there are, which were dropped, and how they are released.
 
-It must not know how a claim is come by, or what else it may become.
+It must not know how a claim is made, or which other outcomes it may have.
 """
 
 from __future__ import annotations
@@ -25,18 +25,18 @@ from semiont_jobs.retry import poll
 from semiont_jobs.threads import stand_still_at_the_end, tell_the_end
 
 EXIT_PATIENCE: Final = 2.0
-"""Seconds that the end of a process waits for claims that threads of its are just making, and for
-verbs that they are in the midst of."""
+"""Seconds that the end of a process waits, for each queue, for claims in the making, and then for
+running methods of its claims."""
 PATIENCE: Final = 5.0
-"""The same at the end of a queue: longer than a verb takes but on a disk that stands still."""
+"""Seconds that the close of a queue waits for such methods; only a disk that hangs needs longer."""
 
 
 class OpenClaims:
-    """Looks after claims without keeping them alive, but for those it is told to keep."""
+    """Looks after claims without keeping them alive, except those passed to `keep`."""
 
     def __init__(self) -> None:
         self._pid = os.getpid()
-        # Weakly: who drops a claim without an outcome has given up its job.
+        # Weakly: a program that drops a claim without an outcome has given up its job.
         self._known: dict[str, weakref.ref[AnyClaim]] = {}
         self._kept: dict[str, AnyClaim] = {}
         self._dropped: deque[AnyClaim] = deque()
@@ -45,17 +45,16 @@ class OpenClaims:
         _MADE.add(self)
 
     def made(self, make: Callable[[], AnyClaim | None]) -> AnyClaim | None:
-        """Have this thread make a claim, if there is one, and look after it: who closes the queue
-        in between waits for that.
+        """Call `make` for a claim and look after it; a close of the queue waits for that.
 
-        :raises QueueClosed: the process is at its end, which nobody would live to see.
+        :raises QueueClosed: the process is ending, and would not live to see the claim.
         """
         expected = object()
         try:
-            # No lock: a thread in the midst of a claim may be asked for another one.
+            # No lock: a thread that is making a claim may be asked for another one.
             self._expected[expected] = threading.get_ident()
             if self._is_at_end:
-                self._expected.pop(expected)  # nobody need wait for this one
+                self._expected.pop(expected)  # nothing need wait for this one
                 stand_still_at_the_end()
                 raise QueueClosed("the process ends")
             claim = make()
@@ -66,11 +65,11 @@ class OpenClaims:
             self._expected.pop(expected, None)
 
     def is_expected_here(self) -> bool:
-        """Whether this thread is in the midst of making a claim."""
+        """Whether this thread is making a claim."""
         return threading.get_ident() in self._expected.copy().values()
 
     def wait_for_expected(self, seconds: float) -> None:
-        """Wait until no other thread is making a claim, so long at most."""
+        """Wait until no other thread is making a claim, for `seconds` at most."""
         mine = {threading.get_ident()}
         with suppress(JobTimeout):
             poll(
@@ -84,43 +83,43 @@ class OpenClaims:
         self._known[claim.job_id] = weakref.ref(claim)
 
     def keep(self, claim: AnyClaim) -> None:
-        """Hold on to a claim until it has ended, though nobody else may."""
+        """Keep a claim alive until it has ended, even if nothing else does."""
         self._kept[claim.job.metadata.id] = claim
 
     def get(self, job_id: str) -> AnyClaim | None:
-        """The claim on that job, if there is one here."""
+        """The claim on that job, if it is known here."""
         known = self._known.get(job_id)
         return None if known is None else known()
 
     def all(self) -> list[AnyClaim]:
-        """Every one that somebody has."""
+        """Every claim that is still alive."""
         found = [known() for known in list(self._known.values())]
         return [claim for claim in found if claim is not None]
 
     def forget(self, claim: AnyInHand) -> None:
-        """A claim ended: it needs no more looking after."""
+        """Stop looking after a claim: it has ended."""
         job_id = claim.job_id
         _desks.of_open.pop(id(claim), None)
         known = self._known.get(job_id)
-        # A superseded claim may end after another one of the same job began here. One that was
-        # dropped has no reference left that would tell.
+        # A superseded claim may end after another claim on the same job began here. The reference
+        # to a dropped claim is dead, and cannot say which one it was.
         if known is not None and known() in (claim, None):
             self._known.pop(job_id, None)
         if self._kept and self._kept.get(job_id) is claim:
             self._kept.pop(job_id, None)
 
     def drop(self, claim: AnyInHand) -> None:
-        """Nobody has that claim any more. A finalizer calls this, in whatever thread, perhaps
-        one that is just holding a lock of ours: it may take none, and gives nothing back."""
+        """Note a claim that is garbage. A finalizer calls this, in any thread, perhaps in one that
+        holds a lock of ours: so this takes no lock, and releases nothing."""
         self._dropped.append(cast("AnyClaim", claim))
         _OWING.add(self)
 
     def give_back_dropped(self) -> None:
-        """Give the dropped ones back without using an attempt, and warn of each.
+        """Release the dropped claims without using an attempt, and log a warning for each.
 
-        :raises StoreError: the disk refused one, which is tried again at the next call.
+        :raises StoreError: the disk refused one; the next call tries again.
         """
-        _OWING.discard(self)  # first: whatever is dropped from now on is noted again
+        _OWING.discard(self)  # first: a claim that is dropped from now on is noted again
         while self._dropped:
             claim = self._dropped.popleft()
             if not self._is_lost(claim):
@@ -138,31 +137,32 @@ class OpenClaims:
             )
 
     def _is_lost(self, claim: AnyClaim) -> bool:
-        """Whether nobody will end it: it may have been dropped with its outcome on the way, or
-        taken up again by `keep`."""
+        """Whether nothing will end the claim. It may have been dropped just before it ended, or may
+        be kept again by `keep`."""
         metadata = claim.job.metadata
-        # A forked child has copies of its parent's claims, which are not its to give back.
+        # A forked child has copies of its parent's claims, and must not release them.
         is_ours = metadata.claim is not None and metadata.claim.pid == self._pid
         return is_ours and claim.is_open and self._kept.get(metadata.id) is not claim
 
     def end(self) -> None:
-        """Let no more claims be made, and give every one back, as `give_back_all`."""
+        """Allow no more claims, and release all there are, as `give_back_all`."""
         self._is_at_end = True
         self.wait_for_expected(EXIT_PATIENCE)
         self.give_back_all(EXIT_PATIENCE)
 
     def give_back_all(self, patience: float | None = None) -> None:
-        """Give every one back without using an attempt.
+        """Release every claim without using an attempt.
 
-        :raises StoreError: the disk refused one; the others were given back.
-        :raises JobHeld: the work of one is within a verb of it, and was for so many seconds, or
-            `PATIENCE`.
+        :raises StoreError: the disk refused one; the others were released.
+        :raises JobHeld: the code of one job was inside a method of its claim for so many seconds,
+            or for `PATIENCE`.
         """
         give_back(dict.fromkeys((*self._dropped, *self.all())), patience)
 
 
 def give_back(claims: Iterable[AnyClaim], patience: float | None = None) -> None:
-    """Release claims; whichever the disk refuses, or a work keeps, keeps none of the others."""
+    """Release claims; one that the disk refuses, or that its job's code uses, does not stop the
+    rest."""
     refused: StoreError | JobHeld | None = None
     until = time.monotonic() + (PATIENCE if patience is None else patience)
     for claim in claims:
@@ -177,28 +177,28 @@ def give_back(claims: Iterable[AnyClaim], patience: float | None = None) -> None
 
 
 class _Desks:
-    """Those of open claims, kept: were one dropped together with its claim, in a circle, its store
-    would be finalized in whatever order, and there were nothing left to give the job back to."""
+    """The desks of open claims, kept alive. If a desk were dropped in a cycle with its claim, its
+    store might be finalized first, and there would be nothing left to which to release the job."""
 
     def __init__(self) -> None:
         self.reset_after_fork()
         reset_in_child(self)
 
     def reset_after_fork(self) -> None:
-        """Start afresh in a forked child: the parent's claims are not the child's."""
-        # By claim: each step is one of the dict's, so that there need be no lock.
+        """Reset this in a forked child: the parent's claims are not the child's."""
+        # By claim: each step is a single one of the dict's, so no lock is needed.
         self.of_open: dict[int, object] = {}
 
 
 _desks: Final = _Desks()
 _MADE: Final[weakref.WeakSet[OpenClaims]] = weakref.WeakSet()
 _OWING: Final[set[OpenClaims]] = set()
-"""Those with dropped claims, kept for the exit: one whose queue was dropped with a claim that was
-just being made has no keeper left."""
+"""Those with dropped claims, kept for the exit: a queue that was dropped while a claim was being
+made has no keeper left."""
 
 
 def _give_back_at_exit() -> None:
-    """A process that ends in order leaves no job to look as if its worker had crashed."""
+    """Release all claims at a normal exit, so that no job looks as if its worker had crashed."""
     tell_the_end()
     for claims in {*_MADE, *_OWING}:
         if claims._pid != os.getpid():  # noqa: SLF001 - of the parent of a fork
@@ -209,6 +209,6 @@ def _give_back_at_exit() -> None:
             log_trouble(error, "a job in hand could not be given back: %s", error)
 
 
-# Here, before any worker is started: what is registered first is called last, when the workers
-# have been waited for.
+# Here, before any worker starts: what is registered first is called last, after the wait for the
+# workers.
 atexit.register(_give_back_at_exit)

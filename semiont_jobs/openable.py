@@ -1,6 +1,6 @@
-"""A queue's being opened and closed, again and again, by whatever thread.
+"""Opening and closing a queue, again and again, from any thread.
 
-It must not know the verbs: only that claims are made, and how they are given back.
+It must not know the queue's methods: only that claims are made, and how they are released.
 """
 
 from __future__ import annotations
@@ -21,8 +21,8 @@ from semiont_jobs.store import JobStore, Telling
 from semiont_jobs.weak import weakly
 
 PATIENCE: Final = 5.0
-"""Seconds that a close waits for claims that are being made, and they for it: longer than any takes
-but by a disk, a server or an ``accept`` that stands still."""
+"""Seconds that a close waits at most for each of these: another close, claims in the making, a
+thread of the queue. A claim waits as long for a close. Only what hangs takes longer."""
 
 
 class Openable(ABC):
@@ -44,12 +44,13 @@ class Openable(ABC):
     def _hear(self, event: Event) -> None: ...
 
     def initialize(self) -> Self:
-        """Make the directory ready (with its parents) and check that its locks exclude.
+        """Open the queue: make the directory (with its parents) ready, and check that its locks
+        exclude.
 
-        Idempotent; every verb does it on first use.
+        Idempotent; every method does it on first use.
 
         :raises UnsafeStore: jobs would not be safe there.
-        :raises StoreError: it cannot be made or written.
+        :raises StoreError: the directory cannot be made or written.
         """
         if not self._is_open:
             with self._lock:
@@ -63,28 +64,29 @@ class Openable(ABC):
 
     @property
     def is_open(self) -> bool:
-        """Whether it is in use: opened, and not closed since. Any verb opens it."""
+        """Whether the queue was opened and not closed since. Any method opens it."""
         return self._is_open
 
     def close(self) -> None:
-        """Stop this queue's workers, give open claims back without using an attempt, make durable
-        what is put off, and end the queue's threads.
+        """Stop this queue's workers, release its open claims, and end its threads.
 
-        Its workers claim no more and end, as if asked by `JobWorker.stop`, but nobody waits for
-        the jobs in hand: they are given back, and their works' next stopping points raise
-        `ClaimLost`. Stop the workers first to let those jobs finish.
+        What was put off is made durable, and the released jobs lose no attempt. The workers end
+        without another claim, as after `JobWorker.stop`, but this does not wait for their running
+        jobs: it releases them, and `ClaimLost` is raised at the next stopping points of their code.
+        Stop the workers first to let these jobs finish.
 
-        The queue can be used again afterwards: `initialize`, ``with``, any verb and the start of
-        a new worker open it. Workers that were stopped so stay stopped. Called by an ``accept`` or
-        a signal's handler in the midst of a claim of the same thread, it is closed when that is
-        over.
+        The queue can be used again afterwards: `initialize`, ``with``, any method and the start of
+        a new worker open it. Workers stopped in this way stay stopped. If an ``accept`` or a
+        signal's handler calls this while its own thread makes a claim, the queue is closed when
+        that is over.
 
-        :raises StoreError: the disk refused to take one of them back. It is still held, the
-            queue still open: call again.
-        :raises JobHeld: so too where a work is stuck within a verb of its claim, for seconds.
+        :raises StoreError: the disk refused a release, or what was put off. The queue is still
+            open, and such a job still held: call again.
+        :raises JobHeld: a job's code is stuck in a method of its claim, for seconds. The same
+            holds.
         """
         over = self._opening
-        # Before the claims are given back: else a worker would take them up again.
+        # Before the claims are released: else a worker would claim the jobs again.
         over.end()
         if self._claims.is_expected_here():
             over.is_owed = True
@@ -94,14 +96,14 @@ class Openable(ABC):
             over.end()
 
     def _close(self, over: Opening) -> bool:
-        """Close what was opened; False: another thread was at it, and was refused."""
-        # First: an interrupt must not leave a queue with nothing but what is over.
+        """Close the opening `over`; False: another thread tried that, and was refused."""
+        # First: an interrupt must not leave a queue that has only an opening that is over.
         following = Opening()
         with over.closing(PATIENCE):
             if over is not self._opening:
                 return over.is_closed
             try:
-                # Nothing is claimed from here on: what is given back now is all there is.
+                # Nothing is claimed from here on: after this release, no claim is open.
                 self._claims.wait_for_expected(PATIENCE)
                 self._keeper.stop(PATIENCE)
                 self._claims.give_back_all()
@@ -109,7 +111,7 @@ class Openable(ABC):
                 self.committer.commit_all()
                 self.committer.tell_all()
                 with self._lock:
-                    if over is self._opening:  # else a hook has closed it, in the midst of this
+                    if over is self._opening:  # else a hook closed it inside this call
                         if self._is_open:
                             self._store.close()
                         self._is_open = False
@@ -118,21 +120,23 @@ class Openable(ABC):
             finally:
                 if over is self._opening:
                     self._opening = following
-                if self._is_open:  # the disk refused: what is claimed still is looked after
+                if self._is_open:  # the disk refused: open claims need the keeper
                     self._keeper.start()
                 over.done.set()
         self._hooks.finish()
         return True
 
     def within(self, opening: Opening | None) -> Opening:
-        """The opening to claim in. Only a user opens a closed queue (None), no worker's loop.
+        """The opening to claim in. Only a user (None) opens a closed queue; a worker's loop does
+        not.
 
-        :raises QueueClosed: the given one is over; or another thread does not get done closing it.
+        :raises QueueClosed: the given opening is over, or another thread does not finish closing
+            it.
         """
         if self._opening.is_owed:
             self.close()
         while opening is None:
-            # This before that: one that is not over afterwards is of an open store.
+            # In this order: if the opening is not over afterwards, its store is open.
             current = self._opening
             self.initialize()
             if current is self._opening and not current.is_over:

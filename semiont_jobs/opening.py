@@ -1,6 +1,6 @@
-"""An opening: the time from a queue's initialize to its close, to which its workers belong.
+"""An opening: the time between a queue's opening and its close, to which its workers belong.
 
-It must not know queues or workers: only that it is over, and whom to tell.
+It must not know queues or workers: only that the opening is over, and which events to set.
 """
 
 from __future__ import annotations
@@ -15,39 +15,39 @@ from semiont_jobs.latch import Latch
 
 
 class Opening:
-    """One life of an open queue. What claims in a loop claims within one opening, so that it
-    cannot open again what its user has closed.
+    """One period in which a queue is open; a loop claims within one opening only.
 
-    It lasts; then it `is_over`: nobody begins to claim in it, and its claims are given back; then
-    it `is_closed`, and another one is the queue's. With `done` those go on who waited for that,
-    also where the disk refused, so that the queue is as open as before.
+    So a loop cannot open again what the user has closed. First, an opening `is_over`: no claim is
+    begun in it, and its claims are released. Then it `is_closed`, and the queue has another one.
+    Threads that wait for that go on at `done`, which is set also if the disk refused and the queue
+    is as open as before.
     """
 
     def __init__(self) -> None:
         # Reentrant, both: a signal's handler may close the queue at any point.
         self._lock = threading.RLock()
         self._turn = threading.RLock()
-        # Weakly: a worker that ended is not kept for as long as its queue is open.
+        # Weakly: an open queue does not keep workers that have ended.
         self._stops: weakref.WeakSet[threading.Event] = weakref.WeakSet()
         self._closer = 0
         self.is_over: bool = False
-        """Whether somebody has begun to close the queue since."""
+        """Whether a close of the queue has begun."""
         self.is_owed: bool = False
-        """Whether it is to be closed once a claim that is being made is there."""
+        """Whether it is to be closed as soon as the claim in the making exists."""
         self.is_closed: bool = False
-        """Whether all is closed."""
+        """Whether the close is done."""
         self.done: Latch = Latch()
-        """Set when it is, or could not be."""
+        """Set when a close has ended or failed."""
 
     def stops(self, stop: threading.Event) -> None:
-        """Set that event when this opening is over; at once if it is."""
+        """Have `stop` set when this opening is over; at once if it is."""
         with self._lock:
             self._stops.add(stop)
             if self.is_over:
                 stop.set()
 
     def check(self) -> None:
-        """Go on only while it lasts.
+        """Return only if the opening is not over.
 
         :raises QueueClosed: it is over.
         """
@@ -55,7 +55,7 @@ class Opening:
             raise QueueClosed("the queue was closed")
 
     def end(self) -> None:
-        """It is over. A second call does nothing, but for what an interrupt left undone."""
+        """Mark it as over. A second call does only what an interrupt left undone."""
         with self._lock:
             self.is_over = True
             for stop in self._stops:
@@ -63,8 +63,8 @@ class Opening:
 
     @contextmanager
     def closing(self, seconds: float) -> Iterator[None]:
-        """Close what belongs to it, one thread after the other. Who has waited so long goes on all
-        the same: the one before may be about to be done, or be interrupted and gone."""
+        """Have the turn to close, one thread at a time. A thread that has waited `seconds` goes on
+        without it: the thread before may be almost done, or was interrupted."""
         has_turn = self._turn.acquire(timeout=seconds)
         try:
             self._closer = threading.get_ident()
@@ -75,7 +75,9 @@ class Opening:
                 self._turn.release()
 
     def wait_closed(self, seconds: float) -> bool:
-        """Wait until somebody is done with closing it, so long at most; whether that is so. Nobody
-        waits for himself, in a hook, say, that is called in the midst of the closing."""
+        """Wait until a close has ended, for `seconds` at most; returns whether one has.
+
+        A thread does not wait for its own close, for example in a hook that the close calls.
+        """
         is_mine = self.is_owed or self._closer == threading.get_ident()
         return self.done.wait(0 if is_mine else seconds)

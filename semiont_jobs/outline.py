@@ -1,6 +1,6 @@
-"""An outline of a job: the few facts of it that counting and timing need.
+"""An outline of a job: the few facts that counting and timing need.
 
-It must not know params, progress or results, nor where an outline was read.
+It must not know params, progress or results, or where an outline was read.
 """
 
 from __future__ import annotations
@@ -18,8 +18,8 @@ _MILLISECOND: Final = timedelta(milliseconds=1)
 
 @frozen(eq=True)
 class Outline:
-    """Instants are whole milliseconds since 1970: sums of them are exact, and hundreds of
-    thousands take little room."""
+    """Instants are whole milliseconds since 1970: their sums are exact, and hundreds of thousands
+    take little room."""
 
     id: str
     status: JobStatus
@@ -31,11 +31,11 @@ class Outline:
     started: int | None
     completed: int | None
     outcomes: tuple[str, ...]
-    """How the attempts on record ended, in order."""
+    """How the recorded attempts ended, in order."""
 
     @property
     def due(self) -> int:
-        """When the job became due for its last attempt."""
+        """When the job became due last, or is due next."""
         return self.created if self.run_after is None else self.run_after
 
 

@@ -1,6 +1,6 @@
 """What becomes of a running job whose worker died.
 
-It must not know how such a job is found, nor who is told of it.
+It must not know how such a job is found, or which hooks hear of it.
 """
 
 from __future__ import annotations
@@ -15,14 +15,14 @@ from semiont_jobs.store import Hold
 
 
 class Rescuer:
-    """Gives back the jobs of dead workers, or gives them up."""
+    """Rescues the jobs of dead workers."""
 
     def __init__(self, max_crashes: int) -> None:
         self._max_crashes = max_crashes
         self._refused: set[str] = set()
 
     def rescue(self, hold: Hold, now: datetime) -> tuple[EventName, AnyJob] | None:
-        """What happened to the orphan in hand, if anything did; the hold ends."""
+        """Rescue an orphan and end its hold; returns what happened, if anything did."""
         job = hold.job
         assert job.status == "running"
         name: EventName
@@ -33,13 +33,13 @@ class Rescuer:
                 name, left = "cancelled", lifecycle.cancel(job, now)
             else:
                 left = lifecycle.rescue(job, now, max_crashes=self._max_crashes)
-                # Whoever waits for failures waits for this one, too.
+                # A hook that listens for failures needs this one, too.
                 name = "failed" if left.status == "failed" else "rescued"
             hold.move(left)
         except (ClaimLost, JobHeld):
-            return None  # another rescuer, or a person, was first
+            return None  # another rescuer, or a user, was first
         except (InvalidJob, JobEncodeError) as error:
-            # With one attempt more its text is too large. It must not keep others from rescue.
+            # With one more attempt its JSON is too large. It must not keep others from rescue.
             if job.metadata.id not in self._refused:
                 self._refused.add(job.metadata.id)
                 logger.error("cannot be rescued: %s", error)

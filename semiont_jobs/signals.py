@@ -15,7 +15,7 @@ from types import FrameType
 from typing import Any, Final
 
 _numbers: Final[set[int]] = set()
-"""Of all the signals that were ever caught here."""
+"""All signals that were ever caught here."""
 
 
 class _Handler:
@@ -35,11 +35,11 @@ class _Handler:
             os.kill(os.getpid(), number)
 
     def put_back(self) -> None:
-        """Have the handler from before again."""
+        """Restore the handler from before."""
         _set(self._number, self.before)
 
     def leave(self) -> None:
-        """Have the last handler again that was none of these."""
+        """Restore the last handler that was none of these."""
         before: Any = self
         while isinstance(before, _Handler):
             before = before.before
@@ -47,16 +47,17 @@ class _Handler:
 
 
 def _set(number: int, handler: Any) -> None:
-    # None: set by something that is not Python, which cannot be put back from here.
+    # None: set by something that is not Python, and cannot be restored from here.
     signal.signal(number, signal.SIG_DFL if handler is None else handler)
 
 
 def handle(number: int, hear: Callable[[int], object]) -> Callable[[], None]:
-    """Have `hear` called with the number of that signal when it comes; returns what puts back the
-    handler there was. Only the main thread may catch signals: elsewhere this does nothing.
+    """Have `hear` called with the number of a signal when it comes; returns what restores the old
+    handler.
 
-    A child that is forked has its parent's handlers, but not the threads that would act: there the
-    handler from before is put back. So ``Process.terminate`` of multiprocessing ends it.
+    Only the main thread may catch signals: elsewhere this does nothing. A forked child has its
+    parent's handlers, but not the threads that would act, so there the handler from before is
+    restored. So ``Process.terminate`` of multiprocessing ends it.
     """
     if threading.current_thread() is not threading.main_thread():
         return lambda: None
@@ -68,8 +69,8 @@ def handle(number: int, hear: Callable[[int], object]) -> Callable[[], None]:
 
 @contextmanager
 def sigterm_interrupts() -> Iterator[None]:
-    """While this holds, SIGTERM raises `KeyboardInterrupt` in the main thread, as Ctrl-C does,
-    where it would end the process on the spot. In another thread this does nothing."""
+    """Within the block, SIGTERM raises `KeyboardInterrupt` in the main thread, as Ctrl-C does, if
+    it would end the process at once otherwise. In another thread this does nothing."""
     is_main = threading.current_thread() is threading.main_thread()
     is_deadly = is_main and signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
     try:
@@ -91,7 +92,7 @@ if sys.platform != "win32":
 
     class _Masks(threading.local):
         def __init__(self) -> None:
-            # A signal's handler may fork in the midst of a fork.
+            # A signal's handler may fork during a fork.
             self.before: list[set[int]] = []
 
     _masks: Final = _Masks()
@@ -109,7 +110,7 @@ if sys.platform != "win32":
                 handler.leave()
         _let_come()
 
-    # A signal that comes to the child before it has put back the handlers waits for that. Later is
-    # too late: Python drops what comes in the midst of a fork, and what it handles does not end a
-    # call that begins to wait just then.
+    # A signal to the child is held back until the child has restored the handlers. Later is too
+    # late: Python drops signals that come during a fork, and a handler does not end a call that
+    # begins to wait just then.
     os.register_at_fork(before=_hold_back, after_in_parent=_let_come, after_in_child=_begin_child)

@@ -1,6 +1,6 @@
-"""The stamps of one queue object's claims: who has a job, written into the running job.
+"""The stamps of one queue object's claims: which worker has a job, written into the running job.
 
-It must not know queues: only the process, and the name that a worker goes by.
+It must not know queues: only the process, and a worker's name.
 """
 
 from __future__ import annotations
@@ -14,18 +14,18 @@ from semiont_jobs.settings import checked_name
 
 
 class Stamps:
-    """Makes a new stamp for every claim. A forked child needs stamps of its own."""
+    """Makes a new stamp for every claim. A forked child needs its own."""
 
     def __init__(self) -> None:
         self._host = socket.gethostname()
         self._pid = os.getpid()
         self._own_name = f"{self._host}-{self._pid}"
-        # Unlike those of any other queue object, and of each other.
+        # Differs from other queue objects'; the serial makes stamps differ.
         self._token = os.urandom(8).hex()
         self._serial = itertools.count(1)
 
     def new(self, worker: WorkerName | None) -> ClaimStamp:
-        """What is written into a job that is claimed now."""
+        """The stamp for a job that is claimed now."""
         named = worker if worker is None or callable(worker) else checked_name(worker)
         values = {
             "token": f"{self._token}{next(self._serial):08x}",

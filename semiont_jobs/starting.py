@@ -11,8 +11,8 @@ from contextlib import contextmanager
 
 
 class Start:
-    """Knows which thread is in the midst of it. A stop by that thread comes from the handler of a
-    signal, or of garbage: to wait there for what has begun would be to wait for itself."""
+    """Knows which thread is starting something. If that thread also stops it, a handler of a signal
+    or of garbage does so, and must not wait for the start: it would wait for itself."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -21,9 +21,11 @@ class Start:
 
     @contextmanager
     def then(self, stop: Callable[[float], object]) -> Iterator[None]:
-        """While this holds, what starts does so, in one thread at a time. After that it is stopped,
-        if that was put off; also where an exception came out of it, as a handler's that stops and
-        leaves the program."""
+        """Start something in this block, in one thread at a time; then stop it, if a stop was put
+        off.
+
+        It is stopped also if the block raises, for example because a handler stops it and exits.
+        """
         try:
             with self._lock:
                 self._thread = threading.get_ident()
@@ -36,8 +38,8 @@ class Start:
                 stop(self._within)
 
     def puts_off(self, seconds: float) -> bool:
-        """Whether a stop, within so many seconds, is to wait for the end of the start; the shortest
-        time counts."""
+        """Whether a stop, within `seconds`, must wait for the end of the start; the shortest time
+        counts."""
         if self._thread != threading.get_ident():
             return False
         self._within = seconds if self._within is None else min(self._within, seconds)

@@ -22,9 +22,9 @@ class _Kind:
     def __init__(self) -> None:
         self.jobs: Counter[JobStatus] = Counter()
         self.ready: dict[str, int] = {}
-        """Since when each pending job without a time to wait for has waited."""
+        """By id: since when a pending job without ``run_after`` has waited."""
         self.put_off: dict[str, int] = {}
-        """From when on each of the other pending jobs is due."""
+        """By id: when each other pending job is due."""
         self.retries = 0
         self.rescues = 0
         self.waits = Durations()
@@ -38,7 +38,7 @@ class Tally:
         self._kinds: dict[tuple[str, str], _Kind] = {}
 
     def apply(self, changes: RollChanges) -> None:
-        """Count what has come, and no more what has gone."""
+        """Count what has come, and no longer what has gone."""
         self._count(changes.gone, -1)
         self._count(changes.come, +1)
 
@@ -122,8 +122,8 @@ def roll_of(store: JobStore) -> Roll:
 
 
 class Survey:
-    """A store's roll and its tally, shared by all threads that ask. Costs a few hundred bytes of
-    memory for each stored job, from the first question on."""
+    """A store's roll and its tally, shared by all threads that ask. From the first question on, it
+    takes a few hundred bytes of memory for each stored job."""
 
     def __init__(self, store: JobStore) -> None:
         self._store = store
@@ -132,7 +132,7 @@ class Survey:
         self._tally = Tally()
 
     def taken(self, at: datetime) -> tuple[tuple[StoredMetrics, ...], int]:
-        """The figures at that instant, and how many entries are no jobs."""
+        """The figures at that instant, and how many entries are not valid jobs."""
         with self._lock:
             self._roll = self._roll or roll_of(self._store)
             changes = self._roll.changes()

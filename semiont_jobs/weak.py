@@ -1,7 +1,9 @@
-"""What must not keep an object, and what ends when nobody has one any more.
+"""What calls an object without keeping it, and what ends when an object is garbage.
 
-A thread, or a store, that is given a method keeps the object: it would be looked after until its
-process ends. It must not know what the method does.
+It must not know what the method does.
+
+A thread or a store that is given a method keeps the object, which would then be looked after until
+its process ends.
 """
 
 from __future__ import annotations
@@ -18,7 +20,7 @@ A = ParamSpec("A")
 
 
 def weakly(method: Callable[A, object]) -> Callable[A, None]:
-    """What calls the bound method, and does nothing when its object is gone."""
+    """A function that calls the bound method, and does nothing when its object is gone."""
     found = weakref.WeakMethod(method)
 
     def call(*args: A.args, **kwargs: A.kwargs) -> None:
@@ -30,11 +32,11 @@ def weakly(method: Callable[A, object]) -> Callable[A, None]:
 
 
 def end_after(owner: object, end: Callable[[], object]) -> weakref.finalize[..., object]:
-    """Have `end` called when nobody has `owner` any more, unless that is `detached` before. In a
-    forked child it is not: what it ends is the parent's.
+    """Have `end` called when `owner` is garbage, unless this is `detached` before.
 
-    In a thread of its own. The collector may come upon `owner` in any thread and within any lock,
-    one of those that `end` waits for among them.
+    In a forked child it is not called: what it ends is the parent's. It runs in a thread of its
+    own: the collector may find `owner` in any thread and within any lock, even one that `end` waits
+    for.
     """
     finalizer: weakref.finalize[..., object] = weakref.finalize(owner, _end, os.getpid(), end)
     finalizer.atexit = False
@@ -43,8 +45,8 @@ def end_after(owner: object, end: Callable[[], object]) -> weakref.finalize[...,
 
 def _end(process: int, end: Callable[[], object]) -> None:
     if os.getpid() == process:
-        # Not begun by `threading` here, which takes locks to do so. No thread to be had, or the
-        # interpreter is ending: then it ends with the process.
+        # Not by `threading` here, which takes locks for that. If there is no thread to be had, or
+        # the interpreter is ending, it ends with the process.
         with suppress(RuntimeError):
             _thread.start_new_thread(_begin, (end,))
 

@@ -1,5 +1,5 @@
-"""JSON bytes <-> `Job`, losslessly: `documents` and `fitting`, on `turns`, `quick`, `strict` and
-`jsontext`.
+"""JSON bytes <-> `Job`, losslessly: `documents`, `fitting` and `outlines`, on `turns`, `quick`,
+`strict`, `carrying` and `jsontext`.
 
 The only package that imports cattrs.
 """

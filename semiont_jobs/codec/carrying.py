@@ -31,7 +31,7 @@ def remainder(raw: Any, known: Any) -> dict[Any, Any]:
 
 
 def restore(document: Any, carried: Mapping[Any, Any]) -> None:
-    """Put what `remainder` took back behind what is known."""
+    """Put back what `remainder` took, after what is known."""
     for key, value in carried.items():
         if isinstance(document, dict) and key not in document:
             document[key] = value
@@ -48,7 +48,7 @@ def _has(document: Any, key: Any) -> bool:
 
 
 def _copy(value: Any) -> Any:
-    # The caller's own params or progress may stand in the document: never write into them.
+    # The caller's own params or progress may be in the document: never write into them.
     if isinstance(value, dict):
         return dict(value)
     return list(value) if isinstance(value, (list, tuple)) else value

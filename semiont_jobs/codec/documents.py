@@ -2,9 +2,9 @@
 
 It must not know where the bytes are kept.
 
-A job decoded and encoded again loses nothing, whoever wrote it. What a class does not know
-is carried along in ``extra`` and written back behind what is known: of the metadata flat, of
-the job shaped like the document (``{"params": {"unknownKey": 1}}``).
+A job that is decoded and encoded again loses nothing, whatever wrote it. What a class does not know
+is kept in ``extra`` and written back after what is known: flat for the metadata, and shaped like
+the document for the job (``{"params": {"unknownKey": 1}}``).
 """
 
 from __future__ import annotations
@@ -52,12 +52,12 @@ from semiont_jobs.model import (
 )
 
 MAX_JOB_BYTES: Final = 16 * 1024 * 1024
-"""The largest text of a job. Whoever claims, lists or rescues jobs reads them whole: beyond
-this, data belong in a file of their own, whose path the params hold."""
+"""The largest JSON of a job. Claims, lists and rescues read jobs whole: larger data belong in a
+file of their own, whose path is in the params."""
 
 MAX_NEW_JOB_BYTES: Final = 14 * 1024 * 1024
-"""The largest text of a new job. What is left free holds its claim and all attempts that are
-kept, with the longest texts, each character escaped: what was acknowledged can always be run."""
+"""The largest JSON of a new job. The rest is for its claim and all attempts that are kept, with the
+longest strings, each character escaped: what was acknowledged can always be run."""
 
 
 class Documents:
@@ -72,11 +72,11 @@ class Documents:
 
     @property
     def _converter(self) -> Converter:
-        """Of the classes of an application. Made when the first is met, which takes longer than all
-        the rest of a queue: most jobs have plain params. Two threads may each make one."""
+        """For the classes of an application. Made when the first is met, which takes longer than
+        all the rest of a queue: most jobs have plain params. Two threads may each make one."""
         if self._made is None:
             made = strict_converter(detailed=False)
-            # Jobs among these: a result may hold the job that it is about.
+            # Jobs, too: a result may hold the job that it is about.
             made.register_structure_hook_func(_is_job, self._structure_job)
             for job_class in JOB_CLASSES.values():
                 made.register_unstructure_hook(job_class, self._unstructure_job)
@@ -84,8 +84,8 @@ class Documents:
         return self._made
 
     def written_params(self, job: AnyJob) -> Written:
-        """The text of a job's params, to be passed to `encode` as long as they must not change:
-        whoever works on a job has its params in hand, and may write into a dict.
+        """The JSON of a job's params, for `encode` as long as they must not change: the job's code
+        has the params, and may write into a dict.
 
         :raises JobEncodeError: JSON cannot hold them; names the path.
         """
@@ -109,14 +109,14 @@ class Documents:
     ) -> bytes:
         """The bytes of ``JSON.stringify(job, null, 2)``.
 
-        Lone surrogates that were read from a file are kept; what is new is refused with them:
-        a new job's every text, else its progress and result.
+        Lone surrogates that were read from a file are kept. In what is new they are refused: in
+        every string of a new job, otherwise in the progress and result.
 
         :param params: written by `written_params` before, instead of the job's.
         :param is_new: nothing of the job was read from a file.
         :param is_read: all of it was.
-        :param is_update: the job stays in hand: its end, and the attempts to come, need room.
-        :raises JobEncodeError: something in it JSON cannot hold; names the path.
+        :param is_update: the job goes on running: its end, and the attempts to come, need room.
+        :raises JobEncodeError: JSON cannot hold something in it; names the path.
         :raises JobTooLarge: more than 16 MiB; of a new job, and of an update without the attempts
             so far, more than 14.
         :raises InvalidJob: a progress or result of a class that is not the one of the job's type.
@@ -142,11 +142,11 @@ class Documents:
     def decode(
         self, data: bytes, *, job_id: str | None = None, status: JobStatus | None = None
     ) -> AnyJob:
-        """The job whose text `data` is; `job_id` and `status` are what it must say.
+        """The job whose JSON is `data`; `job_id` and `status` are what it must say.
 
         Params that do not fit the class of their type stay a plain dict: see `params_fault`.
 
-        :raises JobDecodeError: not a job; names the field where one is to blame.
+        :raises JobDecodeError: not a valid job; names the field if one is to blame.
         """
         if len(data) > MAX_JOB_BYTES:
             raise JobDecodeError(f"more than {MAX_JOB_BYTES} bytes", job_id=job_id)
@@ -196,11 +196,12 @@ class Documents:
     def _written_with_care(
         self, job: AnyJob, params: Written | None, *, is_new: bool, is_read: bool
     ) -> bytes:
-        """What could not be written as it is: refused for what is new, kept where it was read."""
+        """Write what could not be written as it is: refuse it if it is new, keep it if it was
+        read."""
         document = self._document(job, params, None)
         if is_new:
             return jsontext.write(document, job_id=job.metadata.id)
-        # Of another status these are keys that nobody here knows, which were read.
+        # In another status these are unknown keys, which were read.
         for part in () if is_read else _NEW_PARTS.get(job.status, ()):
             jsontext.check(document[part], part, job_id=job.metadata.id)
         return jsontext.write(document, job_id=job.metadata.id, strict=False)
@@ -211,7 +212,7 @@ class Documents:
     def _document(
         self, job: AnyJob, params: Written | None, metadata: Written | None
     ) -> dict[str, Any]:
-        """A job as plain data, but for the parts of it that are written already."""
+        """A job as plain data, except the parts that are written already."""
         job_id = job.metadata.id
         document: dict[str, Any] = {
             "status": job.status,
@@ -244,7 +245,7 @@ class Documents:
             return {}
         plain = self._plain(value, key, job.metadata.id)
         if plain is value or isinstance(value, Mapping):
-            return plain  # no object of a class
+            return plain  # not an object of a class
         job_type = self.job_types.get(job.metadata.type)
         kind = None if job_type is None else getattr(job_type, key)
         if kind is None or isinstance(value, kind) or isinstance(job.params, Mapping):
@@ -263,7 +264,7 @@ class Documents:
         if attrs.has(kind) or dataclasses.is_dataclass(value):
             try:
                 return self._converter.unstructure(value)
-            except Exception as error:  # of a field that is not of its class, in whatever way
+            except Exception as error:  # a field that is not of its class, in whatever way
                 raise _unwritable(error, path, value, job_id) from error
         return dict(value) if isinstance(value, Mapping) else value
 
@@ -331,7 +332,7 @@ class Documents:
         job_type: JobType[Any, Any, Any] | None,
         extra: dict[str, Any],
     ) -> Any:
-        """A progress or result: `{}` stands for None where the job is typed."""
+        """A progress or result: `{}` stands for None if the job is typed."""
         raw = document.get(key, {})
         if job_type is None:
             return {} if raw is None else raw  # as it is written: see `_plain_part`
@@ -340,10 +341,10 @@ class Documents:
         return self._typed(raw, getattr(job_type, key), key, extra)
 
     def _typed(self, raw: Any, kind: type | None, key: str, extra: dict[str, Any]) -> Any:
-        """`raw` as a `kind`, with what that class does not know put into `extra`.
+        """`raw` as a `kind`; what that class does not know is put into `extra`.
 
-        What does not fit the class stays as it is: a job of an older version of the
-        application must remain readable.
+        What does not fit the class stays as it is: a job of an older version of the application
+        must remain readable.
         """
         if kind is None:
             return raw
@@ -381,7 +382,7 @@ _NEW_PARTS: Final[Mapping[JobStatus, tuple[str, ...]]] = {
     "running": ("progress",),
     "complete": ("result",),
 }
-"""What the work brings, in the status in which it may be new."""
+"""What the job's code provides, in the status in which it may be new."""
 _KEYS: Final[Mapping[JobStatus, frozenset[str]]] = {
     status: frozenset({"status", "metadata", "params", *_INSTANTS[status], *_OWN_KEYS[status]})
     for status in STATUSES

@@ -1,6 +1,6 @@
-"""Whether what somebody gives fits: params their class, a new job or an update what may be stored.
+"""Whether given values fit: params their class, and a new job or an update what may be stored.
 
-It must not know how jobs are written (`documents`), only that they could not be.
+It must not know how jobs are written (`documents`), only whether they can be.
 """
 
 from __future__ import annotations
@@ -22,9 +22,9 @@ class Codec(Documents):
     """Encodes and decodes jobs, and says beforehand what it could not."""
 
     def params(self, type_name: str, data: Mapping[str, Any]) -> Any:
-        """The params object of that type for plain data; a dict for a type nobody registered.
+        """The params object of that type for plain data; a dict if the type is not registered.
 
-        Ranges bind here: the data come from a writer, not from a store.
+        Ranges are checked: the data come from a writer, not from a store.
 
         :raises JobDecodeError: they do not fit the class; names the field.
         """
@@ -42,8 +42,8 @@ class Codec(Documents):
     def params_fault(self, job: AnyJob) -> JobDecodeError | None:
         """Why the params of a job whose type is registered are plain data; None if they fit.
 
-        A deploy removed a field or changed its class: the job stays readable, but the work
-        that expects the class cannot run.
+        A deploy removed a field or changed its class: the job stays readable, but code that expects
+        the class cannot run.
         """
         job_type = self.job_types.get(job.metadata.type)
         if job_type is None or not isinstance(job.params, Mapping):
@@ -62,11 +62,12 @@ class Codec(Documents):
         jsontext.check(self._plain(value, path, job_id), path, job_id=job_id)
 
     def check_new(self, job: AnyJob) -> None:
-        """Raise `InvalidJob` unless the params are of the class that the job's type has, and what
-        is written of them can be read as that class again.
+        """Raise `InvalidJob` unless the params are of the class of the job's type, and can be read
+        as such.
 
-        A class of an application need not check its fields, and a type checker is not asked by
-        all: params that do not fit would reach the work as a dict, long after their maker left.
+        A class of an application need not check its fields, and not every program is type-checked:
+        params that do not fit would reach the job's code as a dict, long after the call that
+        created the job.
         """
         job_type = self.job_types.get(job.metadata.type)
         wanted = Mapping if job_type is None else job_type.params
@@ -89,7 +90,7 @@ class Codec(Documents):
         raw: Any = None
         try:
             raw = jsontext.as_read(document["params"])
-            # Not as what is read is: who writes is bound by ranges and choices.
+            # Not like values that are read: ranges and choices bind a writer.
             self._converter.structure(raw, kind)
         except Exception as error:  # a class may refuse its data with any exception
             jsontext.check(document["params"], "params", job_id=job.metadata.id)
@@ -102,15 +103,16 @@ class Codec(Documents):
             ) from error
 
     def check_update(self, job: AnyJob) -> None:
-        """Raise `InvalidJob` or `JobEncodeError` where an update brings what no job may have
-        and encoding it with the rest would not notice."""
+        """Raise `InvalidJob` or `JobEncodeError` if an update has what no job may have, and
+        encoding it with the rest would not notice."""
         self._check_extra(job)
         if job.status == "failed":
             self.check(job.error, "error", job_id=job.metadata.id)
 
     def _check_extra(self, job: AnyJob) -> None:
         if "metadata" in job.extra:
-            # What is absent there because it is the default would be taken for the job's own.
+            # A field that is absent because it has its default would be taken from here as the
+            # job's own.
             raise InvalidJob(
                 "what is added to the metadata stands in metadata.extra",
                 field="extra",
@@ -128,7 +130,7 @@ class Codec(Documents):
 
 
 def _fault(raw: Any, kind: type[Any], error: Exception) -> JobDecodeError:
-    """Why `raw` is no `kind`, told by the converter that knows where, if it agrees."""
+    """Why `raw` is not a `kind`: from the converter that knows where, if it agrees."""
     try:
         structure_telling(raw, kind, "params")
     except JobDecodeError as told:
@@ -137,10 +139,10 @@ def _fault(raw: Any, kind: type[Any], error: Exception) -> JobDecodeError:
 
 
 def _at(raw: Any, path: str) -> Any:
-    """What stands in the params at a path such as ``params.pages[3]``."""
+    """The value in the params at a path such as ``params.pages[3]``."""
     for name, index in re.findall(r"\.([^.\[]+)|\[(\d+)\]", path):
         try:
             raw = raw[int(index) if index else name]
         except (LookupError, TypeError):
-            return raw  # what is missing there
+            return raw  # it is missing there
     return raw

@@ -1,10 +1,10 @@
-"""JSON text as JavaScript writes it: the bytes of ``JSON.stringify(value, null, 2)``.
+"""JSON as JavaScript writes it: the bytes of ``JSON.stringify(value, null, 2)``.
 
 It must not know jobs.
 
-Python's json module cannot write this text: with an indent it falls back to its slow
-writer, it spells 1.0 where JavaScript writes 1, and it turns keys that are not texts into
-texts. So writing is done here; reading is json's.
+Python's json module cannot write this: with an indent it uses its slow writer, it writes 1.0 where
+JavaScript writes 1, and it turns keys that are not strings into strings. So this module writes, and
+json reads.
 """
 
 from __future__ import annotations
@@ -21,45 +21,45 @@ from typing import Any, Final, NoReturn
 from semiont_jobs.errors import JobDecodeError, JobEncodeError
 
 MAX_DEPTH: Final = 200
-"""Levels of nesting. Each costs two Python frames here and in whoever walks the value; with
-the default recursion limit of 1000, this leaves the caller most of its stack."""
+"""Levels of nesting. Each costs two Python frames here, and in code that walks the value; with the
+default recursion limit of 1000, this leaves the caller most of its stack."""
 
 _SMALL: Final = 1 << 60
 _UNSAFE_INTEGER: Final = 10**sys.int_info.default_max_str_digits
 # Python refuses to read or write integers of more digits (a denial of service otherwise).
 
-# Possessive, and content with the end of the text: no input makes it try anything twice.
+# Possessive, and satisfied by the end of the input: no input makes it try anything twice.
 _STRINGS: Final = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+(?:"|\\?\Z)', re.DOTALL)
 _HEAD: Final = 4096
-"""Bytes in which a text of nothing but levels shows that it is too deep: with 200 000 keys, taking
-the strings out of all of it takes up to a tenth of a second, at every look at the file."""
+"""Bytes that are checked first, and suffice if all is nesting: with 200 000 keys, taking the
+strings out of the whole takes up to a tenth of a second, at every look at the file."""
 _NOT_BRACKETS: Final = bytes(set(range(256)) - set(b"[]{}"))
 
 
 class _Unwritable(Exception):
-    """Something that JSON cannot hold; where it stands is found in a second, slower pass."""
+    """Something that JSON cannot hold; a second, slower pass finds where it is."""
 
 
-# TypeError is what encode_basestring says of a key that is no text.
+# encode_basestring raises TypeError for a key that is not a string.
 UNWRITABLE: Final = (_Unwritable, TypeError, UnicodeEncodeError, RecursionError)
 
 
 class Written(str):
-    """The text of an object that was written before, one level deep in its document."""
+    """The JSON of an object that was written before, one level deep in its document."""
 
     __slots__ = ()
 
 
 def part(value: Any, depth: int = 1) -> str:
-    """The text of a value as it stands that many levels deep in a document."""
+    """The JSON of a value as it is written at that depth of a document."""
     return _WRITERS.get(type(value), _subclass)(value, depth)
 
 
 def write(value: Any, *, job_id: str | None = None, strict: bool = True) -> bytes:
-    """The JSON text of `value`, in UTF-8.
+    """The JSON of `value`, in UTF-8.
 
-    :param strict: refuse lone surrogates; otherwise they are written ``\\udXXX``, as
-        JavaScript writes them (for values that were read from a file).
+    :param strict: refuse lone surrogates; otherwise they are written ``\\udXXX``, as JavaScript
+        writes them (for values that were read from a file).
     :raises JobEncodeError: names the path of the first thing that JSON cannot hold.
     """
     try:
@@ -78,8 +78,11 @@ def check(value: Any, path: str, *, job_id: str | None = None) -> None:
 
 
 def as_read(value: Any) -> Any:
-    """`value` as `read` gives it back from its text, without the detour: lists for tuples, plain
-    texts and numbers for those of a subclass. What JSON cannot hold is left as it is."""
+    """`value` as `read` would return it from its JSON, without the detour.
+
+    Tuples become lists; strings and numbers of a subclass become plain ones. What JSON cannot hold
+    stays as it is.
+    """
     kind = type(value)
     if kind in _AS_THEY_ARE:
         return value
@@ -99,16 +102,16 @@ _AS_THEY_ARE: Final = frozenset({str, int, float, bool, type(None)})
 
 
 def read(data: bytes) -> Any:
-    """The value of a JSON text in UTF-8, with or without a byte-order mark.
+    """The value of JSON in UTF-8, with or without a byte-order mark.
 
-    :raises JobDecodeError: not JSON, not UTF-8, `NaN`, too deep, or an integer of thousands
-        of digits.
+    :raises JobDecodeError: not JSON, not UTF-8, `NaN`, too deep, or an integer of thousands of
+        digits.
     """
     return read_whole(text_of(data))
 
 
 def read_whole(text: str) -> Any:
-    """The value of a text of `text_of`; raises `JobDecodeError` as `read` does."""
+    """The value of a string from `text_of`; raises `JobDecodeError` as `read` does."""
     value, end = read_at(text, 0)
     if end != len(text):
         error = json.JSONDecodeError("Extra data", text, end)
@@ -117,7 +120,7 @@ def read_whole(text: str) -> Any:
 
 
 def text_of(data: bytes) -> str:
-    """The text, without a byte-order mark and white space around it; no deeper than allowed.
+    """Decode JSON, without a byte-order mark and white space around it, if it is not too deep.
 
     :raises JobDecodeError: not UTF-8, or too deep.
     """
@@ -132,7 +135,7 @@ def text_of(data: bytes) -> str:
 
 
 def read_at(text: str, start: int) -> tuple[Any, int]:
-    """The value that begins there in a text of `text_of`, and where it ends.
+    """The value that begins at `start` in a string from `text_of`, and where it ends.
 
     :raises JobDecodeError: not JSON, `NaN`, or an integer of thousands of digits.
     """
@@ -161,7 +164,7 @@ _DECODER: Final = json.JSONDecoder(parse_constant=_refuse_constant, parse_float=
 
 def _check_depth(data: bytes) -> None:
     """Refuse deep nesting before the parser recurses."""
-    # A text that is cut ends within a string at worst, and the rest of that is left out too.
+    # A cut falls within a string at worst; the rest of that string is left out, too.
     for some in (data[:_HEAD], data):
         depth = 0
         for bracket in _STRINGS.sub(b"", some).translate(None, _NOT_BRACKETS):
@@ -172,7 +175,7 @@ def _check_depth(data: bytes) -> None:
 
 # -- writing -----------------------------------------------------------------------------
 
-# A line's beginning, by depth. The deepest is that of an item which is refused for its depth.
+# The beginning of a line, by depth. The deepest is for an item that is refused for its depth.
 _LINES: Final = tuple("\n" + "  " * depth for depth in range(MAX_DEPTH + 2))
 
 
@@ -183,7 +186,7 @@ def _object(value: dict[Any, Any], depth: int) -> str:
         return "{}"
     depth += 1
     line = _LINES[depth]
-    # Texts and small numbers are most of what jobs hold: one call less for each.
+    # Strings and small numbers are most of what jobs hold: one call less for each.
     parts = [
         f"{encode_basestring(key)}: {encode_basestring(item)}"
         if type(item) is str
@@ -238,7 +241,7 @@ def _number(value: float, _depth: int) -> str:
 
 
 def _subclass(value: Any, depth: int) -> str:
-    # An enum of texts or numbers, a named tuple, an ordered dict: written as what they extend.
+    # An enum of strings or numbers, a named tuple, an ordered dict: written as what they extend.
     if isinstance(value, str):
         return encode_basestring(str.__str__(value))
     if isinstance(value, int):

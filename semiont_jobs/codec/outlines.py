@@ -1,6 +1,6 @@
-"""The outline of a job, read from its text in a fraction of the time that the job takes.
+"""The outline of a job, read from its JSON in a fraction of the time that decoding takes.
 
-It must not know the classes of jobs, nor who counts them.
+It must not know the classes of jobs, or what counts them.
 """
 
 from __future__ import annotations
@@ -20,11 +20,10 @@ _STARTED: Final = frozenset({"running", "complete"})
 
 
 def read_outline(codec: Codec, data: bytes, *, job_id: str, status: JobStatus) -> Outline | None:
-    """The outline of the job whose text `data` is, in the folder of that status; None: it is no
-    job.
+    """The outline of the job with that JSON in the folder of that status; None: it is not valid.
 
-    What looks like a job in all that an outline has is taken for one; everything else is
-    decoded, to be sure.
+    If all that an outline has looks valid, the file is taken for a job; otherwise it is decoded, to
+    be sure.
     """
     try:
         if len(data) <= MAX_JOB_BYTES:

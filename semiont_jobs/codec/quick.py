@@ -1,7 +1,7 @@
-"""The text of most jobs, written in a third of the time that it takes in general.
+"""The JSON of most jobs, written in a third of the time that it takes in general.
 
-It must not know the classes of params. Where it answers, the general way (`strict`) answers the
-same; where it does not, that way decides.
+It must not know the classes of params. Where it gives an answer, the general way (`strict`) gives
+the same; where it gives none, that way decides.
 """
 
 from __future__ import annotations
@@ -42,12 +42,14 @@ _ATTEMPT: Final = """
 
 
 def metadata_text(metadata: JobMetadata) -> str | None:
-    """The text of metadata as it stands in a job's document; None: there is something in them
-    that is seldom there, or that JSON cannot hold, so unstructure them."""
+    """The JSON of metadata as in a job's document; None: unstructure them instead.
+
+    Then there is something in them that is rare, or that JSON cannot hold.
+    """
     try:
         return _metadata_text(metadata)
     except (TypeError, AttributeError, ValueError):
-        # Not of the class that a type checker would see, or a number of thousands of digits.
+        # A value is not of its declared class, or is a number of thousands of digits.
         return None
 
 
@@ -121,7 +123,7 @@ def _attempts_text(attempts: tuple[Attempt, ...]) -> str | None:
 
 
 def job_text(job: AnyJob, metadata: str, params: str, part: str | None) -> str:
-    """The text of a job without `extra`; `part` is that of its progress, result or error."""
+    """The JSON of a job without `extra`; `part` is that of its progress, result or error."""
     text = f'{{\n  "status": "{job.status}",\n  "metadata": {metadata},\n  "params": {params}'
     if job.status != "pending":
         if job.started_at is not None:

@@ -1,10 +1,10 @@
-"""A cattrs converter that changes nothing silently, and says which field it refused.
+"""A cattrs converter that changes nothing silently, and names the field that it refused.
 
-It must not know jobs, but for the three classes that carry unknown keys in ``extra``.
+It must not know jobs, except the three classes that keep unknown keys in ``extra``.
 
-Left alone, cattrs turns ``None`` into ``'None'``, ``'abc'`` into ``['a', 'b', 'c']`` and
-``True`` into ``1``. Field names are camelCase on the wire; optional fields that are None
-are absent, never null.
+By itself, cattrs turns ``None`` into ``'None'``, ``'abc'`` into ``['a', 'b', 'c']`` and ``True``
+into ``1``. Field names are camelCase on the wire; optional fields that are None are absent, never
+null.
 """
 
 from __future__ import annotations
@@ -44,12 +44,12 @@ from semiont_jobs.model import Attempt, ClaimStamp, JobMetadata
 T = TypeVar("T")
 
 OWN_CLASSES: Final = (JobMetadata, Attempt, ClaimStamp)
-"""The classes that carry unknown keys themselves; those of params, progress and result need
-not: the job does it for them."""
+"""The classes that keep unknown keys themselves; those of params, progress and result need not: the
+job does it for them."""
 
 
 def strict_converter(*, detailed: bool) -> Converter:
-    """A new converter. With `detailed` it is slower, and its errors can be told as paths."""
+    """A new converter. With `detailed` it is slower, and its errors can be shown as paths."""
     converter = Converter(detailed_validation=detailed)
     # Enums, dates and unions of scalars, as cattrs itself writes them for json.
     configure_converter(converter)
@@ -73,8 +73,9 @@ def strict_converter(*, detailed: bool) -> Converter:
 
 @cache
 def metadata_hooks() -> tuple[StructureHook, UnstructureHook]:
-    """How `JobMetadata` are made of plain data, and these of them. No application's class is among
-    them, and to make them takes ten times as long as the rest of a codec: once for all queues."""
+    """How to make `JobMetadata` from plain data, and plain data from them. To make these takes ten
+    times as long as the rest of a codec. They use no class of an application: once is enough for
+    all queues."""
     converter = strict_converter(detailed=False)
     return converter.get_structure_hook(JobMetadata), converter.get_unstructure_hook(JobMetadata)
 
@@ -89,7 +90,7 @@ def structure_telling(data: Any, kind: type[T], path: str) -> T:
 
 
 def structure_text(value: Any, _kind: Any = None, *, path: str = "") -> str:
-    """A text, or `JobDecodeError`."""
+    """A string, or `JobDecodeError`."""
     if type(value) is not str:
         raise JobDecodeError(f"a text is needed, not {_named(value)}", path=path)
     return value
@@ -110,7 +111,7 @@ def structure_instant(value: Any, _kind: Any = None, *, path: str = "") -> datet
 def instant_text(value: datetime) -> str:
     """``YYYY-MM-DDTHH:MM:SS.mmmZ``: what JavaScript's toISOString writes.
 
-    Remembered: a job's few instants are written again at each of its transitions.
+    Cached: a job's few instants are written again at each of its transitions.
     """
     if value.tzinfo is not UTC:
         value = value.astimezone(UTC)
@@ -118,8 +119,8 @@ def instant_text(value: datetime) -> str:
 
 
 def _precise_text(value: datetime) -> Any:
-    """The same of an application's own instants, to the microsecond where it has any. Of which
-    instant one without a zone tells depends on where it is read: it is left, and refused."""
+    """The same for an application's own instants, to the microsecond if they have any. Which
+    instant one without a zone is depends on where it is read: it stays as it is, and is refused."""
     if value.utcoffset() is None:
         return value
     if value.microsecond % 1000:
@@ -157,7 +158,7 @@ def _boolean(value: Any, _kind: Any) -> bool:
 
 
 def _to_text(value: Any) -> Any:
-    # What is none of them, whatever the class says, is left: it is refused when it is read.
+    # A value of another class, whatever is declared, stays as it is: it is refused when it is read.
     return str(value) if isinstance(value, Decimal | UUID) else value
 
 
@@ -174,7 +175,7 @@ def _is_literal(kind: Any) -> bool:
 
 
 def _is_optional_literal(kind: Any) -> bool:
-    # cattrs takes any text for one of these.
+    # cattrs accepts any string for one of these.
     choices = get_args(kind)
     return len(choices) == 2 and type(None) in choices and any(map(_is_literal, choices))
 
@@ -187,7 +188,7 @@ def _literal(value: Any, kind: Any) -> Any:
     choices = get_args(kind)
     if any(value == choice and type(value) is type(choice) for choice in choices):
         return value
-    # Like ranges, choices bind who writes: the other side does not check them.
+    # Like ranges, choices bind a writer: the other side does not check them.
     if is_reading() and any(type(value) is type(choice) for choice in choices):
         return value
     named = ", ".join(str(choice) for choice in choices)
@@ -234,7 +235,7 @@ _CONTAINERS: Final = (
 def _demanding(
     factory: Callable[[Any, Converter], StructureHook], container: type
 ) -> Callable[[Any, Converter], StructureHook]:
-    """The factory's hook, refusing everything but a JSON array or object."""
+    """The factory's hook, which refuses all but a JSON array or object."""
 
     def make(kind: Any, converter: Converter) -> StructureHook:
         structure = factory(kind, converter)
@@ -265,7 +266,7 @@ def _fields(kind: Any) -> list[tuple[str, Any]]:
 
 
 def _class_structurer(kind: Any, converter: Converter) -> StructureHook:
-    # Any: the signature of cattrs has named options beside the fields' overrides.
+    # Any: the signature of cattrs has named options besides the fields' overrides.
     names: dict[str, Any] = {name: override(rename=camel(name)) for name, _default in _fields(kind)}
     if kind not in OWN_CLASSES:
         return _of_an_object(make_dict_structure_fn(kind, converter, **names))
@@ -285,8 +286,8 @@ def _class_structurer(kind: Any, converter: Converter) -> StructureHook:
 
 
 def _of_an_object(structure: StructureHook) -> StructureHook:
-    """That hook, refusing what is no object. cattrs only asks which keys are in it: where no field
-    must be there, any text or array would do, and be written back as an empty object."""
+    """The hook, refusing what is not an object. cattrs only asks which keys are in it: if no field
+    is required, any string or array would do, and be written back as an empty object."""
 
     def demand(value: Any, target: Any) -> Any:
         if type(value) is not dict and not isinstance(value, Mapping):
@@ -306,7 +307,7 @@ def _class_unstructurer(kind: Any, converter: Converter) -> UnstructureHook:
         return unstructure
 
     def without_none(value: Any) -> dict[str, Any]:
-        # Left to cattrs, omitted fields would move behind the others: other bytes.
+        # If cattrs did it, omitted fields would move behind the others: other bytes.
         pairs = unstructure(value).items()
         return {key: item for key, item in pairs if item is not None or key not in optional}
 
@@ -341,16 +342,16 @@ SEED_FIELDS: Final = ("id", "type", "user_id", "created", "retry_count", "max_re
 """What the TypeScript package requires in metadata: always written."""
 
 REQUIRED_KEYS: Final = frozenset(camel(name) for name in SEED_FIELDS)
-"""The keys without which there are no metadata."""
+"""The keys that all metadata have."""
 
 
-# -- telling errors ----------------------------------------------------------------------
+# -- locating errors ---------------------------------------------------------------------
 
 _TELLING: Final = strict_converter(detailed=True)
 
 
 def _first_fault(error: BaseException) -> tuple[str, str]:
-    """What is wrong and where (``.density``, ``.pages[3]``), of an error of `_TELLING`."""
+    """What is wrong and where (``.density``, ``.pages[3]``), for an error of `_TELLING`."""
     faults: list[BaseException] = []
 
     def note(fault: BaseException, _kind: type | None) -> str:

@@ -1,7 +1,7 @@
-"""What most waiting jobs say, taken from their text as it stands: in half of the time of decoding.
+"""What most pending jobs say, taken directly from their JSON: in half of the time of decoding.
 
-It must not know the classes of params, nor an index. It answers only for a text that is laid out
-as this package and the TypeScript one lay it out; any other is for the general way.
+It must not know the classes of params, or an index. It answers only for JSON that is laid out as
+this package and the TypeScript one write it; any other is for the general way.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ _ABSENT: Final = {
 
 
 class Turn(NamedTuple):
-    """A waiting job's place among the others. Instants are seconds since 1970."""
+    """A pending job's place among the others. Instants are seconds since 1970."""
 
     id: str
     type: str
@@ -68,10 +68,10 @@ class Turn(NamedTuple):
 
 
 def read_turn(data: bytes, *, job_id: str) -> Turn | None:
-    """The turn in the text of a pending job that has not run; None: something about it is not so
-    plain, so decode it. Where this answers, `Codec.decode` answers too.
+    """The turn in the JSON of a pending job that has not run; None: something about it is not so
+    plain, so decode it. If this returns a turn, `Codec.decode` accepts the job.
 
-    Whoever indexes a hundred thousand waiting jobs reads each of them for its turn alone.
+    An index of a hundred thousand pending jobs reads each of them for its turn alone.
     """
     try:
         found = _read(jsontext.text_of(data))
@@ -88,13 +88,13 @@ def read_turn(data: bytes, *, job_id: str) -> Turn | None:
             datetime.fromisoformat(created).timestamp(),
             None if run_after is None else datetime.fromisoformat(run_after).timestamp(),
         )
-    except (JobDecodeError, ValueError):  # the latter of a day that no month has
+    except (JobDecodeError, ValueError):  # ValueError: of a day that no month has
         return None
 
 
 def read_fresh(text: str) -> tuple[JobMetadata, dict[str, Any]] | None:
-    """The metadata and params of a pending job that has not run; None: something about it is not
-    so plain, so read it in the general way. Where this answers, that answers the same."""
+    """The metadata and params of a pending job that has not run; None: something about it is not so
+    plain, so read it in the general way. If this returns a job, that way returns the same."""
     try:
         found = _read(text)
         if found is None:
