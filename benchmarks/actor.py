@@ -1,8 +1,8 @@
-"""A process that has one queue open and does with it what it is told, line by line.
+"""A process that has one queue open and does with it what it reads, line by line.
 
-It must not know what is measured: `actors` tells it, in JSON on standard input; answers go to
-standard output. Each kind of queue runs in such processes, so that no queue's memory, threads
-or imports are another's.
+It must not know what is measured: `actors` sends JSON to its standard input; answers go to standard
+output. Each kind of queue runs in its own processes, so that no queue has the memory, threads or
+imports of another one.
 """
 
 from __future__ import annotations
@@ -66,7 +66,7 @@ class Actor:
         return {}
 
     def drain(self, *, most: int, threads: int = 1) -> dict[str, Any]:
-        """The jobs run, and from when to when."""
+        """The jobs that ran, and from when to when."""
         return self._ran(_together([lambda: self.opened.drain(most)] * threads))
 
     def drain_singly(self, *, most: int) -> dict[str, Any]:
@@ -86,7 +86,7 @@ class Actor:
         return {"fate": self.opened.fate()}
 
     def serve(self, *, hang: bool = False) -> dict[str, Any]:
-        """Never returns: says which job it started and when; `hang`: and never ends it."""
+        """Serve without returning; say which job started, and when. `hang`: never end it."""
         _say({"process": self.opened.process_id})
 
         def work(payload: Payload, started: float) -> dict[str, Any]:
@@ -100,7 +100,7 @@ class Actor:
 
 
 def _together(actions: list[Callable[[], Span]]) -> dict[str, Any]:
-    """Run each in a thread (one alone in this); from the first's begin to the last's end."""
+    """Run each in a thread (one alone in this one); from the first's begin to the last's end."""
     if len(actions) == 1:
         return _answer(actions[0]())
     spans: list[Span] = []
@@ -142,7 +142,7 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    # What a queue prints must not be taken for an answer.
+    # What a queue prints must not look like an answer.
     _OUT: Final = sys.stdout
     sys.stdout = sys.stderr
     main()

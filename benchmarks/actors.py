@@ -1,4 +1,4 @@
-"""The processes that do what is measured: started, told, listened to, killed.
+"""The processes that do what is measured: started, given commands, listened to, killed.
 
 It must not know any queue, or what the figures are for.
 """
@@ -21,11 +21,11 @@ from peers.peer import Kind, Span
 
 SCRIPT: Final = Path(__file__).with_name("actor.py")
 PATIENCE: Final = 180.0
-"""Seconds after which an answer is not waited for any more: the slowest that is asked, the first
-claim of a million jobs, takes a quarter of it."""
+"""Seconds to wait for an answer: the slowest one, to the first claim of a million jobs, takes a
+quarter of that."""
 CROWDED: Final = 60.0
-"""The same where several take from one place: ten times what the slowest needs. Some get into each
-other's way for ever."""
+"""The same if several take from one place: ten times what the slowest needs. Some block each other
+for ever."""
 
 
 class ActorFailed(RuntimeError):
@@ -33,7 +33,8 @@ class ActorFailed(RuntimeError):
 
 
 class Actor:
-    """One process with one kind of queue; its process group is its own, to be killed whole."""
+    """One process with one kind of queue; it has its own process group, so that all of it can be
+    killed."""
 
     def __init__(self, kind: Kind) -> None:
         self.kind = kind
@@ -93,7 +94,7 @@ class Actor:
         return Span(answer["began"], answer["ended"])
 
     def kill(self) -> None:
-        """SIGKILL to it and whatever it started, and wait for its end."""
+        """Send SIGKILL to it and to all that it started, and wait for its end."""
         with suppress(ProcessLookupError):
             os.killpg(self.process.pid, signal.SIGKILL)
         self.process.wait()
@@ -111,13 +112,13 @@ class Actor:
 
 @contextmanager
 def actors_for(kinds: Sequence[Kind], each: int = 1) -> Iterator[dict[str, list[Actor]]]:
-    """So many actors for each kind, by the kind's name."""
+    """`each` actors for each kind, by the kind's name."""
     with ExitStack() as stack:
         yield {kind.name: [stack.enter_context(Actor(kind)) for _ in range(each)] for kind in kinds}
 
 
 def at_once(actors: Sequence[Actor], do: str, **asked: Any) -> list[dict[str, Any]]:
-    """Tell all of them before listening to any; none of them may take longer than `CROWDED`."""
+    """Ask all of them before listening to any; none may take longer than `CROWDED`."""
     for actor in actors:
         actor.tell(do, **asked)
     return [actor.hear(CROWDED) for actor in actors]

@@ -1,7 +1,7 @@
-"""The bare system-call sequence of the file store's protocol: the limit it is measured against.
+"""The bare system calls of the file store's protocol: the limit to which the store is compared.
 
-The same calls in the same order as `stores.files` makes them, per job and with its payload,
-as a plain loop: no model, no codec, no index, no events, no locks between threads.
+It makes the same calls in the same order as `stores.files`, per job and with its payload, as a
+plain loop: no model, no codec, no index, no events, no locks between threads.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ _FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
 
 
 class BareLoop:
-    """Create, look at, claim and complete files of given texts, and nothing else."""
+    """Creates, looks at, claims and completes files of given content, and nothing else."""
 
     def __init__(self, root: Path, *, fsync: bool) -> None:
         self.fsync = fsync
@@ -39,7 +39,10 @@ class BareLoop:
         self.opened.clear()
 
     def create(self, name: str, data: bytes, *, is_given: bool = False) -> None:
-        """:param is_given: the name may be taken: it is looked for, before and after."""
+        """Create a file.
+
+        :param is_given: the name may be taken: look for it before and after.
+        """
         paths = [f"{folder}/{name}.json" for folder in self.folders.values()]
         if is_given:
             for path in paths:
@@ -63,7 +66,7 @@ class BareLoop:
         os.close(fd)
 
     def claim(self, name: str, data: bytes) -> int:
-        """From pending to running; the descriptor whose lock is the claim."""
+        """Move from pending to running; returns the descriptor whose lock is the claim."""
         path = f"{self.folders['pending']}/{name}.json"
         old = os.open(path, _OPEN)
         lock_descriptor(old, blocking=False)
@@ -99,7 +102,7 @@ class BareLoop:
         return temporary, fd
 
     def _fsync_folder(self, name: str) -> None:
-        # As the store does: kept open, and looked at whether it is still the folder of that name.
+        # As the store does: kept open, and checked to be still the folder of that name.
         if name not in self.opened:
             self.opened[name] = os.open(self.folders[name], _FOLDER)
         os.lstat(self.folders[name])

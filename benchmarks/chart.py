@@ -13,7 +13,7 @@ from figures import ROWS, Figures
 
 PANELS: Final = ("enqueue", "drain", "drain 2 processes", "wake", "claim")
 GROUPS: Final = ("process", "1 s", "power")
-"""By durability: bars are compared within one group."""
+"""By durability: bars are compared within a group."""
 OURS: Final = "#1f6f4a"
 LIMIT: Final = "#b9b9b9"
 OTHERS: Final = "#6d8bb0"
@@ -35,7 +35,7 @@ class Bar(NamedTuple):
 
 
 def draw(data: dict[str, Any], figures: Figures, path: Path) -> None:
-    """Write a picture, of the type its name ends with."""
+    """Write a picture, of the type that its name ends with."""
     import matplotlib as mpl
 
     mpl.use("Agg")
@@ -58,7 +58,7 @@ def draw(data: dict[str, Any], figures: Figures, path: Path) -> None:
 
 
 def _panel(axes: Any, row: str, bars: list[Bar]) -> None:
-    # A gap parts the groups.
+    # A gap between the groups.
     places = [place + 0.6 * bar.group for place, bar in enumerate(bars)]
     axes.barh(
         places,
@@ -87,7 +87,7 @@ def _title(row: str) -> str:
 
 
 def bars_of(row: str, data: dict[str, Any], figures: Figures) -> list[Bar]:
-    """The queues measured in a row: by what they survive, then the best first."""
+    """The queues measured in a row: by what their jobs survive, then the best first."""
     bars = []
     for who, kind in data["kinds"].items():
         if row == "claim":
@@ -98,7 +98,7 @@ def bars_of(row: str, data: dict[str, Any], figures: Figures) -> list[Bar]:
         if not samples:
             continue
         ordered = sorted(samples)
-        # Many samples of one round each: what lies between the quartiles is their spread.
+        # Many samples of one round each: their spread is the range between the quartiles.
         low, high = (ordered[0], ordered[-1]) if row != "wake" else _quartiles(ordered)
         group = GROUPS.index(kind["durability"])
         bars.append(Bar(who, kind["label"], group, low, statistics.median(ordered), high))

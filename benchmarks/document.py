@@ -2,7 +2,7 @@
 
     python benchmarks/document.py [performance.json [DISK.json ...]]
 
-DISK.json: figures of runs on slower disks (see slow_disk.py), for a table of their own.
+DISK.json: figures of runs on slower disks (see slow_disk.py), for their own table.
 
 It must not measure.
 """

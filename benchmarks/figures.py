@@ -1,7 +1,6 @@
-"""What was measured: samples by row and queue, their median and spread, and what they become as
-JSON.
+"""What was measured: samples by row and queue, their median and spread, and all this as JSON.
 
-It must not know how anything is measured, nor how it is shown.
+It must not know how anything is measured, or how it is shown.
 """
 
 from __future__ import annotations
@@ -72,12 +71,12 @@ ROWS: Final[dict[str, Row]] = {
     "bad NaN": Row("set NaN aside", "ms"),
     "leftovers": Row("start with 10 000 left-over files", "ms"),
 }
-"""In the order of the tables."""
+"""Rows in the order of the tables."""
 
 
 @define
 class Figure:
-    """The samples of one row for one queue, one a round, or more where each round gives many."""
+    """The samples of one row for one queue: one a round, or more if each round gives many."""
 
     samples: list[float] = field(factory=list)
     note: str = ""
@@ -87,7 +86,7 @@ class Figure:
         return statistics.median(self.samples)
 
     def percentile(self, share: float) -> float:
-        """The sample below which that share of them lies."""
+        """The sample below which that share of the samples is."""
         return sorted(self.samples)[min(len(self.samples) - 1, int(len(self.samples) * share))]
 
 
@@ -96,7 +95,7 @@ class Figures:
     """All that was measured in one run."""
 
     told: Callable[[str], object]
-    """Hears what goes on."""
+    """Called with notes."""
     by_key: dict[tuple[str, str], Figure] = field(factory=dict)
 
     def of(self, row: str, who: str) -> Figure | None:
@@ -108,11 +107,11 @@ class Figures:
         return self.by_key.setdefault((row, who), Figure())
 
     def add(self, row: str, who: str, *samples: float) -> None:
-        """More samples; `row` is a key of `ROWS`, `who` the name of a kind of queue."""
+        """Add samples; `row` is a key of `ROWS`, `who` the name of a kind of queue."""
         self._at(row, who).samples += samples
 
     def note(self, row: str, who: str, text: str) -> None:
-        """A word beside the samples, or in place of them; said twice, it stands once."""
+        """Add a note to the samples, or in place of them; each text only once."""
         figure = self._at(row, who)
         if text not in figure.note:
             figure.note = f"{figure.note}; {text}" if figure.note else text
@@ -136,7 +135,7 @@ class Figures:
 
 
 def figures_of(data: Sequence[dict[str, Any]]) -> Figures:
-    """The figures that `as_data` made this of."""
+    """The figures from which `as_data` made `data`."""
     figures = Figures(lambda _text: None)
     for each in data:
         figures.by_key[each["row"], each["who"]] = Figure(each["samples"], each.get("note", ""))

@@ -1,4 +1,4 @@
-"""One run: where, how often, which queues; and the rounds that take turns.
+"""One run: where, how often, which queues; and the rounds, in which queues take turns.
 
 It must not know what is measured.
 """
@@ -19,23 +19,23 @@ from peers.peer import Kind
 
 @frozen(kw_only=True)
 class Run:
-    """What all that measure are given."""
+    """What every suite is given."""
 
     place: Path
-    """A folder of this run's own."""
+    """This run's own folder."""
     rounds: int
     kinds: Sequence[Kind]
-    """Those that can be measured here."""
+    """The kinds that can be measured here."""
     figures: Figures
     scale: float = 1.0
-    """How many jobs there are, against a full run."""
+    """How many jobs there are, relative to a full run."""
     watch: float = 30.0
-    """Seconds for which a killed worker's job is waited for."""
+    """Seconds to wait for a killed worker's job."""
     broken: set[tuple[str, str]] = field(factory=set)
-    """Rows and kinds that failed once, and are left alone from then on."""
+    """Rows and kinds that failed once, and are left alone after that."""
 
     def jobs(self, count: int) -> int:
-        """That many jobs, or fewer in a quick run."""
+        """`count` jobs, or fewer in a quick run."""
         return max(20, int(count * self.scale))
 
     def chosen(self, suits: Callable[[Kind], bool]) -> list[Kind]:
@@ -48,8 +48,8 @@ class Run:
 
     @contextmanager
     def scratch(self, kind: Kind | None = None) -> Iterator[Path]:
-        """A place for a queue to make, gone afterwards. Its name is unlike any other's: on a
-        server it names the queue."""
+        """A place for a queue to make, removed afterwards. Its name is unique: on a server it names
+        the queue."""
         path = Path(tempfile.mkdtemp(prefix=f"{kind.name if kind else 'ours'}-", dir=self.place))
         try:
             yield path / path.name
@@ -59,7 +59,7 @@ class Run:
 
     @contextmanager
     def excusing(self, row: str, kind: Kind) -> Iterator[None]:
-        """A queue that fails has that in its row, and the others go on."""
+        """Note a queue's failure in its row, and go on with the others."""
         try:
             yield
         except ActorFailed as error:
@@ -67,8 +67,8 @@ class Run:
             self.figures.note(row, kind.name, f"failed: {error}"[:200])
 
     def turns(self, row: str, kinds: Sequence[Kind]) -> Iterator[tuple[Kind, bool]]:
-        """Each kind in turn, for as many rounds as told after one that warms up: whether it
-        counts. Interleaved, since a machine that is slow for a while is slow for all of them."""
+        """Each kind in turn, and whether the round counts: one that warms up, then `rounds` more.
+        Interleaved, since a machine that is slow for a while is slow for all of them."""
         for turn in range(self.rounds + 1):
             for kind in kinds:
                 if (row, kind.name) not in self.broken:
@@ -76,14 +76,14 @@ class Run:
 
 
 def count_outcomes(ran: Sequence[int], count: int) -> tuple[int, int]:
-    """How many of that many jobs were not run, and how many runs were one too many."""
+    """How many of `count` jobs were not run, and how many runs were one too many."""
     distinct = len(set(ran))
     return count - distinct, len(ran) - distinct
 
 
 def drained(run: Run, row: str, actor: Actor, count: int, *, threads: int = 1) -> float:
-    """Jobs a second, each counted once; a word in the row if some ran twice, or never."""
-    # One thread stops at the last job; several cannot know which is, and look for more.
+    """Jobs a second, each counted once; adds a note if some ran twice, or never."""
+    # One thread stops at the last job; several cannot know which it is, and look for more.
     most = count if threads == 1 else 10 * count
     answer = actor.ask("drain", most=most, threads=threads)
     lost, repeated = count_outcomes(answer["ran"], count)

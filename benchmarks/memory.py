@@ -1,4 +1,4 @@
-"""What a process takes: memory and processor time, as Linux tells in ``/proc``.
+"""What a process takes: memory and processor time, as Linux reports them in ``/proc``.
 
 It must not know what the process does.
 """
@@ -18,8 +18,8 @@ def resident_bytes(process: int) -> int:
 
 
 def processor_seconds(process: int) -> float:
-    """The processor time its threads have taken, to the nanosecond: `times` counts in ticks, of
-    which an idle process takes none in ten seconds."""
+    """The processor time of its threads, to the nanosecond: `times` counts in ticks, and an idle
+    process takes none in ten seconds."""
     spent = 0
     for task in Path(f"/proc/{process}/task").iterdir():
         with suppress(FileNotFoundError):  # a thread that ended meanwhile

@@ -1,7 +1,7 @@
-"""Files of jobs written straight into a queue's folders: a hundred thousand in two seconds.
+"""Job files written directly into a queue's folders: a hundred thousand in two seconds.
 
-It must not know what is measured on them. They are what the queue would have written, but for
-the protocol of writing.
+It must not know what is measured on them. They are what the queue would have written, without the
+protocol of writing.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from semiont_jobs.model import AnyJob
 
 
 def plant(queue: JobQueue, data_dir: Path, example: AnyJob, count: int, first: int = 0) -> None:
-    """As many copies of a job as told, each with an id, and a number in its params, of its own."""
+    """Write `count` copies of a job, each with its own id and its own number in the params."""
     text = queue.codec.encode(example)
     params: dict[str, Any] = example.params
     old_id, old_number = example.metadata.id.encode(), b'"n": %d,' % params["n"]

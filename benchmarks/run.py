@@ -1,11 +1,11 @@
-"""The figures of the queue and of what else is used, as ratios measured in one run.
+"""The figures of the queue and of its alternatives, as ratios measured in one run.
 
     python benchmarks/run.py [--dir DIR] [--rounds 5] [--only NAME ...] [--quick]
                              [--peers NAME ...] [--json FILE] [--chart FILE]
 
 DIR should be on a journaled local file system (ext4, xfs) or tmpfs; its type is printed. Every
-figure is the median of interleaved rounds after one warm-up. Peers that are not installed, or
-whose server is not there, are left out, with the reason.
+figure is the median of interleaved rounds after one warm-up. Peers that are not installed, or whose
+server is missing, are left out, with the reason.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ SUITES: Final[dict[str, Callable[[Run], None]]] = {
 }
 OURS: Final = ("bare", "ours", "bare-fsync", "ours-fsync", "ours-journal", "ours-watch")
 QUICK: Final = {"rounds": 1, "scale": 0.1, "watch": 5.0}
-"""For a look: a tenth of the jobs, once, which is too few for a figure to be quoted."""
+"""For a quick look: a tenth of the jobs, once, which is too few to quote a figure."""
 
 
 def options_of(arguments: list[str] | None) -> argparse.Namespace:
@@ -69,12 +69,12 @@ def options_of(arguments: list[str] | None) -> argparse.Namespace:
 
 
 def measure(options: argparse.Namespace, **settings: Any) -> tuple[dict[str, Any], Figures]:
-    """Run the suites asked for; `settings` go before those of `Run`."""
+    """Run the suites asked for; `settings` replace those of `Run`."""
     absent: dict[str, str] = {}
     kinds = _kinds(options.peers, absent)
     figures = Figures(lambda text: print(text, flush=True))
     parent = Path(tempfile.mkdtemp(prefix="bench-", dir=options.dir))
-    parent.chmod(0o711)  # PostgreSQL runs as somebody else
+    parent.chmod(0o711)  # PostgreSQL runs as another user
     with ExitStack() as stack:
         stack.callback(shutil.rmtree, parent, ignore_errors=True)
         versions: dict[str, str] = {}
@@ -98,7 +98,7 @@ def measure(options: argparse.Namespace, **settings: Any) -> tuple[dict[str, Any
             begun = time.monotonic()
             try:
                 SUITES[name](run)
-            except (ActorFailed, OSError) as error:  # a full disk, say: the others go on
+            except (ActorFailed, OSError) as error:  # a full disk, for example: the others go on
                 absent[f"suite {name}"] = f"{type(error).__name__}: {error}"
             print(f"{name}: {time.monotonic() - begun:.0f} s", flush=True)
             data |= {"figures": figures.as_data(), "targets": verdicts(figures)}
@@ -111,7 +111,7 @@ _BY_SERVER: Final = (servers.why_no_redis, servers.why_no_postgres)
 
 
 def _kinds(peers: list[str] | None, absent: dict[str, str]) -> list[Kind]:
-    """Those asked for that can be measured; why not, of the others."""
+    """The kinds that were asked for and can be measured; notes why others cannot."""
     kinds = []
     for kind in KINDS.values():
         if peers is not None and kind.name not in (*OURS, *peers):
@@ -126,7 +126,7 @@ def _kinds(peers: list[str] | None, absent: dict[str, str]) -> list[Kind]:
 
 def main(arguments: list[str] | None = None) -> None:
     options = options_of(arguments)
-    # Ended from outside, the run still stops its servers and takes its files away.
+    # If it is ended from outside, the run still stops its servers and removes its files.
     signal.signal(signal.SIGTERM, lambda _signal, _frame: sys.exit("ended"))
     data, figures = measure(options)
     for line in table.lines(data, figures):

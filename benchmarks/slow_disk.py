@@ -1,11 +1,11 @@
-"""Runs a command on a disk that takes as long as asked for to make something durable.
+"""Runs a command on a disk that takes a given time to make something durable.
 
     python benchmarks/slow_disk.py MICROSECONDS COMMAND [ARGUMENT ...]
 
 ``{}`` in an argument is the directory: an ext4 with a journal on a loop device, on a file in
-memory, whose flush takes so many microseconds besides some 100 of its own. For root, on Linux,
-with gcc, pkg-config and the headers of fuse3. What disks differ in most is just that: one with a
-battery answers within 0.1 ms, most others take 0.5 to 5.
+memory, whose flush takes so many microseconds besides some 100 of its own. For root, on Linux, with
+gcc, pkg-config and the headers of fuse3. Disks differ most in this time: one with a battery answers
+within 0.1 ms, most others take 0.5 to 5.
 """
 
 from __future__ import annotations
@@ -20,13 +20,13 @@ from typing import Final
 
 SOURCE: Final = Path(__file__).with_name("slow_disk.c")
 BYTES: Final = 6 << 30
-"""Of the file system; memory is needed for what is written."""
+"""Size of the file system; what is written needs memory."""
 INODES: Final = 400_000
 
 
 @contextmanager
 def slow_disk(microseconds: int) -> Iterator[Path]:
-    """The directory, while this holds."""
+    """The directory, within the block."""
     with ExitStack() as stack:
         work = Path(stack.enter_context(tempfile.TemporaryDirectory(dir="/dev/shm")))
         program, backing = work / "slow_disk", work / "backing"

@@ -24,11 +24,11 @@ from semiont_jobs.version import __version__
 TEXT: Final = 600
 """Bytes: as long as a job's file."""
 TIMES: Final = 100
-"""Something is made durable, to say how long that takes here."""
+"""How often something is made durable, to see how long that takes."""
 
 
 def described(place: Path, kinds: Sequence[Kind], servers: dict[str, str]) -> dict[str, Any]:
-    """For the head of a table, and for JSON."""
+    """The head of a table, and of the JSON."""
     versions = {"Python": platform.python_version(), "semiont_jobs": __version__}
     versions |= {kind.package: kind.version for kind in kinds if kind.package and kind.version}
     versions |= {"SQLite": sqlite3.sqlite_version, "Linux": platform.release().split("-")[0]}
@@ -46,8 +46,8 @@ def described(place: Path, kinds: Sequence[Kind], servers: dict[str, str]) -> di
 
 
 def disk(place: Path) -> dict[str, float]:
-    """Milliseconds, at the median, until something is durable there: a record at the end of a file
-    that has room for it, and a new file."""
+    """Median milliseconds until something is durable there: a record at the end of a file that has
+    room for it, and a new file."""
     text = b"x" * TEXT
     with tempfile.TemporaryDirectory(dir=place) as folder:
         record = os.open(f"{folder}/record", os.O_RDWR | os.O_CREAT)

@@ -30,7 +30,7 @@ RATIOS: Final = {
     "scaling": ("drain 2 processes", "drain 1 process"),
     "claim": ("claim 100000", "claim 1000"),
 }
-"""Columns that are one row over another."""
+"""Columns that are one row divided by another."""
 
 
 def measured(row: str, figure: Figure) -> str:
@@ -49,7 +49,7 @@ def measured(row: str, figure: Figure) -> str:
 
 
 def number(value: float) -> str:
-    """Three digits that count."""
+    """Three significant digits."""
     if value >= 100:
         return f"{float(f'{value:.3g}'):,.0f}".replace(",", " ")
     return f"{value:.3g}"
@@ -79,7 +79,7 @@ def lines(data: dict[str, Any], figures: Figures) -> Iterator[str]:
 
 
 def head(system: dict[str, Any]) -> str:
-    """One line that says where it was measured."""
+    """One line: where and with what it was measured."""
     versions = ", ".join(f"{name} {number}" for name, number in system["versions"].items())
     where = f"{system['file system']}{_disk(system, ' where ')}"
     return f"{system['day']}, {where}, {system['cores']} cores; {versions}"
@@ -124,7 +124,7 @@ def rst(data: dict[str, Any], figures: Figures) -> str:
 
 
 def of_disks(runs: Sequence[tuple[dict[str, Any], Figures]]) -> str:
-    """The same on several disks, the table of the documentation: jobs a second, and targets."""
+    """The documentation's table of several disks: jobs a second, and targets."""
     header = ["", *(_disk(data["system"]) for data, _figures in runs)]
     labels = {
         name: kind["label"] for data, _figures in runs for name, kind in data["kinds"].items()

@@ -1,4 +1,4 @@
-"""The figures to meet, as ratios of what was measured in the same run.
+"""The targets for the figures, as ratios of what was measured in the same run.
 
 It must not know how anything is measured.
 """
@@ -13,14 +13,14 @@ from attrs import frozen
 from figures import Figures
 
 Key: TypeAlias = tuple[str, str]
-"""A row and who."""
+"""Row and queue."""
 Measure: TypeAlias = Callable[[Figures], Sequence[float]]
-"""One value a round; none if something for it was not measured."""
+"""One value a round; none if something that it needs was not measured."""
 
 
 @frozen
 class Target:
-    """What is promised of one value: at least, or at most."""
+    """A bound for one value: at least, or at most."""
 
     title: str
     measure: Measure
@@ -37,7 +37,7 @@ class Target:
 
 
 def shown(value: float, unit: str) -> str:
-    """A value with its unit, as a person reads it."""
+    """A value with its unit, for people to read."""
     if unit == "%":
         return f"{100 * value:.0f} %"
     if unit == "x":
@@ -198,7 +198,7 @@ TARGETS: Final = (
 
 
 def verdicts(figures: Figures) -> list[dict[str, Any]]:
-    """Each target of which something was measured: what is wanted, the median, whether met."""
+    """Each target with a measured value: what is wanted, the median, and whether it is met."""
     found = []
     for target in TARGETS:
         values = target.measure(figures)

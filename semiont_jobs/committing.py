@@ -21,8 +21,9 @@ MOST: Final = 32
 """Jobs that all loops of one queue object may put off; each loop may put off at least one. Each job
 keeps up to three files open."""
 LATE: Final = 0.02
-"""Seconds until the thread commits what a loop put off, or half as many more. One fsync then covers
-some twenty short jobs, and nothing that waits for an outcome notices the delay."""
+"""Seconds after which the thread commits what a loop put off, or up to half as many more. One
+commit then covers some twenty short jobs, and nothing that waits for an outcome notices the
+delay."""
 QUIET: Final = 5
 """Looks that find nothing put off, after which the thread sleeps until something is."""
 ASLEEP: Final = 60.0

@@ -353,7 +353,7 @@ class QueueDesk(Openable):
                 if refused is not None:
                     raise refused
         finally:
-            # Not under the lock: while a hook takes its time, other threads are to rescue.
+            # Not under the lock: while a hook takes its time, other threads can rescue.
             for name, job in told:
                 self.emit(name, job)
             self._hooks.tell_noted()

@@ -1,5 +1,5 @@
-"""The floor: which thread of a process may claim and end short jobs, since all at once are too
-slow.
+"""The floor: which thread of a process claims and ends short jobs now; side by side they are
+slower.
 
 It must not know what the threads do with it.
 
@@ -9,9 +9,9 @@ they wait for each other after every call, on processors whose caches have forgo
 thread at a time does all that comes between two jobs, and goes on with the next job while that
 pays.
 
-The floor is a courtesy; nothing depends on it. The first in the line is the next when it has waited
-for `TURN`, and goes ahead when it has waited for `PATIENCE`. A thread that is about to wait for a
-disk, or for another thread, leaves.
+The floor is a courtesy; nothing depends on it. The head of the line is the next when it has waited
+for `TURN`. A thread that has waited for `PATIENCE`, for the line or for the lock, goes ahead. A
+thread that is about to wait for a disk, or for another thread, leaves.
 """
 
 from __future__ import annotations

@@ -205,7 +205,7 @@ def _give_back_at_exit() -> None:
             continue
         try:
             claims.end()
-        except Exception as error:  # noqa: BLE001 - whatever refuses, the others are given back too
+        except Exception as error:  # noqa: BLE001 - whatever refuses, the others are released too
             log_trouble(error, "a job in hand could not be given back: %s", error)
 
 

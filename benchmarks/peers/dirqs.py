@@ -14,7 +14,7 @@ from peers.peer import Kind, Payload, SimplePeer
 
 
 class Dirq(SimplePeer):
-    """`QueueSimple`: elements are locked by a link and removed once done; no outcome is kept."""
+    """`QueueSimple`: a link locks an element, which is removed once done; no outcome is kept."""
 
     def __init__(self, place: Path) -> None:
         from dirq.QueueSimple import QueueSimple
@@ -27,8 +27,8 @@ class Dirq(SimplePeer):
         self.queue.add(json.dumps(payload))
 
     def run_one(self, work: Callable[[Payload], object]) -> bool:
-        # Its iterator lists one folder after the other, once; at its end it is begun anew.
-        # Never `for`, which begins it anew at every job.
+        # Its iterator lists one folder after the other, once; at its end it is made again. Never
+        # use `for`, which makes it again at every job.
         for _ in range(2):
             while (name := next(self._names, None)) is not None:
                 if self.queue.lock(name):

@@ -1,7 +1,8 @@
 """Huey on files, SQLite and Redis, as measured queues.
 
-It must not know other queues. Jobs are taken and run as its consumer's worker does, `dequeue`
-and `execute`, with results recorded; to serve, the consumer itself runs with its defaults.
+It must not know other queues. Jobs are taken and run as the worker of its consumer does, by
+`dequeue` and `execute`, with results recorded; to serve, the consumer itself runs with its
+defaults.
 """
 
 from __future__ import annotations

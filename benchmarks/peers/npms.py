@@ -1,8 +1,8 @@
 """The npm package `@semiont/jobs`, as a measured queue: its own code, in Node.
 
-It must not know other queues. The package's published archive is used without its dependencies:
-its queue and worker use nothing of them, and some cannot be had. They are replaced by stand-ins
-that export the names its one file imports.
+It must not know other queues. The published archive of the package is used without dependencies:
+its queue and worker use none of them, and some are not available. Stand-ins replace them, which
+export the names that its one file imports.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from peers.peer import Kind, Payload, Peer, Span, Work
 PACKAGE: Final = "@semiont/jobs"
 VERSION: Final = "0.2.46"
 """A version whose queue and worker are two classes on one folder, as here; later ones hand jobs to
-workers through a server of their own."""
+workers through their own server."""
 SCRIPT: Final = Path(__file__).with_name("npm_queue.mjs")
 _IMPORT: Final = re.compile(r"^import \{([^}]*)\} from '(@semiont/[a-z-]+)';$", re.MULTILINE)
 
@@ -36,7 +36,7 @@ def cache() -> Path:
 
 @functools.cache
 def why_missing() -> str:
-    """Why the package cannot be run; empty: it can. Fetches it where need be."""
+    """Why the package cannot be run; empty: it can. Fetches it if need be."""
     if shutil.which("node") is None or shutil.which("npm") is None:
         return "there is no Node with npm"
     if _entry().exists():
@@ -117,7 +117,7 @@ class NpmQueue(Peer):
         return self.enqueue(payloads)
 
     def fill(self, payloads: Sequence[Payload]) -> None:
-        """As files: its own creates take longer the more there are."""
+        """Write files: its own creates take longer the more jobs there are."""
         folder = self.place / "jobs" / "pending"
         for payload in payloads:
             metadata = {"id": f"job-{payload['n']:026}", "type": "bench", "userId": "local"}

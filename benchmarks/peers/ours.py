@@ -28,9 +28,9 @@ PENDING_BYTES: Final = 245
 """Bytes of a pending job's file around its params, as our codec writes them. The tests compare
 these three with real files."""
 RUNNING_BYTES: Final = 455
-"""The same of a running job: with the claim."""
+"""The same for a running job: with the claim."""
 COMPLETE_BYTES: Final = 630
-"""The same of a complete one: with the attempt and the result."""
+"""The same for a complete one: with the attempt and the result."""
 
 
 def new_job(payload: Payload, job_type: str = JOB_TYPE) -> PendingJob[Payload]:
@@ -67,7 +67,7 @@ class Ours(SimplePeer):
         plant(self.queue, self.place, new_job(payloads[0]), len(payloads), first)
 
     def drain(self, most: int) -> Span:
-        """By the loop of a worker, where that puts off waiting for the disk."""
+        """Run a worker's loop, if it puts off waiting for the disk."""
         if not self.puts_off:
             return self.drain_singly(most)
         note, left = self._note, most
@@ -133,14 +133,14 @@ class _Server(JobWorker):
 
 
 class Bare(Peer):
-    """The bare loop, with texts as long as ours."""
+    """The bare loop, with files as long as ours."""
 
     def __init__(self, place: Path, *, fsync: bool) -> None:
         super().__init__()
         self.loop = BareLoop(place, fsync=fsync)
         self.share = (0, 1)
         self.made: set[str] = set()
-        """Put in here: ours does not read these for their place in the order, either."""
+        """Made here: ours does not read these for their place in the order, either."""
 
     def took_share(self, index: int, of: int) -> None:
         self.share = (index, of)
@@ -164,7 +164,7 @@ class Bare(Peer):
         return self.enqueue(payloads)
 
     def drain(self, most: int) -> Span:
-        """Each of several processes takes its own share: a limit has no contention."""
+        """Let each process take its own share, if there are several: a limit has no contention."""
         index, of = self.share
         running, complete = (_text(payload_of(0), n) for n in (RUNNING_BYTES, COMPLETE_BYTES))
         loop = self.loop

@@ -1,7 +1,7 @@
 """What a measured queue is asked to do, and what is said about it.
 
-It must not know any queue. Everything is asked of all of them alike: put jobs in, take them out
-with a work that does nothing and a result recorded where the queue has results, serve.
+It must not know any queue. All of them are asked the same: enqueue jobs, drain them with code that
+does nothing and record a result if the queue has results, serve.
 """
 
 from __future__ import annotations
@@ -19,23 +19,23 @@ from attrs import field, frozen
 
 Payload: TypeAlias = dict[str, Any]
 Work: TypeAlias = Callable[[Payload, float], object]
-"""The work of a serving peer: the job's payload and the wall clock's time at its start."""
+"""A serving peer's code: it gets the job's payload and the wall-clock time of its start."""
 
 TEXT: Final = "x" * 270
 """With the job's number, about 300 bytes of JSON: a path, a few options, a title."""
 RESULT: Final[dict[str, Any]] = {"ok": True}
 POLL: Final = 0.1
-"""Seconds between two looks of a queue that has no worker and no way to wait of its own: what
-Huey's consumer takes by default."""
+"""Seconds between two looks of a queue that has no worker and no way to wait: the default of Huey's
+consumer."""
 
 
 def payload_of(number: int) -> Payload:
-    """The params of a job; its number tells at the end which jobs were run, and how often."""
+    """The params of a job; its number shows at the end which jobs were run, and how often."""
     return {"n": number, "text": TEXT}
 
 
 def pauses(count: int) -> Iterator[None]:
-    """Uneven pauses, so that no worker's rhythm is met."""
+    """Pause unevenly, so as not to match any worker's rhythm."""
     wait = threading.Event().wait
     for turn in range(count):
         wait(0.1 + turn % 7 / 100)
@@ -66,27 +66,27 @@ class Peer(ABC):
         return os.getpid()
 
     def took_share(self, index: int, of: int) -> None:  # noqa: B027 - of interest to few
-        """So many processes will drain this place, and this is one of them."""
+        """Note that `of` processes will drain this place, and that this is one of them."""
 
     @abstractmethod
     def enqueue(self, payloads: Sequence[Payload]) -> Span:
-        """Put jobs in one by one, each acknowledged before the next."""
+        """Enqueue jobs one by one, each acknowledged before the next."""
 
     def enqueue_given(self, payloads: Sequence[Payload]) -> Span:
-        """Put jobs in one by one, under ids of the caller's that might be taken."""
+        """Enqueue jobs one by one, with ids from the caller that might be taken."""
         raise NotImplementedError(f"it is not asked for with {len(payloads)} ids")
 
     @abstractmethod
     def enqueue_batch(self, payloads: Sequence[Payload]) -> Span:
-        """Put jobs in as the queue does it best."""
+        """Enqueue jobs in the queue's best way."""
 
     def fill(self, payloads: Sequence[Payload]) -> None:
-        """Put a backlog in, as fast as may be."""
+        """Create a backlog, as fast as possible."""
         self.enqueue_batch(payloads)
 
     @abstractmethod
     def drain(self, most: int) -> Span:
-        """Take and run jobs until there are none, or so many were run; notes them in `ran`."""
+        """Take and run jobs until there are none, or `most` were run; notes them in `ran`."""
 
     def drain_singly(self, most: int) -> Span:
         """The same, each outcome acknowledged before the next job is taken."""
@@ -94,11 +94,11 @@ class Peer(ABC):
 
     @abstractmethod
     def serve(self, work: Work) -> None:
-        """Run jobs as they come, by the queue's own worker with its default settings."""
+        """Run jobs as they come, in the queue's own worker with its default settings."""
 
     def wake_within(self, count: int) -> list[float]:
-        """Put in so many jobs beside a worker of this process, which waits: the seconds until it
-        began each."""
+        """Enqueue `count` jobs beside a waiting worker of this process; returns the seconds until
+        it began each."""
         raise NotImplementedError(f"it is not asked for {count} jobs so")
 
     def fate(self) -> str:
@@ -107,19 +107,19 @@ class Peer(ABC):
 
     @abstractmethod
     def close(self) -> None:
-        """Leave the place; what is stored stays."""
+        """Leave the place; what is stored stays there."""
 
 
 class SimplePeer(Peer):
-    """A queue in this process that gives one job at a time to whoever asks."""
+    """A queue in this process that hands out one job at a time."""
 
     @abstractmethod
     def put(self, payload: Payload) -> None:
-        """Put one job in."""
+        """Enqueue one job."""
 
     @abstractmethod
     def run_one(self, work: Callable[[Payload], object]) -> bool:
-        """Take a job, do the work, record the outcome; False if there is none."""
+        """Take a job, run `work`, record the outcome; False if there is none."""
 
     def wait(self) -> None:
         """Return when there may be a job."""
@@ -141,7 +141,7 @@ class SimplePeer(Peer):
         began = ended = time.monotonic()
         while left and run_one(note):
             left -= 1
-            # The look that finds nothing more is not counted: some wait for a second in it.
+            # The look that finds nothing more is not counted: some queues wait for a second in it.
             ended = time.monotonic()
         return Span(began, ended)
 
@@ -166,44 +166,44 @@ class Kind:
     name: str
     label: str
     durability: str
-    """What a call's acknowledgement survives: ``process``, ``1 s`` of a power cut, ``power``."""
+    """What an acknowledged call survives: ``process``, ``1 s`` of a power cut, ``power``."""
     open: Callable[[Path], Peer]
     package: str = ""
     """The distribution whose version is named; empty: none."""
     missing: Callable[[], str] = _nothing_missing
     """Why it cannot be measured here; empty: it can."""
     jobs: int = 3000
-    """How many jobs a round has: a second's worth, or so, that no row takes the time of all the
-    others. It is the same number for all queues on files, some of which list a folder for each job,
-    and take the longer for one the more there are."""
+    """How many jobs a round has: about a second's worth, so that no row takes the time of all the
+    others. The number is the same for all queues on files. Some of these list a folder for each
+    job, and take longer for a job the more there are."""
     processes: bool = True
-    """Whether several processes may take from one place."""
+    """Whether several processes may take jobs from one place."""
     threads: bool = False
-    """Whether several threads may take from one opened queue."""
+    """Whether several threads may take jobs from one open queue."""
     batches: bool = False
     """Whether it has a call for many jobs at once."""
     takes_ids: bool = False
-    """Whether jobs under ids of the caller's are measured, too."""
+    """Whether jobs with ids from the caller are measured, too."""
     ends_singly: bool = False
     """Whether a loop that waits for each outcome is measured, too: `drain` is a worker's own."""
     has_worker: bool = True
     """Whether it can serve at all."""
     wakes: bool = True
-    """Whether a worker that waits sees what another process puts in."""
+    """Whether a waiting worker sees what another process enqueues."""
     wakes_within: bool = False
-    """Whether a worker of the process that puts jobs in is measured, too."""
+    """Whether a worker of the process that enqueues jobs is measured, too."""
     outcomes: str = "result"
     """What is recorded of a job that was run."""
     waits_only: bool = False
-    """Whether it differs from another kind only in how it waits, so that only this is measured."""
+    """Whether only waiting is measured, since all else is as in another kind."""
     backlog: bool = True
     """Whether a hundred thousand pending jobs can be made in the time there is."""
     hidden: tuple[str, ...] = field(default=())
-    """Modules that its process must not find, though they are installed."""
+    """Modules that its process must not find, even if they are installed."""
 
     @property
     def family(self) -> str:
-        """The module it is made in: a process that measures it imports no other."""
+        """Its module: a process that measures it imports no other."""
         return str(getattr(self.open, "func", self.open).__module__)
 
     @property

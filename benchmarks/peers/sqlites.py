@@ -17,7 +17,7 @@ from peers.peer import Kind, Payload, SimplePeer
 
 
 class PersistQueue(SimplePeer):
-    """`SQLiteAckQueue`, which has no results: an acknowledgement is all it records."""
+    """`SQLiteAckQueue`, which has no results: it records only an acknowledgement."""
 
     def __init__(self, place: Path, *, fsync: bool) -> None:
         from persistqueue import SQLiteAckQueue
@@ -50,7 +50,7 @@ class PersistQueue(SimplePeer):
 
 
 class LiteQueuePeer(SimplePeer):
-    """`LiteQueue`, which has no results: done is all it records."""
+    """`LiteQueue`, which has no results: it records only that a job is done."""
 
     def __init__(self, place: Path) -> None:
         from litequeue import LiteQueue
@@ -84,8 +84,8 @@ _PERSIST: Final = Kind(
     durability="process",
     open=partial(PersistQueue, fsync=False),
     package="persist-queue",
-    # Whoever opens it takes back what all others are working on; a `get` that waits is woken by
-    # a `put` of its own process only.
+    # Opening it takes back what all others are working on; a `get` that waits is woken only by a
+    # `put` of its own process.
     processes=False,
     wakes=False,
     outcomes="acknowledged",

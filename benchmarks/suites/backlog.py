@@ -1,6 +1,6 @@
-"""What a claim costs, and a worker's memory, with ever more jobs pending.
+"""What a claim costs, and a worker's memory, as more and more jobs are pending.
 
-It must not know the queues apart, but by what their kinds say of themselves.
+It must not know the queues apart, except by what their kinds say.
 """
 
 from __future__ import annotations
@@ -22,9 +22,9 @@ from semiont_jobs import JobQueue, PendingJob
 SMALL: Final = 1_000
 LARGE: Final = 100_000
 ENOUGH: Final = 0.25
-"""Seconds of claims in a round; as many as fit, by the first few."""
+"""Seconds of claims in a round; the first few say how many fit."""
 MOST: Final = 100
-"""Claims in a round at most: of a thousand pending, half are left at the end."""
+"""Claims in a round at most: of a thousand pending jobs, half are left at the end."""
 
 
 def backlog(run: Run) -> None:
@@ -40,10 +40,10 @@ def backlog(run: Run) -> None:
 
 
 def million(run: Run) -> None:
-    """Ours with a million pending, once; in a database also with finished jobs, that are kept."""
+    """Ours with a million pending, once; in a database also with finished jobs, which are kept."""
     for kind in run.chosen(lambda kind: kind.name in ("ours", "ours-postgres")):
         sizes = {f"{SMALL}": small_of(run), "1000000": run.jobs(1_000_000)}
-        # ext4 as mkfs makes it has an inode for every 16 KiB of the disk, and no more.
+        # An ext4 that mkfs makes by default has an inode for every 16 KiB of the disk, and no more.
         free = os.statvfs(run.place).f_favail
         if kind.name == "ours" and 0 < free < 1.1 * sizes["1000000"]:
             run.figures.note("claim 1000000", kind.name, f"room for {free} files only")
@@ -64,7 +64,7 @@ def _rows(sizes: list[int]) -> list[str]:
 def _against_backlogs(
     run: Run, kind: Kind, sizes: dict[str, int], remember: str = f"first {LARGE}"
 ) -> None:
-    """One actor for each size, all with their backlog; claims in turns."""
+    """One actor for each size, all with their backlog; their claims take turns."""
     with actors_for([kind], each=len(sizes)) as made:
         actors = dict(zip(sizes, made[kind.name], strict=True))
         opened: dict[str, float] = {}
@@ -91,7 +91,7 @@ def _against_backlogs(
 
 
 def _fill(kind: Kind, places: dict[str, int]) -> None:
-    """From a process of its own, so that those measured have the memory of a worker only."""
+    """Use an extra process, so that those measured have the memory of a worker only."""
     with Actor(kind) as filler:
         for place, size in places.items():
             filler.ask("open", place=place)
@@ -100,7 +100,7 @@ def _fill(kind: Kind, places: dict[str, int]) -> None:
 
 
 def _seconds_to_first(actor: Actor, place: str) -> float:
-    """To open a place and to run one job."""
+    """Seconds to open a place and run one job."""
     begun = time.monotonic()
     actor.ask("open", place=place)
     actor.ask("drain", most=1)
@@ -119,7 +119,7 @@ def _cost(actor: Actor, count: int) -> float:
 
 
 def _ours_refusing(run: Run) -> None:
-    """The same with jobs that nobody here wants: asked about and refused, or of another type."""
+    """The same with jobs that are not wanted: asked about and refused, or of another type."""
 
     def is_ours(job: PendingJob[Any]) -> bool:
         return job.metadata.type == "bench"

@@ -1,6 +1,6 @@
-"""What becomes of a job whose worker is killed with SIGKILL in the middle of it.
+"""What becomes of a job whose worker is killed with SIGKILL while it runs.
 
-It must not know the queues apart, but by what their kinds say of themselves.
+It must not know the queues apart, except by what their kinds say.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ BY_ROUND: Final = 2
 
 
 def killed(run: Run) -> None:
-    """Killed, then another worker is started on the same place and watched."""
+    """Kill a worker, then start another one on the same place and watch it."""
     with ExitStack() as stack:
         watched: dict[str, tuple[Actor, Actor, float]] = {}
         for kind in run.chosen(lambda kind: kind.has_worker and not kind.waits_only):
@@ -36,8 +36,8 @@ def killed(run: Run) -> None:
 
 
 def _kill_one(stack: ExitStack, kind: Kind, place: str) -> tuple[Actor, Actor, float]:
-    """A witness that has the queue open, the new worker, and the wall clock's time at which that
-    one was started."""
+    """A witness that has the queue open, the new worker, and the wall-clock time at which the new
+    worker was started."""
     witness, successor = stack.enter_context(Actor(kind)), stack.enter_context(Actor(kind))
     witness.ask("open", place=place)
     witness.ask("enqueue_one", payload={"n": 1})
@@ -51,7 +51,7 @@ def _kill_one(stack: ExitStack, kind: Kind, place: str) -> tuple[Actor, Actor, f
 
 
 def _watch(run: Run, watched: dict[str, tuple[Actor, Actor, float]]) -> None:
-    """All of them at once, until each has run its job again or the time is over."""
+    """Watch all at once, until each has run its job again or the time is over."""
     end = time.monotonic() + run.watch
     while watched and time.monotonic() < end:
         for name, (_witness, successor, begun) in list(watched.items()):
@@ -71,7 +71,7 @@ def _watch(run: Run, watched: dict[str, tuple[Actor, Actor, float]]) -> None:
 
 
 def rescue(run: Run) -> None:
-    """From SIGKILL to the start of the job's next run, by a worker that was idle."""
+    """Measure from SIGKILL to the start of the job's next run, by a worker that was idle."""
     for kind in run.chosen(lambda kind: kind.name == "ours"):
         for turn in range(run.rounds * BY_ROUND):
             with run.scratch(kind) as place:
@@ -89,7 +89,7 @@ def _one_rescue(kind: Kind, place: Path, idle: float) -> tuple[float, float]:
         victim.hear(PATIENCE)
         survivor.tell("serve")
         survivor.hear()
-        # At any moment of its housekeeping's rhythm.
+        # At any moment of its housekeeping.
         threading.Event().wait(idle)
         (running,) = (place / "jobs" / "running").iterdir()
         fd = os.open(running, os.O_RDWR)

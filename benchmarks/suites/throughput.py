@@ -1,6 +1,6 @@
-"""How many jobs a second: put in, put in by the batch, taken out, by threads and by processes.
+"""How many jobs a second: enqueued, singly and in batches, and drained, by threads and processes.
 
-It must not know the queues apart, but by what their kinds say of themselves.
+It must not know the queues apart, except by what their kinds say.
 """
 
 from __future__ import annotations
@@ -16,17 +16,17 @@ from peers.peer import Kind
 BATCH: Final = 1000
 THREADS: Final = 4
 WAITING_THREADS: Final = 8
-"""Threads that wait for a disk cost nothing: so many that its commits are shared."""
+"""Threads that wait for a disk cost nothing: enough of them to share its commits."""
 CONTENDERS: Final = 8
 CROWDS: Final = (1, 4, 16)
-"""Processes that take from one server; no machine of ours has cores for the last."""
+"""Processes that take from one server; sixteen are more than most machines have cores."""
 CROWD_JOBS: Final = 800
 CONTENDED: Final = 2000
 """Jobs for eight processes: two hundred and fifty for each, so that they meet often."""
 
 
 def process(run: Run) -> None:
-    """What survives the death of a process, or all but a second of a power cut."""
+    """What survives a crash of a process, or all but a second of a power cut."""
     _one_process(run, lambda kind: kind.durability != "power" and not kind.waits_only, [THREADS])
 
 
@@ -73,7 +73,7 @@ def _one_round(run: Run, actor: Actor, place: Path, crowds: list[int]) -> dict[s
 
 
 def batch(run: Run) -> None:
-    """Many at once, where there is a call for it."""
+    """Many jobs at once, if there is a call for it."""
     kinds = run.chosen(lambda kind: kind.batches and not kind.waits_only)
     count = run.jobs(BATCH)
     with actors_for(kinds) as actors:
@@ -88,13 +88,14 @@ def batch(run: Run) -> None:
 
 
 def processes(run: Run) -> None:
-    """Two processes against one."""
+    """Two processes, against one."""
     kinds = run.chosen(lambda kind: kind.processes and not kind.waits_only)
     with actors_for(kinds, each=2) as actors:
         for kind, counts in run.turns("drain 2 processes", kinds):
             with run.excusing("drain 2 processes", kind):
-                # Half as many as of one process alone, since they are drained twice; as many for
-                # two processes as for one: what some take for a job depends on how many there are.
+                # Half as many as for one process alone, since they are drained twice. As many for
+                # two processes as for one: with some queues the time for a job depends on how many
+                # there are.
                 count = run.jobs(kind.jobs // 2)
                 one = _drained_by(run, actors[kind.name][:1], kind, count)[0]
                 two = _drained_by(run, actors[kind.name], kind, count)[0]
@@ -104,7 +105,7 @@ def processes(run: Run) -> None:
 
 
 def contending(run: Run) -> None:
-    """Eight processes: each job run exactly once?"""
+    """Eight processes: is each job run exactly once?"""
     row = "contending"
     for kind in run.chosen(lambda kind: kind.processes and not kind.waits_only and kind.has_worker):
         # One kind at a time: eight idle processes of each would be a hundred.

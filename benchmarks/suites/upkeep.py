@@ -1,4 +1,4 @@
-"""Our queue beside its hot path: reading many finished jobs, setting bad files aside, sweeping.
+"""Our queue off its hot path: reading many finished jobs, quarantining invalid files, sweeping.
 
 It must not know other queues.
 """
@@ -31,7 +31,7 @@ BAD: Final = {
     "bad NaN": b'{"status": "pending", "params": NaN}',
 }
 GRACE: Final = 0.1
-"""Seconds between two looks at a bad file, which stands for a second before it is set aside."""
+"""Seconds between two looks at a bad file, which stays for a second before its quarantine."""
 PATIENCE: Final = 30.0
 
 
@@ -53,7 +53,7 @@ def reading(run: Run) -> None:
 
 
 def faults(run: Run) -> None:
-    """What the fault table bounds: bad files set aside, left-overs swept."""
+    """What the fault table bounds: bad files quarantined, left-overs swept."""
     if not run.has("ours"):
         return
     for turn in range(run.rounds + 1):
@@ -63,9 +63,10 @@ def faults(run: Run) -> None:
 
 
 def _set_aside(run: Run) -> dict[str, float]:
-    """The seconds of the longest claim on the way to a bad file's going: how long others wait
-    behind it. It is looked at again and again while it stands out its grace time. Each file in a
-    queue of its own."""
+    """The seconds of the longest claim until a bad file is gone: how long others wait behind it.
+
+    The file is looked at again and again in its grace time. Each file has a queue of its own.
+    """
     spent = dict.fromkeys(BAD, 0.0)
     end = time.monotonic() + PATIENCE
     with ExitStack() as stack:

@@ -17,7 +17,7 @@ from semiont_jobs import JobQueue, PermanentError
 
 OURS: Final = {"ours": "process", "ours-journal": "journal", "ours-fsync": "fsync"}
 TIMES: Final = 100
-"""Of each call in a round."""
+"""For each call in a round."""
 
 
 def verbs(run: Run) -> None:

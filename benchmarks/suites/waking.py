@@ -1,6 +1,6 @@
-"""How soon a job that is put in is begun by a worker that waits, and what waiting costs.
+"""How soon a waiting worker begins a job that was enqueued, and what waiting costs.
 
-It must not know the queues apart, but by what their kinds say of themselves.
+It must not know the queues apart, except by what their kinds say.
 """
 
 from __future__ import annotations
@@ -16,15 +16,15 @@ from memory import processor_seconds
 from peers.peer import Kind, pauses
 
 OURS: Final = 20
-"""Samples a round of ours; a p99 of a hundred."""
+"""Samples a round of ours: a p99 of a hundred."""
 OTHERS: Final = 5
 PATIENCE: Final = 30.0
 IDLE: Final = 10.0
-"""Seconds without work for which the processor time of waiting workers is taken."""
+"""Seconds without a job, for which the processor time of waiting workers is taken."""
 
 
 def waking(run: Run) -> None:
-    """Across processes and within one; idle cost."""
+    """Waking across processes and within one; idle cost."""
     for kind in run.chosen(lambda kind: kind.wakes_within):
         with run.excusing("wake within", kind):
             _within(run, kind)
@@ -37,7 +37,7 @@ def waking(run: Run) -> None:
 
 
 def _across(run: Run, kind: Kind, stack: ExitStack) -> int:
-    """Measures a kind and leaves its worker idle; the process that waits."""
+    """Measure a kind and leave its worker idle; returns the process that waits."""
     place = stack.enter_context(run.scratch(kind))
     consumer = stack.enter_context(Actor(kind))
     with Actor(kind) as producer:
@@ -56,7 +56,7 @@ def _across(run: Run, kind: Kind, stack: ExitStack) -> int:
 
 
 def serving(actor: Actor, place: str, *, hang: bool = False) -> int:
-    """Have an actor serve; the process that does."""
+    """Have an actor serve; returns the process that does."""
     actor.ask("open", place=place)
     return int(actor.ask("serve", hang=hang)["process"])
 
@@ -70,7 +70,7 @@ def _within(run: Run, kind: Kind) -> None:
 
 
 def _idle(run: Run, consumers: dict[str, int]) -> None:
-    """All of them at once: idle, they do not disturb each other."""
+    """Measure all of them at once: idle, they do not disturb each other."""
     wait = threading.Event().wait
     wait(1.0)  # the last job's outcome is stored
     seconds = max(2.0, IDLE * run.scale)

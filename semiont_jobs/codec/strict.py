@@ -97,7 +97,7 @@ def structure_text(value: Any, _kind: Any = None, *, path: str = "") -> str:
 
 
 def structure_instant(value: Any, _kind: Any = None, *, path: str = "") -> datetime:
-    """An ISO 8601 instant. One without an offset is local time, as JavaScript reads it."""
+    """An ISO 8601 instant. A time without an offset is local, as JavaScript reads it."""
     if type(value) is not str:
         raise JobDecodeError(f"an ISO 8601 time is needed, not {_named(value)}", path=path)
     try:
