@@ -86,7 +86,10 @@ class Actor:
         return {"fate": self.opened.fate()}
 
     def serve(self, *, hang: bool = False) -> dict[str, Any]:
-        """Serve without returning; say which job started, and when. `hang`: never end it."""
+        """Serve without returning; say which job started, and when.
+
+        `hang`: never end it.
+        """
         _say({"process": self.opened.process_id})
 
         def work(payload: Payload, started: float) -> dict[str, Any]:

@@ -48,8 +48,10 @@ class Run:
 
     @contextmanager
     def scratch(self, kind: Kind | None = None) -> Iterator[Path]:
-        """A place for a queue to make, removed afterwards. Its name is unique: on a server it names
-        the queue."""
+        """A place for a queue to make, removed afterwards.
+
+        Its name is unique: on a server it names the queue.
+        """
         path = Path(tempfile.mkdtemp(prefix=f"{kind.name if kind else 'ours'}-", dir=self.place))
         try:
             yield path / path.name
@@ -68,7 +70,9 @@ class Run:
 
     def turns(self, row: str, kinds: Sequence[Kind]) -> Iterator[tuple[Kind, bool]]:
         """Each kind in turn, and whether the round counts: one that warms up, then `rounds` more.
-        Interleaved, since a machine that is slow for a while is slow for all of them."""
+
+        Interleaved, since a machine that is slow for a while is slow for all of them.
+        """
         for turn in range(self.rounds + 1):
             for kind in kinds:
                 if (row, kind.name) not in self.broken:

@@ -12,7 +12,10 @@ from semiont_jobs.threads import Flag
 
 
 class StopRequest:
-    """The request to one claim. A request to cancel goes before every other reason."""
+    """The request to one claim to stop.
+
+    A request to cancel goes before every other reason.
+    """
 
     # Most claims are never asked to stop: so they have nothing of their own, not even a lock.
     # Setting a default in an object's dict is atomic.
@@ -24,7 +27,10 @@ class StopRequest:
 
     @property
     def event(self) -> threading.Event:
-        """Set once the job's code is to stop. Made at the first use: most code never looks."""
+        """Set once the job's code is to stop.
+
+        Made at the first use: most code never looks.
+        """
         event = self._event
         if event is None:
             event = vars(self).setdefault("_event", Flag())

@@ -24,7 +24,10 @@ the next job."""
 
 
 class Claimer:
-    """Claims for one loop, in the thread that calls it. Call `end`, or use ``with``."""
+    """Claims for one loop, in the thread that calls it.
+
+    Call `end`, or use ``with``.
+    """
 
     def __init__(
         self,
@@ -88,7 +91,10 @@ class Claimer:
 
     def commit_if_due(self) -> None:
         """Commit after a job, unless the next job may be done first, and notify hooks of the
-        outcomes. If the disk refuses something, the next claim deals with that."""
+        outcomes.
+
+        If the disk refuses something, the next claim deals with that.
+        """
         deferred = self.deferred
         if deferred is not None and deferred.since is not None and self._is_due(deferred):
             try_to_commit(deferred)
@@ -106,15 +112,21 @@ class Claimer:
         return self._desk.claim_one(self._wanted, self._worker, self._policy, opening, take)
 
     def claims(self) -> Iterator[AnyClaim]:
-        """See `JobQueue.claims`. The caller ends each claim as it likes, and may take its time: an
-        outcome is durable when the method returns."""
+        """See `JobQueue.claims`.
+
+        The caller ends each claim as it likes, and may take its time: an outcome is durable when
+        the method returns.
+        """
         while (claim := self()) is not None:
             claim.deferred = None
             self._desk.floor.leave()
             yield claim
 
     def end(self) -> None:
-        """Commit, and notify hooks. Any thread may call this."""
+        """Commit, and notify hooks.
+
+        Any thread may call this.
+        """
         self._desk.floor.leave()
         if self.deferred is not None:
             try_to_commit(self.deferred)

@@ -87,7 +87,10 @@ class Committer:
         return ASLEEP if is_quiet else LATE / 2
 
     def _commit(self, deferred: Deferred, now: float) -> None:
-        """Commit for a loop that does not. If its disk refuses, no other loop waits for that."""
+        """Commit for a loop that does not.
+
+        If its disk refuses, no other loop waits for that.
+        """
         if deferred.is_refused and now < self._again_at:
             return
         if try_to_commit(deferred):

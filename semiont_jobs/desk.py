@@ -173,7 +173,7 @@ class QueueDesk(Openable):
         """Notify every hook and every waiter."""
         self._hooks.tell_noted()
         if self._hooks.hear(name):
-            self.floor.leave()  # a hook may be slow
+            self.floor.leave()  # a hook may take its time
             id_ = about if job is None else job.metadata.id
             at = self.clock()
             self._hooks.tell(Event(name=name, at=at, job_id=id_, job=job, reason=reason))
@@ -307,8 +307,10 @@ class QueueDesk(Openable):
         return PERIOD
 
     def _try(self, trouble: str, action: Callable[[], object], about: str = "") -> None:
-        """Run `action`; log its failure once, until it succeeds. Trouble with one claim, such as a
-        file that the disk refuses, must not delay anything else."""
+        """Run `action`; log its failure once, until it succeeds.
+
+        Trouble with one claim, such as a file that the disk refuses, must not delay anything else.
+        """
         try:
             action()
         except Exception as error:  # noqa: BLE001

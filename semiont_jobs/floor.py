@@ -1,5 +1,4 @@
-"""The floor: which thread of a process claims and ends short jobs now; side by side they are
-slower.
+"""The floor: one thread of a process at a time claims and ends short jobs, as this is faster.
 
 It must not know what the threads do with it.
 
@@ -49,8 +48,7 @@ class _Gate:
         return since is not None and time.monotonic() - since >= TURN
 
     def enter_in_line(self) -> bool:
-        """Take the lock after the threads that came before; False: not within `PATIENCE`, for each
-        lock."""
+        """Take the lock after earlier threads; False: the line or the lock took `PATIENCE`."""
         if not self.line.acquire(timeout=PATIENCE):
             return False
         try:

@@ -150,8 +150,7 @@ class Hooks:
         self.finish()
 
     def finish(self, patience: float = PATIENCE) -> None:
-        """Wait until hooks have heard what is left, for `patience` and `PATIENCE` seconds at
-        most."""
+        """Wait until hooks have heard what is left, at most `patience` seconds, or `PATIENCE`."""
         teller = self._teller
         if teller is not None and teller is not threading.current_thread():
             # Not by a join: it may not have been started yet.

@@ -39,7 +39,9 @@ class Keeper:
         self._thread: threading.Thread | None = None
 
     def start(self) -> None:
-        """Begin, unless it has begun. Cheap, so every claim may call it.
+        """Begin, unless it has begun.
+
+        Cheap, so every claim may call it.
 
         :raises ThreadRefused: the system gives no thread; the next call tries again.
         """

@@ -95,8 +95,10 @@ class Lookout:
                 begin(self._thread)
 
     def tell(self, job_id: str) -> None:
-        """Wake what waits for that job, because it changed. This costs next to nothing if nothing
-        waits, for every transition calls it."""
+        """Wake what waits for that job, because it changed.
+
+        This costs next to nothing if nothing waits, for every transition calls it.
+        """
         watched = self._watched.get(job_id)
         if watched is not None:
             for each in watched.waiters:

@@ -109,8 +109,11 @@ class OpenClaims:
             self._kept.pop(job_id, None)
 
     def drop(self, claim: AnyInHand) -> None:
-        """Note a claim that is garbage. A finalizer calls this, in any thread, perhaps in one that
-        holds a lock of ours: so this takes no lock, and releases nothing."""
+        """Note a claim that is garbage.
+
+        A finalizer calls this, in any thread, perhaps in one that holds a lock of ours: so this
+        takes no lock, and releases nothing.
+        """
         self._dropped.append(cast("AnyClaim", claim))
         _OWING.add(self)
 
@@ -137,8 +140,10 @@ class OpenClaims:
             )
 
     def _is_lost(self, claim: AnyClaim) -> bool:
-        """Whether nothing will end the claim. It may have been dropped just before it ended, or may
-        be kept again by `keep`."""
+        """Whether nothing will end the claim.
+
+        It may have been dropped just before it ended, or may be kept again by `keep`.
+        """
         metadata = claim.job.metadata
         # A forked child has copies of its parent's claims, and must not release them.
         is_ours = metadata.claim is not None and metadata.claim.pid == self._pid
@@ -161,8 +166,7 @@ class OpenClaims:
 
 
 def give_back(claims: Iterable[AnyClaim], patience: float | None = None) -> None:
-    """Release claims; one that the disk refuses, or that its job's code uses, does not stop the
-    rest."""
+    """Release claims; one that the disk refuses, or its job's code uses, does not stop the rest."""
     refused: StoreError | JobHeld | None = None
     until = time.monotonic() + (PATIENCE if patience is None else patience)
     for claim in claims:
@@ -177,8 +181,11 @@ def give_back(claims: Iterable[AnyClaim], patience: float | None = None) -> None
 
 
 class _Desks:
-    """The desks of open claims, kept alive. If a desk were dropped in a cycle with its claim, its
-    store might be finalized first, and there would be nothing left to which to release the job."""
+    """The desks of open claims, kept alive.
+
+    If a desk were dropped in a cycle with its claim, its store might be finalized first, and there
+    would be nothing left to which to release the job.
+    """
 
     def __init__(self) -> None:
         self.reset_after_fork()

@@ -64,7 +64,10 @@ class Openable(ABC):
 
     @property
     def is_open(self) -> bool:
-        """Whether the queue was opened and not closed since. Any method opens it."""
+        """Whether the queue was opened and not closed since.
+
+        Any method opens it.
+        """
         return self._is_open
 
     def close(self) -> None:
@@ -127,8 +130,9 @@ class Openable(ABC):
         return True
 
     def within(self, opening: Opening | None) -> Opening:
-        """The opening to claim in. Only a user (None) opens a closed queue; a worker's loop does
-        not.
+        """The opening to claim in.
+
+        Only a user (None) opens a closed queue; a worker's loop does not.
 
         :raises QueueClosed: the given opening is over, or another thread does not finish closing
             it.

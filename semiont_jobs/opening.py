@@ -55,7 +55,10 @@ class Opening:
             raise QueueClosed("the queue was closed")
 
     def end(self) -> None:
-        """Mark it as over. A second call does only what an interrupt left undone."""
+        """Mark it as over.
+
+        A second call does only what an interrupt left undone.
+        """
         with self._lock:
             self.is_over = True
             for stop in self._stops:
@@ -63,8 +66,11 @@ class Opening:
 
     @contextmanager
     def closing(self, seconds: float) -> Iterator[None]:
-        """Have the turn to close, one thread at a time. A thread that has waited `seconds` goes on
-        without it: the thread before may be almost done, or was interrupted."""
+        """Have the turn to close, one thread at a time.
+
+        A thread that has waited `seconds` goes on without it: the thread before may be almost done,
+        or was interrupted.
+        """
         has_turn = self._turn.acquire(timeout=seconds)
         try:
             self._closer = threading.get_ident()

@@ -69,8 +69,11 @@ def handle(number: int, hear: Callable[[int], object]) -> Callable[[], None]:
 
 @contextmanager
 def sigterm_interrupts() -> Iterator[None]:
-    """Within the block, SIGTERM raises `KeyboardInterrupt` in the main thread, as Ctrl-C does, if
-    it would end the process at once otherwise. In another thread this does nothing."""
+    """Within the block, SIGTERM raises `KeyboardInterrupt` in the main thread, as Ctrl-C does.
+
+    It does so only if SIGTERM would end the process at once otherwise. In another thread the block
+    does nothing.
+    """
     is_main = threading.current_thread() is threading.main_thread()
     is_deadly = is_main and signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
     try:

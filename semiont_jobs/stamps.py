@@ -14,7 +14,10 @@ from semiont_jobs.settings import checked_name
 
 
 class Stamps:
-    """Makes a new stamp for every claim. A forked child needs its own."""
+    """Makes a new stamp for every claim.
+
+    A forked child needs its own.
+    """
 
     def __init__(self) -> None:
         self._host = socket.gethostname()

@@ -11,8 +11,11 @@ from contextlib import contextmanager
 
 
 class Start:
-    """Knows which thread is starting something. If that thread also stops it, a handler of a signal
-    or of garbage does so, and must not wait for the start: it would wait for itself."""
+    """Knows which thread is starting something.
+
+    If that thread also stops it, a handler of a signal or of garbage does so, and must not wait for
+    the start: it would wait for itself.
+    """
 
     def __init__(self) -> None:
         self._lock = threading.Lock()

@@ -32,7 +32,10 @@ class _Kind:
 
 
 class Tally:
-    """Figures by type and named queue. Not thread-safe."""
+    """Figures by type and named queue.
+
+    Not thread-safe.
+    """
 
     def __init__(self) -> None:
         self._kinds: dict[tuple[str, str], _Kind] = {}
@@ -122,8 +125,10 @@ def roll_of(store: JobStore) -> Roll:
 
 
 class Survey:
-    """A store's roll and its tally, shared by all threads that ask. From the first question on, it
-    takes a few hundred bytes of memory for each stored job."""
+    """A store's roll and its tally, shared by all threads that ask.
+
+    From the first question on, it takes a few hundred bytes of memory for each stored job.
+    """
 
     def __init__(self, store: JobStore) -> None:
         self._store = store

@@ -36,7 +36,10 @@ def cache() -> Path:
 
 @functools.cache
 def why_missing() -> str:
-    """Why the package cannot be run; empty: it can. Fetches it if need be."""
+    """Why the package cannot be run; empty: it can.
+
+    Fetches it if need be.
+    """
     if shutil.which("node") is None or shutil.which("npm") is None:
         return "there is no Node with npm"
     if _entry().exists():

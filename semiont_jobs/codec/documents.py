@@ -72,8 +72,8 @@ class Documents:
 
     @property
     def _converter(self) -> Converter:
-        """For the classes of an application. Made when the first is met, which takes longer than
-        all the rest of a queue: most jobs have plain params. Two threads may each make one."""
+        """For the classes of an application: made when the first is met, for that takes longer than
+        all the rest of a queue, and most jobs have plain params; two threads may each make one."""
         if self._made is None:
             made = strict_converter(detailed=False)
             # Jobs, too: a result may hold the job that it is about.
@@ -343,8 +343,8 @@ class Documents:
     def _typed(self, raw: Any, kind: type | None, key: str, extra: dict[str, Any]) -> Any:
         """`raw` as a `kind`; what that class does not know is put into `extra`.
 
-        What does not fit the class stays as it is: a job of an older version of the application
-        must remain readable.
+        What does not fit the class stays as it is: jobs of older versions of the application stay
+        readable.
         """
         if kind is None:
             return raw

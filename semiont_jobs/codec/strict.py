@@ -49,7 +49,10 @@ job does it for them."""
 
 
 def strict_converter(*, detailed: bool) -> Converter:
-    """A new converter. With `detailed` it is slower, and its errors can be shown as paths."""
+    """A new converter.
+
+    With `detailed` it is slower, and its errors can be shown as paths.
+    """
     converter = Converter(detailed_validation=detailed)
     # Enums, dates and unions of scalars, as cattrs itself writes them for json.
     configure_converter(converter)
@@ -73,9 +76,11 @@ def strict_converter(*, detailed: bool) -> Converter:
 
 @cache
 def metadata_hooks() -> tuple[StructureHook, UnstructureHook]:
-    """How to make `JobMetadata` from plain data, and plain data from them. To make these takes ten
-    times as long as the rest of a codec. They use no class of an application: once is enough for
-    all queues."""
+    """How to make `JobMetadata` from plain data, and plain data from them.
+
+    To make these takes ten times as long as the rest of a codec. They use no class of an
+    application: once is enough for all queues.
+    """
     converter = strict_converter(detailed=False)
     return converter.get_structure_hook(JobMetadata), converter.get_unstructure_hook(JobMetadata)
 
@@ -97,7 +102,10 @@ def structure_text(value: Any, _kind: Any = None, *, path: str = "") -> str:
 
 
 def structure_instant(value: Any, _kind: Any = None, *, path: str = "") -> datetime:
-    """An ISO 8601 instant. A time without an offset is local, as JavaScript reads it."""
+    """An ISO 8601 instant.
+
+    A time without an offset is local, as JavaScript reads it.
+    """
     if type(value) is not str:
         raise JobDecodeError(f"an ISO 8601 time is needed, not {_named(value)}", path=path)
     try:
@@ -119,8 +127,11 @@ def instant_text(value: datetime) -> str:
 
 
 def _precise_text(value: datetime) -> Any:
-    """The same for an application's own instants, to the microsecond if they have any. Which
-    instant one without a zone is depends on where it is read: it stays as it is, and is refused."""
+    """The same for an application's own instants, to the microsecond if they have any.
+
+    Which instant one without a zone is depends on where it is read: it stays as it is, and is
+    refused.
+    """
     if value.utcoffset() is None:
         return value
     if value.microsecond % 1000:

@@ -44,7 +44,10 @@ _ABSENT: Final = {
 
 
 class Turn(NamedTuple):
-    """A pending job's place among the others. Instants are seconds since 1970."""
+    """A pending job's place among the others.
+
+    Instants are seconds since 1970.
+    """
 
     id: str
     type: str
@@ -68,10 +71,10 @@ class Turn(NamedTuple):
 
 
 def read_turn(data: bytes, *, job_id: str) -> Turn | None:
-    """The turn in the JSON of a pending job that has not run; None: something about it is not so
-    plain, so decode it. If this returns a turn, `Codec.decode` accepts the job.
+    """The turn in the JSON of a pending job that has not run; None: not so plain, so decode it.
 
-    An index of a hundred thousand pending jobs reads each of them for its turn alone.
+    If this returns a turn, `Codec.decode` accepts the job. An index of a hundred thousand pending
+    jobs reads each of them for its turn alone.
     """
     try:
         found = _read(jsontext.text_of(data))
@@ -93,8 +96,10 @@ def read_turn(data: bytes, *, job_id: str) -> Turn | None:
 
 
 def read_fresh(text: str) -> tuple[JobMetadata, dict[str, Any]] | None:
-    """The metadata and params of a pending job that has not run; None: something about it is not so
-    plain, so read it in the general way. If this returns a job, that way returns the same."""
+    """The metadata and params of a pending job that has not run; None: it is not so plain.
+
+    Then read it in the general way. If this returns a job, that way returns the same.
+    """
     try:
         found = _read(text)
         if found is None:
