@@ -2,8 +2,8 @@
 
 From the bottom up: ``door`` (system calls), ``layout`` (folders), ``copies`` (one copy of a job),
 ``moves`` (from folder to folder), ``hold`` (owning one), ``claiming``; ``store`` puts these and the
-others together. The page on the architecture names them all. The only package that imports filelock
-and watchdog.
+others together. The page on the architecture names them all. Only this package imports filelock and
+watchdog.
 """
 
 from semiont_jobs.stores.files.store import FileStore

@@ -1,7 +1,8 @@
-"""Jobs on their way here from another store: whole and durable, and seen by nobody yet.
+"""Jobs on their way here from another store: whole and durable, and not visible yet.
 
-It must not know what their source is. They stand in a folder of that source's own (two may have
-jobs of the same id), which no claimer, reader or rescuer looks into, until they are admitted.
+It must not know what their source is. Each source has a folder of its own, because two may have
+jobs of the same id. No claimer, reader or rescuer looks into it. The jobs stay there until they are
+admitted.
 """
 
 from __future__ import annotations
@@ -69,15 +70,16 @@ class Arriving:
         except FileExistsError:
             raise JobExists(job_id) from None
         except FileNotFoundError:
-            raise JobNotFound(job_id) from None  # somebody else admitted it meanwhile
+            raise JobNotFound(job_id) from None  # admitted by another process meanwhile
         self._secure(f"{self._layout.arriving}/{source}")
         if isinstance(job, PendingJob):
             self._pending.wake()
 
     def _give_its_place(self, path: str, status: JobStatus, job_id: str) -> None:
         target = self._layout.path(status, job_id)
-        # In one step where that can be had: a job that stood among the others and here still, after
-        # a death, could be worked on to its end, removed, and admitted once more.
+        # In one step if the kernel can: if a process dies between two steps, the job is both here
+        # and among the others. It could run to its end there, be removed, and be admitted once
+        # more.
         is_one_step = self._disk.rename_new(path, target)
         if not is_one_step:
             self._disk.link(path, target)

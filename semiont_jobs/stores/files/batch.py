@@ -19,23 +19,23 @@ from semiont_jobs.stores.files.moves import Moves
 from semiont_jobs.threads import pause
 
 PAUSES: Final = (0.0, 0.05, 0.2)
-"""Seconds before each try to take back what was refused: another thread may give a descriptor back,
-and whoever waits for a refusal should not wait for long."""
+"""Seconds before each try to remove the published jobs of a refused batch. Another thread may free
+a descriptor meanwhile, and the caller should not wait long for the error."""
 
 
 def create_batch(
     moves: Moves, texts: Texts, *, are_unseen: bool = False
 ) -> dict[str, os.stat_result]:
-    """Publish new jobs in order; returns what the file of each is.
+    """Publish new jobs in order; return the stat result of each job's file.
 
-    All files are written and made durable before the first is published: a full disk is met
-    while nothing is seen yet. With fsync, one ``syncfs`` serves all of them, one fsync of the
-    folder all their names; a journal is forced once. After a crash a prefix stands.
+    All files are written and made durable before the first one is published, so that a full disk is
+    met while no job is visible. With fsync, one ``syncfs`` serves all files, and one fsync of the
+    folder all names; a journal is synced once. After a crash a prefix of the batch exists.
 
-    When it raises, those published already are taken back, but for what a worker has claimed
-    in the meantime, and what the disk does not let go of: that is told of in the log.
+    If this raises, the jobs already published are removed, except those that a worker has claimed
+    meanwhile and those that the disk refuses to open (these are logged) or to unlink.
 
-    :param are_unseen: nobody can have used these ids, and nobody looks.
+    :param are_unseen: no other caller can have used these ids, so no folder is checked for them.
     :raises JobExists: one of them exists.
     """
     at = moment()
@@ -49,10 +49,10 @@ def create_batch(
             written.append((job_id, _write(moves, data)))
         moves.forcing.batch_written([path for _job_id, path in written])
         for job_id, path in written:
-            # Locked for its publication: see `Moves.publish`. Not all at once, for a process may
-            # have no more than a thousand files open.
+            # Locked while it is published: see `Moves.publish`. Not all at once: a process may be
+            # allowed only a thousand open files.
             descriptor, found = _lock(moves, job_id, path)
-            # Not before: where no descriptor is left, one is needed to take jobs back.
+            # Not earlier: closing this one may free the descriptor that removing jobs needs.
             if last is not None:
                 moves.copies.close(last)
             last = descriptor
@@ -72,7 +72,7 @@ def create_batch(
 
 
 def _take_all_back(moves: Moves, job_ids: Collection[str]) -> None:
-    """One that the disk does not let go of must not keep the others."""
+    """Remove the published jobs; an error with one must not keep the others."""
     left = list(job_ids)
     for seconds in PAUSES:
         pause(seconds)
@@ -95,7 +95,7 @@ def _try_to_take_back(moves: Moves, job_id: str) -> bool:
 
 
 def _take_back(moves: Moves, job_id: str) -> None:
-    """Unlink a job of a batch that is refused, unless somebody works on it already."""
+    """Unlink a job of a refused batch, unless a worker works on it already."""
     held = moves.copies.hold_at("pending", job_id)
     if not isinstance(held, Descriptor):
         return
@@ -108,7 +108,7 @@ def _take_back(moves: Moves, job_id: str) -> None:
 
 
 def _write(moves: Moves, data: bytes) -> str:
-    """A whole temporary file. Nobody needs its lock before it is published."""
+    """Write a whole temporary file. It needs no lock before it is published."""
     path = moves.temporary_name()
     descriptor = HELD.open(moves.disk.create, path, moves.file_mode)
     try:

@@ -1,6 +1,6 @@
-"""Claiming: from the index's next job to a running one that is held.
+"""Claiming: from the next job in the index to a running job that is held.
 
-It must not know how the index is kept. Everything is decided anew from the locked file.
+It must not know how the index is kept. Every decision is made again from the locked file.
 """
 
 from __future__ import annotations
@@ -69,7 +69,7 @@ class Claiming:
                 hold = self._claim(entry, wanted, stamp, now, publish)
             finally:
                 if hold is None:
-                    # Whatever went wrong, the job must not be forgotten in our hand.
+                    # Whatever went wrong: otherwise no thread here would offer the job again.
                     self._pending.index.give_back(entry, wanted)
             if hold is not None:
                 return hold
@@ -83,7 +83,7 @@ class Claiming:
                 copy = self._copies.read("pending", entry.id)
                 job = self._checked(entry, copy, wanted, now)
                 if job is not None and self._markers.stands_for(job):
-                    # A claim would cancel it; here nothing is changed.
+                    # A claim would cancel it; a peek changes nothing.
                     self._pending.postpone(entry, at)
                     job = None
             finally:
@@ -100,13 +100,15 @@ class Claiming:
         now: datetime,
         publish: Publish,
     ) -> FileHold | None:
-        """Take the job in hand, or tell the index why not. Everything is decided anew from
-        the locked file."""
+        """Claim the job of an entry, or report to the index why not.
+
+        Every decision is made again from the locked file.
+        """
         index = self._pending.index
         held = self._copies.hold_at("pending", entry.id)
         if held is None:
             index.forget(entry.id)
-            # One that was cancelled is lost to nobody who claims.
+            # No claimer has lost a job that was cancelled.
             if not self._copies.disk.exists(self._copies.layout.path("cancelled", entry.id)):
                 index.tried(lost=True)
             return None
@@ -150,15 +152,15 @@ class Claiming:
                 publish(hold, lifecycle.claim(job, stamp, now))
                 self._pending.index.forget(job_id)
                 return hold
-            # Asked of a worker that died before it could obey (C12).
+            # The worker that was asked to stop died before it could obey (C12).
             cancelled = lifecycle.cancel(job, now)
             hold.move(cancelled)
-        except ClaimLost:  # the store was closed in between
+        except ClaimLost:  # the store was closed meanwhile
             hold.let_go()
             return None
         except (InvalidJob, JobEncodeError) as error:
-            # It reads well, but with what a claim adds it is too large to be written: no
-            # claimer could ever take it, and it must not stand in the way of those behind it.
+            # It can be read, but with what a claim adds it is too large to be written. No claimer
+            # could ever take it, and it must not block the jobs behind it.
             try:
                 self._moves.set_aside(self._copies.layout.path("pending", job_id), str(error))
             finally:
@@ -178,8 +180,7 @@ class Claiming:
     def _checked(
         self, entry: Entry, copy: Copy | Bad | None, wanted: Wanted, now: datetime
     ) -> PendingJob[Any] | None:
-        """The job, if it is what the index thought and the claimer wants it; else None, and
-        the index knows better."""
+        """The job, if it is due and wanted; else None, and the index is corrected."""
         index = self._pending.index
         if copy is None:
             index.forget(entry.id)
@@ -200,5 +201,5 @@ class Claiming:
     def _is_accepted(self, job: PendingJob[Any], accept: Accept | None) -> bool:
         if accept is None:
             return True
-        self._copies.disk.floor.leave()  # it may take its time
+        self._copies.disk.floor.leave()  # the callback may take long
         return accept(job)

@@ -1,6 +1,6 @@
 """One copy of a job: reading it, holding it, and which of two copies is the true one.
 
-It must not know queues, or what anyone wants to do with a job.
+It must not know queues, or what a caller wants to do with a job.
 
 The rules (Cn) are those of the protocol page of the documentation.
 """
@@ -23,13 +23,13 @@ from semiont_jobs.stores.files.door import Disk, is_regular, is_same
 from semiont_jobs.stores.files.layout import Layout
 
 GRACE: Final = 1.0
-"""Seconds that something unreadable must stay unchanged before it is called bad. Other
-programs truncate a file before they write it; this is twenty times the longest such gap
-measured with 2 MB jobs."""
+"""Seconds that an unreadable entry must stay unchanged before it counts as invalid. Other programs
+truncate a file before they write it; this is twenty times the longest such gap measured with 2 MB
+jobs."""
 
 MOST_SUSPECTS: Final = 10_000
-"""Bad entries remembered. A process that only reads beside programs that rewrite files in place
-meets half a file now and then, and must not remember each for ever."""
+"""Invalid entries remembered. A process that only reads, beside programs that rewrite files in
+place, meets half a file now and then, and must not remember each one for ever."""
 
 Busy: TypeAlias = Literal["busy"]
 BUSY: Final = "busy"
@@ -37,7 +37,7 @@ BUSY: Final = "busy"
 
 @frozen
 class Copy:
-    """What stands under one name, as read without its lock."""
+    """One copy of a job as it was read, and the stat result of its file."""
 
     job: AnyJob
     found: os.stat_result
@@ -45,7 +45,7 @@ class Copy:
 
 @frozen
 class Glimpse:
-    """What a pending job's file says of its turn. The rest is looked at when it is claimed."""
+    """What a pending job's file says of its turn. The rest is read when it is claimed."""
 
     turn: Turn
     found: os.stat_result
@@ -53,13 +53,13 @@ class Glimpse:
 
 @frozen
 class Bad:
-    """Something under a job's name that is no job (or not yet: it may be being written)."""
+    """An entry under a job's name that is not a valid job (or not yet: it may be being written)."""
 
     reason: str
     found: os.stat_result | None
     is_closed: bool = False
-    """A regular file that this user may not open. It may well be a job, and somebody may be
-    running it: its lock cannot be tried, so it is not ours to move."""
+    """It is a regular file that this user may not open. It may well be a job that a worker is
+    running: its lock cannot be tried, so this process must not move it."""
 
 
 ODD_NAME: Final = Bad("its name is not that of a job, ID.json", None)
@@ -87,16 +87,16 @@ class Copies:
     def read(
         self, status: JobStatus, job_id: str, *, kept_open: list[int] | None = None
     ) -> Copy | Bad | None:
-        """The copy of a job in one folder, without a lock; None: there is none.
+        """The copy of a job in one folder, read without a lock; None if there is none.
 
         :param kept_open: gets the descriptor, for the caller to close. While a file is open its
-            inode number is not used again, so that it tells for sure whether it still stands.
+            inode number is not used again, so the number proves whether the file is still in place.
         """
         text = self._text(self.layout.path(status, job_id), kept_open)
         return self._decoded(*text, status, job_id) if isinstance(text, tuple) else text
 
     def glimpse(self, job_id: str) -> Glimpse | Bad | None:
-        """The turn of a job in ``pending``, without a lock; None: it does not stand there."""
+        """The turn of a job in ``pending``, read without a lock; None if it is not there."""
         text = self._text(self.layout.path("pending", job_id), None)
         if not isinstance(text, tuple):
             return text
@@ -119,7 +119,7 @@ class Copies:
     def _text(
         self, path: str, kept_open: list[int] | None
     ) -> tuple[bytes, os.stat_result] | Bad | None:
-        """What a file holds and what it is."""
+        """The content of a file and its stat result."""
         try:
             fd = self.disk.open_to_read(path)
         except FileNotFoundError:
@@ -139,7 +139,7 @@ class Copies:
         return data, found
 
     def read_held(self, descriptor: Descriptor, status: JobStatus, job_id: str) -> Copy | Bad:
-        """The copy that a descriptor taken by `hold` is open on."""
+        """The copy in the file that `hold` has opened."""
         found = descriptor.found or self.disk.stat_of(descriptor.fd)
         data = self.disk.read(descriptor.fd, found.st_size, MAX_JOB_BYTES)
         return self._decoded(data, found, status, job_id)
@@ -163,8 +163,10 @@ class Copies:
         return Bad(OF_THE_FILE[error.errno], found, is_closed=is_closed)
 
     def is_settled_bad(self, path: str, bad: Bad) -> bool:
-        """Whether something bad has stood unchanged for the grace time: then it is bad for
-        good, and not a file that another program is writing at this moment."""
+        """Whether an invalid entry has stayed unchanged for the grace time.
+
+        Then it stays invalid, and is not a file that another program is writing at this moment.
+        """
         found = bad.found
         if found is None:
             return False
@@ -179,20 +181,20 @@ class Copies:
         return seen - suspect.since >= self.grace
 
     def suspects(self) -> list[str]:
-        """The paths at which something bad was seen, and not set aside yet."""
+        """The paths at which an invalid entry was seen that was not set aside yet."""
         return list(self._suspects)
 
     def forget_suspect(self, path: str) -> None:
-        """It was set aside, or it reads well now."""
+        """Forget an entry: it was set aside, or can be read now."""
         self._suspects.pop(path, None)
 
     # -- holding -------------------------------------------------------------------------
 
     def hold(self, path: str) -> Descriptor | Busy | None:
-        """Rule 1: open, lock, and check that the path still names what is locked.
+        """Hold a file: open it, lock it, and check that the path still names the locked file.
 
-        None: nothing is there. Busy: locked by another, or a ghost: a file that was replaced
-        or removed between opening and locking, whose lock guards nothing (C9).
+        None: nothing is there. Busy: another actor has the lock, or the file is a ghost. A ghost
+        was replaced or removed between opening and locking, so its lock protects nothing (C9).
 
         :raises OSError: it cannot be opened.
         """
@@ -218,17 +220,19 @@ class Copies:
         except PermissionError as error:
             if error.errno != errno.EACCES:
                 raise
-            # Another user's job, in a folder that admits us: nothing is ever written to a file
-            # that stands, and its lock can be had by whoever may read it.
+            # Another user's job, in a folder that this user may enter. No existing job file is ever
+            # written to, and every user who may read a file can lock it.
             return HELD.open(self.disk.open_to_read, path)
 
     def hold_at(self, status: JobStatus, job_id: str) -> Descriptor | Busy | Bad | None:
-        """`hold` what stands under a job's name; `Bad` if its lock cannot be tried."""
+        """Hold the copy under a job's name; `Bad` if its lock cannot be tried."""
         return self.hold_or_bad(self.layout.path(status, job_id))
 
     def hold_or_bad(self, path: str) -> Descriptor | Busy | Bad | None:
-        """`hold` what stands under a path; `Bad` if its lock cannot be tried: it is of a kind
-        that has none, or this user may not open it."""
+        """Hold the file at a path; `Bad` if its lock cannot be tried.
+
+        It cannot if the file is of a kind that has none, or if this user may not open it.
+        """
         try:
             return self.hold(path)
         except OSError as error:
@@ -242,7 +246,7 @@ class Copies:
             return False
 
     def stands(self, descriptor: Descriptor, path: str) -> bool:
-        """Whether `path` names, still, the very file that is held."""
+        """Whether `path` still names the very file that is held."""
         fd = descriptor.fd
         if fd == CLOSED:
             return False
@@ -255,26 +259,27 @@ class Copies:
         return self._names(path, found)
 
     def close(self, descriptor: Descriptor) -> None:
-        """Close a held descriptor, which lets go of its lock."""
+        """Close a held descriptor, and so unlock its file."""
         HELD.close(descriptor, self.disk.close)
 
 
 OF_THE_FILE: Final = {
     errno.ELOOP: "it is a symlink",
-    errno.EMLINK: "it is a symlink",  # what some BSDs answer to O_NOFOLLOW
+    errno.EMLINK: "it is a symlink",  # some BSDs return it for O_NOFOLLOW
     errno.ENXIO: "it is a socket, a FIFO or a device",
     errno.EISDIR: "it is a folder",
     errno.EACCES: "it cannot be opened: permission denied",
     errno.EPERM: "it cannot be opened: not permitted",
 }
-"""Errors of opening that are the entry's fault, not the disk's."""
+"""Errors of opening that are due to the entry, not to the disk."""
 _FORBIDDEN: Final = (errno.EACCES, errno.EPERM)
 
 
 def tie_loser(one: AnyJob, other: AnyJob) -> Literal["one", "other"]:
-    """Which of two copies of equal revision goes. Only foreign hands make such a pair.
+    """Which of two copies of equal revision goes. Only foreign programs make such a pair.
 
-    Pending loses to all, running to finished; of two finished ones the later stays.
+    A pending copy loses to any other, a running one to a finished one; of two finished ones the
+    later stays.
     """
     first, second = _weight(one), _weight(other)
     return "one" if first < second else "other"

@@ -1,10 +1,11 @@
-"""Creating jobs one by one from several threads at once: of those who wait, one serves all.
+"""Creating jobs one by one from several threads at once: of the waiting threads, one serves all.
 
 It must not know the steps on disk (`moves`).
 
-Each for itself, the threads would hand each other the interpreter at every system call, and hardly
-two would share a forced record. One that publishes what all have brought keeps the interpreter, and
-forces once. The method is known as flat combining (Hendler, Incze, Shavit and Tzafrir, 2010).
+If each thread served itself, they would pass the interpreter to one another at every system call,
+and hardly two would share a sync of the journal. One thread that publishes what all have brought
+keeps the interpreter, and syncs once. The method is known as flat combining (Hendler, Incze, Shavit
+and Tzafrir, 2010).
 """
 
 from __future__ import annotations
@@ -32,23 +33,23 @@ class _New:
         self.text = text
         self.is_unseen = is_unseen
         self.bell: threading.Lock = threading.Lock()
-        """Where its thread waits."""
+        """The lock on which its thread waits."""
         self.bell.acquire()
         self.found: os.stat_result | None = None
-        """What its file is, once it is created."""
+        """The stat result of its file, once it is created."""
         self.error: Exception | None = None
-        """Why it is not."""
+        """Why it was not created."""
         self.is_withdrawn = False
         """Its thread was interrupted, or has its error."""
 
     @property
     def is_over(self) -> bool:
-        """Whether nobody need do anything for it any more."""
+        """Whether nothing is left to be done for it."""
         return self.found is not None or self.error is not None or self.is_withdrawn
 
     def ring(self) -> None:
-        """Have its thread look."""
-        with suppress(RuntimeError):  # it rings already
+        """Wake its thread."""
+        with suppress(RuntimeError):  # it was rung already
             self.bell.release()
 
 
@@ -57,29 +58,29 @@ class Creating:
 
     def __init__(self, moves: Moves) -> None:
         self._moves = moves
-        # Reentrant, for signals' handlers.
+        # Reentrant, because of signal handlers.
         self._lock = threading.RLock()
         self._server: int | None = None
-        """The thread that creates jobs at the moment. Only it takes this back, and when it is done
-        before anything else: an interrupt may strike at every call."""
+        """The thread that creates jobs at the moment. Only that thread resets this, and does so
+        before anything else when it is done: an interrupt may strike at every call."""
         self._waiting: deque[_New] = deque()
 
     def create(self, job: AnyJob, text: bytes, *, is_unseen: bool = False) -> os.stat_result:
-        """Publish a new job, durably; returns what its file is.
+        """Publish a new job, durably; return the stat result of its file.
 
-        Interrupted, the caller does not know whether it was created.
+        A caller that is interrupted does not know whether the job was created.
 
         :param is_unseen: see `Moves.publish`.
-        :raises JobExists: a job of this id stands somewhere.
-        :raises OSError: the disk refused; nothing is seen of the job.
+        :raises JobExists: a job of this id exists in some folder.
+        :raises OSError: the disk refused; the job is not visible, unless its removal failed too.
         """
         thread = threading.get_ident()
-        # A signal's handler that creates a job must not wait for the thread that it stopped.
+        # A signal handler that creates a job must not wait for the thread that it interrupted.
         if self._server == thread or not self._moves.forcing.forces_together(job, text):
             return self._moves.create(job, text, is_unseen=is_unseen)
         try:
             with self._lock:
-                # Past those who wait there is no way: they would never have their turn.
+                # No overtaking of those that wait: they would never have their turn.
                 if self._server is None and not self._waiting:
                     self._server = thread
             if self._server == thread:
@@ -91,11 +92,11 @@ class Creating:
         return self._created_by_any(_New(job, text, is_unseen=is_unseen), thread)
 
     def _ring(self, party: Sequence[_New] = ()) -> None:
-        """Wake those who were served, and one who will serve those that are left."""
+        """Wake the threads that were served, and one that will serve those that are left."""
         for new in party:
             new.ring()
         if self._waiting:
-            with suppress(IndexError):  # gone this instant
+            with suppress(IndexError):  # the last one just left
                 self._waiting[0].ring()
 
     def _created_by_any(self, new: _New, thread: int) -> os.stat_result:
@@ -107,7 +108,7 @@ class Creating:
             if new.error is not None:
                 raise new.error
         finally:
-            new.error = None  # or it would keep itself alive, by its traceback
+            new.error = None  # else its traceback would keep it alive
             if new.found is None:
                 new.is_withdrawn = True
                 with suppress(ValueError):
@@ -116,8 +117,7 @@ class Creating:
         return new.found
 
     def _try_to_serve(self, own: _New, thread: int) -> bool:
-        """Create what has been brought until now, unless another thread is at it; whether this one
-        was."""
+        """Create the jobs brought so far, unless another thread serves; whether this one did."""
         party: list[_New] = []
         try:
             with self._lock:
@@ -129,14 +129,14 @@ class Creating:
                 self._serve(own, party)
             return True
         except BaseException:
-            # Before anybody else is let at them: whoever served it now would create a job whose
-            # caller is told that it was interrupted.
+            # Before any other thread can serve: that one would create a job whose caller is
+            # interrupted.
             own.is_withdrawn = own.found is None
             raise
         finally:
             if self._server == thread:
                 self._server = None
-                # After an interrupt, those that are not over go before whoever comes now.
+                # After an interrupt, those that are not over go ahead of those that come now.
                 self._waiting.extendleft(new for new in reversed(party) if not new.is_over)
                 self._ring(party)
 
@@ -146,7 +146,7 @@ class Creating:
                 new = self._waiting.popleft()
                 if not new.is_over:
                     party.append(new)
-        if own not in party:  # whoever served it was interrupted
+        if own not in party:  # the thread that served it was interrupted
             party.append(own)
         if len(party) == 1:
             own.found = self._moves.create(own.job, own.text, is_unseen=own.is_unseen)
@@ -154,8 +154,11 @@ class Creating:
             self._create_all(party)
 
     def _create_all(self, party: Sequence[_New]) -> None:
-        """What one of them does wrong is its own error; where the disk does not make them durable,
-        none is created. After an interrupt those that are not may be served again."""
+        """Create the jobs of several threads together.
+
+        An error of one is its own. If the disk does not make them durable, none is created. After
+        an interrupt, those that were not may be served again.
+        """
         moves = self._moves
         held: list[tuple[_New, Descriptor]] = []
         refusal: Exception | None = None
@@ -175,7 +178,7 @@ class Creating:
         finally:
             self._let_go(list(held))
         for new, _ in held:
-            # Not before: whoever waits may look at any moment, and its job is gone only now.
+            # Not earlier: a waiting thread may look at any moment, and only now its job is gone.
             new.error = refusal if new.found is None else None
 
     def _let_go(self, held: list[tuple[_New, Descriptor]], *, is_second: bool = False) -> None:
@@ -188,13 +191,15 @@ class Creating:
                 held.pop()
         finally:
             if held and not is_second:
-                # Interrupted: the others would be held for as long as this process lives.
+                # Interrupted: otherwise the others would be held for as long as this process lives.
                 self._let_go(held, is_second=True)
 
 
 def _checked(error: Exception) -> Exception:
-    """An error of the disk or of the job. What else a signal's handler raises in the midst of it,
-    as `TimeoutError`, is its own thread's."""
+    """Return an error of the disk or of the job.
+
+    Any other, such as a `TimeoutError` raised by a signal handler, is for this thread alone.
+    """
     if isinstance(error, OSError) and error.errno is None:
         raise error
     return error

@@ -1,13 +1,15 @@
-"""What one loop has put off: changes that are forced at once, one wait for the disk for all.
+"""What one loop has put off: changes that are made durable together, in one wait for the disk.
 
-It must not know which jobs a loop takes, nor when it is time.
+It must not know which jobs a loop takes, nor when it is time to commit.
 
-A claim and an outcome are published at once, and seen, as ever. What follows, forcing the new copy
-and only then removing the older ones, is put off, and done for all jobs of the loop in one go; of a
-job that was claimed and ended meanwhile only the outcome is forced. Nothing is acknowledged before:
-until then a power cut leaves the job as it was, and its work is done again.
+A claim and an outcome are published at once, and are visible as ever. What follows is put off:
+making the new copy durable, and only then removing the older ones. It is done for all jobs of the
+loop together. If a job was claimed and has ended meanwhile, only its outcome is made durable.
+Nothing is acknowledged before. Until then a power cut leaves the job as it was, and its code runs
+again.
 
-What cannot be forced is written anew at the next try. It stands, and its loop is told.
+A copy that cannot be made durable is written again at the next try. It stays in its folder, and its
+loop gets the error.
 """
 
 from __future__ import annotations
@@ -35,7 +37,7 @@ T = TypeVar("T")
 
 
 class _Ending(NamedTuple):
-    """What is to be called when an outcome is durable, and what tells of it."""
+    """What to call when an outcome is durable, and what reports it."""
 
     done: Callable[[], None]
     tell: Callable[[], None]
@@ -50,7 +52,7 @@ class FileDeferred:
         self._forcing = forcing
         self.lock: AbstractContextManager[object] = threading.RLock()
         self._owing: dict[FileHold, _Ending | None] = {}
-        """What was published and not forced."""
+        """What was published and is not durable."""
         self._since: float | None = None
         self._durable: deque[_Ending] = deque()
         self._untold: deque[Callable[[], None]] = deque()
@@ -60,7 +62,7 @@ class FileDeferred:
         reset_in_child(self)
 
     def reset_after_fork(self) -> None:
-        """A forked child has none of its parent's jobs, and nobody who lets go of the lock."""
+        """Start empty: a child has no job of its parent, and no thread that would unlock this."""
         self.lock = threading.RLock()
         self._inside = threading.Lock()
         self._owing.clear()
@@ -94,7 +96,7 @@ class FileDeferred:
             hold.move(job)
             return
         if not self._owing:
-            # What will be opened for forcing: jobs that are put off may take the last descriptors.
+            # Open now what fsync will need: jobs that are put off may take the last descriptors.
             self._forcing.make_ready()
         self._put_off(hold, job, None)
 
@@ -110,7 +112,7 @@ class FileDeferred:
             try:
                 if self._since is None:
                     self._since = time.monotonic()
-                # Before: what is published must be forced one day, whatever interrupts this.
+                # Before it is published: it must be made durable one day, whatever interrupts this.
                 self._owing.setdefault(hold, None)
                 hold.publish(job, self)
                 self._owing[hold] = ending
@@ -127,7 +129,7 @@ class FileDeferred:
             if self._inside.locked():
                 reason = "a signal's handler called the queue in the midst of another call"
                 raise StoreError(errno.EDEADLK, reason)
-            with self._inside:  # by itself: an interrupt may strike before and after
+            with self._inside:  # a statement of its own: an interrupt may strike before and after
                 act()
 
     def no_longer(self, hold: FileHold) -> None:
@@ -136,7 +138,7 @@ class FileDeferred:
         if not self._owing:
             self._since = None
 
-    # -- and made up for -----------------------------------------------------------------
+    # -- and then committed --------------------------------------------------------------
 
     def commit(self) -> None:
         """See `Deferred.commit`."""
@@ -172,12 +174,12 @@ class FileDeferred:
                 for hold, _copied in fresh:
                     hold.doubt()
             raise
-        if had_floor:  # and left it for the disk: what follows is many short calls
+        if had_floor:  # and left it for the disk: many short calls follow
             floor.take()
         for hold, _copied in fresh:
             self._is_durable(hold)
         refused: OSError | None = None
-        for hold in list(self._owing):  # what was refused before this
+        for hold in list(self._owing):  # what was refused earlier
             try:
                 hold.force()
             except OSError as error:
@@ -198,7 +200,7 @@ class FileDeferred:
 
 
 def _taken_from(queued: deque[T]) -> Iterator[T]:
-    """One after the other, until there is none; other threads take from it, too."""
+    """Take one after the other until none is left; other threads take from it, too."""
     with suppress(IndexError):
         while True:
             yield queued.popleft()

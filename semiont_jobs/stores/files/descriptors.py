@@ -2,11 +2,11 @@
 
 It must not know which files they are.
 
-A child made by `fork` inherits the open files of its parent, locks included: were they left
-open there, a killed worker's job would look alive for as long as its child lives. So every
-such descriptor is opened and closed under one lock that a fork takes too, and the child
-closes them all first thing. Close, never unlock: unlocking in the child would release the
-parent's lock as well.
+A child made by `fork` inherits its parent's open files, with their locks. If they stayed open
+there, a killed worker's job would look alive for as long as its child lives. So every such
+descriptor is opened and closed under one lock that a fork takes too, and the child first closes
+them all. It closes and never unlocks: unlocking in the child would release the parent's lock as
+well.
 """
 
 from __future__ import annotations
@@ -29,11 +29,11 @@ class Descriptor:
     def __init__(self, fd: int) -> None:
         self.fd: int = fd
         self.found: os.stat_result | None = None
-        """What the file was when its lock was taken on an existing path."""
+        """The stat result of the file when it was locked at an existing path."""
 
 
 class Descriptors:
-    """All of them."""
+    """All such descriptors."""
 
     def __init__(self) -> None:
         # Reentrant: a fork may happen in the thread that is just opening a file.
@@ -41,18 +41,18 @@ class Descriptors:
         self._open: set[Descriptor] = set()
 
     def open(self, opener: Callable[..., int], *arguments: object) -> Descriptor:
-        """Open a file by calling `opener`, so that no fork comes between opening and noting."""
+        """Open a file by calling `opener`; no fork can come between opening and noting it."""
         with self._lock:
             descriptor = Descriptor(opener(*arguments))
             self._open.add(descriptor)
         return descriptor
 
     def close(self, descriptor: Descriptor, closer: Callable[[int], None] = os.close) -> None:
-        """Close a file and let go of its lock; a second call does nothing.
+        """Close a file and so unlock it; a second call does nothing.
 
-        An error of closing is no error of what was done before: the kernel lets go of the
-        descriptor all the same, and whatever had to be durable was forced to the disk. Raised
-        here, it would make of an outcome that stands one that was refused.
+        An error of closing is not an error of what was done before: the kernel frees the descriptor
+        all the same, and whatever had to be durable is durable already. If it were raised here, an
+        outcome that is stored would be reported as refused.
         """
         with self._lock:
             fd, descriptor.fd = descriptor.fd, CLOSED
@@ -61,20 +61,20 @@ class Descriptors:
                 try:
                     closer(fd)
                 except OSError as error:
-                    if error.errno == errno.EBADF:  # somebody else closed it: a mistake of ours
+                    if error.errno == errno.EBADF:  # it was closed elsewhere: a mistake of ours
                         raise
 
     def before_fork(self) -> None:
-        """No file is being opened or closed while the process is copied."""
+        """Let no file be opened or closed while the process is copied."""
         self._lock.acquire()
 
     def after_fork_in_parent(self) -> None:
-        """Go on."""
+        """Allow it again."""
         self._lock.release()
 
     def after_fork_in_child(self) -> None:
         """Close everything: the child holds nothing."""
-        for descriptor in tuple(self._open):  # one may be forgotten, and so closed, meanwhile
+        for descriptor in tuple(self._open):  # garbage collection may close one meanwhile
             with suppress(OSError):
                 os.close(descriptor.fd)
             descriptor.fd = CLOSED
@@ -83,7 +83,7 @@ class Descriptors:
 
 
 HELD: Final = Descriptors()
-"""Of this process."""
+"""The descriptors of this process."""
 
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(

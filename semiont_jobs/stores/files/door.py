@@ -2,8 +2,8 @@
 
 It must not know jobs, folders or what a call is for.
 
-Tests put another object in its place that stops the world before the K-th call, makes it
-fail, or records it. Production pays one attribute look-up.
+Tests replace it by an object that stops the world before the K-th call, makes it fail, or records
+it. Production pays one attribute look-up.
 """
 
 from __future__ import annotations
@@ -21,8 +21,8 @@ from filelock import lock_descriptor
 
 from semiont_jobs.floor import OPEN, Floor
 
-# NOFOLLOW: a symlink planted under a job's name must not be followed. NONBLOCK: a FIFO must
-# not stop us. CLOEXEC: a program started by a job must not inherit the job's lock.
+# NOFOLLOW: a symlink planted under a job's name must not be followed. NONBLOCK: a FIFO must not
+# block us. CLOEXEC: a program started by a job must not inherit the job's lock.
 _SAFELY: Final = (
     getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_CLOEXEC", 0)
 )
@@ -31,24 +31,23 @@ _TO_LOCK: Final = os.O_RDWR | _SAFELY
 _TO_READ: Final = os.O_RDONLY | _SAFELY
 
 _PRIVATE: Final = 0o600
-"""A mode that every sane umask lets through, so that it need not be set again."""
+"""A mode that every sane umask allows, so that it need not be set again."""
 
 
 class Disk:
     """The primitives, each one system call (or as few as it takes).
 
-    Those that are one are the system call itself: a method around it would be a Python frame
-    at every step of every job.
+    A primitive that is one system call is that call itself: a method around it would be a Python
+    frame at every step of every job.
     """
 
     def __init__(self) -> None:
         self._folders: dict[str, _Folder] = {}
         self.floor: Floor = OPEN
-        """What is left to other threads by whoever waits for the disk."""
+        """The floor that a thread leaves to others before it waits for the disk."""
 
     def create(self, path: str, mode: int) -> int:
-        """Make a new file with exactly that mode and open it; `FileExistsError` if the name is
-        taken."""
+        """Make and open a new file of exactly that mode; `FileExistsError` if its name exists."""
         fd = os.open(path, _TO_CREATE, mode)
         if mode != _PRIVATE:
             try:
@@ -63,14 +62,14 @@ class Disk:
         return os.open(path, _TO_LOCK)
 
     def open_to_read(self, path: str) -> int:
-        """Open whatever stands there, only to read it."""
+        """Open whatever is there, only to read it."""
         return os.open(path, _TO_READ)
 
     def lock(self, fd: int) -> bool:
-        """Take the advisory lock of an open file; False if somebody else has it.
+        """Take the advisory lock of an open file; False if it is taken.
 
-        The lock belongs to the open file and follows it through `rename` and `link`; the
-        kernel drops it when the last descriptor is closed, however the process ends.
+        The lock belongs to the open file and follows it through `rename` and `link`. The kernel
+        drops it when the last descriptor is closed, however the process ends.
         """
         return lock_descriptor(fd, blocking=False)
 
@@ -82,17 +81,17 @@ class Disk:
             written = os.write(fd, data)
 
     def write_at(self, fd: int, data: bytes, offset: int) -> None:
-        """Write all of `data` at that place of the file."""
+        """Write all of `data` at that offset of the file."""
         written = os.pwrite(fd, data, offset)
         while written < len(data):
             data, offset = data[written:], offset + written
             written = os.pwrite(fd, data, offset)
 
     def read(self, fd: int, size: int, limit: int) -> bytes:
-        """The file from its start, at most `limit` bytes; `size` is what it should have.
+        """The file from its start, at most `limit` bytes and one more; `size` is the expected size.
 
-        One byte more is asked for than there should be: where it does not come, the end was
-        seen, and one call suffices.
+        This asks for one byte more than expected. If that byte does not come, the end was seen, and
+        one call suffices.
         """
         data = os.pread(fd, min(size, limit) + 1, 0)
         if len(data) <= size or len(data) > limit:
@@ -105,16 +104,16 @@ class Disk:
         return b"".join(parts)
 
     stat_of: staticmethod[[int], os.stat_result] = staticmethod(os.fstat)
-    """What an open file is."""
+    """The stat result of an open file."""
 
     stat: staticmethod[[str], os.stat_result] = staticmethod(os.lstat)
-    """What stands under a name, symlinks not followed; `FileNotFoundError` if nothing."""
+    """The stat result of a name, symlinks not followed; `FileNotFoundError` if there is nothing."""
 
     def exists(self, path: str) -> bool:
-        """Whether anything stands under a name.
+        """Whether anything exists under a name.
 
-        Not `os.access`: that says no for an I/O error too, and a copy that could not be seen
-        must not pass for one that is not there.
+        Not `os.access`: that returns False for an I/O error too, and a copy that could not be seen
+        must not count as absent.
         """
         try:
             os.lstat(path)
@@ -123,16 +122,20 @@ class Disk:
         return True
 
     def seems_there(self, path: str) -> bool:
-        """Whether anything stands under a name, in half the time: no for an I/O error too, so for
-        a first look, where another follows."""
+        """Whether anything exists under a name, in half the time of `exists`.
+
+        False for an I/O error too, so this is for a first look that another one follows.
+        """
         return os.access(path, os.F_OK, follow_symlinks=False)
 
     names: staticmethod[[str], list[str]] = staticmethod(os.listdir)
     """The names in a folder, in no order."""
 
     def entries(self, folder: str) -> Iterator[tuple[str, int]]:
-        """The names in a folder and the inode number of each, in no order, one at a time: a
-        hundred thousand of them need not be held."""
+        """The names in a folder and the inode number of each, in no order.
+
+        They come one at a time, so that a hundred thousand of them need not be held.
+        """
         with os.scandir(folder) as found:
             for entry in found:
                 yield entry.name, entry.inode()
@@ -141,15 +144,17 @@ class Disk:
     """Give a file a second name; `FileExistsError` if it is taken: nothing is replaced."""
 
     rename: staticmethod[[str, str], None] = staticmethod(os.rename)
-    """Give a file another name, replacing whatever had it."""
+    """Give a file another name, replacing the file that had it."""
 
     def rename_new(self, path: str, target: str) -> bool:
-        """Give a file another name; `FileExistsError` if it is taken: nothing is replaced. False:
-        the kernel, or the file system, has no such step (Linux has it, on local ones)."""
+        """Give a file another name; `FileExistsError` if it is taken: nothing is replaced.
+
+        False: the kernel or the file system has no such step (Linux has it, on local file systems).
+        """
         return _RENAME_NEW is not None and _RENAME_NEW(path, target)
 
     unlink: staticmethod[[str], None] = staticmethod(os.unlink)
-    """Take a name away."""
+    """Remove a name."""
 
     def fsync(self, fd: int) -> None:
         """Make a file's content survive a power cut."""
@@ -157,15 +162,19 @@ class Disk:
         _full_fsync(fd)
 
     def fdatasync(self, fd: int) -> None:
-        """Make a file's content survive a power cut, but not when it was written: where the file
-        became no longer, that is no commit of the file system's own journal."""
+        """Make a file's content survive a power cut, but not the time when it was written.
+
+        If the file did not become longer, this needs no commit of the file system's own journal.
+        """
         self.floor.leave()
         _fdatasync(fd)
 
     @staticmethod
     def start_writing(fd: int) -> None:
-        """Have the kernel begin to write a file's data, and return at once. It promises nothing:
-        the forcing that follows finds less to wait for."""
+        """Have the kernel begin to write a file's data, and return at once.
+
+        It guarantees nothing: the fsync that follows has less to wait for.
+        """
         with contextlib.suppress(OSError):
             _fadvise(fd)
 
@@ -181,7 +190,7 @@ class Disk:
             raise
 
     def keep_folder(self, folder: str) -> None:
-        """Open a folder now that `fsync_folder` is to force."""
+        """Open a folder now that `fsync_folder` will need."""
         self._kept(folder)
 
     def _kept(self, folder: str) -> _Folder:
@@ -200,11 +209,10 @@ class Disk:
         return _SYNCFS is not None
 
     def syncfs(self, folder: str) -> bool:
-        """Make everything on the folder's file system survive; False where it cannot be done
-        in one call.
+        """Make everything on the folder's file system survive; False if one call cannot do it.
 
-        On the descriptor that `fsync_folder` keeps, if it does: the kernel tells of writes that
-        failed since a descriptor was opened, and not of those before.
+        It uses the descriptor that `fsync_folder` keeps, if there is one: the kernel reports writes
+        that failed since a descriptor was opened, and not those before.
         """
         if _SYNCFS is None:
             return False
@@ -222,15 +230,15 @@ class Disk:
         os.chmod(path, mode)
 
     close: staticmethod[[int], None] = staticmethod(os.close)
-    """Close a descriptor, and let go of its lock."""
+    """Close a descriptor, and drop its lock."""
 
 
 class _Folder:
-    """An open folder, kept from one fsync of its names to the next: opening and closing it
-    takes as long as a fsync that finds its names committed already, with the file's.
+    """An open folder, kept from one fsync of its names to the next.
 
-    It is closed with its last user, so that no thread forces a number that is another file by
-    then.
+    Opening and closing it takes as long as an fsync that finds its names committed already, with
+    the file's. It is closed with its last user, so that no thread fsyncs a number that is another
+    file by then.
     """
 
     def __init__(self, path: str) -> None:
@@ -238,7 +246,7 @@ class _Folder:
         self.found = os.fstat(self.fd)
 
     def __del__(self) -> None:
-        # Where the folder could not be opened there is nothing to close.
+        # If the folder could not be opened, there is nothing to close.
         if hasattr(self, "found"):
             os.close(self.fd)
 
@@ -260,7 +268,7 @@ def _fdatasync(fd: int) -> None:
 
 def _fadvise(fd: int) -> None:
     if sys.platform == "linux":
-        # "Not needed" drops what is clean, and has what is dirty written.
+        # "Not needed" drops clean pages, and starts to write dirty ones.
         os.posix_fadvise(fd, 0, 0, os.POSIX_FADV_DONTNEED)
 
 
@@ -272,7 +280,7 @@ def _find_syncfs() -> Callable[[int], int] | None:
 
 
 def _find_rename_new() -> Callable[[str, str], bool] | None:
-    """What renames and replaces nothing; it returns False where the file system cannot."""
+    """Find the renaming call that replaces nothing; it returns False if the disk cannot."""
     try:
         function = ctypes.CDLL(None, use_errno=True).renameat2
     except (OSError, AttributeError):

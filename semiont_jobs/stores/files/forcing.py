@@ -1,9 +1,9 @@
-"""What makes an acknowledged change durable: nothing, or ``fsync``. A third way is the journal's.
+"""How an acknowledged change is made durable: not at all, or by ``fsync``.
 
-It must not know which change it is, or what a job becomes.
+It must not know which change it is, or what a job becomes. The journal is a third way.
 
-Every change is published first and acknowledged last, and the older copy goes between: each method
-here is one of the moments at which something may have to be forced.
+Every change is published first and acknowledged last, and the older copy goes in between: each
+method here is one of the moments at which something may have to be made durable.
 """
 
 from __future__ import annotations
@@ -22,15 +22,15 @@ Durability: TypeAlias = Literal["journal", "fsync", "process"]
 """What survives, and how: see `FileStore`."""
 
 Texts: TypeAlias = Mapping[str, tuple[AnyJob, bytes]]
-"""New jobs by id, with what is in their files."""
+"""New jobs by id, each with the content of its file."""
 
 
 NOTHING_LOST: Final = (errno.EMFILE, errno.ENFILE, errno.ENOMEM)
-"""Errors of whoever has too much open, before the kernel was asked to write anything."""
+"""Errors for lack of descriptors or memory, before the kernel was asked to write anything."""
 
 
 class Copied(NamedTuple):
-    """A copy of a job that has its name, and is held."""
+    """A copy of a job that has its name and is held."""
 
     job: AnyJob
     text: bytes
@@ -43,8 +43,8 @@ DURABILITIES: Final[tuple[Durability, ...]] = get_args(Durability)
 def durability_of(fsync: bool, durability: Durability | None) -> Durability:
     """What two options mean together.
 
-    :raises InvalidValue: there is no such durability, or the two contradict each other; `fsync` is
-        a text, say, as an environment has it.
+    :raises InvalidValue: there is no such durability, the two contradict each other, or `fsync` is
+        not a bool: a string from an environment variable, for example.
     """
     if not isinstance(fsync, bool):
         raise InvalidValue("True or False is needed", field="fsync", value=fsync)
@@ -60,7 +60,7 @@ def durability_of(fsync: bool, durability: Durability | None) -> Durability:
 
 
 def force_each(disk: Disk, layout: Layout, job_ids: Iterable[str]) -> None:
-    """Make the files of these jobs durable, wherever they stand: for systems without ``syncfs``."""
+    """Make the files of these jobs durable, in any folder: for systems without ``syncfs``."""
     for job_id in job_ids:
         for status in STATUSES:
             with suppress(FileNotFoundError):
@@ -74,7 +74,7 @@ def force_each(disk: Disk, layout: Layout, job_ids: Iterable[str]) -> None:
 
 
 class Forcing:
-    """Nothing is forced: what is acknowledged survives the death of processes."""
+    """Makes nothing durable: what is acknowledged survives the death of processes."""
 
     is_durable = False
     """Whether what is acknowledged survives a power cut."""
@@ -84,41 +84,43 @@ class Forcing:
         self.layout = layout
 
     def published(self, job: AnyJob, text: bytes, fd: int) -> None:
-        """A copy has its name, the older one has its own still."""
+        """A copy has its name, and the older one still has its own."""
 
     def is_wanted(self, job: AnyJob) -> bool:
         """Whether `published` would have to wait for the disk."""
         return False
 
     def make_ready(self) -> None:
-        """Open what is needed to force something, that must not fail for want of a descriptor."""
+        """Open now what making durable needs: it must not fail for want of a descriptor."""
 
     def all_published(self, copies: Sequence[Copied]) -> None:
-        """Several copies have their names, the older ones have theirs still."""
+        """Several copies have their names, and the older ones still have theirs."""
 
     def forces_together(self, job: AnyJob, text: bytes) -> bool:
-        """Whether this is forced with others at the price of one. If not, every thread had better
-        wait for its own, at the same time as they."""
+        """Whether this is made durable with others at the price of one.
+
+        If not, every thread should wait for its own, at the same time as the others.
+        """
         return True
 
     def published_together(self, jobs: Sequence[tuple[AnyJob, bytes]]) -> None:
-        """Such new jobs are, each with its text."""
+        """New jobs to be made durable together have their names; each has its file content."""
 
     def written(self, job: AnyJob, text: bytes, fd: int) -> None:
         """A copy is whole, and is about to replace the older one under its name."""
 
     def replaced(self, job: AnyJob, text: bytes) -> None:
-        """It has."""
+        """The copy has replaced the older one."""
 
     def batch_written(self, paths: Sequence[str]) -> None:
-        """New jobs are whole, none has its name yet."""
+        """New jobs are whole, and none has its name yet."""
 
     def batch_published(self, texts: Texts, at: int) -> None:
-        """All have; the first since `at` (`moment`)."""
+        """All have their names; the first one got its name at `at` (`moment`) or later."""
 
 
 class ByFsync(Forcing):
-    """Files and the names in their folders are forced, each by itself."""
+    """Fsyncs files and the names in their folders, each by itself."""
 
     is_durable = True
 
@@ -137,8 +139,8 @@ class ByFsync(Forcing):
             self.disk.keep_folder(self.layout.folders[status])
 
     def all_published(self, copies: Sequence[Copied]) -> None:
-        # The first commit of the file system's own journal takes in all that was published before
-        # it, but it does not wait for data that nobody has begun to write.
+        # The first commit of the file system's own journal includes all that was published before
+        # it, but it does not wait for data whose writing has not begun.
         for copied in copies[1:]:
             self.disk.start_writing(copied.fd)
         for copied in copies:

@@ -1,6 +1,6 @@
 """The file store's `Hold`: an open descriptor with the lock of the file at a job's path.
 
-It must not know how the hold was come by.
+It must not know how the hold was obtained.
 """
 
 from __future__ import annotations
@@ -22,43 +22,43 @@ from semiont_jobs.stores.files.told import is_disks, store_error
 
 
 class Holders(Protocol):
-    """Who keeps count of the holds of this process."""
+    """Keeps count of the holds of this process."""
 
     def holding(self, hold: FileHold) -> None:
-        """A hold began."""
+        """Note that a hold began."""
         ...
 
     def stored(self, hold: FileHold) -> None:
-        """A hold stored its job."""
+        """Note that a hold stored its job."""
         ...
 
     def ended(self, hold: FileHold) -> None:
-        """A hold is over."""
+        """Note that a hold is over."""
         ...
 
 
 class Committing(Protocol):
-    """What forces the copies of several holds at once, some time after they were published."""
+    """Makes the copies of several holds durable at once, some time after they were published."""
 
     @property
     def lock(self) -> AbstractContextManager[object]:
-        """Of whoever stores through one of its holds."""
+        """The lock of each thread that stores through one of its holds."""
         ...
 
     def alone(self, act: Callable[[], None]) -> None:
-        """Do something under that lock, and nothing of it in the midst of it.
+        """Call `act` under that lock, and never inside another such call.
 
-        :raises StoreError: a signal's handler came in between.
+        :raises StoreError: a signal handler interrupted such a call.
         """
         ...
 
     def no_longer(self, hold: FileHold) -> None:
-        """A hold has nothing left to be forced. The caller has the lock."""
+        """Note that a hold has nothing left to make durable. The caller has the lock."""
         ...
 
 
 class FileHold:
-    """Ownership of the copy of a job that stands in the folder of its status."""
+    """Ownership of the copy of a job in the folder of its status."""
 
     def __init__(
         self,
@@ -74,13 +74,13 @@ class FileHold:
         self.descriptor: Descriptor = descriptor
         self.job = job
         self._text = b""
-        """What is in the present copy, while older ones stand."""
+        """The content of the present copy, while older ones exist."""
         self._params: Written | None = None
         self._older: tuple[tuple[JobStatus, Descriptor], ...] = ()
-        """Copies that stand, held, until the present one is durable; the first of them is."""
+        """Held copies that stay until the present one is durable; the first of them is durable."""
         self._committing: Committing | None = None
         self._is_unsure = False
-        """The present copy could not be forced: what the disk says of that file counts no more."""
+        """The present copy could not be made durable: what the disk says of it no longer counts."""
         self._is_doubtful = False
         self._is_at_work = False
         self._is_over = False
@@ -96,8 +96,10 @@ class FileHold:
             self._committing.alone(partial(self._store, self._move, job))
 
     def publish(self, job: AnyJob, committing: Committing) -> None:
-        """As `move`, but for what makes it durable: `secure` or `forced` is to follow. Nothing is
-        acknowledged before, and the older copies stand. Not into ``pending``."""
+        """As `move`, but without making it durable: `secure` or `forced` must follow.
+
+        Nothing is acknowledged before that, and the older copies stay. Not into ``pending``.
+        """
         self._committing = committing
         self._store(self._publish, job)
 
@@ -127,16 +129,16 @@ class FileHold:
             raise ClaimLost(self.job.metadata.id, "it was let go of meanwhile")
 
     def _checked_text(self, job: AnyJob) -> bytes:
-        """What is to be written of a job, if what is held is still ours."""
+        """The content to write for a job, if what is held is still ours."""
         codec = self._moves.copies.codec
         was = self.job.status
-        # From the claim on, the params are those that were claimed, whatever the work does
-        # to the object in its hands.
+        # From the claim on, the params are those that were claimed, whatever the job's code does to
+        # its object.
         if self._params is None or was != "running":
             self._params = codec.written_params(job)
         data = codec.encode(job, params=self._params, is_update=job.status == was == "running")
-        # Nobody who keeps the rules moves a file whose lock was just taken under its path;
-        # for one held while work went on, foreign hands are looked for.
+        # No program that keeps the rules moves a file whose lock was just taken under its path. If
+        # the file was held while the job's code ran, look for changes by foreign programs.
         if self.descriptor.found is None:
             self._moves.check_standing(was, job.metadata.id, self.descriptor)
         return data
@@ -156,12 +158,12 @@ class FileHold:
     def _adopt(self, new: Descriptor, job: AnyJob, data: bytes) -> None:
         present: tuple[JobStatus, Descriptor] = (self.job.status, self.descriptor)
         older = (*self._older, present)
-        # In one go: an interrupt in between would make older what is all there is.
+        # In one assignment: an interrupt in between would make the only copy an older one.
         self.descriptor, self.job, self._text, self._older = new, job, data, older
 
     def _rewrite(self, job: AnyJob, data: bytes) -> None:
         new = self._moves.rewrite(job, data)
-        # The new file stands now, whatever comes: were it not held, the job would look like
+        # The new file is in place now, whatever comes. If it were not held, the job would look like
         # an orphan.
         old, self.descriptor, self.job, self._text = self.descriptor, new, job, data
         self._moves.copies.close(old)
@@ -171,32 +173,34 @@ class FileHold:
             self.doubt()
             raise
 
-    # -- what was published and is not forced ----------------------------------------------
+    # -- what was published and is not durable -------------------------------------------
 
     @property
     def is_forced(self) -> bool:
-        """Whether no older copies stand because the present one is not durable."""
+        """Whether no older copies wait for the present one to become durable."""
         return not self._older
 
     @property
     def is_owing(self) -> bool:
-        """Whether they do, and it is still held."""
+        """Whether some do, and the job is still held."""
         return not self.is_forced and not self._is_over
 
     @property
     def unforced(self) -> Copied | None:
-        """The present copy, if it can be forced with others."""
+        """The present copy, if it can be made durable with others."""
         if self._is_unsure:
             return None
         return Copied(self.job, self._text, self.descriptor.fd)
 
     def doubt(self) -> None:
-        """The present copy could not be forced. It is written anew the next time: of what was lost
-        the kernel tells only once."""
+        """Note that the present copy could not be made durable.
+
+        It is written again the next time, because the kernel reports a lost write only once.
+        """
         self._is_unsure = True
 
     def secure(self) -> None:
-        """Make the present copy durable, and let the older ones go."""
+        """Make the present copy durable, and remove the older ones."""
         self.force()
         self.forced()
 
@@ -212,14 +216,14 @@ class FileHold:
             raise
 
     def forced(self) -> None:
-        """The present copy is durable: let the older ones go."""
+        """Remove the older copies, because the present one is durable."""
         self._is_unsure = False
         while self._older:
             status, held = self._older[0]
-            # Since it was published others may have come by, if they keep no rules.
+            # Programs that ignore the rules may have changed the name since it was published.
             is_late = self._committing is not None
             self._moves.remove_older(status, self.job.metadata.id, held, is_late=is_late)
-            # Afterwards: whoever is interrupted here does it again.
+            # Only now: if an interrupt strikes before this, the removal is done again.
             self._older = self._older[1:]
         if self._is_doubtful and self.job.status != "running":
             self._clear_refused(self.job)
@@ -232,15 +236,18 @@ class FileHold:
             self._committing = None
 
     def _clear_refused(self, job: AnyJob) -> None:
-        """What was refused before this may stand all the same, in another folder, where the disk
-        refused its removal too. It is lower: debris, which goes now or when somebody settles."""
+        """Remove a copy that was refused before this, if it exists all the same.
+
+        It may be in another folder, if the disk refused its removal too. It is lower: debris, which
+        goes now or when another actor settles.
+        """
         with suppress(OSError):
             found = self._moves.disk.stat_of(self.descriptor.fd)
             mine = Copy(job, found)
             self._moves.settle(job.metadata.id, job.status, self.descriptor, mine)
 
     def remove(self, target: str | None = None) -> None:
-        """Remove the job, or give its file that name instead; the hold ends."""
+        """Remove the job, or give its file the name `target` instead; the hold ends."""
         was = self._is_at_work
         try:
             self._is_at_work = True
@@ -261,7 +268,7 @@ class FileHold:
         if committing is None:
             self._let_go()
             return
-        # Not under a thread that forces it: the number may be another file's at once.
+        # Not while a thread fsyncs it: the number may be another file's at once.
         with committing.lock:
             self._let_go()
             self._leave_committing()
@@ -274,15 +281,19 @@ class FileHold:
         self._holders.ended(self)
 
     def let_go_if_ended(self) -> None:
-        """Let go of a job that is not running any more, once that is durable."""
+        """Let go of a job that is no longer running, once that is durable."""
         if self.job.status != "running" and not self._older:
             self.let_go()
 
     def let_go_if_idle(self) -> None:
-        """Let go of it, unless a thread is just storing or removing the job: unlocked in the midst
-        of that, somebody else's copies would be replaced and removed. It has the hold then."""
-        # This before that, and whoever stores the other way round: one of the two sees the other.
-        # No lock, for a signal's handler may come here in the midst of it.
+        """Let go of the job, unless a thread is just storing or removing it.
+
+        If it were unlocked in the middle of that, another actor's copies would be replaced and
+        removed. The thread keeps the hold.
+        """
+        # `_is_over` is set before `_is_at_work` is read; a thread that stores does the reverse, so
+        # one of the two sees the other. No lock: a signal handler may come here in the middle of a
+        # store.
         self._is_over = True
         if self._is_at_work:
             self._is_over = False
@@ -296,7 +307,7 @@ class FileHold:
             stands = self._stands()
             if stands or committing is None:
                 return stands
-            with committing.lock:  # it may just have been written anew
+            with committing.lock:  # it may just have been written again
                 return self._stands()
         except OSError as error:
             raise store_error(error, self._moves.layout, self.job.metadata.id) from error

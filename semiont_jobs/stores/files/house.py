@@ -1,6 +1,6 @@
-"""The verbs of a file store by which jobs move to it and away (`Moving`).
+"""The methods of a file store by which jobs move to it and away from it (`Moving`).
 
-It must not know files: it lets the parts do their work, and tells what the disk refuses.
+It must not know files: it calls the parts, and raises the disk's errors as `StoreError`.
 """
 
 from __future__ import annotations

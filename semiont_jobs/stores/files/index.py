@@ -1,12 +1,12 @@
 """What this process knows of ``pending``: which job a claimer should try next.
 
-It must not know the disk: names and jobs are given to it. It is a cache: every decision is
-made again from the locked file.
+It must not know the disk: names and jobs are given to it. It is a cache: every decision is made
+again from the locked file.
 
-A *view* is one claimer's heap of what it may take. A job is read once, when its file is first
-seen, and put into every view it fits; what a claimer's ``accept`` refused is in its view no more.
-So a claim costs the same with ten pending jobs and with a hundred thousand, also when nobody
-here wants them.
+A *view* is one claimer's heap of what it may take. A job is read once, when its file is first seen,
+and put into every view that it fits. A job that a claimer's ``accept`` refused is no longer in its
+view. So a claim costs the same with ten pending jobs and with a hundred thousand, even if no
+claimer here wants them.
 """
 
 from __future__ import annotations
@@ -23,11 +23,11 @@ from semiont_jobs.store import Wanted
 from semiont_jobs.stores.files.shares import Share
 
 MOST_VIEWS: Final = 64
-"""Different claimers remembered. A process has a few; one that makes a new filter for every
-claim must not make this grow."""
+"""Different claimers remembered. A process has a few; one that makes a new filter for every claim
+must not make this grow."""
 SLACK: Final = 1000
-"""Entries of a heap that may be out of date beside as many as are not: a heap is gone over once
-for at least so many that were put into it."""
+"""Entries of a heap that may be out of date, beyond as many as are not. So a heap is tidied once
+for at least so many entries that were put into it."""
 
 Signature: TypeAlias = int
 """Which file a job was read from: its inode number and the millisecond of its last change. Sixty
@@ -68,8 +68,10 @@ class Entry(NamedTuple):
 
 
 class Waiting(NamedTuple):
-    """One pending job that is not offered yet: its entry, in the order of time. One object, for
-    a hundred thousand of them may wait."""
+    """One pending job that is not offered yet: its entry, in the order of time.
+
+    It is one object, because a hundred thousand of them may wait.
+    """
 
     until: float
     rank: int
@@ -96,7 +98,7 @@ class _View:
         self.passed_over: list[Entry] = []
         """Left to other processes for now."""
         self.passed_rank = 0
-        """The most urgent rank among these."""
+        """The most urgent rank among them."""
         self.is_used = True
 
     def push(self, entry: Entry) -> None:
@@ -111,7 +113,7 @@ class _View:
         self.passed_over.append(entry)
 
     def has_more(self) -> bool:
-        """Whether something is offered that is as urgent as what was passed over."""
+        """Whether a job is offered that is as urgent as what was passed over."""
         return bool(self.heap) and (not self.passed_over or self.heap[0].rank <= self.passed_rank)
 
     def is_full(self, known: int) -> bool:
@@ -121,14 +123,14 @@ class _View:
     def tidy(self, entries: dict[str, Entry]) -> None:
         """Drop what is out of date, and offer again what was passed over."""
         both = (self.heap, self.passed_over)
-        # In place: whoever has a job of it in hand may put it back.
+        # In place: a claimer that is trying one of these jobs may put it back.
         self.heap[:] = [e for some in both for e in some if entries.get(e.id) is e]
         heapq.heapify(self.heap)
         self.passed_over = []
 
 
 class PendingIndex:
-    """The pending jobs known, offered in order. All methods may be called from any thread."""
+    """The known pending jobs, offered in order. All methods may be called from any thread."""
 
     def __init__(self, share: Share | None = None) -> None:
         self._lock = threading.Lock()
@@ -138,14 +140,14 @@ class PendingIndex:
         self._waiting_entries: dict[str, Waiting] = {}
         # Ids that a claimer is trying, each with the views that came upon it meanwhile.
         self._in_hand: dict[str, list[_View]] = {}
-        # Ids put while names are compared: they may be missing among those names.
+        # Ids put while names are compared: they may be missing from those names.
         self._put_meanwhile: set[str] | None = None
         self._share = share or Share()
 
     # -- what is known -------------------------------------------------------------------
 
     def start_over(self) -> None:
-        """Know nothing any more."""
+        """Forget everything."""
         with self._lock:
             self._entries.clear()
             self._views.clear()
@@ -154,7 +156,7 @@ class PendingIndex:
             self._in_hand.clear()
 
     def put(self, turn: Turn, *, signature: Signature = 0, not_before: float = 0.0) -> None:
-        """Know a job, offered from `not_before` (seconds since the epoch) on."""
+        """Add a job, to be offered from `not_before` (seconds since the epoch) on."""
         entry = Entry.of(turn, signature)
         if not_before == entry.due:
             not_before = entry.due  # one object less to hold
@@ -188,14 +190,16 @@ class PendingIndex:
                 view.is_used = False
                 view.tidy(self._entries)
             else:
-                # Its claimer took nothing for as long as it took to fill it. Should it come
-                # back, its view is made again.
+                # Its claimer took nothing for as long as it took to fill it. If it comes back, its
+                # view is made again.
                 del self._views[view.wanted]
 
     def compare(self, standing: Iterable[tuple[str, int]]) -> tuple[list[str], list[Known]]:
-        """Of what stands in ``pending``, ids and inode numbers: what is not known, last made
-        first, and what seems to be another file by now. What is known and stands there no more
-        is forgotten."""
+        """Compare what is known with what is in ``pending``: ids and inode numbers.
+
+        Returns what is not known, last made first, and what seems to be another file by now. What
+        is known and no longer there is forgotten.
+        """
         entries, waiting = self._entries, self._waiting_entries
         seen: set[str] = set()
         fresh: list[str] = []
@@ -229,7 +233,7 @@ class PendingIndex:
         return fresh, [each for each in changed if each.id not in newer]
 
     def waiting(self) -> list[Waiting]:
-        """The jobs known that are not offered yet."""
+        """The known jobs that are not offered yet."""
         with self._lock:
             return list(self._waiting_entries.values())
 
@@ -239,7 +243,7 @@ class PendingIndex:
             self._put(entry, until)
 
     def forget(self, job_id: str) -> None:
-        """The job stands in ``pending`` no more."""
+        """Forget a job that is no longer in ``pending``."""
         with self._lock:
             self._forget(job_id)
 
@@ -249,7 +253,7 @@ class PendingIndex:
         self._waiting_entries.pop(job_id, None)
 
     def next_due(self) -> float | None:
-        """When the next job that waits is to be offered, in seconds since the epoch."""
+        """When the next waiting job is to be offered, in seconds since the epoch."""
         with self._lock:
             heap = self._waiting
             while heap and self._waiting_entries.get(heap[0].id) is not heap[0]:
@@ -259,7 +263,10 @@ class PendingIndex:
     # -- what is offered -----------------------------------------------------------------
 
     def take(self, wanted: Wanted, now: float) -> Entry | None:
-        """The next job for a claimer, in its hand until `put`, `forget` or `give_back`."""
+        """The next job for a claimer.
+
+        No other claimer gets it until `put`, `postpone`, `forget`, `refused` or `give_back`.
+        """
         with self._lock:
             self._wake_due(now)
             view = self._view(wanted)
@@ -271,7 +278,7 @@ class PendingIndex:
                     if self._entries.get(entry.id) is not entry:
                         missed = self._in_hand.get(entry.id)
                         if missed is not None:
-                            missed.append(view)  # in another's hand: it may come back
+                            missed.append(view)  # another claimer is trying it: it may come back
                     elif self._share.leaves(entry.id):
                         view.pass_over(entry)
                     else:
@@ -284,27 +291,30 @@ class PendingIndex:
                 view.tidy(self._entries)
 
     def seems_to_offer(self, wanted: Wanted) -> bool:
-        """Whether a claimer who has asked before may find something: what is out of date, or in
-        another's hand, counts. Without a lock, for it is asked after each job."""
+        """Whether a claimer that has asked before may find something.
+
+        What is out of date, or what another claimer is trying, counts. It takes no lock, because it
+        is called after each job.
+        """
         view = self._views.get(wanted)
         return view is not None and bool(view.heap or view.passed_over)
 
     def tried(self, *, lost: bool) -> None:
-        """A claimer tried the job in its hand; lost: another process was faster."""
+        """Note that a claimer tried its job; lost: another process was faster."""
         with self._lock:
             self._share.tried(lost=lost)
 
     @property
     def is_worn(self) -> bool:
-        """Whether most of what is offered was taken by other processes: a listing would tell."""
+        """Whether other processes took most of what is offered: a listing would show that."""
         return self._share.is_done
 
     def refused(self, entry: Entry) -> None:
-        """A claimer does not want the job in its hand: it stays for the others."""
+        """Offer a job to other claimers only: the one that tried it does not want it."""
         self._back(entry, None)
 
     def give_back(self, entry: Entry, wanted: Wanted) -> None:
-        """The claimer could not take the job in its hand now: offer it again."""
+        """Offer a job again: the claimer that tried it could not take it now."""
         self._back(entry, wanted)
 
     def _back(self, entry: Entry, wanted: Wanted | None) -> None:
@@ -323,7 +333,7 @@ class PendingIndex:
         if view is None:
             view = self._views[wanted] = _View(wanted, self._entries.values())
             for missed in self._in_hand.values():
-                missed.append(view)  # what is in another's hand is not among these
+                missed.append(view)  # what others are trying is not among these
             if len(self._views) > MOST_VIEWS:
                 self._views.popitem(last=False)
         elif len(self._views) > 1:

@@ -1,7 +1,7 @@
-"""The Linux kernel's word that a name came into a folder, said once, by way of watchdog.
+"""The Linux kernel's first event that a name came into a folder, by way of watchdog.
 
-It must not know what the folder holds. The only module that imports watchdog, which need not be
-installed: importing this one fails then.
+It must not know what the folder holds. Only this module imports watchdog, which need not be
+installed: importing this module fails then.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import Final
 
-# An extra: type checkers may look where it is not installed.
+# An extra: type checkers may run where it is not installed.
 from watchdog.events import (  # pyright: ignore[reportMissingImports]
     FileCreatedEvent,
     FileSystemEvent,
@@ -28,13 +28,16 @@ except UnsupportedLibcError as _error:
     raise ImportError(str(_error)) from _error
 
 JOIN_TIMEOUT: Final = 5.0
-"""Seconds to wait for watchdog's threads to end. They wake at once; should one not, it is a
+"""Seconds to wait for watchdog's threads to end. They wake at once. A thread that does not is a
 daemon and holds nothing of ours."""
 
 
 class _FirstEvent(InotifyEmitter):
-    """Tells of one event, and reads no more: a storm of a hundred thousand creates costs what one
-    does. watchdog's own reads on until it is unscheduled, through three threads for each."""
+    """Reports one event, and reads no more.
+
+    So a storm of a hundred thousand creates costs what one does. watchdog's own emitter reads on
+    until it is unscheduled, through three threads for each event.
+    """
 
     _has_told = False
 
@@ -64,7 +67,7 @@ class _Handler(FileSystemEventHandler):
 class Bell:
     """Rings once for the first name that comes into a folder after it was armed.
 
-    :raises OSError: as when the user has as many watches as the system allows.
+    :raises OSError: for example, the user has as many watches as the system allows.
     """
 
     def __init__(self, folder: str, ring: Callable[[], None]) -> None:
@@ -80,7 +83,7 @@ class Bell:
 
         :raises OSError: it cannot be watched.
         """
-        self.is_armed = True  # before, for it may ring before this returns
+        self.is_armed = True  # before: it may ring before this returns
         try:
             self._observer.schedule(
                 self._handler, self._watch.raw_path, event_filter=[FileCreatedEvent]
@@ -90,13 +93,13 @@ class Bell:
             raise
 
     def _rang(self) -> None:
-        # Under the observer's lock, in its thread.
+        # This has the observer's lock, and runs in its thread.
         self._observer.unschedule(self._watch)
         self.is_armed = False
         self._ring()
 
     def close(self) -> None:
-        """Ring no more."""
+        """Stop ringing."""
         self._observer.stop()
-        with suppress(RuntimeError):  # of a thread that did not start
+        with suppress(RuntimeError):  # its thread did not start
             self._observer.join(JOIN_TIMEOUT)

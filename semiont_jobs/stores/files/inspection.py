@@ -1,6 +1,6 @@
-"""Looking over a data directory without changing anything: what the doctor reports.
+"""Inspecting a data directory without changing anything: what the doctor reports.
 
-It must not mend anything.
+It must not repair anything.
 """
 
 from __future__ import annotations
@@ -37,39 +37,39 @@ _TRY_LOCK: Final = (
 
 @frozen(kw_only=True)
 class Inspection:
-    """What stands in a data directory. Paths are relative to its ``jobs`` folder."""
+    """What is in a data directory. Paths are relative to its ``jobs`` folder."""
 
     bad: tuple[tuple[str, str], ...]
-    """Entries of the five folders that are no jobs, and of ``.journal`` that are no journals, and
-    why."""
+    """Entries of the five folders that are not valid jobs, and of ``.journal`` that are not
+    journals, and why."""
     duplicates: tuple[str, ...]
-    """Ids that stand in two folders: debris of a crash, which the next to touch them settles."""
+    """Ids in two folders: debris of a crash, which the next actor to touch them settles."""
     orphans: tuple[str, ...]
-    """Running jobs whose worker is dead; the next worker to look rescues them."""
+    """Running jobs whose worker is dead; the next worker that looks rescues them."""
     leftovers: int
     """Old files in ``.tmp``."""
     quarantined: tuple[str, ...]
-    """What was set aside."""
+    """What was moved to quarantine."""
     arriving: int
-    """Jobs of a transfer that was broken off."""
+    """Jobs of a transfer that was interrupted."""
     journals: tuple[JournalState, ...]
     """Files in ``.journal``."""
     oldest_due: AnyJob | None
-    """The job that has waited longest of those that are due."""
+    """Of the due jobs, the one that has waited longest."""
     locks_exclude: bool
     """Whether a second process was kept out of a locked file."""
     file_system: str
     forbidden: tuple[str, ...]
     """Folders in which this user may change nothing."""
     may_change: bool
-    """Whether there are others."""
+    """Whether it may change something in others."""
     is_read_only: bool
-    """Whether nobody can write there: as Linux mounts a disk again that has failed."""
+    """Whether no user can write there, as when Linux remounts a disk that has failed."""
     free_bytes: int
 
 
 def inspect(layout: Layout, copies: Copies) -> Inspection:
-    """Look. Folders that are missing are empty: whoever only looks does not make them."""
+    """Inspect the directory. Missing folders count as empty: looking does not make them."""
     places: dict[str, list[JobStatus]] = {}
     bad: list[tuple[str, str]] = []
     pending: list[AnyJob] = []
@@ -118,10 +118,10 @@ def inspect(layout: Layout, copies: Copies) -> Inspection:
 
 
 def second_process_is_kept_out(layout: Layout, copies: Copies) -> bool:
-    """Lock what stands here, and try its lock in another process.
+    """Lock a file here, and try its lock in another process.
 
-    Nobody locks the format file but who probes, so that nobody is kept waiting; where the
-    TypeScript package alone was at work there is none, and its folder serves.
+    Only such a probe locks the format file, so no other process has to wait. If only the TypeScript
+    package has worked here, there is none, and the ``jobs`` folder serves.
     """
     disk = copies.disk
     path = layout.format if disk.exists(layout.format) else layout.root
@@ -144,8 +144,8 @@ def _another_process_locks(disk: Disk, path: str, mode: int) -> bool:
             check=False,
         )
     except PermissionError:
-        # This user may not start Python. A second open file of this process is kept out as
-        # another process is, wherever locks belong to the open file, as they must.
+        # This user may not start Python. A second open file of this process is kept out as another
+        # process is, if locks belong to the open file, as they must.
         second, _mode = _opened_to_lock(disk, path)
         try:
             return disk.lock(second)
@@ -155,8 +155,10 @@ def _another_process_locks(disk: Disk, path: str, mode: int) -> bool:
 
 
 def _opened_to_lock(disk: Disk, path: str) -> tuple[int, int]:
-    """A descriptor to lock, and how it was opened: for writing if that may be, since some
-    network file systems lock no other."""
+    """A descriptor to lock, and how it was opened.
+
+    It is for writing if possible, since some network file systems lock no other.
+    """
     try:
         return os.open(path, os.O_RDWR | os.O_CLOEXEC), os.O_RDWR
     except OSError as error:
@@ -173,12 +175,12 @@ def _is_orphan(copies: Copies, job_id: str) -> bool:
         copy = copies.read_held(held, "running", job_id)
     finally:
         copies.close(held)
-    # Without a claim of ours the TypeScript package runs it, which takes no lock.
+    # If there is no claim of ours, the TypeScript package runs it, which takes no lock.
     return not isinstance(copy, Bad) and copy.job.metadata.claim is not None
 
 
 def _are_debris(copies: Copies, job_id: str, statuses: list[JobStatus]) -> bool:
-    """Whether several copies of a job stand still, with nobody who is just moving it."""
+    """Whether several copies of a job still exist, and no process is just moving it."""
     standing = 0
     for status in statuses:
         held = copies.hold_at(status, job_id)
@@ -191,7 +193,7 @@ def _are_debris(copies: Copies, job_id: str, statuses: list[JobStatus]) -> bool:
 
 
 def _allowed(layout: Layout) -> dict[str, bool]:
-    """Of each folder that there is, whether this user may change what is in it."""
+    """For each folder that exists, whether this user may change what is in it."""
     folders = (
         *layout.folders.values(),
         layout.tmp,
@@ -210,7 +212,7 @@ def _allowed(layout: Layout) -> dict[str, bool]:
 def _leftovers(layout: Layout, copies: Copies) -> int:
     count = 0
     for name in copies.disk.names(layout.tmp):
-        with suppress(FileNotFoundError):  # its writer is done with it
+        with suppress(FileNotFoundError):  # its writer has finished
             found = copies.disk.stat(os.path.join(layout.tmp, name))
             count += time.time() - found.st_mtime >= TMP_GRACE
     return count

@@ -4,14 +4,14 @@ It must not know jobs' contents or how they move.
 
 ::
 
-    DATA_DIR/jobs/pending/ID.json ... cancelled/   one folder per status: nothing else in them
+    DATA_DIR/jobs/pending/ID.json ... cancelled/   one folder per status, jobs only
     DATA_DIR/jobs/.tmp/                            files being written
     DATA_DIR/jobs/.cancel/ID.LIFE                  asks a running job to stop
-    DATA_DIR/jobs/.quarantine/                     what could not be read, and why
+    DATA_DIR/jobs/.quarantine/                     invalid files, and why
     DATA_DIR/jobs/.journal/                        what was acknowledged, with durability="journal"
     DATA_DIR/jobs/.arriving/SOURCE/ID.json         jobs on their way here from another store
     DATA_DIR/jobs/.leaving/TARGET/ID.json          jobs on their way from here to another store
-    DATA_DIR/jobs/.place                           what these call this place
+    DATA_DIR/jobs/.place                           identity of this place, for transfers
     DATA_DIR/jobs/.format                          version of this layout
 """
 
@@ -31,7 +31,7 @@ from semiont_jobs.model import STATUSES, JobStatus
 from semiont_jobs.stores.files.door import Disk
 
 FORMAT: Final = 1
-"""Version of the layout and of the files' format; raised when an older reader would err."""
+"""Version of the layout and of the files' format; raised if an older reader would misread them."""
 
 SUFFIX: Final = ".json"
 
@@ -76,7 +76,7 @@ class Layout:
     """The paths of one data directory."""
 
     def __init__(self, data_dir: str) -> None:
-        # Resolved once: a later chdir, or a symlink turned elsewhere, must not split a queue.
+        # Resolved once: a later chdir, or a symlink that is changed, must not split a queue.
         self.data_dir: str = os.path.realpath(data_dir)
         self.root: str = os.path.join(self.data_dir, "jobs")
         self.folders: Mapping[JobStatus, str] = {
@@ -92,7 +92,7 @@ class Layout:
         self.format: str = os.path.join(self.root, ".format")
 
     def path(self, status: JobStatus, id_: str) -> str:
-        """Where a job of that status stands."""
+        """The path of a job of that status."""
         return f"{self.folders[status]}/{id_}{SUFFIX}"
 
     def place(self, path: str) -> tuple[JobStatus, str]:
@@ -110,7 +110,7 @@ def checked_mode(field: str, value: object) -> int:
 
 
 def id_of(name: str) -> str | None:
-    """The job id that a file name stands for, or None: it is no job's name."""
+    """The job id in a file name, or None: it is not a job's name."""
     if not name.endswith(SUFFIX):
         return None
     try:
@@ -122,11 +122,11 @@ def id_of(name: str) -> str | None:
 def prepare(
     layout: Layout, disk: Disk, *, fsync: bool, journal: bool, dir_mode: int, file_mode: int
 ) -> None:
-    """Make the folders that are missing and refuse a place where jobs would not be safe.
+    """Make the folders that are missing, and refuse a place where jobs would not be safe.
 
-    :param fsync: the folders must survive a power cut, or no job in them would.
-    :param journal: there is to be a folder for journals.
-    :raises UnsafeStore: a status folder is a symlink or open to everyone's writing.
+    :param fsync: make the folders survive a power cut; without that no job in them would.
+    :param journal: make a folder for journals too.
+    :raises UnsafeStore: a folder is a symlink or writable by everyone, or this is Windows.
     :raises UnsupportedFormat: a newer version of this library wrote there.
     """
     if sys.platform == "win32":
@@ -156,10 +156,11 @@ def prepare(
 
 
 def check_to_look(layout: Layout, disk: Disk) -> None:
-    """Refuse a place that `prepare` would refuse, and change nothing. What is missing there is
-    missing: the TypeScript package makes a folder when it first needs it.
+    """Refuse a place that `prepare` would refuse, and change nothing.
 
-    :raises UnsafeStore: a status folder is a symlink or open to everyone's writing.
+    A folder may be missing: the TypeScript package makes a folder when it first needs it.
+
+    :raises UnsafeStore: the root or a status folder is a symlink or writable by everyone.
     :raises UnsupportedFormat: a newer version of this library wrote there.
     """
     _check(disk.stat(layout.root), layout.root)
@@ -168,15 +169,15 @@ def check_to_look(layout: Layout, disk: Disk) -> None:
             _check(disk.stat(folder), folder)
     if disk.exists(layout.format):
         text = read_line(disk, layout.format)
-        # Empty: the power went before its content was durable.
+        # Empty: a power cut came before its content was durable.
         _check_version(layout, text.strip("\0") or str(FORMAT))
 
 
 def secure_folders(layout: Layout, disk: Disk) -> None:
     """Make the folders survive a power cut, and those above them that may be new.
 
-    Not only those just made: whoever made them may have died before this, or have had no wish
-    for it. What is not new costs next to nothing to force again.
+    Not only those just made: the process that made them may have died before this, or may not have
+    wanted durability. To fsync what is not new costs next to nothing.
     """
     disk.fsync_folder(layout.root)
     device = disk.stat(layout.root).st_dev
@@ -186,16 +187,16 @@ def secure_folders(layout: Layout, disk: Disk) -> None:
         try:
             disk.fsync_folder(folder)
         except PermissionError:
-            continue  # we may pass it but not open it: then it was there before us
+            continue  # this user may pass it but not open it: so it is not new
 
 
 def check_folder(layout: Layout, disk: Disk, folder: str) -> None:
-    """Refuse to go over the names in a folder that is not any more what `prepare` saw.
+    """Refuse a folder whose names are to be read if it is no longer what `prepare` saw.
 
-    A folder swapped for a symlink would lead whoever sweeps, cleans or sets aside to files
-    that are no business of ours. It cannot be swapped but by who may write to the root.
+    If it were swapped for a symlink, a sweep, a removal or a move to quarantine would change files
+    that are no business of ours. Only a user who may write to the root can swap it.
 
-    :raises UnsafeStore: it, or the root, is a symlink or open to everyone's writing.
+    :raises UnsafeStore: it, or the root, is a symlink or writable by everyone.
     """
     for path in (layout.root, folder):
         _check(disk.stat(path), path)
@@ -218,7 +219,7 @@ def _check_format(layout: Layout, disk: Disk, *, fsync: bool, file_mode: int) ->
         _write_format(layout, disk, disk.link, fsync=fsync, file_mode=file_mode)
     text = read_line(disk, layout.format)
     if not text.strip("\0"):
-        # Its name was durable before its content when the power went.
+        # A power cut came when its name was durable and its content was not.
         _write_format(layout, disk, disk.rename, fsync=fsync, file_mode=file_mode)
         text = read_line(disk, layout.format)
     _check_version(layout, text)
@@ -242,7 +243,7 @@ def _write_format(
     fsync: bool,
     file_mode: int,
 ) -> None:
-    # Two threads may open the directory at once: the name is nobody else's.
+    # Two threads may open the directory at once: no other thread has this name.
     temporary = os.path.join(layout.tmp, f"format-{os.urandom(6).hex()}")
     fd = disk.create(temporary, file_mode)
     try:
@@ -258,7 +259,7 @@ def _write_format(
 
 
 def read_line(disk: Disk, path: str) -> str:
-    """What stands in a file of one short line of ASCII."""
+    """The content of a file of one short line of ASCII."""
     fd = disk.open_to_read(path)
     try:
         return disk.read(fd, 64, 64).decode("ascii", "replace").strip()
@@ -267,7 +268,7 @@ def read_line(disk: Disk, path: str) -> str:
 
 
 def check_file_system(layout: Layout) -> None:
-    """Refuse a network file system, by its type. Where there is no mountinfo, accept.
+    """Refuse a network file system, by its type. If there is no mountinfo, accept.
 
     :raises UnsafeStore: its locks may not reach other hosts.
     """
@@ -284,9 +285,9 @@ def check_file_system(layout: Layout) -> None:
 def check_locks(layout: Layout, disk: Disk, file_mode: int) -> None:
     """Refuse a file system whose lock does not keep a second holder out.
 
-    Two open files of one process conflict exactly as two processes do, where locks belong to
-    the open file, as this library needs; where they belong to the process, or are ignored,
-    the second lock is granted.
+    If locks belong to the open file, as this library needs, two open files of one process conflict
+    exactly as two processes do. If they belong to the process, or are ignored, the second lock is
+    granted.
 
     :raises UnsafeStore: it was granted, or there are no locks at all.
     """

@@ -1,7 +1,7 @@
 """Jobs that left for another store, and may not have been admitted there yet.
 
-It must not know what that store is. A job leaves by one rename, into a folder of the target's own:
-either it stands here, or it left for there, and no death in between leaves a doubt.
+It must not know what that store is. A job leaves by one rename, into a folder of the target's own.
+So it either is here or has left, and no death in between leaves a doubt.
 """
 
 from __future__ import annotations

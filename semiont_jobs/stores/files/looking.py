@@ -1,6 +1,6 @@
-"""A door to the disk through which one can only look: whatever would change it is refused.
+"""A door to the disk through which one can only look: every call that would change it is refused.
 
-It must not know who looks, or what for.
+It must not know which caller looks, or what for.
 """
 
 from __future__ import annotations
@@ -20,14 +20,15 @@ def _refuse(_disk: Disk, *arguments: object) -> NoReturn:
     raise OSError(errno.EROFS, "opened only to look", path)
 
 
-_REFUSED: Final[Any] = _refuse  # whatever a primitive takes and gives
+_REFUSED: Final[Any] = _refuse  # for any parameters and result
 
 
 class LookingDisk(Disk):
-    """Reads a directory that may be another user's, on a disk mounted read-only, or one that the
-    TypeScript package made, which makes folders when it first needs them.
+    """Reads a directory in which nothing is to be changed.
 
-    The refusal stands here, under everything else, so that no verb can be forgotten.
+    It may be another user's, on a disk mounted read-only, or made by the TypeScript package, which
+    makes folders when it first needs them. Calls are refused here, under everything else, so that
+    no method can be forgotten.
     """
 
     def __init__(self, layout: Layout) -> None:
@@ -36,7 +37,7 @@ class LookingDisk(Disk):
         self._pending = layout.folders["pending"]
 
     def open(self, path: str) -> int:
-        """Open a file to lock it, for reading where the disk admits nothing else."""
+        """Open a file to lock it; for reading only, if the disk is mounted read-only."""
         try:
             return super().open(path)
         except OSError as error:
@@ -45,19 +46,22 @@ class LookingDisk(Disk):
         return self.open_to_read(path)
 
     def names(self, path: str) -> list[str]:  # pyright: ignore[reportIncompatibleVariableOverride]
-        """The names in a folder; none where it was not made yet."""
+        """The names in a folder; none if it does not exist yet."""
         with suppress(FileNotFoundError):
             return os.listdir(path)
         return []
 
     def entries(self, folder: str) -> Iterator[tuple[str, int]]:
-        """The names in a folder and their inode numbers; none where it was not made yet."""
+        """The names in a folder and their inode numbers; none if it does not exist yet."""
         with suppress(FileNotFoundError):
             yield from super().entries(folder)
 
     def stat(self, path: str) -> os.stat_result:  # pyright: ignore[reportIncompatibleVariableOverride]
-        """What stands under a name. For ``pending``, as long as it was not made, the folder
-        above: it changes when `pending` comes."""
+        """The stat result of a name.
+
+        As long as ``pending`` does not exist, it is that of the folder above, which changes when
+        ``pending`` is made.
+        """
         try:
             return os.lstat(path)
         except FileNotFoundError:
@@ -65,7 +69,7 @@ class LookingDisk(Disk):
                 raise
         return os.lstat(self._root)
 
-    # All that write.
+    # All primitives that write.
     create = _REFUSED
     write = _REFUSED
     write_at = _REFUSED

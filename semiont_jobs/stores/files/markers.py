@@ -1,10 +1,10 @@
 """Requests to cancel a running job: one empty file per job and life.
 
-It must not know who asks or who obeys.
+It must not know which process asks or which one obeys.
 
-``.cancel/ID.LIFE`` is meant for one life of a job, from its creation or a retry by hand to
-its end. One marker per id would cancel later lives (C11), one per attempt would be lost when
-the worker dies (C12).
+``.cancel/ID.LIFE`` is meant for one life of a job, from its creation or a retry by hand to its end.
+One marker per id would cancel later lives (C11). One per attempt would be lost when the worker dies
+(C12).
 """
 
 from __future__ import annotations
@@ -35,15 +35,15 @@ class Markers:
         with suppress(FileExistsError):
             self._disk.close(self._disk.create(self._path(job_id, life), self._file_mode))
         if self._fsync:
-            # Also a request that was there: who made it may not have come to this yet.
+            # Also for a request that existed: its process may not have come to this yet.
             self._disk.fsync_folder(self._folder)
 
     def stands_for(self, job: AnyJob) -> bool:
-        """Whether somebody asked for this life of the job to be cancelled."""
+        """Whether this life of the job was asked to be cancelled."""
         return self._disk.exists(self._path(job.metadata.id, job.metadata.life))
 
     def remove(self, job_id: str, life: str) -> None:
-        """The request is obeyed or void."""
+        """Remove a request that was obeyed or is void."""
         with suppress(FileNotFoundError):
             self._disk.unlink(self._path(job_id, life))
 
@@ -52,7 +52,7 @@ class Markers:
 
 
 def name_of_life(life: str) -> str:
-    """The life as a file name; one that a foreign hand wrote may be anything."""
+    """The life as a file name; one that a foreign program wrote may be anything."""
     if _PLAIN.fullmatch(life):
         return life
     return hashlib.sha256(life.encode("utf-8", "surrogatepass")).hexdigest()

@@ -1,10 +1,10 @@
 """How a job's file moves from folder to folder so that no step can lose it.
 
-It must not know which jobs are wanted, or what a job becomes. The steps and the rules (Cn)
-are those of the protocol page of the documentation, which were checked by exhaustive
-exploration: change nothing here without it.
+It must not know which jobs are wanted, or what a job becomes. The steps and the rules (Cn) are
+those of the protocol page of the documentation, which were checked by exhaustive exploration:
+change nothing here without it.
 
-At every instant at least one whole copy of a job stands: the new one is written, locked and
+At every instant at least one whole copy of a job exists: the new one is written, locked and
 published before the old one goes. After a crash there may be two: see `settling`.
 """
 
@@ -29,12 +29,12 @@ from semiont_jobs.stores.files.settling import SetAside, Settling
 
 LINK_TRIES: Final = 50
 LINK_PAUSE: Final = 0.01
-"""A creator's short-lived duplicate may stand where a retry wants to publish (C14); it goes
-within microseconds unless its process is stopped. Half a second, then the caller decides."""
+"""A creator's short-lived duplicate may be where a retry is to be published (C14); it goes within
+microseconds unless its process is stopped. After half a second the caller decides."""
 
 
 def exists_already(job_id: str, status: JobStatus) -> JobExists:
-    """The error of whoever creates a job whose id stands there."""
+    """The error for a new job whose id exists already."""
     return JobExists(job_id, f"a job of this id exists already: it is {status}")
 
 
@@ -46,19 +46,19 @@ class Moves(Settling):
     ) -> None:
         super().__init__(copies, set_aside, forcing)
         self.file_mode = file_mode
-        # Two processes must never write the same temporary name. A forked child makes new ones, for
-        # it opens its store anew.
+        # Two processes must never write the same temporary name. A forked child draws new ones,
+        # because it opens its store again.
         self._temporary = f"{self.layout.tmp}/{os.getpid()}-{os.urandom(6).hex()}-"
         self._serial = itertools.count()
 
     # -- publishing ----------------------------------------------------------------------
 
     def temporary_name(self) -> str:
-        """A name in ``.tmp`` that nobody else uses."""
+        """A name in ``.tmp`` that is used nowhere else."""
         return f"{self._temporary}{next(self._serial)}"
 
     def write_temporary(self, data: bytes) -> tuple[str, Descriptor]:
-        """A new file in ``.tmp``, locked (rule 2: files are published locked) and whole."""
+        """Write a new file in ``.tmp``: whole, and locked, as files are before publication."""
         path = self.temporary_name()
         descriptor = HELD.open(self.disk.create, path, self.file_mode)
         try:
@@ -72,15 +72,17 @@ class Moves(Settling):
         return path, descriptor
 
     def discard(self, path: str) -> None:
-        """Take a name away that is of no more use; where the disk refuses, a later sweep, or
-        whoever settles the job, removes it."""
+        """Remove a name that is no longer needed.
+
+        If the disk refuses, a later sweep removes it, or the next actor that settles the job.
+        """
         try:
             self.disk.unlink(path)
         except OSError:
             return
 
     def create(self, job: AnyJob, data: bytes, *, is_unseen: bool = False) -> os.stat_result:
-        """Publish a new job, durably; returns what its file is. See `publish`."""
+        """Publish a new job, durably; return the stat result of its file. See `publish`."""
         descriptor = self.publish(job, data, is_unseen=is_unseen)
         try:
             self.forcing.published(job, data, descriptor.fd)
@@ -89,18 +91,18 @@ class Moves(Settling):
             self.retract(job.metadata.id)
             raise
         finally:
-            # Last: once it is closed, somebody else may hold the job.
+            # Last: once it is closed, another actor may hold the job.
             self.copies.close(descriptor)
 
     def publish(self, job: AnyJob, data: bytes, *, is_unseen: bool = False) -> Descriptor:
-        """The first half of `create`: nothing is forced yet, and the file is held.
+        """Do the first half of `create`: nothing is durable yet, and the file is held.
 
-        Looks, publishes its locked file in ``pending``, looks in the other folders while it
-        holds the lock: of two creators of one id one wins, and a worker cannot take a job
-        that is about to be refused (C10).
+        It looks in all folders, publishes its locked file in ``pending``, and looks in the other
+        folders while it holds the lock. So of two creators of one id one wins, and a worker cannot
+        take a job that is about to be refused (C10).
 
-        :param is_unseen: its id was drawn for this, so that there is no other creator: nobody
-            looks. The nine looks are a quarter of the work.
+        :param is_unseen: its id was drawn for this call, so there is no other creator and neither
+            look is made. The nine looks are a quarter of the work.
         """
         job_id = job.metadata.id
         if not is_unseen:
@@ -110,15 +112,17 @@ class Moves(Settling):
         return descriptor
 
     def look_first(self, job_ids: Collection[str]) -> None:
-        """Raise `JobExists` if a job of one of these ids seems to stand anywhere, before anybody
-        has seen anything of them. `publish_new` looks again, and closely."""
+        """Raise `JobExists` if a job of one of these ids seems to exist.
+
+        Nothing of them is visible yet. `publish_new` looks again, and reliably.
+        """
         for status, folder in self.layout.folders.items():
             for job_id in job_ids:
                 if self.disk.seems_there(f"{folder}/{job_id}{SUFFIX}"):
                     raise exists_already(job_id, status)
 
     def check_absent(self, job_id: str, statuses: Sequence[JobStatus] = STATUSES) -> None:
-        """Raise `JobExists` if a job of this id stands anywhere, or in one of these folders."""
+        """Raise `JobExists` if a job of this id is in any folder, or in one of these."""
         for status in statuses:
             if self.disk.exists(self.layout.path(status, job_id)):
                 raise exists_already(job_id, status)
@@ -126,8 +130,10 @@ class Moves(Settling):
     def publish_new(
         self, job_id: str, temporary: str, descriptor: Descriptor, *, is_unseen: bool = False
     ) -> None:
-        """Give a locked temporary file its name in ``pending``. If this raises, it is closed and
-        gone."""
+        """Give a locked temporary file its name in ``pending``.
+
+        If this raises, the file is closed and gone.
+        """
         path = self.layout.path("pending", job_id)
         published = False
         try:
@@ -140,7 +146,7 @@ class Moves(Settling):
             if not is_unseen:
                 self._check_alone(job_id, descriptor)
         except BaseException:
-            # Still ours: nobody else could lock it. A signal's handler may have raised between the
+            # Still ours: no other actor could lock it. A signal handler may have raised between the
             # link and the next step.
             self.discard(temporary)
             with suppress(OSError):
@@ -156,37 +162,37 @@ class Moves(Settling):
         except JobExists:
             if self.copies.stands(descriptor, self.layout.path("pending", job_id)):
                 raise
-            # A worker of the TypeScript package, which asks no lock, was faster than the look: what
-            # stands elsewhere came of this job.
+            # A worker of the TypeScript package, which ignores locks, was faster than the look:
+            # what is in another folder came of this job.
 
     def retract(self, job_id: str) -> None:
-        """Take a new job away that cannot be acknowledged. It is held still."""
+        """Remove a new job that cannot be acknowledged. It is still held."""
         self.discard(self.layout.path("pending", job_id))
 
     # -- to other stores and from them ---------------------------------------------------
 
     def make_folders(self, folders: Sequence[str], mode: int) -> None:
-        """Make folders within each other, durably, where they are missing."""
+        """Make folders within each other, durably, if they are missing."""
         for folder in folders:
             with suppress(FileExistsError):
                 self.disk.make_folder(folder, mode)
             if self.forcing.is_durable:
-                # Also one that was there: who made it may have died before this.
+                # Also for one that existed: the process that made it may have died before this.
                 self.disk.fsync_folder(os.path.dirname(folder))
 
     # -- moving --------------------------------------------------------------------------
 
     def check_standing(self, status: JobStatus, job_id: str, held: Descriptor) -> None:
-        """Raise `ClaimLost` unless the path still names what is held."""
+        """Raise `ClaimLost` unless the path still names the held file."""
         if not self.copies.stands(held, self.layout.path(status, job_id)):
             raise ClaimLost(job_id, "somebody else moved or removed the job")
 
     def rewrite(self, job: AnyJob, data: bytes) -> Descriptor:
-        """Replace a held copy under its own name; returns the new file's descriptor, locked.
+        """Replace a held copy under its own name; return the new file's descriptor, locked.
 
-        There is no old copy beside it to fall back on: it must be durable before it replaces
-        what is (C18). The caller then owns the new file, closes the old, and has `forcing` force
-        the name before it acknowledges.
+        No old copy stays beside it to fall back on: the new one must be durable before it replaces
+        the durable one (C18). The caller then owns the new file, closes the old one, and has
+        `forcing` make the name durable before it acknowledges.
         """
         temporary, new = self.write_temporary(data)
         try:
@@ -201,15 +207,15 @@ class Moves(Settling):
     def move(self, job: AnyJob, data: bytes) -> Descriptor:
         """Publish `job` in another folder than the held copy's, durably.
 
-        Returns the new file's descriptor, locked. The caller has the old copy removed now. When
-        this raises, nothing new is seen and the old copy is held as before.
+        Returns the new file's descriptor, locked. The caller has the old copy removed now. If this
+        raises, nothing new is visible and the old copy is held as before.
         """
         new = self.publish_beside(job, data)
         try:
             self.forcing.published(job, data, new.fd)
         except BaseException:
-            # Not acknowledged, so it must not be seen. Should this fail too: as long as we
-            # hold the old copy nobody can act on the new one (they settle), and the next try
+            # Not acknowledged, so it must not be visible. If this fails too: as long as we hold the
+            # old copy no other actor can act on the new one (they settle), and the next try
             # replaces it.
             self.discard(self.layout.path(job.status, job.metadata.id))
             self.copies.close(new)
@@ -217,7 +223,7 @@ class Moves(Settling):
         return new
 
     def publish_beside(self, job: AnyJob, data: bytes) -> Descriptor:
-        """The first half of `move`: nothing is forced yet, and the new file is held."""
+        """Do the first half of `move`: nothing is durable yet, and the new file is held."""
         target = self.layout.path(job.status, job.metadata.id)
         temporary, new = self.write_temporary(data)
         try:
@@ -236,13 +242,13 @@ class Moves(Settling):
     def remove_older(
         self, status: JobStatus, job_id: str, held: Descriptor, *, is_late: bool = False
     ) -> None:
-        """Remove a held copy for which a newer one stands, durably.
+        """Remove a held copy of which a newer one exists, durably.
 
-        It is closed only when its name is gone: else it could be locked by somebody who would then
-        hold a name that we unlink (C2). Where the disk refuses, it is debris, which whoever looks
-        at the job next settles.
+        It is closed only when its name is gone. Otherwise another actor could lock it, and would
+        then hold a name that we unlink (C2). If the disk refuses, it is debris, which the next
+        actor that looks at the job settles.
 
-        :param is_late: what stands there may be another file by now.
+        :param is_late: the name may be another file's by now.
         """
         path = self.layout.path(status, job_id)
         if not is_late or self._is_still(held, path):
@@ -257,7 +263,7 @@ class Moves(Settling):
             return False
 
     def _link_into_pending(self, temporary: str, target: str, job: AnyJob) -> None:
-        """Rule 4: by link, so that nothing in ``pending`` is ever replaced (C5)."""
+        """Publish by link, so that nothing in ``pending`` is ever replaced (C5)."""
         pause = threading.Event()
         for _ in range(LINK_TRIES):
             try:
@@ -272,7 +278,7 @@ class Moves(Settling):
         )
 
     def _clear_pending(self, target: str, job: AnyJob) -> None:
-        """Remove a lower copy that stands where a held job is to be published (C14)."""
+        """Remove a copy that is not higher from where a held job is to be published (C14)."""
         held = self.copies.hold(target)
         if held is None or held == BUSY:
             return
@@ -290,8 +296,10 @@ class Moves(Settling):
 
 
 def jobs_below(disk: Disk, folder: str) -> list[tuple[str, str]]:
-    """The id of each job in a folder, after an empty name, and in the folders within it, after that
-    folder's."""
+    """The inner folder and the id of each job in a folder and in the folders within it.
+
+    For a job in the folder itself the inner folder is empty.
+    """
     found: list[tuple[str, str]] = []
     with suppress(FileNotFoundError):
         for name in sorted(disk.names(folder)):

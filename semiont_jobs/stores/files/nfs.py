@@ -2,9 +2,9 @@
 
 It must not know why a name goes.
 
-The client calls it ``.nfs`` and a number, until the file is closed. In a status folder the
-TypeScript package would take that for a job. So what goes from there is renamed into ``.tmp``
-while it is held, and unlinked when it is closed.
+The name is ``.nfs`` and a number, until the file is closed. In a status folder the TypeScript
+package would take that for a job. So what goes from there is renamed into ``.tmp`` while it is
+held, and unlinked when it is closed.
 """
 
 from __future__ import annotations
@@ -20,19 +20,22 @@ FILE_SYSTEMS = frozenset({"nfs", "nfs4"})
 
 
 class NfsDisk(Disk):
-    """Takes names away as NFS needs it."""
+    """Removes names as NFS needs it."""
 
     def __init__(self, layout: Layout) -> None:
         super().__init__()
         self._folders_of_jobs = frozenset(layout.folders.values())
         self._tmp = layout.tmp
-        # By device and inode number, for the descriptor that is closed tells no more. A file
-        # that is held has its number to itself.
+        # By device and inode number, because nothing else is known of a descriptor that is closed.
+        # As long as a file is held, no other file has its number.
         self._gone: dict[tuple[int, int], str] = {}
 
     def unlink(self, path: str) -> None:  # pyright: ignore[reportIncompatibleVariableOverride]
-        """Take a name away. In a status folder whoever calls this holds the file: its new name
-        in ``.tmp`` goes when it is closed, or in a sweep, if this process dies before that."""
+        """Remove a name.
+
+        In a status folder the caller holds the file: its new name in ``.tmp`` goes when the file is
+        closed, or in a sweep, if this process dies before that.
+        """
         if os.path.dirname(path) not in self._folders_of_jobs:
             super().unlink(path)
             return
@@ -42,7 +45,7 @@ class NfsDisk(Disk):
         self._gone[found.st_dev, found.st_ino] = target
 
     def close(self, fd: int) -> None:  # pyright: ignore[reportIncompatibleVariableOverride]
-        """Close a descriptor; what was taken away of it goes for good."""
+        """Close a descriptor; if the file's name was removed, the file goes for good."""
         target = None
         if self._gone:
             found = self.stat_of(fd)

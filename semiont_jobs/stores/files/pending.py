@@ -1,10 +1,10 @@
-"""Keeping the index of ``pending`` true: when to list the folder, what to read of it.
+"""Keeping the index of ``pending`` up to date: when to list the folder, what to read of it.
 
 It must not know claims: it finds jobs, others take them.
 
-When the folder's mtime moved, a listing is due; it only compares names and inode numbers, and
-reads what was not seen before. Listings take a small part of the time, so that a large folder
-that changes all the time does not become the work.
+When the folder's mtime has changed, a listing is due. It only compares names and inode numbers, and
+reads what was not seen before. Listings take a small part of the time, so that a large folder that
+changes all the time does not take all of it.
 """
 
 from __future__ import annotations
@@ -27,44 +27,44 @@ from semiont_jobs.stores.files.watch import Watch
 from semiont_jobs.threads import lock_and_condition
 
 BUSY_SHARE: Final = 100
-"""With something to offer, the next listing comes not before 100 times the last one's length:
-at most 1 % of the time goes into listings."""
+"""If there is something to offer, the next listing comes no sooner than 100 times the last one's
+length later: at most 1 % of the time goes into listings."""
 IDLE_SHARE: Final = 4
-"""With nothing to offer, 4 times: new jobs are what is waited for, but others may be working
-off a large folder of jobs that nobody here wants."""
+"""If there is nothing to offer, 4 times: claimers wait for new jobs, but others may be working off
+a large folder of jobs that no claimer here wants."""
 LATELY: Final = 4096
-"""Jobs of its own that a process remembers before it claims for the first time: a script that puts
-in some and works them off need not read them twice, and one that only ever puts in grows by some
+"""Jobs of its own that a process remembers before it claims for the first time. A script that
+creates some and works them off need not read them twice. One that only ever creates grows by some
 two megabytes at most."""
 MTIME_GRAIN: Final = 0.02
 """Seconds. A folder's mtime moves in clock ticks (1 to 10 ms): a change in the tick of a listing
-leaves no trace, so a listing of a folder just changed is made once more."""
+leaves no trace. So a folder that had just changed is listed once more."""
 TICK: Final = 0.02
-"""Seconds between two looks at the folder while idle: a `stat` each, well under 1 % of a core,
-and half of it is what another process's new job waits on average."""
+"""Seconds between two looks at the folder while idle: a `stat` each, well under 1 % of a core. Half
+of it is what another process's new job waits on average."""
 CALM: Final = 0.05
-"""Seconds without a change before file-system events are asked for: arming takes as long as some
-ten ticks, so where jobs come all the time the ticks are the cheaper way, and as quick."""
+"""Seconds without a change before file-system events are asked for. Arming takes as long as some
+ten ticks: where jobs come all the time the ticks are cheaper, and as quick."""
 REST: Final = TICK
-"""Seconds after a look that found nothing new, within which who has something to offer does not
-look again: a worker that was idle begins a job of its own process at once."""
+"""Seconds after a look that found nothing new, in which a process with something to offer does not
+look again: an idle worker begins a job of its own process at once."""
 LONG_TICK: Final = 0.5
-"""Seconds between two looks while file-system events wake us. They may not come where another
-host writes, or if the thread that reads them died."""
+"""Seconds between two looks while file-system events wake us. Events may not come if another host
+writes, or if the thread that reads them died."""
 BUSY_DELAY: Final = 0.05
-"""Seconds after which a job that somebody else held is tried again."""
+"""Seconds after which a job that another actor held is tried again."""
 BAD_DELAY: Final = 0.25
 """Seconds between two looks at an entry that cannot be read (yet)."""
 READ_AT_ONCE: Final = 3.0
-"""Seconds of reading what a listing found, before something is offered although it may not be the
-most urgent: a hundred thousand jobs are read in two, and nobody should wait for a million."""
+"""Seconds of reading what a listing found before something is offered, even if it may not be the
+most urgent: a hundred thousand jobs are read in two, and no claimer should wait for a million."""
 CLOSED_DELAY: Final = 10.0
-"""Seconds between two looks at files that this user may not open. Somebody has to change their
-mode, which takes as long, and of which the folder's mtime tells nothing."""
+"""Seconds between two looks at files that this user may not open. A user has to change their mode,
+which takes as long and does not change the folder's mtime."""
 
 
 class Pending:
-    """The index of one data directory's ``pending``, kept true."""
+    """The index of one data directory's ``pending``, kept up to date."""
 
     def __init__(
         self,
@@ -87,23 +87,25 @@ class Pending:
         self._watch = Watch(self._folder, self._ring)
         self._in_use = False
         self._lately: deque[tuple[Turn, Signature]] = deque(maxlen=LATELY)
-        """Put before it was."""
+        """Put before it was in use."""
         self._listed_mtime = -1
         self._listed_at = self._unchanged_at = float("-inf")
         self._listing_took = 0.0
         self._is_unsettled = False
         self._has_bad = False
         self._has_closed = False
-        # What a listing found and was not read yet, last made first.
+        # Found by a listing and not read yet, last made first.
         self._unread: list[str] = []
-        # Some file systems of programs, and layered ones, list other numbers than `stat` tells.
+        # Some FUSE and layered file systems list other inode numbers than `stat` returns.
         self._inodes_tell = True
 
-    # -- what the store tells ------------------------------------------------------------
+    # -- what the store reports ----------------------------------------------------------
 
     def put(self, job: PendingJob[Any], found: os.stat_result) -> None:
-        """This process put a job into ``pending``, as the file that `found` describes: offer it,
-        and wake whoever waits."""
+        """Offer a job that this process put into ``pending``, and wake all waiting threads.
+
+        Its file is the one that `found` describes.
+        """
         new = Turn.of(job.metadata), signature_of(found.st_ino, found.st_mtime_ns)
         # A process that only creates jobs remembers few.
         if self._in_use:
@@ -116,14 +118,16 @@ class Pending:
         self.index.put(turn, signature=signature, not_before=turn.run_after or 0.0)
 
     def start_over(self) -> None:
-        """Somebody was interrupted in the midst of it, and what he had in hand nobody would offer
-        again: read everything anew."""
+        """Read everything again, after a claimer was interrupted.
+
+        Otherwise no thread here would offer the job that it was trying.
+        """
         self.index.start_over()
         self._listed_mtime = -1
         self._listed_at = self._unchanged_at = float("-inf")
 
     def wake(self) -> None:
-        """Make every `wait` return, and whoever reads a large folder for a job it may take."""
+        """Make every `wait` return, and every `take` that reads a large folder for a job."""
         self._wakes += 1
         self._tell_waiting()
 
@@ -133,20 +137,21 @@ class Pending:
             self._changed.notify_all()
 
     def close(self) -> None:
-        """Watch the folder no more."""
+        """Stop watching the folder."""
         self._watch.close()
 
     def _ring(self) -> None:
-        """Something came into the folder: whoever looks, look now."""
+        """Something came into the folder: have the waiting threads look now."""
         with self._lock:
             self._changed.notify_all()
 
     # -- what claimers ask ---------------------------------------------------------------
 
     def take(self, wanted: Wanted, now: float) -> Entry | None:
-        """The next job to try, in the caller's hand until it tells the index what came of it.
+        """The next job to try, for this caller alone until it reports to the index what came of it.
 
-        None: there is none, in all of the folder; or somebody called `wake` before it was read."""
+        None: there is none in the whole folder, or `wake` was called before it was read.
+        """
         wakes = self._wakes
         while True:
             entry = self._taken(wanted, now)
@@ -154,7 +159,7 @@ class Pending:
                 return entry
 
     def _begin(self) -> None:
-        """Somebody claims here. What is gone by now, the first listing tells."""
+        """Start to use the index: a claimer asks. The first listing drops what is gone by now."""
         self._in_use = True
         with suppress(IndexError):
             while True:
@@ -172,36 +177,41 @@ class Pending:
                 return entry
         except BaseException:
             if entry is not None:
-                self.index.give_back(entry, wanted)  # or nobody here would offer it again
+                self.index.give_back(entry, wanted)  # else no thread here would offer it again
             raise
         if entry is not None:
             if self._listing.locked():
                 return entry
             self.index.give_back(entry, wanted)
         # Nothing to offer: wait for another thread's listing rather than return empty-handed.
-        with self._listing:  # and no call: an interrupt right after it would leave it locked
+        with self._listing:  # not a call: an interrupt right after it would leave it locked
             if self._is_listing_due(share, rest):
                 self._list(now)
         return self.index.take(wanted, now)
 
     def unreadable(self, entry: Entry) -> None:
-        """The job in hand cannot be read, now or for good: look again soon. Another program may
-        be rewriting it, which the folder's mtime does not tell."""
+        """Drop a job that cannot be read, now or for good, and look again soon.
+
+        Another program may be rewriting it, which does not change the folder's mtime.
+        """
         self.index.forget(entry.id)
         self._has_bad = True
 
     def unopenable(self, entry: Entry, bad: Bad) -> None:
-        """What stands under the name of the job in hand has no lock, or not for this user."""
+        """Drop a job whose entry has no lock, or none that this user can take."""
         self.index.forget(entry.id)
         self._note_bad(f"{entry.id}{SUFFIX}", bad)
 
     def postpone(self, entry: Entry, now: float) -> None:
-        """Somebody else holds the job in hand: try it again a little later."""
+        """Try a job again a little later, because another actor holds it."""
         self.index.postpone(entry, now + BUSY_DELAY)
 
     def wait(self, stop: threading.Event, timeout: float, now: float) -> None:
-        """See `JobStore.wait`. Of the threads that wait, one looks at the folder every tick, or
-        when an event tells that something came into it."""
+        """See `JobStore.wait`.
+
+        Of the waiting threads, one looks at the folder every tick, or when an event reports that
+        something came into it.
+        """
         due = self.index.next_due()
         if due is not None:
             timeout = min(timeout, max(0.0, due - now))
@@ -222,17 +232,17 @@ class Pending:
                     self._look_on(left)
                 finally:
                     self._ticking = False
-            # Whoever waits on must have somebody who looks.
+            # If threads go on waiting, one of them must look.
             self._changed.notify()
 
     def _look_on(self, left: float) -> None:
-        """Wait for the next look at the folder: the condition is held."""
+        """Wait for the next look at the folder. The caller holds the condition's lock."""
         if self._watch.is_armed:
             # What came before the watch was armed rings no bell, and a listing so soon after the
             # last one may not have been due.
             self._changed.wait(min(LONG_TICK if self._is_as_listed() else TICK, left))
         elif self._watch.is_of_use and self._is_quiet():
-            self._lock.release()  # what rings takes it
+            self._lock.release()  # the thread that rings takes it
             try:
                 self._watch.arm()
             finally:
@@ -282,7 +292,7 @@ class Pending:
             self._listed_mtime = -1  # what could not be read must be found again
             raise
         if has_news:
-            # There may be something for the other threads too, and no event tells of it again.
+            # There may be something for the other threads too, and no event reports it again.
             self._tell_waiting()
             self._seen.version = self._version
 
@@ -304,7 +314,7 @@ class Pending:
             self._note_bad(name, ODD_NAME)
 
     def _standing(self, odd: list[str]) -> Iterator[tuple[str, int]]:
-        """The ids that stand in the folder, each with its inode number; other names go to `odd`."""
+        """The ids in the folder, each with its inode number; other names go to `odd`."""
         end = -len(SUFFIX)
         for name, inode in self._disk.entries(self._folder):
             if name.endswith(SUFFIX):
@@ -313,10 +323,10 @@ class Pending:
                 odd.append(name)
 
     def _other_files(self, suspects: list[Known]) -> Iterator[str]:
-        """The jobs known that are another file by now."""
-        # Many file systems give a new file the number that came free last: a job that left and
-        # came back, due sooner, may have its old one. One that is offered is seen in time
-        # without this, when it is tried.
+        """The ids of the known jobs that are another file by now."""
+        # Many file systems give a new file the number that became free last. A job that left and
+        # came back, due sooner, may have its old one. A job that is offered is seen in time without
+        # this, when it is tried.
         for waiting in self.index.waiting():
             if self._is_changed(waiting):
                 yield waiting.id
@@ -328,7 +338,7 @@ class Pending:
                 return
 
     def _is_changed(self, known: Known) -> bool:
-        """Whether a job was read from another file than the one that stands there."""
+        """Whether the file in the folder is another one than the job was read from."""
         try:
             found = self._disk.stat(self._copies.layout.path("pending", known.id))
         except FileNotFoundError:
@@ -354,7 +364,7 @@ class Pending:
             self.learn(seen.turn, seen.found, now)
 
     def learn(self, turn: Turn, found: os.stat_result, now: float) -> None:
-        """Know a job as it was read from the file that `found` describes."""
+        """Add a job as it was read from the file that `found` describes."""
         run_after = turn.run_after
         not_before = run_after if run_after is not None and run_after > now else 0.0
         signature = signature_of(found.st_ino, found.st_mtime_ns)

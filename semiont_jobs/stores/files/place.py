@@ -1,4 +1,4 @@
-"""What tells a data directory from all others, and whose turn it is to move jobs there.
+"""The identity of a data directory, and whose turn it is to move jobs there.
 
 It must not know jobs.
 """
@@ -18,7 +18,7 @@ from semiont_jobs.stores.files.descriptors import HELD, Descriptor
 from semiont_jobs.stores.files.layout import read_line
 
 IDENTITY: Final = re.compile(r"[0-9a-f]{32}")
-"""Also the name of a folder: nothing that leads elsewhere."""
+"""Also the name of a folder, so it contains nothing that leads elsewhere."""
 
 
 class Place:
@@ -36,15 +36,15 @@ class Place:
             self._make()
         text = read_line(self._disk, self._layout.place_file)
         if not IDENTITY.fullmatch(text):
-            # Nobody replaces it: who has the lock of the old file would not keep out who takes
-            # that of the new one.
+            # It is never replaced: a process with the old file's lock would not keep out one that
+            # takes the new file's.
             raise StoreError(errno.EINVAL, "it does not tell an identity", self._layout.place_file)
         return text
 
     def take_turn(self) -> Descriptor:
-        """The file, locked: the kernel lets go of it, however this process ends.
+        """The file, locked: the kernel drops the lock, however this process ends.
 
-        :raises StoreError: somebody else has it (``EBUSY``).
+        :raises StoreError: another transfer has it (``EBUSY``).
         """
         self.identity()
         descriptor = HELD.open(self._disk.open, self._layout.place_file)
@@ -58,7 +58,7 @@ class Place:
         return descriptor
 
     def end_turn(self, descriptor: Descriptor) -> None:
-        """Let go of it."""
+        """Unlock it."""
         self._copies.close(descriptor)
 
     def _make(self) -> None:
@@ -66,8 +66,8 @@ class Place:
         fd = self._disk.create(temporary, self._file_mode)
         try:
             self._disk.write(fd, f"{secrets.token_hex(16)}\n".encode())
-            # Whatever the durability, and before it has its name: arrivals elsewhere tell it, and
-            # would wait for nobody if it were another one after a power cut.
+            # With every durability, and before it has its name: arrivals elsewhere name it, and
+            # would wait in vain if it were another one after a power cut.
             self._disk.fsync(fd)
             with suppress(FileExistsError):
                 self._disk.link(temporary, self._layout.place_file)

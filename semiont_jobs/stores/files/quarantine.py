@@ -1,6 +1,6 @@
-"""Setting aside what is no job: moved out of the way, reported, never deleted.
+"""Moving invalid files to quarantine: out of the way, reported, never deleted.
 
-It must not know how it was found.
+It must not know how they were found.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from semiont_jobs.stores.files.door import is_regular
 from semiont_jobs.stores.files.layout import check_folder, id_of
 
 _LONGEST_NAME: Final = 150
-"""Characters kept of a bad entry's name: with what is added, any file system takes it."""
+"""Characters kept of an invalid file's name: with what is added, any file system takes it."""
 _MOST_TOLD: Final = 1000
 """Entries remembered that stay where they are, so that each is logged once."""
 _UNPLAIN: Final = re.compile(r"[^A-Za-z0-9._-]")
@@ -39,10 +39,10 @@ class Quarantine:
         self._told: set[tuple[JobStatus, str]] = set()
 
     def put(self, path: str, reason: str) -> None:
-        """Move what stands under `path`, whatever it is, beside a ``.why`` file that tells
-        where it stood and the reason. The caller holds its lock if it can be locked.
+        """Move what is at `path`, whatever it is, to quarantine, beside a ``.why`` file.
 
-        A rename to a name that nothing has: neither followed, if it is a symlink, nor opened.
+        That file has the old place and the reason. The caller holds the lock, if it can be locked.
+        It is a rename to a name that nothing has: a symlink is neither followed nor opened.
         """
         folder, name = os.path.split(path)
         for each in (folder, self._layout.quarantine):
@@ -52,7 +52,7 @@ class Quarantine:
         try:
             self._disk.rename(path, target)
         except FileNotFoundError:
-            return  # somebody else was first
+            return  # another process was first
         at = fields.now()
         why = f"{at.isoformat()}\n{os.path.basename(folder)}/{abridged(name)}\n{reason}\n"
         # The entry is out of the way; a full disk may cost the note, not the queue.
@@ -68,18 +68,17 @@ class Quarantine:
         self._notify(Event(name="quarantined", at=at, job_id=name, job=None, reason=reason))
 
     def _secure(self, *folders: str) -> None:
-        """Make what was moved survive a power cut, its new name first."""
+        """Make the move survive a power cut, the new name first."""
         if self._fsync:
-            with suppress(OSError):  # undone, it is found and set aside again
+            with suppress(OSError):  # if undone, it is found and set aside again
                 for folder in folders:
                     self._disk.fsync_folder(folder)
 
     def put_if_bad(self, status: JobStatus, name: str, bad: Bad) -> bool:
-        """Put an entry that is no job into quarantine, once it has stood unchanged for the
-        grace time; whether there is nothing more to do about it.
+        """Move an invalid file to quarantine once it has stayed unchanged for the grace time.
 
-        What this user may not open is told of and left: to rename it would take a job from
-        whoever may.
+        Returns whether there is nothing more to do about it. A file that this user may not open is
+        logged and left: to rename it would take a job from users who may.
         """
         path = os.path.join(self._layout.folders[status], name)
         try:
@@ -99,7 +98,7 @@ class Quarantine:
             if isinstance(held, Descriptor) and job_id is not None:
                 again = self._copies.read_held(held, status, job_id)
                 if isinstance(again, Copy):
-                    return True  # written whole meanwhile
+                    return True  # it is whole by now
                 if self._is_debris(status, job_id):
                     self._disk.unlink(path)
                     self._copies.forget_suspect(path)
@@ -107,8 +106,8 @@ class Quarantine:
             self.put(path, bad.reason)
             self._copies.forget_suspect(path)
         except OSError as error:
-            # As of a folder that is another user's. It stays: one entry must not keep whoever
-            # comes upon it from the jobs beside it.
+            # For example, of a folder that is another user's. It stays: one entry must not keep a
+            # process that meets it from the jobs beside it.
             self._tell(status, name, bad, f"it cannot be set aside: {error.strerror}")
         finally:
             if isinstance(held, Descriptor):
@@ -116,8 +115,11 @@ class Quarantine:
         return True
 
     def _is_debris(self, status: JobStatus, job_id: str) -> bool:
-        """Whether a whole copy of the job stands elsewhere: then this one is what a power cut
-        left of a move that nobody acknowledged, and nothing to report."""
+        """Whether a whole copy of the job is in another folder.
+
+        Then this one is what a power cut left of a move that was never acknowledged, and there is
+        nothing to report.
+        """
         return any(
             isinstance(self._copies.read(other, job_id), Copy)
             for other in STATUSES
@@ -125,7 +127,7 @@ class Quarantine:
         )
 
     def _tell(self, status: JobStatus, name: str, bad: Bad, outcome: str) -> None:
-        """Log, once, that something stays which nobody here can use."""
+        """Log, once, that an entry stays which this process cannot use."""
         entry = (status, name)
         if entry in self._told:
             return

@@ -17,13 +17,13 @@ from semiont_jobs.stores.files.door import is_same
 from semiont_jobs.stores.files.layout import id_of
 
 LOOKS: Final = 100
-"""Passes over the folders for a job that keeps moving; each pass it misses is a transition
+"""Passes over the folders for a job that keeps moving. Each pass that it escapes is a transition
 made meanwhile, so in practice two or three suffice."""
 EMPTY_PASSES: Final = 3
-"""Passes that find nothing before a job counts as absent, where the folder's mtime cannot
-prove it: other programs take a job out of one folder before they put it into the next."""
+"""Passes that find nothing before a job counts as absent, if the folder's mtime cannot prove it:
+other programs take a job out of one folder before they put it into the next."""
 LISTINGS: Final = 12
-"""Listings of a folder that changes all the time: a job must be missed by each to be missed."""
+"""Listings of a folder that changes all the time: a job is missed only if each one misses it."""
 QUIET: Final = 20_000_000
 """Nanoseconds: an mtime older than this cannot hide a change of the same clock tick."""
 LOOK_PAUSE: Final = 0.005
@@ -39,12 +39,12 @@ class Reader:
         self._layout = copies.layout
 
     def get(self, job_id: str) -> AnyJob | None:
-        """The job, wherever it stands.
+        """The job, in whatever folder it is.
 
-        Looks in lifecycle order and takes the highest revision, if it still stands there
-        after the look (C17): the next copy of a job appears before the last one goes.
+        It looks in lifecycle order and takes the highest revision, if that is still there after the
+        look (C17): the next copy of a job appears before the last one goes.
 
-        :raises JobDecodeError: all that stands there is no job, and stays so.
+        :raises JobDecodeError: there are only invalid files of that name, and they stay invalid.
         """
         empty = 0
         best: Copy | None = None
@@ -76,7 +76,7 @@ class Reader:
         return best.job if best else None
 
     def _look(self, job_id: str, kept_open: list[int]) -> tuple[Copy | None, Bad | None, bool]:
-        """One pass: the highest copy, or else something bad and whether it stays so."""
+        """One pass: the highest copy, an invalid file, and whether all invalid ones stay so."""
         best: Copy | None = None
         bad: Bad | None = None
         is_settled = True
@@ -98,17 +98,19 @@ class Reader:
             return False
 
     def _quiet_since(self) -> int | None:
-        """The mtime of ``pending``; None if it is so recent that the next change might leave
-        the same."""
+        """The mtime of ``pending``; None if it is too recent to show the next change."""
         mtime = self._disk.stat(self._layout.folders["pending"]).st_mtime_ns
         return mtime if time.time_ns() - mtime > QUIET else None
 
     def _proves_absence(self, quiet_since: int | None) -> bool:
-        """A pass misses a job that exists only if it was put into ``pending`` meanwhile."""
+        """Whether a pass that found nothing proves that there is no job.
+
+        It misses an existing one only if that was put into ``pending`` meanwhile.
+        """
         return quiet_since is not None and quiet_since == self._quiet_since()
 
     def marks(self, job_ids: Collection[str]) -> Mapping[str, Hashable]:
-        """Where each job stands and which file it is there; None: nowhere."""
+        """For each job, its folder and which file it is there; None: it is in none."""
         at = time.time_ns()
         return {each: self._mark(each, at) for each in job_ids}
 
@@ -118,21 +120,23 @@ class Reader:
                 found = self._disk.stat(self._layout.path(status, job_id))
             except FileNotFoundError:
                 continue
-            # Two changes within one tick of the clock may end with the same number: the mark of
-            # a file that young is another one when it is taken again later.
+            # Two changes within one tick of the clock may leave the same number. So the mark of a
+            # file that young is another one when it is taken again later.
             is_fresh = at - found.st_ctime_ns < QUIET
             return (status, found.st_ino, found.st_ctime_ns, is_fresh)
         return None
 
     def jobs(self, statuses: Iterable[JobStatus]) -> Iterator[AnyJob]:
-        """The jobs in these statuses, each once. Names first, contents after: a job that moves
-        while the list is made is looked up where it went."""
+        """The jobs in these statuses, each once.
+
+        Names come first, contents after: a job that moves meanwhile is looked up where it went.
+        """
         asked = frozenset(statuses)
         wanted: tuple[JobStatus, ...] = tuple(each for each in STATUSES if each in asked)
         places = self._places(wanted)
         for other in STATUSES:
             if other not in asked:
-                # One that stands there too is on its way, or was left by a mover that died.
+                # A job that is there too is on its way, or was left by a mover that died.
                 for name in self._disk.names(self._layout.folders[other]):
                     job_id = id_of(name)
                     if job_id in places:
@@ -156,10 +160,10 @@ class Reader:
         try:
             return self.get(job_id)
         except JobDecodeError:
-            return None  # for the doctor, and for whoever sets it aside
+            return None  # left to the doctor, and to a process that sets it aside
 
     def counts(self) -> Mapping[JobStatus, int]:
-        """How many jobs stand in each status."""
+        """How many jobs are in each status."""
         counts = dict.fromkeys(STATUSES, 0)
         for job_id, status in self._places(STATUSES).items():
             if status is not None:
@@ -169,11 +173,11 @@ class Reader:
         return counts
 
     def _places(self, statuses: tuple[JobStatus, ...]) -> dict[str, JobStatus | None]:
-        """Every id in these folders and where it stands; None where it stands in two.
+        """Every id in these folders and the folder it is in; None if it is in two.
 
-        Jobs move forward through the folders, in the order in which they are listed; one that
-        goes back into `pending` meanwhile may be missed. So as long as that cannot be ruled
-        out, they are listed again: all, then only those between which jobs go to and fro.
+        Jobs move forward through the folders, in the order in which they are listed. A job that
+        goes back into ``pending`` meanwhile may be missed. So as long as that cannot be ruled out,
+        they are listed again: all, then only those between which jobs go to and fro.
         """
         places: dict[str, JobStatus | None] = {}
         for turn in range(LISTINGS):

@@ -1,6 +1,6 @@
 """The roll of all jobs in a directory: a file is read once, when it is first seen.
 
-It must not know who counts jobs, or what for.
+It must not know which caller counts jobs, or what for.
 """
 
 from __future__ import annotations
@@ -19,8 +19,8 @@ from semiont_jobs.stores.files.reader import QUIET
 from semiont_jobs.stores.files.told import told
 
 SPARING: Final = 20
-"""A folder that is looked at sparingly is listed again after so many times what the last listing
-took of the processor: 5 % of its time, however many jobs stand in it."""
+"""A folder that is looked at sparingly is listed again after so many times the processor time of
+its last listing: 5 % of the processor's time, however many jobs are in it."""
 
 LONGEST_SPARING: Final = 5.0
 """Seconds: after a look that read a hundred thousand files, the next must not wait for a minute."""
@@ -31,13 +31,13 @@ class _Folder:
 
     def __init__(self) -> None:
         self.files: dict[str, Hashable] = {}
-        """Which file stood under each name."""
+        """Which file was under each name."""
         self.outlines: dict[str, Outline] = {}
         """By the job's id."""
         self.unreadable: set[str] = set()
-        """Names of what is no job."""
+        """Names of invalid files."""
         self.mtime: int | None = None
-        """Of the folder, if nothing has changed there since it was listed."""
+        """The folder's mtime when it was listed; None if the next look must list it again."""
         self.again_at = 0.0
 
 
@@ -49,11 +49,14 @@ class FileRoll:
         self._folders: dict[JobStatus, _Folder] = {status: _Folder() for status in STATUSES}
         self._standing: dict[str, Outline] = {}
         self._touched: dict[str, None] = {}
-        """Ids at which something changed, kept where an error of the disk ended the look."""
+        """Ids at which something changed, kept if an error of the disk ended the look."""
 
     def changes(self, *, sparing: bool = False) -> RollChanges:
-        """Look at the folders in lifecycle order. Of two copies of a job the higher revision
-        counts; a job that moves backward meanwhile may be left out until the next look."""
+        """Look at the folders in lifecycle order.
+
+        Of two copies of a job the higher revision counts. A job that moves backward meanwhile may
+        be left out until the next look.
+        """
         with told(self._copies.layout):
             for status, folder in self._folders.items():
                 if not sparing or time.monotonic() >= folder.again_at:
@@ -78,7 +81,7 @@ class FileRoll:
         return max(copies, key=lambda each: each.revision, default=None)
 
     def _list(self, status: JobStatus, folder: _Folder) -> Iterator[str]:
-        """Bring what is known of a folder up to date; the ids at which something changed."""
+        """Bring what is known of a folder up to date; yield the ids at which something changed."""
         path = self._copies.layout.folders[status]
         began = time.thread_time()
         try:
@@ -92,7 +95,7 @@ class FileRoll:
         changed = [name for name, file in files.items() if known.get(name) != file]
         gone = known.keys() - files.keys()
         for name in dict.fromkeys((*changed, *gone, *folder.unreadable)):
-            # Not known until it was read: an error of the disk must leave it to the next look.
+            # Not known until it is read: after an error of the disk the next look must read it.
             known.pop(name, None)
             folder.unreadable.discard(name)
             job_id = id_of(name)
@@ -110,17 +113,17 @@ class FileRoll:
                 yield job_id
             if name in files:
                 known[name] = files[name]
-        # A change within the same tick of the clock would leave the same time; and what is no job
-        # may be a file that another program is writing at this moment.
+        # A change within the same tick of the clock would leave the same time, and an invalid file
+        # may be one that another program is writing at this moment.
         folder.mtime = mtime if is_quiet and not folder.unreadable else None
         spent = time.thread_time() - began
         folder.again_at = time.monotonic() + min(SPARING * spent, LONGEST_SPARING)
 
     def _files(self, status: JobStatus, path: str) -> dict[str, Hashable]:
         disk = self._copies.disk
-        # A finished job that is there again after it was gone went through a retry by hand: its
-        # file is known by its inode, which a listing tells. Elsewhere jobs come and go, and an
-        # inode that was freed is soon used again: its time of change is asked for too.
+        # If a finished job is back after it was gone, it went through a retry by hand: its file is
+        # known by its inode number, which a listing returns. Elsewhere jobs come and go, and a
+        # freed inode number is soon used again: the time of the last change is read too.
         if status in FINISHED:
             return dict(disk.entries(path))
         files: dict[str, Hashable] = {}

@@ -1,4 +1,4 @@
-"""Which copy of a job is the true one, and how the others go: what makes crashes harmless.
+"""Which copy of a job is the true one, and how the others go: this makes crashes harmless.
 
 It must not know where a job is to go. The rules (Cn) are those of the protocol page of the
 documentation: change nothing here without it.
@@ -20,11 +20,11 @@ from semiont_jobs.stores.files.layout import SUFFIX, Layout
 Settled: TypeAlias = Literal["stays", "gone", "busy"]
 
 SetAside: TypeAlias = Callable[[str, str], None]
-"""Puts what stands under a path into quarantine, for a reason."""
+"""Moves what is at a path to quarantine, for a reason."""
 
 
 class Settling:
-    """Settles the copies of jobs in one data directory, and forces what must not be lost."""
+    """Settles the copies of jobs in one data directory, and makes durable what must not be lost."""
 
     def __init__(self, copies: Copies, set_aside: SetAside, forcing: Forcing) -> None:
         self.copies = copies
@@ -36,9 +36,9 @@ class Settling:
     def settle(self, job_id: str, status: JobStatus, held: Descriptor, mine: Copy | Bad) -> Settled:
         """Resolve all copies of a job, of which the one in `status` is held.
 
-        Done by everyone who moves or removes a job, before anything is published (C1, C6, C7,
-        C8). "gone": what was held was not the true copy and stands no more; "busy": somebody
-        else works on another copy, so leave this job alone for now (C4).
+        Every actor that moves or removes a job does this, before it publishes anything (C1, C6, C7,
+        C8). "gone": the held copy was not the true one and is no longer there. "busy": another
+        actor works on another copy, so leave this job alone for now (C4).
         """
         for other, folder in self.layout.folders.items():
             if other != status and self.disk.exists(f"{folder}/{job_id}{SUFFIX}"):
@@ -61,8 +61,8 @@ class Settling:
         path = self.layout.path(status, job_id)
         other_path = self.layout.path(other_status, job_id)
         if mine.found and other.found and is_same(mine.found, other.found):
-            # Two names of one file, from a rename of which a power cut kept both ends, or from
-            # a backup tool: the name goes whose folder is not the status in the file.
+            # Two names of one file: a power cut kept both ends of a rename, or a backup tool made
+            # them. The name goes whose folder is not the status in the file.
             if isinstance(mine, Copy):
                 self._secure_mine(held, status)
                 self.disk.unlink(other_path)
@@ -98,7 +98,7 @@ class Settling:
         other_status: JobStatus,
         job_id: str,
     ) -> Settled:
-        """What is held cannot be read. Beside a copy that can, it is debris of a power cut."""
+        """Settle an unreadable held copy: beside a readable one, it is debris of a power cut."""
         if isinstance(other, Bad):
             return "stays"
         path = self.layout.path(status, job_id)
@@ -138,13 +138,13 @@ class Settling:
         return "stays"
 
     def _clear_odd(self, path: str, bad: Bad) -> Settled:
-        """Set aside a folder or a socket, in which there is nothing to lock."""
+        """Set aside a folder or a socket, which has nothing to lock."""
         try:
             self.set_aside(path, bad.reason)
         except OSError as error:
             if error.errno not in OF_THE_FILE:
                 raise
-            return "busy"  # it is another user's: this job waits, those behind it do not
+            return "busy"  # another user's entry: this job waits, those behind it do not
         return "stays"
 
     def _clear_lower(
@@ -179,16 +179,15 @@ class Settling:
             self.copies.close(other)
         return "stays"
 
-    # -- forcing -------------------------------------------------------------------------
+    # -- making durable ------------------------------------------------------------------
 
     def secure_folder(self, status: JobStatus) -> None:
-        """Make the names in a folder durable, where durability is wanted."""
+        """Make the names in a folder durable, if durability is wanted."""
         if self.forcing.is_durable:
             self.disk.fsync_folder(self.layout.folders[status])
 
     def secure(self, job: AnyJob) -> bool:
-        """Make durable what somebody else published, where durability is wanted; False: it does
-        not stand there any more."""
+        """Make durable what another process published, if that is wanted; False: it is gone."""
         try:
             self._secure_other(self.layout.path(job.status, job.metadata.id), job.status)
         except FileNotFoundError:
@@ -196,15 +195,19 @@ class Settling:
         return True
 
     def secure_absence(self, status: JobStatus) -> None:
-        """Keep a power cut from bringing back a copy that was just unlinked from a finished
-        folder: it would be debris there for good, since nobody looks for work in it."""
+        """Keep a power cut from bringing back a copy just unlinked from a finished folder.
+
+        It would be debris there for good, because no worker looks for jobs in that folder.
+        """
         if self.forcing.is_durable and status in FINISHED:
-            with suppress(OSError):  # debris does no harm, and what was moved stands
+            with suppress(OSError):  # debris does no harm, and the move itself is done
                 self.disk.fsync_folder(self.layout.folders[status])
 
     def _secure_mine(self, held: Descriptor, status: JobStatus) -> None:
-        """Before the other copy goes, the one that stays must be durable: its writer may have
-        died before it made it so (C18)."""
+        """Make the held copy durable before the other one goes.
+
+        Its writer may have died before making it so (C18).
+        """
         if self.forcing.is_durable:
             self.disk.fsync(held.fd)
             self.disk.fsync_folder(self.layout.folders[status])

@@ -2,10 +2,10 @@
 
 It must not know what a job is, or how it is claimed.
 
-Processes that all know the same jobs in the same order all try the same one: one wins, and each
-of the others has opened a file for nothing, at every job. So whoever keeps losing passes over
-all but a random part of the ids, another part after every listing, which drops what the others
-took meanwhile. Whoever wins all the time has no rivals, and passes over nothing.
+Processes that all know the same jobs in the same order all try the same one: one wins, and each of
+the others has opened a file for nothing, at every job. So a process that keeps losing passes over
+all but a random part of the ids. It takes another part after every listing, which drops what the
+others took meanwhile. A process that wins all the time has no rivals, and passes over nothing.
 """
 
 from __future__ import annotations
@@ -15,14 +15,14 @@ from collections.abc import Callable
 from typing import Final
 
 MOST_PARTS: Final = 16
-"""Of how many parts one is tried first, at most. With sixteen, eight processes lose one attempt
-in three; more would only make own parts run out sooner."""
+"""The most parts, of which one is tried first. With sixteen, eight processes lose one attempt in
+three; more would only make own parts run out sooner."""
 ROUND: Final = 16
-"""Attempts after which the number of parts is thought over: few enough to learn within
-milliseconds, too many for a chance."""
+"""Attempts after which the number of parts is reconsidered: few enough to learn within
+milliseconds, too many for a coincidence."""
 MANY_LOST: Final = ROUND // 2
 FEW_LOST: Final = ROUND // 8
-"""Of a round. What lies between is what the right number of parts gives."""
+"""Lost attempts of a round. Between the two the number of parts is right."""
 
 
 class Share:
@@ -46,13 +46,16 @@ class Share:
         """Whether to pass over a job for now."""
         if self.is_whole:
             return False
-        # The hash of a text differs from process to process, but not in a forked one; so the
-        # own part is drawn as well.
+        # The hash of a string differs from process to process, but not in a forked one. So the own
+        # part is drawn as well.
         return (hash(name) ^ self._mine) & (self._parts - 1) != 0
 
     def tried(self, *, lost: bool) -> None:
-        """An attempt was made; lost: another process was faster. What others passed over as
-        well, or took, is tried last: that tells nothing."""
+        """Note an attempt; lost: another process was faster.
+
+        It does not count once the own part is used up: what is tried then, others took or passed
+        over as well.
+        """
         if self.is_done:
             return
         self._attempts += 1

@@ -1,7 +1,7 @@
 """FileStore: a `JobStore` that is a directory.
 
-It must not know system calls (`door`) or the steps of a move (`moves`): it finds jobs, takes
-hold of them and lets the parts do their work.
+It must not know system calls (`door`) or the steps of a move (`moves`): it finds jobs, holds them
+and lets the parts do their work.
 """
 
 from __future__ import annotations
@@ -70,20 +70,20 @@ from semiont_jobs.stores.files.upkeep import Upkeep
 class FileStore(MovingHouse):
     """Jobs in ``DATA_DIR/jobs``.
 
-    :param fsync: acknowledged changes survive a power cut, not only the death of processes: the
-        short name of two durabilities, ``"fsync"`` and ``"process"``.
+    :param fsync: acknowledged changes survive a power cut, not only the death of processes. This is
+        the short form of two durabilities, ``"fsync"`` and ``"process"``.
     :param durability: what acknowledged changes survive, and how. ``"process"``: the death of
-        processes. ``"fsync"``: a power cut too, since every file is forced to the disk.
-        ``"journal"``: the same for a fraction of the time, since what is acknowledged goes into a
-        journal, which is replayed after a power cut. None: as ``fsync`` says.
+        processes. ``"fsync"``: a power cut too, because every file is fsynced. ``"journal"``: the
+        same in a fraction of the time, because what is acknowledged goes into a journal, which is
+        replayed after a power cut. None: as ``fsync`` says.
     :param dir_mode: permission bits of folders made here.
     :param file_mode: permission bits of files made here.
-    :param allow_network_fs: accept a network file system. Only where one host alone uses the
-        directory are its locks as good as a local one's.
-    :param read_only: look, and change nothing: nothing is made, probed or swept, a directory
-        that may not be written can be opened, and every verb that would change a job raises
+    :param allow_network_fs: accept a network file system. Its locks are as good as a local one's
+        only if one host alone uses the directory.
+    :param read_only: look, and change nothing: nothing is made, probed or swept. A directory that
+        may not be written can be opened, and every method that would change a job raises
         `StoreError`.
-    :param disk: the door to the disk; tests give another.
+    :param disk: the door to the disk; tests pass another.
     """
 
     def __init__(
@@ -108,7 +108,7 @@ class FileStore(MovingHouse):
         self._dir_mode = checked_mode("dir_mode", dir_mode)
         self._file_mode = checked_mode("file_mode", file_mode)
         self._allow_network_fs = allow_network_fs
-        # On a network file system every call waits for it, and threads wait for it together.
+        # On a network file system every call waits for it, and threads can wait at the same time.
         self.floor: Final[Floor] = OPEN if allow_network_fs else Floor()
         """See `HasFloor`."""
         self._disk.floor = self.floor
@@ -116,7 +116,7 @@ class FileStore(MovingHouse):
         self._journal: Journal | None = None
 
     def __reduce__(self) -> tuple[Any, ...]:
-        """Pickled, a store is its directory and its options; read, it is another one there."""
+        """Pickle the directory and the options; unpickled, they make another store there."""
         options: dict[str, Any] = {
             "durability": self.durability,
             "dir_mode": self._dir_mode,
@@ -139,7 +139,7 @@ class FileStore(MovingHouse):
                 check_to_look(self.layout, self._disk)
             else:
                 self._make_ready()
-        self._disk.forget_folders()  # those above the data directory are of no more use
+        self._disk.forget_folders()  # those above the data directory are no longer needed
         disk, layout, mode = self._disk, self.layout, self._file_mode
         self._copies = copies = Copies(disk, layout, codec)
         self._reader = Reader(copies)
@@ -164,12 +164,12 @@ class FileStore(MovingHouse):
                 self._sweep()
 
     def _is_leaving(self, job_id: str) -> bool:
-        """Whether a copy in ``pending`` is one that a claim of ours is about to remove."""
+        """Whether a copy in ``pending`` is one that a claim of this process is about to remove."""
         hold = self._holds.get(job_id)
         return hold is not None and hold.job.status != "pending"
 
     def _replay_journals(self) -> None:
-        """Before anything else is done here: a file may say less than was acknowledged."""
+        """Replay before anything else is done: a file may be older than what was acknowledged."""
         with told(self.layout):
             if not self._read_only:
                 self._replay.replay()
@@ -185,8 +185,10 @@ class FileStore(MovingHouse):
         return (ByFsync if self._fsync else Forcing)(self._disk, self.layout)
 
     def _tell_of_removals(self, holds: Sequence[FileHold]) -> None:
-        """Whatever the durability: another process's journal may tell of a job still, and must
-        not bring it back."""
+        """Record removals, whatever the durability.
+
+        Another process's journal may still have the jobs, and must not bring them back.
+        """
         assert self._journal is not None, "the store is not open"
         if not self._journal.is_there():
             return
@@ -226,8 +228,10 @@ class FileStore(MovingHouse):
             check_locks(self.layout, self._disk, self._file_mode)
 
     def close(self) -> None:
-        """Let go of everything held, and wake whoever waits. What a thread is just storing it has
-        still."""
+        """End all holds, and wake all waiting threads.
+
+        A thread that is just storing a job keeps its hold.
+        """
         for hold in list(self._holds.values()):
             hold.let_go_if_idle()
         self._pending.close()
@@ -237,7 +241,7 @@ class FileStore(MovingHouse):
         self.wake()
 
     def kill_holder(self, job_id: str) -> None:
-        """Close the file of a held job as the death of its process would: for tests."""
+        """Close the file of a held job, as the death of its process would: for tests."""
         hold = self._holds.pop(job_id)
         self._copies.close(hold.descriptor)
 
@@ -332,7 +336,7 @@ class FileStore(MovingHouse):
                     hold = self._taking.settled(status, job_id)
                     if hold is not None:
                         return hold
-                # Nothing that can be held: it is not there, or on its way somewhere.
+                # Nothing can be held: the job does not exist, or is on its way somewhere.
                 if self._reader.get(job_id) is None:
                     raise JobNotFound(job_id)
 
@@ -343,8 +347,8 @@ class FileStore(MovingHouse):
             job = self._reader.get(job_id)
             if job is not None and job.status not in FINISHED and job.metadata.life == life:
                 return True
-            # Finished meanwhile: the request must not hit a later life (C13). Somebody else may
-            # have been promised that it is obeyed, so it stands until the outcome is durable.
+            # That life is over: the request must not hit a later one (C13). Another caller may have
+            # been promised that it is obeyed, so it stays until the outcome is durable.
             if job is None or job.status not in FINISHED or self._moves.secure(job):
                 self._markers.remove(job_id, life)
             return False
@@ -358,7 +362,7 @@ class FileStore(MovingHouse):
             if swept:
                 self._sweep()
             yield from self._upkeep.orphans(now, foreign_stale_after)
-            # After the rescue: what is no job must not keep jobs waiting.
+            # After the rescue: invalid files must not keep jobs waiting.
             if swept:
                 self._upkeep.note_odd_names()
             self._upkeep.set_aside_suspects()
@@ -376,7 +380,7 @@ class FileStore(MovingHouse):
             return self._upkeep.remove_one(job_id)
 
     def inspect(self) -> Inspection:
-        """Look over the directory without changing anything: for the doctor."""
+        """Inspect the directory without changing anything: for the doctor."""
         with told(self.layout):
             return inspect(self.layout, self._copies)
 

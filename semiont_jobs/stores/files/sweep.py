@@ -1,7 +1,7 @@
 """Left-overs of dead processes: temporary files, and requests to cancel that are void.
 
-It must not touch a job: what stands in ``.tmp`` may be a second link to one, so it is only
-ever unlinked, never written or truncated.
+It must not touch a job: a file in ``.tmp`` may be a second link to one, so it is only ever
+unlinked, never written or truncated.
 """
 
 from __future__ import annotations
@@ -24,8 +24,8 @@ from semiont_jobs.stores.files.markers import name_of_life
 SWEEP_INTERVAL: Final = 60.0
 """Seconds between two sweeps of one process."""
 TMP_GRACE: Final = 900.0
-"""Seconds before an unlocked temporary file counts as left over. Those of a batch are
-unlocked until they are published: a quarter of an hour is long enough for any."""
+"""Seconds before an unlocked temporary file counts as left over. Those of a batch are unlocked
+until they are published: a quarter of an hour is long enough for any."""
 MARKER_GRACE: Final = 5.0
 """Seconds before a request to cancel is examined: its canceller may still be at work."""
 
@@ -78,7 +78,7 @@ class Sweeper:
             with suppress(FileNotFoundError):
                 found = self._disk.stat(path)
                 age = time.time() - found.st_mtime
-                # A folder is nobody's request, and no unlink takes it away.
+                # A folder is not a request, and cannot be unlinked.
                 if age >= MARKER_GRACE and not S_ISDIR(found.st_mode) and self._is_void(name):
                     self._disk.unlink(path)
 
@@ -92,7 +92,7 @@ class Sweeper:
         except JobDecodeError:
             return False
         if job is None or job.status in FINISHED:
-            # As long as an older copy stands beside an outcome, a power cut may undo it.
+            # As long as an older copy is beside an outcome, a power cut may undo it.
             return not any(
                 self._disk.exists(self._layout.path(status, id_)) for status in UNFINISHED
             )

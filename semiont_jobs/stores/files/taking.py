@@ -32,8 +32,8 @@ class Taking:
     def settled(self, status: JobStatus, job_id: str) -> FileHold | None:
         """Hold the copy in one folder, if it is the true one; None: it is not, or not there.
 
-        :raises JobHeld: somebody else holds it, or another copy of the job.
-        :raises JobDecodeError: what stands there is no job.
+        :raises JobHeld: another actor holds it, or another copy of the job.
+        :raises JobDecodeError: it is not a valid job.
         """
         held = self._copies.hold_at(status, job_id)
         if held is None:
@@ -66,17 +66,17 @@ class Taking:
         return FileHold(self._moves, self._markers, descriptor, job, self)
 
     def holding(self, hold: FileHold) -> None:
-        """A hold began (called by it)."""
+        """Note that a hold began (called by it)."""
         self.holds[hold.job.metadata.id] = hold
 
     def stored(self, hold: FileHold) -> None:
-        """A hold stored its job (called by it)."""
+        """Note that a hold stored its job (called by it)."""
         if isinstance(hold.job, PendingJob):
             with suppress(OSError):  # it is stored; the next listing finds it
                 found = self._moves.disk.stat_of(hold.descriptor.fd)
                 self._pending.put(hold.job, found)
 
     def ended(self, hold: FileHold) -> None:
-        """A hold is over (called by it)."""
+        """Note that a hold is over (called by it)."""
         if self.holds.get(hold.job.metadata.id) is hold:
-            self.holds.pop(hold.job.metadata.id, None)  # who closes the store may be at it, too
+            self.holds.pop(hold.job.metadata.id, None)  # a thread that closes the store may too

@@ -1,4 +1,4 @@
-"""Telling the disk's errors: which job, which file, in this library's own class.
+"""Reporting the disk's errors: which job, which file, in this library's own class.
 
 It must not know what was being done.
 """
@@ -32,21 +32,23 @@ class told:  # noqa: N801 - reads as a statement: `with told(layout, job_id):`
 
 
 def is_disks(error: OSError) -> bool:
-    """Whether the system has refused something, and nobody else did: what a signal's handler or
-    `Wanted.accept` raises, a `TimeoutError` say, has no number."""
+    """Whether the system raised this error, and no other code did.
+
+    What a signal handler or `Wanted.accept` raises, such as a `TimeoutError`, has no number.
+    """
     return error.errno is not None and not isinstance(error, SemiontJobsError)
 
 
 def store_error(error: OSError, layout: Layout, job_id: str | None = None) -> StoreError:
-    """What the disk refused as a `StoreError` of that job.
+    """The disk's error as a `StoreError` of that job.
 
     For the hottest paths, where entering and leaving `told` shows in a profile.
     """
     reason = error.strerror or str(error)
-    # A write has no path, and whose disk is full must be known where many are used.
+    # A write error has no path, and must say which of many directories has the full disk.
     path = layout.data_dir if error.filename is None else error.filename
     if error.errno == errno.EACCES:
-        # Of `link` and `rename` it may be either name.
+        # For `link` and `rename` it may be either name.
         for each in (error.filename, error.filename2):
             barred = _barred(each) if isinstance(each, str) else None
             if barred is not None:
@@ -56,8 +58,10 @@ def store_error(error: OSError, layout: Layout, job_id: str | None = None) -> St
 
 
 def _whose(barred: str) -> str:
-    """Who owns what keeps this user out: where a web server and its workers are two users, that is
-    what has gone wrong."""
+    """The owner and the mode of what keeps this user out.
+
+    If a web server and its workers are two users, that is what has gone wrong.
+    """
     found = os.lstat(barred)
     mode = stat.S_IMODE(found.st_mode)
     owner, own = _name_of(found.st_uid), _name_of(os.geteuid())
@@ -65,8 +69,11 @@ def _whose(barred: str) -> str:
 
 
 def _barred(path: str) -> str | None:
-    """The first folder on the way that may not be entered, or the file that may not be read, or the
-    folder in which nothing may be changed; None: it was something else."""
+    """The folder or file that keeps this user out; None: it was something else.
+
+    It is the first folder that may not be entered, the file that may not be read and written, or
+    the folder in which nothing may be changed.
+    """
     above = os.path.dirname(path)
     for folder in (*map(str, reversed(PurePath(above).parents)), above):
         if os.path.isdir(folder) and not os.access(folder, os.X_OK):
@@ -79,7 +86,7 @@ def _barred(path: str) -> str | None:
 
 
 def _name_of(user: int) -> str:
-    import pwd  # which Windows has not, and no store of files either
+    import pwd  # Windows does not have it, nor a file store
 
     try:
         return pwd.getpwuid(user).pw_name

@@ -1,4 +1,4 @@
-"""Upkeep: the jobs of dead workers, and the removal of finished ones.
+"""Upkeep: the jobs of dead workers, and the removal of finished jobs.
 
 It must not know what becomes of an orphan, or how long finished jobs are kept.
 """
@@ -23,8 +23,8 @@ from semiont_jobs.stores.files.quarantine import Quarantine
 from semiont_jobs.stores.files.taking import Taking
 
 REMOVED_AT_ONCE: Final = 64
-"""Jobs whose files are held together while finished ones are removed: far below the limit of
-256 open files that some systems start a process with."""
+"""Jobs whose files are held together while finished ones are removed: far below the limit of 256
+open files that some systems give a process."""
 
 
 @frozen
@@ -63,18 +63,20 @@ class Upkeep:
         self._quarantine = quarantine
         self._tell_of_removals = tell_of_removals
 
-    # -- what is no job ------------------------------------------------------------------
+    # -- invalid files -------------------------------------------------------------------
 
     def note_odd_names(self) -> None:
-        """Look for names that are no job's among the finished jobs, where no worker comes upon
-        them: the TypeScript package stops at the first."""
+        """Set aside what is in the finished folders under a name that is not a job's.
+
+        No worker meets it there, and the TypeScript package stops at the first one.
+        """
         for status in FINISHED:
             for name in self._names(status):
                 if id_of(name) is None:
                     self._quarantine.put_if_bad(status, name, ODD_NAME)
 
     def set_aside_suspects(self) -> None:
-        """Put into quarantine what readers, who change nothing, came upon."""
+        """Move to quarantine what readers, which change nothing, have met."""
         for path in self._copies.suspects():
             status, name = self._layout.place(path)
             job_id = id_of(name)
@@ -92,7 +94,7 @@ class Upkeep:
     # -- upkeep --------------------------------------------------------------------------
 
     def orphans(self, now: datetime, foreign_stale_after: timedelta) -> Iterator[FileHold]:
-        """See `JobStore.orphans`. A lock that can be taken on a running file is the proof."""
+        """See `JobStore.orphans`. The proof is that the lock of a running file can be taken."""
         refused: OSError | None = None
         for name in self._names("running"):
             job_id = id_of(name)
@@ -103,7 +105,7 @@ class Upkeep:
                 elif job_id not in self._taking.holds:
                     hold = self._orphan(job_id, now, foreign_stale_after)
             except OSError as error:
-                # One file that the disk will not give up must not keep the others from rescue.
+                # One file that the disk refuses must not keep the others from rescue.
                 refused = refused or error
             if hold is not None:
                 yield hold
@@ -167,8 +169,8 @@ class Upkeep:
                     return []  # the store was closed in between
             removed = [hold.job for hold in holds if _remove(hold)]
             if removed:
-                # Told to be gone, they must stay gone: a job that came back would beat a new
-                # one of its id.
+                # They are reported as removed and must stay so: a job that came back would win
+                # against a new one of its id.
                 self._moves.secure_folder(status)
             return removed
         finally:
@@ -176,8 +178,9 @@ class Upkeep:
                 hold.let_go()
 
     def remove_held(self, hold: FileHold, target: str) -> None:
-        """Have a job stand here no longer, whatever its status, but under that name, which is
-        nowhere among the jobs; the hold ends.
+        """Move a held job's file to `target`, which is nowhere among the jobs; the hold ends.
+
+        The job may have any status.
 
         :raises ClaimLost: another program was first.
         """
@@ -185,20 +188,20 @@ class Upkeep:
         self._secure_what_went_before()
         self._tell_of_removals([hold])
         hold.remove(target)
-        # The new name first: a power cut may bring the old one back, but must not take both.
+        # The new name first: a power cut may bring the old one back, but must not remove both.
         if self._moves.forcing.is_durable:
             self._disk.fsync_folder(os.path.dirname(target))
         self._moves.secure_folder(status)
 
     def _secure_what_went_before(self) -> None:
-        # A worker's unlink of the running copy must be durable before that of a finished one, or
-        # a power cut could bring a finished job back to run again (C18).
+        # A worker's unlink of the running copy must be durable before that of a finished one.
+        # Otherwise a power cut could bring a finished job back to run again (C18).
         if self._moves.forcing.is_durable:
             for folder in self._layout.folders.values():
                 self._disk.fsync_folder(folder)
 
     def _hold_spent(self, status: JobStatus, name: str, spent: Spent) -> FileHold | None:
-        """Hold a finished job if it is to be removed; look before locking it."""
+        """Hold a finished job if it is to be removed; it is read before it is locked."""
         job_id = id_of(name)
         if job_id is None:
             self._quarantine.put_if_bad(status, name, ODD_NAME)
@@ -228,7 +231,7 @@ def _remove(hold: FileHold) -> bool:
 
 
 def _is_foreign(copy: Copy, now: datetime, stale_after: timedelta) -> bool:
-    """Whether the TypeScript package, which takes no lock, may be working on it still."""
+    """Whether the TypeScript package, which takes no lock, may still be working on it."""
     if copy.job.metadata.claim is not None:
         return False
     return now.timestamp() - copy.found.st_mtime < stale_after.total_seconds()

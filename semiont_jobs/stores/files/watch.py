@@ -1,6 +1,6 @@
 """Whether file-system events wake this process, or it has to look at the folder every tick.
 
-It must not know jobs, or how the kernel tells of events (`inotify`).
+It must not know jobs, or how the kernel reports events (`inotify`).
 """
 
 from __future__ import annotations
@@ -20,10 +20,11 @@ if TYPE_CHECKING:
 
 
 class Watch:
-    """Of one folder, by one process. Where events cannot be had, `is_armed` stays False, and
-    whoever waits looks every tick instead.
+    """Watches one folder, for one process.
 
-    :param ring: a method of whoever has this.
+    If there are no events, `is_armed` stays False, and waiting threads look every tick instead.
+
+    :param ring: a method of the object that has this one.
     """
 
     def __init__(self, folder: str, ring: Callable[[], None]) -> None:
@@ -33,7 +34,7 @@ class Watch:
         self._bell: Bell | None = None
         self._leave: weakref.finalize[Any, Any] | None = None
         self.is_of_use: bool = sys.platform == "linux"
-        """Whether arming may do anything."""
+        """Whether arming may help."""
 
     @property
     def is_armed(self) -> bool:
@@ -43,8 +44,8 @@ class Watch:
     def arm(self) -> None:
         """Have the next name that comes into the folder call `ring`, once.
 
-        `ring` is called in another thread, which holds a lock that this needs too: call this
-        with no lock that `ring` takes.
+        `ring` is called in another thread, which holds a lock that this needs too. So call this
+        without any lock that `ring` takes.
         """
         with self._lock:
             if self.is_of_use and not self.is_armed:
@@ -54,7 +55,7 @@ class Watch:
         try:
             from semiont_jobs.stores.files.inotify import Bell
         except ImportError:
-            return False  # watchdog is not installed: nobody asked for it
+            return False  # watchdog is not installed: events are not wanted
         try:
             if self._bell is None:
                 self._bell = Bell(self._folder, self._ring)
@@ -72,7 +73,7 @@ class Watch:
         return True
 
     def close(self) -> None:
-        """End; it cannot be armed again."""
+        """Stop watching; it cannot be armed again."""
         with self._lock:
             self.is_of_use = False
             self._end()

@@ -1,4 +1,4 @@
-"""Which start of the machine this is: what was written before another one may be lost.
+"""Which start of the machine this is: what was written before another start may be lost.
 
 It must not know what was written.
 """
@@ -22,7 +22,8 @@ def check_for_journals(layout: Layout) -> None:
     """Refuse a place whose journals could not be trusted.
 
     :raises UnsafeStore: what another host has written may be lost though this machine was not
-        started again, or nobody can know whether it was.
+        restarted, or it cannot be known whether it was, or this container has its own name for its
+        start.
     """
     kind = file_system_of(layout.root)
     if kind in NETWORK_FILE_SYSTEMS:
@@ -40,8 +41,10 @@ def check_for_journals(layout: Layout) -> None:
 
 @cache
 def current() -> str:
-    """The name of this start of the machine's kernel, the same for all its processes, in most
-    containers too; empty where the system tells none."""
+    """The name of this start of the machine's kernel; empty if the system has none.
+
+    It is the same for all processes, in most containers too.
+    """
     if sys.platform == "darwin":
         return _printed_by("sysctl", "-n", "kern.bootsessionuuid")
     try:
@@ -52,13 +55,15 @@ def current() -> str:
 
 
 def is_hidden() -> bool:
-    """Whether a container has another file in its place, as LXC's and systemd-nspawn's have: the
-    host would take its journals for those of another start, and replay them under its workers'
-    hands."""
+    """Whether a container has another file in its place, as those of LXC and systemd-nspawn have.
+
+    The host would take its journals for those of another start, and replay them while its workers
+    run.
+    """
     try:
         return os.stat(BOOT_ID).st_dev != os.stat("/proc").st_dev
     except OSError:
-        return False  # not Linux, and told otherwise
+        return False  # not Linux, where the name comes from elsewhere
 
 
 def _printed_by(*command: str) -> str:

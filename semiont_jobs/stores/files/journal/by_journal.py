@@ -1,10 +1,10 @@
-"""Forcing by the journal: one small write for whatever is acknowledged.
+"""Making changes durable by the journal: one small write for what is acknowledged.
 
 It must not know how the journal is kept.
 
-The rule is that no step removes or replaces the last durable copy of a job. A new copy is in the
-journal, durably, before the older one goes. One step needs no record: a claim of a job whose own
-record stands in the file that is appended to. Until that is emptied, this record is the durable
+The rule is that no step removes or replaces the last durable copy of a job. A new copy is durable
+in the journal before the older one goes. One step needs no record: a claim of a job whose own
+record is in the file that is appended to. Until that file is emptied, this record is the durable
 copy; and emptying it makes the claimed copy durable.
 """
 
@@ -22,7 +22,7 @@ from semiont_jobs.stores.files.journal.segment import MOST_BYTES
 from semiont_jobs.stores.files.layout import Layout
 
 LARGEST: Final = MOST_BYTES // 4
-"""Bytes of a job above which its file is forced by itself: what is written twice should be small,
+"""Bytes of a job above which its file is fsynced instead: what is written twice should be small,
 and four jobs must not fill a journal."""
 
 
@@ -59,8 +59,10 @@ class ByJournal(Forcing):
             self.journal.write(fit)
 
     def _is_told_of(self, job: AnyJob) -> bool:
-        """Whether it is a claim of what the journal says already, and no other process can have
-        made that void: by a removal, after which the same job came back."""
+        """Whether it is a claim of a revision that is in the journal already, and that record counts.
+
+        A removal by another process makes it void, and the same job may have come back since.
+        """
         return (
             job.status == "running"
             and self.journal.has(job, job.metadata.revision - 1)
@@ -85,8 +87,8 @@ class ByJournal(Forcing):
     def replaced(self, job: AnyJob, text: bytes) -> None:
         if _is_unfit(job, text):
             self._by_itself.replaced(job, text)
-        # Where the file with the record began to be emptied before the job's file had its name, the
-        # record may go and the name not be durable: said again.
+        # If the file with the record began to be emptied before the job's file had its name, the
+        # record may go and the name not be durable. So it is written again.
         elif not self.journal.has(job, job.metadata.revision):
             self.journal.write([(job, text)])
 
@@ -112,8 +114,11 @@ class ByJournal(Forcing):
         return self.disk.seems_there(path) or self.disk.exists(path)
 
     def _tell_of_the_removed(self, job_ids: Sequence[str]) -> None:
-        """Those of which nothing stands any more were finished and removed before the records were
-        there, by somebody who could not know of them."""
+        """Record the removal of jobs of which nothing exists any more.
+
+        They were finished and removed before the records were there, by a process that could not
+        know of them.
+        """
         at = moment()
         path, disk = self.layout.path, self.disk
         left = [each for each in job_ids if not disk.seems_there(path("pending", each))]

@@ -1,12 +1,12 @@
-"""The journal of one process: records go in, are made durable together, and are let go once the
-files that they tell of are durable themselves.
+"""The journal of one process: records are made durable together, and go once the files are durable.
 
 It must not know jobs' files, or what is done with a journal after a power cut.
 
 There are two files at most: one that is appended to, and one that is being emptied. Emptying is one
-``syncfs``: every record tells of what had been published before it was appended, so what is forced
-after the last append to a file makes that file superfluous. A file that is full waits for
-the one before it: a slow disk slows those who write, and the journal does not grow.
+``syncfs`` after the last append. By then every copy of which the file has a record is published, or
+its record is appended again (`ByJournal.replaced`): so the file is superfluous. A file that is full
+waits for the one before it: a slow disk slows the threads that write, and the journal does not
+grow.
 
 ::
 
@@ -17,9 +17,9 @@ the one before it: a slow disk slows those who write, and the journal does not g
                                                   v  |
                                                  _stuck
 
-Where the disk has lost a write, the old file is ``_kept`` instead, to be replayed one day. A file
-that another hand has removed is emptied like one that is full, and what it has just been told is
-said again in the next.
+If the disk has lost a write, the old file is ``_kept`` instead, to be replayed one day. A file that
+another program has removed is emptied like a full one, and the records of the last call are
+appended again to the next.
 """
 
 from __future__ import annotations
@@ -52,28 +52,28 @@ MOST_AGE: Final = 30.0
 """Seconds after which a file is emptied that is not full: about as long as Linux lets written data
 wait. The longer, the more claims find the job's record and need none of their own."""
 MOST_KEPT: Final = 4
-"""Files that could not be emptied, after which nothing more is acknowledged: the disk has lost
-writes, and somebody must look at it."""
+"""Files that could not be emptied. With one more, nothing is acknowledged: the disk has lost
+writes, or keeps refusing, and must be looked at."""
 TOLD_AT_ONCE: Final = 64
-"""Removals that are appended together: they fit into any file, and one look at the folder does for
-them."""
+"""Removals that are appended together: they fit into any file, and one look at the folder serves
+them all."""
 REMOVED: Final = "the journal %s was removed; its jobs' files are forced now"
 MTIME_GRAIN: Final = 20_000_000
 """Nanoseconds. A folder's mtime moves in clock ticks of 1 to 10 ms."""
 PAUSE: Final = 1.0
-"""Seconds after which a file is tried again that could not be emptied, as where no descriptor was
-left: soon enough for those who wait, and seldom enough to cost nothing."""
+"""Seconds after which a file is tried again that could not be emptied, for want of a descriptor,
+say: soon enough for those that wait, and seldom enough to cost nothing."""
 
 
 class Journal:
     """Appends to files of its own in ``jobs/.journal``. There is none before the first record.
 
-    :param dir_mode: permission bits of that folder, where it has to be made again.
-    :param file_mode: permission bits of these.
+    :param dir_mode: permission bits of that folder, if it has to be made again.
+    :param file_mode: permission bits of these files.
     """
 
     in_background = True
-    """Whether a thread of its own empties what is full; tests have it done by whoever fills it."""
+    """Whether a thread of its own empties full files; in tests the thread that fills one does."""
 
     def __init__(self, disk: Disk, layout: Layout, *, dir_mode: int, file_mode: int) -> None:
         self._disk = disk
@@ -84,21 +84,21 @@ class Journal:
         self._made = 0
         self._lock, self._changed = lock_and_condition()
         self._inside: set[int] = set()
-        """The threads that write something."""
+        """The threads that are writing something."""
         self._current: Segment | None = None
         self._old: Segment | None = None
         """Being emptied."""
         self._stuck: list[Segment] = []
         """Could not be emptied, though the disk lost nothing: tried again."""
         self._kept: list[Segment] = []
-        """Tell of what the disk may have lost."""
+        """Have records of what the disk may have lost."""
         self._told_on = ToldOn(disk, layout)
         self._carried = 0
         self._alone = False
         self._looked_at: int | None = None
         """The mtime of the folder when its names told that; None: they may have changed since."""
         self._was_removed = False
-        """The folder may be another one than that which was opened."""
+        """The folder may be another one than the one that was opened."""
         self._is_closed = False
         self._wake: SimpleQueue[None] = SimpleQueue()
         self._emptier: threading.Thread | None = None
@@ -106,7 +106,7 @@ class Journal:
     # -- writing -------------------------------------------------------------------------
 
     def write(self, jobs: Sequence[tuple[AnyJob, bytes]], at: int | None = None) -> None:
-        """Append revisions of jobs with their texts, and return when they are durable.
+        """Append revisions of jobs with their file contents, and return when they are durable.
 
         :param at: when they were published, if that was before now (`moment`).
         :raises OSError: they may not be durable.
@@ -116,9 +116,8 @@ class Journal:
     def remove(self, removed: Mapping[str, int]) -> None:
         """Append that these jobs are removed, each at its moment, and return when that is durable.
 
-        It is said again in every later file for as long as others stand that may tell of these
-        jobs: nobody shall bring them back from there. Where no file stands there is nothing to
-        say.
+        It is repeated in every later file while others exist that may have records of these jobs:
+        no replay may bring them back from there. If no file exists, nothing is appended.
 
         :raises OSError: it may not be durable.
         """
@@ -136,13 +135,15 @@ class Journal:
             yield removals_of(some), partial(self._note_removed, some)
 
     def _note_removed(self, some: Mapping[str, int], segment: Segment) -> None:
-        for job_id in some:  # what it says of the job is void: no claim may rely on it
+        for job_id in some:  # older records of the job are void: no claim may rely on them
             segment.revisions.pop(job_id, None)
         self._told_on.add(some, segment.name)
 
     def _put(self, pieces: Callable[[], Iterable[Piece]]) -> None:
-        """Append each, have the file that it went to noted at once, and return when all are
-        durable. Where that file was removed they are said again: a record may stand twice."""
+        """Append each piece, note its file at once, and return when all are durable.
+
+        If that file was removed they are appended again: a record may exist twice.
+        """
         thread = threading.get_ident()
         if thread in self._inside:
             # It would write into what it interrupted, or wait for itself.
@@ -156,7 +157,7 @@ class Journal:
                 self._put_all(pieces())
         finally:
             self._inside.discard(thread)
-        if self._is_closed:  # meanwhile: nobody else will empty what was written
+        if self._is_closed:  # meanwhile: no other thread will empty what was written
             self.close()
 
     def _put_all(self, pieces: Iterable[Piece]) -> None:
@@ -202,7 +203,7 @@ class Journal:
         try:
             return current.stands()
         except OSError:
-            return False  # it is written again, and whoever forces that tells of the disk
+            return False  # it is written again, and that sync raises the disk's error
 
     def _with_room(self, size: int) -> Segment:
         """The file to append so many bytes to. The caller has the lock."""
@@ -212,7 +213,7 @@ class Journal:
             elif self._old is None:
                 self._was_removed |= self._current.is_removed
                 self._turn_over()
-            elif self._emptier is None:  # whoever began to was interrupted
+            elif self._emptier is None:  # the thread that began to was interrupted
                 self._empty()
             else:
                 self._changed.wait(LOOK_EVERY)
@@ -247,8 +248,7 @@ class Journal:
         return segment
 
     def _have_folder(self) -> None:
-        """Make the folder again that was removed. It may stand in a data directory of which nobody
-        has made durable that there is one."""
+        """Make the removed folder again; its data directory may not be durable itself."""
         with suppress(FileExistsError):
             self._disk.make_folder(self._layout.journal, self._dir_mode)
         secure_folders(self._layout, self._disk)
@@ -257,7 +257,7 @@ class Journal:
     # -- emptying ------------------------------------------------------------------------
 
     def _turn_over(self) -> None:
-        """Begin to empty what is appended to. The caller has the lock."""
+        """Begin to empty the file that is appended to. The caller has the lock."""
         self._old, self._current = self._current, None
         if self._emptier is None:
             self._empty()
@@ -265,7 +265,7 @@ class Journal:
             self._wake.put(None)
 
     def _empty(self) -> bool:
-        """Make everything durable that the old file tells of, and remove it; whether it went."""
+        """Make everything durable that the old file records, and remove it; whether it went."""
         old = self._old
         assert old is not None
         is_emptied = False
@@ -274,11 +274,11 @@ class Journal:
                 self._let_go(old)
                 old.forced_otherwise()
             is_emptied = True
-        except Exception as error:  # noqa: BLE001 - whoever waits for room must not wait for ever
+        except Exception as error:  # noqa: BLE001 - threads that wait for room must not hang
             old.tell_once("the journal %s cannot be emptied, and is kept: %r", error)
             if old.is_doubtful:
-                # What was not written now never is, though the next call said so: the records
-                # stay, until the machine is started again.
+                # What was not written now never will be, though the next call reports success: the
+                # records stay, until the machine is restarted.
                 self._kept.append(old)
                 with suppress(Exception):
                     old.keep()
@@ -293,7 +293,7 @@ class Journal:
 
     def _let_go(self, old: Segment) -> None:
         if old.is_removed:
-            if not old.told:  # else it may have been us, at a try before this one
+            if not old.told:  # else it may have been us, at an earlier try
                 old.tell_once(REMOVED)
             with self._lock:
                 self._have_folder()
@@ -307,8 +307,9 @@ class Journal:
         self._disk.fsync_folder(self._layout.journal)
 
     def _carry_over(self) -> Segment | None:
-        """Removals that are still needed stand in the next file before this one goes. If the next
-        was removed, in another; the removed one, whose jobs are to be forced too."""
+        """Make removals that are still needed durable in the next file, before this one goes. If
+        the next was removed, in another; returns the removed one, whose jobs must be made durable
+        too."""
         lost = None
         with self._lock:
             self._told_on.forget()
@@ -335,9 +336,9 @@ class Journal:
             raise StoreError(errno.EIO, "the disk has lost a write", old.path)
 
     def doubt(self) -> None:
-        """The disk has lost a write, of whatever file: the kernel says so once, and what stands
-        now may be all that tells of it. This is noted in the files, for this process may be killed
-        before it comes to them."""
+        """Note that the disk has lost a write, of whatever file: the kernel reports it once, and
+        the files that exist now may be all that records it. The files say so from now on, because
+        this process may be killed before it empties them."""
         with self._lock:
             doubtful = [each for each in (self._current, self._old, *self._stuck) if each]
             for segment in doubtful:
@@ -347,8 +348,7 @@ class Journal:
                 segment.keep()
 
     def tend(self) -> float | None:
-        """Empty what is full or old; seconds until the next look, or None: it is over. For the
-        thread that does it."""
+        """Empty what is full or old, in its thread; seconds until the next look, None: closed."""
         with self._lock:
             if self._is_closed:
                 return None
@@ -365,9 +365,9 @@ class Journal:
         return 0.0 if self._empty() else PAUSE
 
     def _is_wanted_gone(self, current: Segment) -> bool:
-        """Whether a file has more to say than what it was carried over for, or nothing at all."""
+        """Whether a file has more than the removals carried over to it, or these are not needed."""
         if current.end == self._carried:
-            with suppress(OSError):  # looked at again
+            with suppress(OSError):  # tried again later
                 self._told_on.forget()
         return current.end > self._carried or not self._told_on
 
@@ -379,13 +379,13 @@ class Journal:
                 name="semiont-jobs-journal",
                 daemon=True,
             )
-            with suppress(ThreadRefused):  # whoever fills a file empties it
+            with suppress(ThreadRefused):  # then the thread that fills a file empties it
                 begin(thread)
                 self._emptier = thread
 
     def close(self) -> None:
-        """Empty all there is. What must stay is left as a dead process leaves it."""
-        if threading.get_ident() in self._inside:  # a signal's handler
+        """Empty all files. What must stay is left as a dead process leaves it."""
+        if threading.get_ident() in self._inside:  # a signal handler
             self._is_closed = True  # what it interrupted closes, when it is done
             return
         with self._lock:
@@ -418,4 +418,4 @@ def _tend(journal: weakref.ref[Journal], wake: SimpleQueue[None]) -> None:
         if tended is None:
             return
         delay = tended.tend()
-        del tended  # while it sleeps, the journal may be forgotten
+        del tended  # while this waits, the journal may be collected

@@ -1,6 +1,6 @@
-"""What is appended to a journal by one call: some records, and a note of which file they went to.
+"""What is appended to a journal by one call: some records, and a note of the file they went to.
 
-It must not know which file that is, nor when it is forced.
+It must not know which file that is, nor when it is synced.
 """
 
 from __future__ import annotations
@@ -15,14 +15,14 @@ from semiont_jobs.stores.files.journal.records import revision_of
 from semiont_jobs.stores.files.journal.segment import Segment
 
 MOST_AT_ONCE: Final = 64 * 1024
-"""Bytes of records that are appended by one call: of a batch some hundred."""
+"""Bytes of records that are appended by one call: of a batch, some hundred records."""
 
 Piece: TypeAlias = tuple[bytes, Callable[[Segment], object]]
-"""What is appended by one call, and what notes the file that it went to."""
+"""What is appended by one call, and a function that notes the file it went to."""
 
 
 def appended_together(jobs: Iterable[tuple[AnyJob, bytes]], at: int) -> Iterator[Piece]:
-    """The records of these revisions of jobs with their texts, published at that moment."""
+    """The records of these revisions of jobs with their file contents, published at that moment."""
     most = min(MOST_AT_ONCE, segments.MOST_BYTES // 4)
     some: list[AnyJob] = []
     records: list[bytes] = []

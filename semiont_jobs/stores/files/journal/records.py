@@ -11,8 +11,8 @@ A record is the length of its body and the body's CRC-32, both of four bytes, an
     id                  ASCII
     text                the job's file, whole; nothing for a removal
 
-Numbers are little-endian. A length of zero ends the journal, and so does whatever is no record:
-what a power cut tore, or a disk has changed. What lies before it counts.
+Numbers are little-endian. A length of zero ends the journal, and so does anything that is not a
+valid record: a power cut tore it, or the disk changed it. What lies before it counts.
 """
 
 from __future__ import annotations
@@ -31,10 +31,10 @@ _REVISION: Final = 1
 _REMOVAL: Final = 2
 
 MOST_REVISION: Final = 2**64 - 1
-"""A foreign hand may have written a higher one; such a job is forced by itself."""
+"""A foreign program may have written a higher one; the file of such a job is fsynced instead."""
 
 _CLOCK: Final = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
-"""One for all processes of a machine, and never set: of two records the later is known."""
+"""One for all processes of a machine, and never set: of two records the later one is known."""
 
 
 def moment() -> int:
@@ -44,14 +44,14 @@ def moment() -> int:
 
 @frozen
 class Record:
-    """What a journal says of a job."""
+    """What a journal records of a job."""
 
     job_id: str
     revision: int
     at: int
     """Nanoseconds since the machine was started."""
     text: bytes | None
-    """The job's file; None: the job was removed, and all that was said of it before is void."""
+    """The content of the job's file; None: the job was removed, all earlier records are void."""
 
 
 def revision_of(job_id: str, revision: int, at: int, text: bytes) -> bytes:
@@ -65,7 +65,7 @@ def removal_of(job_id: str, at: int) -> bytes:
 
 
 def removals_of(removed: Mapping[str, int]) -> bytes:
-    """The records of some removals, each job with its moment."""
+    """The records of some removals, each at its moment."""
     return b"".join(map(removal_of, removed, removed.values()))
 
 
@@ -74,7 +74,7 @@ def _framed(body: bytes) -> bytes:
 
 
 def records_in(data: bytes) -> Iterator[Record]:
-    """All records from the start of `data` up to the first thing that is none."""
+    """All records from the start of `data` up to the first thing that is not one."""
     start = 0
     while start + _FRAME.size <= len(data):
         length, checksum = _FRAME.unpack_from(data, start)

@@ -2,10 +2,10 @@
 
 It must not know how a journal is written.
 
-A journal whose lock can be had belongs to a dead process. If the machine was started again since,
-what its files tell may be all that is left of some jobs: they are replayed before anything else is
-done in the directory. If not, the kernel still has everything that was written, and will
-write it to the disk: the files may go once it has.
+A journal that can be locked belongs to a dead process. If the machine was restarted since, its
+records may be all that is left of some jobs: they are replayed before anything else is done in the
+directory. If not, the kernel still has everything that was written, and will write it to the disk:
+the journal may go once it has.
 """
 
 from __future__ import annotations
@@ -35,16 +35,16 @@ from semiont_jobs.stores.files.journal.standing import NO_FILE, Standing
 from semiont_jobs.stores.files.moves import Moves
 
 MOST_WAIT: Final = 300.0
-"""Seconds that another process is waited for which replays the same files: what they hold is
-written in a few. One that lives but is of another start of the machine, as seen from where its name
-cannot be read, would be waited for until it ends."""
+"""Seconds to wait for another process that replays the same files: what they hold is written in a
+few. A process that lives but seems to be of another start of the machine, because the name of this
+start cannot be read here, would be waited for until it ends."""
 PAUSE: Final = 0.02
 """Seconds between two looks whether another process has replayed what there is."""
 
 
 @frozen
 class Dead:
-    """A journal file whose lock we have."""
+    """A journal file that this process has locked."""
 
     path: str
     descriptor: Descriptor
@@ -72,11 +72,12 @@ class Replay:
     def replay(self) -> None:
         """Publish what is known of jobs from journals alone.
 
-        Until it returns, nobody may look at a job: what its file says may be older than what was
-        acknowledged. While another process is at it, it is waited for.
+        Until it returns, no caller may look at a job: its file may be older than what was
+        acknowledged. If another process is replaying, this waits for it.
 
-        :raises UnsafeStore: nobody can know whether they are of living processes.
-        :raises OSError: the disk refuses, or a process that cannot be alive is; the journals stay.
+        :raises UnsafeStore: it cannot be known whether they belong to living processes.
+        :raises OSError: the disk refuses, or a process lives that cannot be alive; the journals
+            stay.
         """
         pause = threading.Event()
         waits_for: list[str] = []
@@ -98,7 +99,7 @@ class Replay:
                 for name in names:
                     one = self._taken(name)
                     if one is None:
-                        break  # another process is at it: it has the first of them
+                        break  # another process is replaying: it has the first of them
                     dead.append(one)
                 else:
                     self._replay(dead)
@@ -109,7 +110,7 @@ class Replay:
             pause.wait(PAUSE)
 
     def is_due(self) -> bool:
-        """Whether there is something to be replayed."""
+        """Whether there is something to replay."""
         return bool(self._of_earlier_boots())
 
     def _of_earlier_boots(self) -> list[str]:
@@ -134,9 +135,9 @@ class Replay:
         logger.info("%d jobs were replayed from %d journals", len(published), len(dead))
 
     def _publish_if_newer(self, record: Record, *, was_removed: bool) -> bool:
-        """Publish a job of which no file stands that is as new; whether that was so.
+        """Publish a job if no file of it is as new; whether it was published.
 
-        :param was_removed: the record is of a job whose id another had, which was removed.
+        :param was_removed: another job had this id before, and was removed.
         """
         assert record.text is not None
         try:
@@ -149,8 +150,8 @@ class Replay:
             if isinstance(copy, Copy):
                 found = copy.job.metadata
                 if was_removed and found.created < job.metadata.created:
-                    continue  # the one that was removed: the name's going was not durable
-                # One of another creation was put there by a hand that knew no journal.
+                    continue  # the one that was removed: its removal was not durable
+                # A job of another creation was put there by a program that knows no journal.
                 if found.revision >= record.revision or found.created != job.metadata.created:
                     return False
         self._publish(job, record.text)
@@ -199,8 +200,8 @@ class Replay:
     def retire(self, journal: Journal) -> None:
         """Empty what dead processes of this start of the machine have left.
 
-        :param journal: this process's own, in which removals go on to be told of that others'
-            files may contradict.
+        :param journal: this process's own, which goes on recording removals that other files may
+            contradict.
         """
         self._tell_of_odd()
         dead: list[Dead] = []
@@ -226,7 +227,7 @@ class Replay:
     def _may_go(self, one: Dead, journal: Journal) -> bool:
         if not one.is_of_this_boot or one.header.is_kept:
             return False
-        # Each at its moment: a job that was created since is not meant.
+        # Each at its own moment: a job that was created since is not affected.
         journal.remove(_removed(self._records(one)))
         return True
 
@@ -242,7 +243,7 @@ class Replay:
     # -- files ---------------------------------------------------------------------------
 
     def _taken(self, name: str) -> Dead | None:
-        """A dead process's file, locked by us; None: its process lives, or it is gone."""
+        """A dead process's file, locked by us; None: its process lives, or the file is gone."""
         held = self._copies.hold(self._standing.path(name))
         if not isinstance(held, Descriptor):
             return None
@@ -256,8 +257,10 @@ class Replay:
         return self._standing.records_of(one.descriptor.fd)
 
     def _remove_replayed(self, dead: list[Dead], removed: Mapping[str, int]) -> None:
-        """Let all go, so that whatever is left by a death in the middle brings nothing back: what
-        one of them says is void by what another says."""
+        """Remove all files, so that a death in between brings nothing back.
+
+        What one of them records may be void by what another records.
+        """
         if len(dead) > 1 and removed:
             last = self._told_again(dead[0].header, removed)
             try:
@@ -269,7 +272,7 @@ class Replay:
             self._remove(dead)
 
     def _told_again(self, header: Header, removed: Mapping[str, int]) -> Dead:
-        """A file that tells of these removals alone, to go when the others are gone."""
+        """A file that records only these removals, to go when the others are gone."""
         data = header.line() + removals_of(removed)
         temporary, descriptor = self._moves.write_temporary(data)
         path = self._standing.path(f"{os.path.basename(temporary)}{SUFFIX}")
@@ -290,7 +293,7 @@ class Replay:
 
 
 def _removed(records: Iterable[Record]) -> dict[str, int]:
-    """Jobs that were removed, and when each was last."""
+    """The jobs that were removed, and when each was last."""
     removed: dict[str, int] = {}
     for record in records:
         if record.text is None:
@@ -299,8 +302,10 @@ def _removed(records: Iterable[Record]) -> dict[str, int]:
 
 
 def _latest(records: Sequence[Record]) -> list[Record]:
-    """Of each job the highest revision, of two such the later; those that were removed after
-    they were told of are gone."""
+    """Of each job the highest revision, of two such the later.
+
+    Records from before a job's removal do not count.
+    """
     removed = _removed(records)
     latest: dict[str, Record] = {}
     for record in records:

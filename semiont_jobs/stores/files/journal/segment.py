@@ -1,4 +1,4 @@
-"""One file of a journal: appended to by one process, forced for all its threads at once.
+"""One file of a journal: appended to by one process, made durable for all its threads at once.
 
 It must not know what its records say, or when it may go.
 """
@@ -31,12 +31,12 @@ VERSION: Final = 1
 HEADER_BYTES: Final = 512
 """The first line, padded. A disk writes no smaller block, so no record ever shares one with it."""
 MOST_BYTES: Final = 16 * 1024 * 1024
-"""Some twenty thousand records; as much again stands while an older file is being emptied."""
+"""Some twenty thousand records; as much again exists while an older file is being emptied."""
 FIRST_STEP: Final = 128 * 1024
 LARGEST_STEP: Final = 4 * 1024 * 1024
-"""Zeros are written ahead of the records, since forcing an append that makes a file longer costs a
-commit of the file system's own journal, five times what it costs to force bytes that have their
-place. A file begins small, for many processes put in one job and end; each step doubles."""
+"""Zeros are written ahead of the records. To sync an append that makes a file longer costs a commit
+of the file system's own journal, five times what it costs to sync bytes that have their place. A
+file begins small, because many processes create one job and end; each step doubles."""
 
 
 @frozen
@@ -47,12 +47,12 @@ class Header:
     """The start of the machine in which it was written; empty if the line cannot be read."""
     pid: int
     began: str
-    """When, as ISO 8601."""
+    """When it was made, as ISO 8601."""
     is_kept: bool
-    """What it tells of could not be made durable otherwise: it must be replayed one day."""
+    """What it records could not be made durable otherwise: it must be replayed one day."""
 
     def line(self) -> bytes:
-        """As it is written."""
+        """The line as it is written."""
         facts = {
             "journal": VERSION,
             "boot": self.boot,
@@ -64,8 +64,11 @@ class Header:
 
     @classmethod
     def read(cls, data: bytes) -> Header:
-        """From the start of a file. What is torn is of no start of the machine that is known, so
-        that its records, if there are any, are replayed."""
+        """The header at the start of a file.
+
+        A torn one is of no known start of the machine, so that its records, if there are any, are
+        replayed.
+        """
         try:
             facts: Any = json.loads(data[:HEADER_BYTES])
             return cls(
@@ -76,7 +79,7 @@ class Header:
 
 
 class SegmentRemoved(OSError):
-    """The file that was appended to has its name no more: no replay would find what it tells."""
+    """The file that was appended to has lost its name: no replay would find its records."""
 
     def __init__(self, path: str) -> None:
         super().__init__(errno.ENOENT, "the journal was removed, or moved away", path)
@@ -96,32 +99,33 @@ class Segment:
         self._step = FIRST_STEP
         self._lock, self._changed = lock_and_condition()
         self._forcing: int | None = None
-        """The thread that forces it. Only it takes this back, and when it is done before anything
-        else: an interrupt may strike at every call."""
+        """The thread that syncs it. Only that thread resets this, and does so before anything else
+        when it is done: an interrupt may strike at every call."""
         self._safe = HEADER_BYTES
         self.path = path
         self.name: str = os.path.basename(path)
         self.end: int = HEADER_BYTES
         self.began: float = time.monotonic()
         self.is_faulty: bool = False
-        """Its forcing failed: nothing may be written here any more, for the kernel tells of a
+        """A sync of it failed: nothing may be written here any more, because the kernel reports a
         lost write only once."""
         self.is_doubtful = False
-        """The disk has lost a write while it stood: it may be all that tells of it."""
+        """The disk has lost a write while it existed: it may be all that records it."""
         self.is_removed: bool = False
-        """Another hand has taken its name: nothing may be written here any more."""
+        """Another program has removed its name: nothing may be written here any more."""
         self.told: set[str] = set()
-        """What was logged of it."""
-        # Whoever forgets a queue without closing it leaves its file as a dead process does.
+        """What was logged about it."""
+        # A queue that is forgotten without being closed leaves its file as a dead process does.
         weakref.finalize(self, HELD.close, descriptor, disk.close).atexit = False
         self.revisions: dict[str, tuple[datetime, int]] = {}
-        """Of each job it has records of, its creation and the latest revision."""
+        """For each job that it has records of, its creation and the latest revision."""
 
     @classmethod
     def begin(cls, disk: Disk, layout: Layout, name: str, file_mode: int) -> Segment:
-        """Make a new one, whole and locked before anybody sees it, and durable.
+        """Make a new one, whole and locked before another process sees it, and durable.
 
-        :raises StoreError: the machine's other processes would take it for one of another start.
+        :raises StoreError: in a container with its own name for the start of the machine. Other
+            processes would take the file for one of another start.
         """
         if boot.is_hidden():
             reason = "in a container with a name of its own for the start of the machine no journal"
@@ -152,8 +156,10 @@ class Segment:
         return not self.is_faulty and self.end + size <= MOST_BYTES
 
     def stands(self) -> bool:
-        """Whether a replay would find it: it is removed with a folder that somebody tidies up, and
-        moved with a data directory, and the descriptor tells of neither.
+        """Whether a replay would find it.
+
+        It is removed with a folder that a user tidies up, and moved with a data directory, and the
+        descriptor shows neither.
 
         :raises OSError: that cannot be seen.
         """
@@ -167,13 +173,13 @@ class Segment:
         return stands
 
     def tell_once(self, what: str, *details: object) -> None:
-        """Log what became of it."""
+        """Log, only once, what became of it."""
         if what not in self.told:
             self.told.add(what)
             logger.error(what, self.name, *details)
 
     def append(self, data: bytes) -> int:
-        """Write records after the last; where they end. They are not durable yet."""
+        """Write records after the last, not durably yet; return where they end."""
         end = self.end + len(data)
         while end > self._allocated:
             zeros = bytes(self._step)
@@ -185,11 +191,12 @@ class Segment:
         return end
 
     def force(self, end: int) -> None:
-        """Return when everything up to `end` is durable: one thread forces what all have written,
-        the others wait for it.
+        """Return when everything up to `end` is durable.
 
-        :raises SegmentRemoved: it is nowhere where it would be looked for.
-        :raises OSError: it may not be durable, and is not acknowledged to anybody.
+        One thread syncs what all have written, and the others wait for it.
+
+        :raises SegmentRemoved: it is no longer where a replay would look for it.
+        :raises OSError: it may not be durable, and must not be acknowledged to any caller.
         """
         thread, reach = threading.get_ident(), end
         try:
@@ -220,22 +227,22 @@ class Segment:
         return OSError(errno.EIO, "the journal could not be forced to the disk", self.path)
 
     def forced_otherwise(self) -> None:
-        """All of it is durable, or of no more use: whoever waits to force it need not."""
+        """Note that all of it is durable, or no longer needed: no thread need wait to sync it."""
         with self._lock:
             while self._forcing is not None:
                 self._changed.wait(LOOK_EVERY)
             self._safe = self.end
 
     def keep(self) -> None:
-        """Note in the file that it must not go before it was replayed."""
+        """Note in the file that it must be replayed before it may go."""
         header = Header(self._header.boot, self._header.pid, self._header.began, is_kept=True)
         self._disk.write_at(self._descriptor.fd, header.line(), 0)
         self._disk.fsync(self._descriptor.fd)
 
     def close(self) -> None:
-        """Let go of its lock. Nothing can be forced any more."""
+        """Unlock it. Nothing can be synced any more."""
         with self._lock:
-            # Not under a thread that forces it: the number may be another file's at once.
+            # Not while a thread syncs it: the number may be another file's at once.
             while self._forcing is not None:
                 self._changed.wait(LOOK_EVERY)
             self.is_faulty = True

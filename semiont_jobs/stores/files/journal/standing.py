@@ -1,6 +1,6 @@
-"""The files that stand in a folder of journals, and what is in them.
+"""The files in a folder of journals, and what is in them.
 
-It must not know whose they are, or what becomes of them.
+It must not know which process they are of, or what becomes of them.
 """
 
 from __future__ import annotations
@@ -26,12 +26,14 @@ class Standing:
         self._folder = layout.journal
 
     def names(self) -> list[str]:
-        """All of them, in order; none where there is no folder for them."""
+        """All of them, in order; none if there is no folder for them."""
         return self._named(are_files=True)
 
     def odd(self) -> list[str]:
-        """What has a journal's name and is no file, as a folder, a symlink or a FIFO: nobody reads
-        it, and nobody is stopped by it."""
+        """What has a journal's name and is not a file, such as a folder, a symlink or a FIFO.
+
+        No process reads it, and none is stopped by it.
+        """
         return self._named(are_files=False)
 
     def _named(self, *, are_files: bool) -> list[str]:
@@ -48,7 +50,7 @@ class Standing:
         return sorted(found)
 
     def path(self, name: str) -> str:
-        """Where a file of that name stands."""
+        """The path of the file of that name."""
         return f"{self._folder}/{name}"
 
     def header(self, name: str) -> Header:
@@ -67,6 +69,6 @@ class Standing:
         return Header.read(self._disk.read(fd, HEADER_BYTES - 1, HEADER_BYTES - 1))
 
     def records_of(self, fd: int) -> list[Record]:
-        """What an open file says, up to its end or the first thing that is no record."""
+        """The records in an open file, up to its end or the first thing that is not one."""
         data = self._disk.read(fd, self._disk.stat_of(fd).st_size, MOST_READ)
         return list(records_in(data[HEADER_BYTES:]))

@@ -1,6 +1,6 @@
-"""What stands in the folder of journals, for whoever looks and changes nothing.
+"""What is in the folder of journals, for callers that look and change nothing.
 
-It must not mend anything.
+It must not repair anything.
 """
 
 from __future__ import annotations
@@ -18,8 +18,8 @@ from semiont_jobs.stores.files.journal.segment import Header
 from semiont_jobs.stores.files.journal.standing import NO_FILE, Standing
 
 Condition: TypeAlias = Literal["in use", "left over", "kept", "to be replayed"]
-"""Of a living process; of a dead one, which goes with the next sweep; of one whose files the disk
-would not take, which stays until the machine is started again; or of an earlier start of it."""
+"""Of a living process; of a dead one, to go with the next sweep; of one whose jobs' files the disk
+would not take, to stay until the machine is restarted; or of an earlier start of it."""
 
 
 @frozen(kw_only=True)
@@ -28,7 +28,7 @@ class JournalState:
 
     name: str
     bytes: int
-    """Its size, with what is not written to yet."""
+    """Its size, with the part that is not written to yet."""
     began: datetime | None
     """When its process made it; None: its first line cannot be read."""
     condition: Condition
@@ -45,7 +45,7 @@ def journals(copies: Copies) -> tuple[JournalState, ...]:
 
 
 def odd(copies: Copies) -> dict[str, str]:
-    """What has a journal's name and is none, and why."""
+    """What has a journal's name and is not one, and why."""
     return dict.fromkeys(Standing(copies.disk, copies.layout).odd(), NO_FILE)
 
 

@@ -1,4 +1,4 @@
-"""Removals that must be told of again: other files may say something older of these jobs.
+"""Removals that must be recorded again: other files may have older records of these jobs.
 
 It must not know how a record is made durable.
 """
@@ -14,17 +14,17 @@ from semiont_jobs.stores.files.layout import Layout
 
 
 class ToldOn:
-    """The removals that one process tells on. Its caller sees to it that one thread is at it."""
+    """The removals that one process goes on recording. Its caller lets in one thread at a time."""
 
     def __init__(self, disk: Disk, layout: Layout) -> None:
         self._disk = disk
         self._standing = Standing(disk, layout)
         self._moments: dict[str, int] = {}
         self._files: dict[str, frozenset[str]] = {}
-        """Of each job, the files that may say something older of it."""
+        """For each job, the files that may have older records of it."""
         self._of_kept: dict[str, frozenset[str]] = {}
-        """Of each kept file, to which nothing is added any more, the jobs of which it tells: it
-        stands until the machine is started again, and not every job may be told on so long."""
+        """For each kept file, to which nothing is added any more, the jobs it has records of. It
+        stays until the machine is restarted, and not every removal may be repeated so long."""
 
     def __bool__(self) -> bool:
         return bool(self._moments)
@@ -33,11 +33,11 @@ class ToldOn:
         return iter(self._moments)
 
     def names(self) -> set[str]:
-        """All files that stand."""
+        """The names of all files that exist."""
         return set(self._standing.names())
 
     def add(self, removed: Mapping[str, int], told_in: str) -> None:
-        """Removals were told of in a file: they are told on if others may contradict them."""
+        """Note removals recorded in a file, to be repeated if other files may contradict them."""
         names = self.names() - {told_in}
         self._look_for_kept(names)
         for job_id, at in removed.items():
@@ -47,7 +47,7 @@ class ToldOn:
                 self._files[job_id] = others
 
     def forget(self) -> None:
-        """Those which no file that stands may contradict."""
+        """Forget those that no existing file may contradict."""
         if not self._moments:
             return
         names = self.names()
@@ -60,7 +60,7 @@ class ToldOn:
                 del self._files[job_id], self._moments[job_id]
 
     def text(self) -> bytes:
-        """The records of all."""
+        """The records of all these removals."""
         return removals_of(self._moments)
 
     def _may_tell(self, name: str, job_id: str) -> bool:
@@ -74,7 +74,7 @@ class ToldOn:
                 self._of_kept[name] = ids
 
     def _told_by(self, name: str) -> frozenset[str] | None:
-        """The jobs of which a kept file tells; None: it is none, or gone."""
+        """The jobs that a kept file has records of; None: it is not kept, or is gone."""
         try:
             fd = self._disk.open_to_read(self._standing.path(name))
         except FileNotFoundError:
