@@ -1,4 +1,4 @@
-"""The commands of the command line inside another one, on a place that this one knows.
+"""The command line's commands inside another command line, for a place that the latter knows.
 
 It must not know what the commands do, nor who asks: ``flask jobs`` and ``manage.py jobs`` do.
 """
@@ -26,15 +26,15 @@ COMMANDS: Final = {
     "show": "semiont_jobs.cli.reading:show",
     "stats": "semiont_jobs.cli.reading:stats",
 }
-"""Where they are. Imported when one is run: a web process needs none of them."""
+"""Where they are. They are imported when one is run: a web process needs none of them."""
 
 
 class JobsGroup(click.Group):
     """The group ``jobs``.
 
-    :param place: says where the jobs live, when a command is run.
-    :param more: commands besides, by name: where each is, as ``module:name``.
-    :param type_of: what the application's users know as a job's type, where that is not its own.
+    :param place: returns where the jobs live; called when a command is run.
+    :param more: further commands by name: where each is, as ``module:name``.
+    :param type_of: returns a job's type as the application's users know it, if that differs.
     """
 
     def __init__(
@@ -51,11 +51,12 @@ class JobsGroup(click.Group):
         self._type_of = type_of
 
     def list_commands(self, ctx: click.Context) -> list[str]:
-        """Their names."""
+        """The names of the commands."""
         return sorted(self._homes)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        """One of them; it does not ask for a directory, since the application has one."""
+        """A command of that name, without its options for the place, since the application has
+        one."""
         if cmd_name not in self._homes:
             return None
         home, _colon, name = self._homes[cmd_name].partition(":")
@@ -65,15 +66,15 @@ class JobsGroup(click.Group):
         return ours
 
     def invoke(self, ctx: click.Context) -> Any:
-        """Run one; errors are told in one line."""
+        """Run a command; an error is one line."""
         from semiont_jobs.cli.app import check_shared
         from semiont_jobs.cli.text import plain
 
         try:
             place = self._place()
             check_shared(place)
-            # Where the commands look for their own option. What the other command line keeps
-            # there is found all the same: it stands in the contexts above.
+            # Where the commands look for their own option. What the other command line keeps there
+            # is still found: it is in the parent contexts.
             ctx.obj = {"url" if is_url(place) else "data_dir": place, "type_of": self._type_of}
             return super().invoke(ctx)
         except (SemiontJobsError, OSError) as error:

@@ -1,13 +1,12 @@
 """Many workers at once: threads, processes, signals, time limits.
 
-From the bottom: ``orders`` (the options), ``roster`` and ``routing`` (whose job is it), ``hand`` (a
-thread), ``crew`` (the threads of a process), ``errand`` (a run that a crew does besides), ``watch``
-(what is stuck or dead, and the way out).
-Then ``child`` (what a process runs), ``slot`` (a place for one), ``supervisor`` (all of them),
-``echo`` (what they log) and ``travel`` (what they can be given); ``staff`` is either of the two.
-For scripts, ``runs`` (items as jobs), ``mapping`` (their outcomes), ``results`` (what is handed
-on), ``bars`` and ``scripts``.
-Beside them ``signals`` and ``memory``. ``pool`` puts them together.
+From the bottom: ``orders`` (the options), ``roster`` and ``routing`` (which worker does a job),
+``hand`` (a thread), ``crew`` (the threads of a process), ``errand`` (a run that a crew does
+besides), ``watch`` (replaces what is stuck or dead, and leads the way out). Then ``child`` (what a
+process runs), ``slot`` (a place for one), ``supervisor`` (all of them), ``echo`` (what they log)
+and ``travel`` (what can be sent to them); ``staff`` is a crew or a supervisor. For scripts,
+``runs`` (items as jobs), ``mapping`` (their outcomes), ``results`` (what a run yields), ``bars``
+and ``scripts``. Beside them ``signals`` and ``memory``. ``pool`` puts them together.
 """
 
 from semiont_jobs.pool.orders import GRACE, STUCK_AFTER

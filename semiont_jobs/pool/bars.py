@@ -1,4 +1,4 @@
-"""A progress bar for whoever waits at a terminal, by rich where that is installed.
+"""A progress bar on a terminal, drawn by rich if that is installed.
 
 It must not know what makes progress.
 """
@@ -12,8 +12,8 @@ from contextlib import contextmanager
 
 @contextmanager
 def bar(label: str, total: int | None, *, is_wanted: bool) -> Iterator[Callable[[], object]]:
-    """What is called for each step that is done. Nothing is shown unless standard error is a
-    terminal and rich is installed."""
+    """Yield a function to call for each step that is done. Nothing is shown unless standard error
+    is a terminal and rich is installed."""
     if not is_wanted or not sys.stderr.isatty():
         yield _nothing
         return
@@ -31,4 +31,4 @@ def bar(label: str, total: int | None, *, is_wanted: bool) -> Iterator[Callable[
 
 
 def _nothing() -> None:
-    """A step is done, and nobody sees it."""
+    """A step is done; no bar shows it."""

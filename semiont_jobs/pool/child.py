@@ -1,4 +1,4 @@
-"""What a child process of a pool runs: a crew, until its supervisor says so or is gone.
+"""What a child process of a pool runs: a crew, until its supervisor ends it or is gone.
 
 It must not know how many other processes there are, or when one is replaced.
 """
@@ -35,7 +35,7 @@ from semiont_jobs.queue import JobQueue
 from semiont_jobs.signals import handle
 
 Told: TypeAlias = tuple[Literal["stop"], float] | tuple[Literal["hurry"]]
-"""What a supervisor tells: finish within so many seconds; give back now."""
+"""What a supervisor sends: finish within so many seconds; release the running jobs now."""
 Tells: TypeAlias = (
     tuple[Literal["begins"]]
     | tuple[Literal["ready"]]
@@ -44,48 +44,50 @@ Tells: TypeAlias = (
     | tuple[Literal["figures"], tuple[ProcessMetrics, ...]]
     | tuple[Literal["log"], logging.LogRecord]
 )
-"""What a child tells: from now on it may have jobs in hand; it has begun; it leaves, why, and how
-many jobs it gave back; a job of a type that was asked after has an outcome; what it has done so
-far; what it logs."""
+"""What a child sends: from now on it may have running jobs; it has begun; it leaves, why, and how
+many jobs it released; a job of a watched type has an outcome; what it has done so far; what it
+logs."""
 
 LOOK_AROUND: Final = 1.0
-"""Seconds between two looks whether the supervisor lives. Its end of the pipe is closed when it
-dies, which is seen at once; unless a program that it started holds a copy."""
+"""Seconds between two checks that the supervisor is alive. When it dies, its end of the pipe is
+closed, which is seen at once, unless a program that it started holds a copy."""
 MOST_UNSENT: Final = 100
-"""Messages that wait for the thread that is sending: what the supervisor hears at once. Beyond
-that, who adds one waits for `A_MOMENT`: what is logged faster than the supervisor reads would fill
-the memory."""
+"""Messages that may wait for the sending thread: as many as the supervisor reads in one go. Beyond
+that, a thread that adds one waits for `A_MOMENT`: otherwise messages logged faster than the
+supervisor reads would fill the memory."""
 A_MOMENT: Final = 0.05
-"""Seconds. At twenty messages each, a supervisor that stands still costs no memory to speak of.
-Not until there is room: the thread that is sending may wait for something that this one has."""
+"""Seconds. At twenty messages a second for each thread, a supervisor that hangs costs little
+memory. A thread does not wait until there is room: the sending thread may wait for a lock that this
+one holds."""
 LAST_WORD: Final = 5.0
-"""Seconds that the end of the process waits for the thread that is sending: half of those that the
-supervisor gives it (`slot.FAREWELL`), who reads a full pipe in far less."""
+"""Seconds that the end of the process waits for the sending thread: half of those that the
+supervisor allows (`slot.FAREWELL`). It reads a full pipe in far less."""
 
 
 @frozen(kw_only=True)
 class Assignment:
-    """What every child of a pool gets. It is pickled on the way."""
+    """What every child of a pool gets. It is pickled to be sent."""
 
     queue: JobQueue
     posts: tuple[Post, ...]
     orders: Orders
     initializer: Callable[[], object] | None = None
-    """Called in every child before anything else: to set up logging, say."""
+    """Called in every child before anything else, for example to set up logging."""
     levels: Mapping[str, int] = field(factory=dict)
-    """Of loggers, where there is no initializer: what a child logs is logged in this process."""
+    """Levels of loggers, used if there is no initializer: the supervisor's process then logs what a
+    child logs."""
     told_of: frozenset[str] = frozenset()
-    """Types whose jobs' ends the supervisor wants to hear of."""
+    """Types whose jobs' ends the supervisor wants to be notified of."""
 
 
 def serve(assignment: Assignment, pipe: Connection, limits: MutableSequence[float]) -> None:
-    """Work until told to leave, or left alone."""
+    """Work until the supervisor sends the process away or is gone."""
     mailbox: SimpleQueue[tuple[Any, ...]] = SimpleQueue()
     orders = assignment.orders
-    # Ctrl-C in a terminal reaches every process: it is the supervisor that tells what to do. Not
-    # ignored, since programs that jobs start would inherit that.
+    # Ctrl-C in a terminal reaches every process, but the supervisor decides what to do. SIGINT is
+    # not ignored, because programs that jobs start would inherit that.
     handle(signal.SIGINT, lambda _number: None)
-    handle_hangup(lambda _number: None)  # a terminal that is closed, too
+    handle_hangup(lambda _number: None)  # the same when a terminal is closed
     handle(signal.SIGTERM, lambda _number: mailbox.put(("stop", orders.grace)))
     queue = assignment.queue
     line = Line(pipe, mailbox, grace=orders.grace, figures=queue.process_metrics)
@@ -110,18 +112,18 @@ def serve(assignment: Assignment, pipe: Connection, limits: MutableSequence[floa
     try:
         queue.close()
     except StoreError as error:
-        # Its supervisor knows that it leaves, and others rescue what it holds.
+        # The supervisor knows that this process leaves, and others rescue what it holds.
         logger.error("the queue could not be closed in order: %s", error)
 
 
 class Line:
-    """The child's end of the pipe: what comes goes into its mailbox.
+    """The child's end of the pipe: puts what arrives into the mailbox.
 
-    What is told is sent by whichever thread finds nobody sending, and the others' with it. To wait
-    for each other would not do: in the midst of sending, garbage may be collected, and what is
-    finalized then logs in the same thread, or waits for what another thread holds that logs. A
-    thread that does nothing but send would be simpler, and lose the last words of a process that
-    dies on the spot: what it logged just before tells why.
+    A thread that wants to send a message sends all that wait, unless another thread is sending
+    already. Threads must not wait for each other: while one is sending, garbage may be collected,
+    and a finalizer then logs in the same thread, or waits for a lock that a logging thread holds. A
+    thread that only sends would be simpler, but would lose the last messages of a process that dies
+    suddenly, and those say why it died.
     """
 
     def __init__(
@@ -145,32 +147,32 @@ class Line:
         threading.Thread(target=self._listen, name="semiont-jobs-line", daemon=True).start()
 
     def reset_after_fork(self) -> None:
-        """Start afresh in a process that a job forks: what is unsent its parent sends."""
+        """Start afresh in a process that a job forks: its parent sends what is unsent."""
         self._unsent: deque[tuple[bytes, Tells]] = deque()
         self._sending = threading.Lock()
         self._sender: int | None = None
-        """The thread that is sending, which must not wait for itself."""
+        """The sending thread, which must not wait for itself."""
 
     def tell(self, message: Tells) -> None:
-        """Say something, after all that was said before. Returns when it is sent, or another thread
-        is to send it; the same thread, if this comes in the midst of that."""
-        # Pickled here: what cannot be is the trouble of who says it, and of nobody else.
+        """Send a message after all earlier ones. Returns when it is sent, or when another thread
+        will send it; or the same thread, if this call interrupts its sending."""
+        # Pickled here: if that fails, only the caller of this message gets the error.
         self._unsent.append((pickle.dumps(message), message))
         self._send(0.0 if len(self._unsent) <= MOST_UNSENT else A_MOMENT)
 
     def end_with_process(self) -> None:
-        """Send what is left, last of all, or let the thread that is at it."""
+        """Send what is left, last of all, or wait for the thread that is sending."""
         self._send(LAST_WORD)
 
     def tell_figures(self) -> None:
-        """Tell what the process has done so far, if that has changed."""
+        """Send what the process has done so far, if that has changed."""
         figures = self._figures()
         if figures != self._told_figures:
             self._told_figures = figures
             self.tell(("figures", figures))
 
     def tell_of(self, event: Event, types: frozenset[str]) -> None:
-        """Tell of the end of a job of one of these types."""
+        """Notify the supervisor of the end of a job of one of these types."""
         if event.job is not None and event.name in ENDS and event.job.metadata.type in types:
             self.tell(("ended", event.job_id))
 
@@ -184,7 +186,8 @@ class Line:
             finally:
                 self._sender = None
                 self._sending.release()
-            # Again: whoever came between the last look and the release has left it to this thread.
+            # Again: a thread that came between the last check and the release has left its message
+            # here.
             if not self._unsent:
                 return
 
@@ -203,10 +206,10 @@ class Line:
                 if self._pipe.poll(LOOK_AROUND):
                     self._mailbox.put(self._pipe.recv())
                 self.tell_figures()
-                self._send(0.0)  # what one left unsent that was interrupted
+                self._send(0.0)  # what an interrupted thread left unsent
         except (EOFError, OSError):
-            pass  # closed: so it is gone as well
-        except Exception:  # noqa: BLE001 - deaf from now on: as if it were gone
+            pass  # closed: so the supervisor is gone as well
+        except Exception:  # noqa: BLE001 - unable to listen from now on: as if it were gone
             logger.exception("the supervisor is not heard any more")
-        # Nobody would replace this process, or tell it to leave: as after a SIGTERM.
+        # No supervisor would replace this process or make it leave: do as after a SIGTERM.
         self._mailbox.put(("stop", self._grace))

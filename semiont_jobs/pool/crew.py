@@ -1,7 +1,7 @@
-"""A crew: the threads of a pool in one process, each claiming whatever its workers do.
+"""A crew: the threads of a pool in one process, each claiming jobs that its workers do.
 
-It must not know signals or other processes. How a crew is watched over, and how it leaves, is
-in `watch`.
+It must not know signals or other processes. How a crew is watched over, and how it leaves, is in
+`watch`.
 """
 
 from __future__ import annotations
@@ -28,19 +28,19 @@ from semiont_jobs.threads import Flag, begin
 from semiont_jobs.worker import ERROR_BACKOFF, JobWorker
 
 HARD_MARGIN: Final = 5.0
-"""Seconds after which a process is taken for dead that has not even noticed, by itself, that its
-work is stuck: its threads do not run at all. Ten times what a busy machine keeps one waiting."""
+"""Seconds after a job counts as stuck until its process is killed, if that has not noticed by
+itself: its threads do not run at all. Ten times the delay that a busy machine causes."""
 
 Reason: TypeAlias = Literal["stopped", "drained", "replaced"]
-"""Why a crew leaves: it was told to; there is nothing to do (`burst`); its process is to be
+"""Why a crew leaves: it was stopped; there is nothing to do (`burst`); its process is to be
 replaced (`max_jobs`, `max_rss`, a thread that is stuck)."""
 
 
 class Crew:
-    """Claims jobs and runs them until told to leave.
+    """Claims jobs and runs them until it is stopped.
 
-    :param limits: shared with the supervisor: when each hand's process is to be killed, by the
-        monotonic clock; 0 for never.
+    :param limits: shared with the supervisor: when the process is to be killed for each hand, by
+        the monotonic clock; 0 for never.
     """
 
     def __init__(
@@ -54,11 +54,11 @@ class Crew:
         self.queue = queue
         self.orders = orders
         self.hands: list[Hand] = []
-        """Those at work. Only the watch changes this once the crew has started."""
+        """The current ones. Only the watch changes this once the crew has started."""
         self.on_finished: Callable[[Reason], None] = _nobody
-        """Called by a thread that finds that the crew is to leave: why."""
+        """Called with the reason by a thread that finds that the crew is to leave."""
         self.on_changed: Callable[[], object] = _nobody
-        """Called by a thread that comes to its end, or works for others than before."""
+        """Called by a thread that ends, or that changes its shift."""
         self._posts = posts
         self._limits = limits
         self._stop = Flag()
@@ -77,7 +77,7 @@ class Crew:
 
     def hire(self) -> None:
         """Start every thread."""
-        # Within this opening: when the queue is closed, no thread must open it again.
+        # Within this opening: once the queue is closed, no thread may open it again.
         self._opening = self.queue.open_for_work(self._stop)
         for number in range(self.orders.threads):
             self.hands.append(self._new_hand(number))
@@ -85,44 +85,45 @@ class Crew:
 
     @property
     def is_closed(self) -> bool:
-        """Whether somebody closed the queue, which gave the jobs in hand back."""
+        """Whether the queue was closed, which released the running jobs."""
         return self._opening.is_over
 
     def replace(self, hand: Hand) -> None:
         """Put a new thread in the place of one that is stuck or dead.
 
-        :raises ThreadRefused: the system gives none; the new one counts as dead.
-        :raises InvalidValue: no worker can be made for it; so too.
+        :raises ThreadRefused: the system gives no thread; the new one counts as dead.
+        :raises InvalidValue: no worker can be made for it; the same.
         """
         self.dismiss(hand)
         place = self.hands.index(hand)
         try:
             new = self._new_hand(hand.number)
         except BaseException as error:
-            # Nobody is there now, which the watch sees to again; least of all the one before.
+            # The place is empty now, which the watch tries to mend; the old hand must not stay.
             self.hands[place] = _nobody_at(hand, error)
             raise
         self.hands[place] = new
         self._begin(new)
 
     def dismiss(self, hand: Hand) -> None:
-        """Have a thread claim no more."""
+        """Make a thread claim no more."""
         with self._lock:
             hand.is_dismissed = True
             self._idle.discard(hand)
         hand.end_claiming()
 
     def stop_claiming(self, *, at_once: bool = True) -> None:
-        """Let the jobs in hand be the last; `at_once`, those that are not begun are given back."""
+        """Claim nothing after the running jobs; `at_once`: claimed jobs that have not begun are
+        released."""
         self._declines = self._declines or at_once
         self._stop.set()
         for hand in self.hands:
             for worker in hand.workers:
-                worker.stop(0)  # never started, so this only tells: a generator gives the rest back
+                worker.stop(0)  # never started, so this only makes a generator release the rest
         self.queue.wake()
 
     def take_on(self, guest: Post) -> None:
-        """Work for a guest as well, beside the crew's own workers."""
+        """Do a guest's jobs as well, beside those of the crew's own workers."""
         with self._lock:
             self._shift = self._new_shift((*self._shift.guests, guest))
         self.queue.wake()
@@ -135,7 +136,8 @@ class Crew:
         self.queue.wake()
 
     def busy_for(self, guest: Post, type_name: str) -> list[Hand]:
-        """Whose threads may have a job of a guest that was let go in hand, or get one still."""
+        """The hands whose threads may be running a job of a guest that was let go, or may still get
+        one."""
         found = []
         for hand in self.hands:
             task = hand.task
@@ -165,7 +167,7 @@ class Crew:
         return hand
 
     def _begin(self, hand: Hand) -> None:
-        # It stands among the hands already: its first job may ask whose thread it is.
+        # The hand is in the list already: its first job may ask whether its thread is a member.
         self._limit(hand)
         try:
             begin(hand.thread)
@@ -179,7 +181,7 @@ class Crew:
         self._here.hand = hand
         try:
             self._claim_and_work(hand)
-        except BaseException as error:  # noqa: BLE001 - the watch buries the thread and hires anew
+        except BaseException as error:  # noqa: BLE001 - the watch replaces the thread
             hand.error = error
         finally:
             try:
@@ -194,7 +196,7 @@ class Crew:
         while not self._stop.is_set() and not hand.is_dismissed:
             if hand.shift is not self._shift:
                 self._join(hand)
-                self.on_changed()  # somebody may wait for the end of a guest
+                self.on_changed()  # a caller may wait for the end of a guest
             if not self._take_ticket():
                 self.queue.floor.leave()
                 self._stop.wait(self.orders.poll_interval)
@@ -212,7 +214,7 @@ class Crew:
             except QueueClosed:
                 return
             except Exception as error:  # noqa: BLE001
-                # As a worker, a crew outlives whatever its store does.
+                # Like a worker, a crew survives any error of its store.
                 errors += 1
                 log_trouble(error, "cannot claim: %s", error)
                 self._stop.wait(pace(errors))
@@ -228,14 +230,14 @@ class Crew:
                 self._work(hand, claim)
 
     def _is_gone(self, hand: Hand, claim: AnyClaim) -> bool:
-        """Whether the job is a guest's that was let go while it was claimed."""
+        """Whether the job is of a guest that was let go while the job was claimed."""
         if hand.shift is self._shift:
             return False
         types = self._shift.routing.types
         return types is not None and claim.job.metadata.type not in types
 
     def _decline(self, claim: AnyClaim) -> None:
-        """Give back what was claimed while the crew was told to leave: it has not begun."""
+        """Release a job that was claimed while the crew was stopped: it has not begun."""
         try:
             claim.release()
         except SemiontJobsError as error:
@@ -258,7 +260,7 @@ class Crew:
         return hand.chosen is not None
 
     def _name_for(self, job: AnyJob) -> str:
-        """Which worker a job is claimed for, when it is."""
+        """The name of the worker a job is claimed for, at the moment of the claim."""
         hand: Hand = self._here.hand
         return hand.names[id(_worker_of(hand, job))]
 
@@ -271,7 +273,7 @@ class Crew:
         self._limit(hand)
         worker.work_on(claim)
         if hand.claimer is not None:
-            # Still with this task: a thread whose hooks hang is replaced, too.
+            # The task is kept until then: a thread whose hooks hang is replaced, too.
             hand.claimer.commit_if_due()
         hand.task = None
         self._limit(hand)
@@ -282,19 +284,20 @@ class Crew:
         if self._limits is None:
             return
         with self._lock:
-            if not hand.is_dismissed:  # else the place, and its limit, are another's
+            if not hand.is_dismissed:  # else the place and its limit belong to another hand
                 stuck_at = hand.task.stuck_at if hand.task else None
                 self._limits[hand.number] = 0.0 if stuck_at is None else stuck_at + HARD_MARGIN
 
     # -- when to leave -------------------------------------------------------------------
 
     def _take_ticket(self) -> bool:
-        """Whether one more job may be claimed; exactly `max_jobs` are, however many threads."""
+        """Whether one more job may be claimed; exactly `max_jobs` are claimed, by any number of
+        threads."""
         if self._tickets is None:
             return True
         with self._lock:
             if self._tickets == 0:
-                return False  # another thread looks for the last one
+                return False  # another thread is looking for the last one
             self._tickets -= 1
             return True
 
@@ -309,14 +312,15 @@ class Crew:
             self.on_finished("replaced")
 
     def _is_drained(self, hand: Hand) -> bool:
-        """Whether there is nothing to claim, and nobody at work who could make more.
+        """Whether there is nothing to claim, and no running job that could create more.
 
-        Every thread has looked after it finished its last job: so the one that is the last to
-        be idle knows it for all.
+        Every thread has looked after it finished its last job. So the last thread to become idle
+        knows it for all.
         """
         if not self.orders.burst or self._shift.guests:
             return False
-        # In whose place no other can be put does nothing any more. Who died at work has a job yet.
+        # A dead thread that could not be replaced does nothing any more. One that died at work
+        # still has a job.
         dead = {each for each in self.hands if each.has_ended and each.task is None}
         with self._lock:
             self._idle.add(hand)
@@ -347,4 +351,4 @@ def _nobody_at(place: Hand, error: BaseException) -> Hand:
 
 
 def _nobody(*_told: object) -> None:
-    """Nobody is told."""
+    """Do nothing: no callback is set."""

@@ -13,16 +13,16 @@ from typing import Any, Final, Literal
 from semiont_jobs.events import logger
 
 Tell = Callable[[tuple[Literal["log"], logging.LogRecord]], object]
-"""Sends a record to the other process, or has it logged `log_for_nobody`."""
+"""Sends a record to the other process, or else calls `log_for_nobody`."""
 
 
 def levels_here() -> dict[str, int]:
-    """From which level on this process logs: at all, and what this library has to say."""
+    """The levels of the root logger and of this library's logger in this process."""
     return {"": logging.getLogger().level, logger.name: logger.level}
 
 
 def log_there(tell: Tell, levels: Mapping[str, int]) -> None:
-    """Have another process log what this one does, unless a module set logging up here."""
+    """Make another process log what this one logs, unless a module set logging up here."""
     root = logging.getLogger()
     if root.handlers:
         return
@@ -32,29 +32,29 @@ def log_there(tell: Tell, levels: Mapping[str, int]) -> None:
 
 
 def log_here(record: logging.LogRecord) -> None:
-    """Log what another process did."""
+    """Log a record of another process."""
     its = logging.getLogger(record.name)
     if its.isEnabledFor(record.levelno):
         its.handle(record)
 
 
 def log_for_nobody(record: logging.LogRecord) -> None:
-    """Log what the other process is not there to log: to standard error, better than nowhere."""
+    """Log to standard error what the other process can no longer log."""
     if record.levelno >= logging.WARNING:
         last: Any = logging.lastResort
         last.handle(record)
 
 
 class _Sender(QueueHandler):
-    """Makes of records what can be sent: texts, instead of the objects that they are about."""
+    """Makes records ready to send: with strings instead of the objects that they refer to."""
 
     def __init__(self, tell: Tell) -> None:
         super().__init__(None)  # type: ignore[arg-type]
         self._tell = tell
 
     def handle(self, record: logging.LogRecord) -> bool:
-        """Without the lock of a handler: telling needs none, and garbage that logs may be collected
-        in the thread that is sending, which must not wait for one that waits for the sending."""
+        """Emit without a handler's lock. Sending needs none, and garbage that logs may be collected
+        in the sending thread, which must not wait for a thread that waits for the sending."""
         filtered: logging.LogRecord | bool = self.filter(record)
         if filtered:
             self.emit(record if filtered is True else filtered)
@@ -75,15 +75,15 @@ _SCALARS: Final = (str, int, float, bool, type(None))
 
 
 def _is_plain(value: object) -> bool:
-    """Whether it is the same in every process. What pickles need not: an exception, say, is made
-    again of its message, which its class may not take."""
+    """Whether it is the same in every process. What can be pickled need not be: for example, an
+    exception is rebuilt from its message, which its class may not accept."""
     try:
         kind = type(value)
         if kind is dict:
             return all(_is_plain(key) and _is_plain(held) for key, held in list(value.items()))  # type: ignore[attr-defined]
         if kind is list or kind is tuple:
             return all(map(_is_plain, list(value)))  # type: ignore[call-overload]
-    except RecursionError:  # it holds itself
+    except RecursionError:  # it contains itself
         return False
     return kind in _SCALARS
 
@@ -91,5 +91,5 @@ def _is_plain(value: object) -> bool:
 def _told(value: object) -> str:
     try:
         return repr(value)
-    except Exception:  # noqa: BLE001 - the application's own: what it logs is to be heard all the same
+    except Exception:  # noqa: BLE001 - the application's object; the message is logged all the same
         return object.__repr__(value)

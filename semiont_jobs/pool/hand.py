@@ -1,4 +1,4 @@
-"""One thread of a crew: its workers, the job it has in hand, and whether it is still wanted.
+"""One thread of a crew: its workers, its running job, and whether it is still wanted.
 
 It must not know what the thread does.
 """
@@ -21,8 +21,8 @@ from semiont_jobs.worker import JobWorker
 
 @frozen
 class Task:
-    """A job in a hand, and when its work counts as stuck: one value, so that nobody who reads it
-    takes the time of one job for another's."""
+    """A hand's running job, and when it counts as stuck: one value, so that no reader takes the
+    time of one job for that of another."""
 
     claim: AnyClaim
     stuck_at: float | None
@@ -30,68 +30,69 @@ class Task:
 
 
 class Hand:
-    """Its thread writes it, the crew's watch reads it."""
+    """One thread's state: the thread writes it, the crew's watch reads it."""
 
     def __init__(self, number: int, own: Sequence[JobWorker]) -> None:
         self.number = number
-        """Its place in the crew, from 0; who replaces it takes it over."""
+        """Its place in the crew, from 0; its replacement gets the same."""
         self._own = own
         self.shift: Shift
         self.workers: Sequence[JobWorker] = own
-        """Its own, and those of the guests of its shift."""
+        """Its own workers, and those of the guests of its shift."""
         self.names: Mapping[int, str] = {}
         self.claimer: Claimer | None = None
-        """None: nobody is there."""
+        """None: the hand has no thread."""
         self.thread: threading.Thread
         self.task: Task | None = None
         self.chosen: JobWorker | None = None
-        """Which worker the job that was offered last is for."""
+        """The worker chosen for the job that was offered last."""
         self.is_dismissed = False
-        """Another thread has its place; whatever it does still, it claims no more."""
+        """Another thread has its place; whatever its thread still does, it claims no more."""
         self.has_ended = False
-        """Its thread has come to an end."""
+        """Whether its thread has ended."""
         self.error: BaseException | None = None
-        """What ended its thread before its time."""
+        """The error that ended its thread early."""
 
     def join(self, shift: Shift, guests: Iterable[JobWorker]) -> None:
-        """Work for that shift from now on, with these workers besides its own."""
-        # First: a run that is not of the new shift takes this hand's jobs for ended from then on.
+        """Join a shift, with these workers besides its own."""
+        # First: from then on, a run that is not in the new shift assumes that this hand has none of
+        # its jobs.
         self.end_claiming()
         self.workers = (*self._own, *guests)
-        # Asked for once: in the midst of a claim is no place for the workers' own code.
+        # Asked for once: the workers' own code must not run in the middle of a claim.
         self.names = {id(worker): worker.get_worker_name() for worker in self.workers}
         self.shift = shift
 
     def claim_with(self, claimer: Claimer) -> None:
-        """Claim with that from now on."""
+        """Use this claimer from now on."""
         self.claimer = claimer
 
     def end_claiming(self) -> None:
-        """Claim no more, and wait for the disk. From any thread."""
+        """Claim no more, and wait for the disk. Any thread may call this."""
         if self.claimer is not None:
             self.claimer.end()
 
     def take_up(self, claim: AnyClaim, stuck_after: float) -> None:
-        """Begin work on a job, which counts as stuck that long after its time limit."""
+        """Begin a job, which counts as stuck `stuck_after` seconds after its time limit."""
         seconds = claim.timeout
         at = None if seconds is None else time.monotonic() + seconds + stuck_after
         self.task = Task(claim, at)
 
     def stuck_task(self, now: float) -> Task | None:
-        """The task whose work has ignored its time limit for too long, if it has."""
+        """The task if its code has ignored the time limit for too long, else None."""
         task = self.task
         if task is None or task.stuck_at is None or now < task.stuck_at:
             return None
         return task
 
     def where(self) -> TracebackType | None:
-        """Where its thread stands at this moment, as the traceback of an exception."""
+        """Where its thread is at this moment, as the traceback of an exception."""
         frame = frame_of(self.thread)
         return None if frame is None else _traceback_of(frame)
 
 
 def _traceback_of(innermost: FrameType) -> TracebackType | None:
-    """The traceback that an exception raised there would have."""
+    """The traceback of an exception raised at that frame."""
     found: TracebackType | None = None
     frame: FrameType | None = innermost
     while frame is not None:

@@ -1,6 +1,6 @@
 """Mapping: a function called with every item of an iterable, durably, by threads or processes.
 
-It must not know how threads or processes are run: it is given those who do the work.
+It must not know how threads or processes are run: it is given the staff that runs them.
 """
 
 from __future__ import annotations
@@ -22,20 +22,20 @@ from semiont_jobs.settings import LONGEST_NAME
 from semiont_jobs.worker import JobWorker
 
 AHEAD: Final = 10 * BATCH
-"""Items in the queue, or finished and not asked for yet: enough that no thread waits for the next
-one, and few enough that an iterable without an end fills no disk."""
+"""Items in the queue, or finished and not yet asked for: enough that no thread waits for the next
+one, and few enough that an endless iterable does not fill the disk."""
 LOOK_AGAIN: Final = 1.0
-"""Seconds without news after which the jobs themselves are looked at: news of what another process
-did may be lost with it."""
+"""Seconds without news after which the jobs themselves are read: if another process dies, its news
+may be lost."""
 
 
 class Caller(JobWorker):
-    """Calls a function with the items of a run."""
+    """A worker that calls a function with the items of a run."""
 
     def __init__(self, function: Callable[[Any], object], type_name: str) -> None:
         super().__init__()
         self._function = function
-        setattr(self, "job_types", (type_name,))  # noqa: B010 - of the class, for type checkers
+        setattr(self, "job_types", (type_name,))  # noqa: B010 - for type checkers, the class's
 
     def get_worker_name(self) -> str:
         return name_of(self._function)[:LONGEST_NAME]
@@ -45,7 +45,7 @@ class Caller(JobWorker):
 
 
 class Mapping:
-    """The outcomes of one run, in order or as they come, while its staff is at work."""
+    """The outcomes of one run, in order or as they come, while its staff works."""
 
     def __init__(self, queue: JobQueue, run: Run, *, on_finished: Callable[[], object]) -> None:
         self._queue = queue
@@ -54,24 +54,24 @@ class Mapping:
         self._on_finished = on_finished
         self._opening: Opening
         self._open: dict[str, Item] = {}
-        """Items without an outcome that was handed on, in order."""
+        """Items whose outcome was not yet yielded, in order."""
         self._finished: dict[str, Outcome] = {}
 
     def hear(self, job_id: str) -> None:
-        """A job of the run has an outcome, it is said; from any thread."""
+        """Take the news that a job of the run has an outcome. Any thread may call this."""
         self._news.put(job_id)
 
     def hear_event(self, event: Event) -> None:
-        """The same of this process's own jobs: a hook."""
+        """The same for this process's own jobs: a hook."""
         job = event.job
         if job is not None and event.name in ENDS and job.metadata.type == self._run.type:
             self._news.put(event.job_id)
 
     def outcomes(self, staff: Staff, *, in_order: bool) -> Generator[Outcome, None, None]:
-        """Every item's outcome. The first items' jobs are made before anybody begins.
+        """Yield every item's outcome. The first items' jobs are created before the staff starts.
 
         :raises: what `Run.check_complete` raises, after the outcomes of the items before.
-        :raises RuntimeError: those who do the work have left.
+        :raises RuntimeError: the staff has left.
         :raises QueueClosed: the queue was closed; it stays so.
         """
         self._opening = self._queue.within(None)
@@ -96,7 +96,7 @@ class Mapping:
     # -- private -------------------------------------------------------------------------
 
     def _fill(self) -> None:
-        """Have one batch more of jobs in the queue, if there is room."""
+        """Create one more batch of jobs, if there is room."""
         if self._run.is_exhausted or len(self._open) > AHEAD - BATCH:
             return
         self._opening.check()
@@ -107,7 +107,7 @@ class Mapping:
                 self._look_at(item.id)
 
     def _listen(self, staff: Staff, *, wait: bool, in_order: bool) -> None:
-        """Take in what has come to an end; with `wait`, until something has."""
+        """Take in the jobs that have ended; with `wait`, wait for one."""
         is_full = self._run.is_exhausted or len(self._open) > AHEAD - BATCH
         news: str | None = None
         with suppress(Empty):
@@ -119,13 +119,13 @@ class Mapping:
             news = None if self._news.empty() else self._news.get()
 
     def _look_over(self, staff: Staff, *, in_order: bool) -> None:
-        """Look at the jobs themselves, since nobody told of any for a while."""
+        """Read the jobs themselves, since there was no news of any for a while."""
         is_over = staff.wait(0)
         unsure = list(self._open)
         for job_id in unsure:
             self._look_at(job_id)
             if in_order and job_id not in self._finished:
-                break  # none behind it is handed on before
+                break  # none behind it is yielded before it
         if is_over and not (unsure[0] in self._finished if in_order else self._finished):
             raise RuntimeError(
                 "nobody works on the run any more: the pool was stopped, or its processes cannot"
@@ -144,7 +144,10 @@ class Mapping:
 
 
 def checked_function(function: Any) -> Callable[[Any], object]:
-    """A function of an item. Raises `InvalidValue` for anything else."""
+    """Return the function if it can be called with an item.
+
+    :raises InvalidValue: it cannot.
+    """
     if inspect.iscoroutinefunction(function):
         rule = "a plain function is needed; a coroutine's is lambda item: asyncio.run(fn(item))"
         raise InvalidValue(rule, field="fn", value=function)
@@ -154,5 +157,5 @@ def checked_function(function: Any) -> Callable[[Any], object]:
 
 
 def name_of(function: Any) -> str:
-    """What a function is called."""
+    """A function's name."""
     return getattr(function, "__qualname__", None) or type(function).__qualname__

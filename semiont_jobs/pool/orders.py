@@ -1,4 +1,4 @@
-"""What a pool is told: how many, how long, until when. Checked when made.
+"""A pool's options: how many, how long, until when. Checked when created.
 
 It must not know threads or processes. It pickles, so that every process gets the same.
 """
@@ -16,11 +16,11 @@ from semiont_jobs.fields import is_limit, is_number
 from semiont_jobs.worker import POLL_INTERVAL
 
 GRACE: Final = 30.0
-"""Seconds for jobs in hand after the signal to stop: what Kubernetes and others give a process
-between SIGTERM and SIGKILL by default. Theirs must be longer by 15, for the pool's own steps."""
+"""Seconds for running jobs after the signal to stop: what Kubernetes and others allow between
+SIGTERM and SIGKILL by default. Their limit must be longer by 15 s, for the pool's own steps."""
 STUCK_AFTER: Final = 30.0
-"""Seconds beyond its time limit after which work counts as stuck: longer than work that looks
-now and then takes to notice that its time is up."""
+"""Seconds beyond its time limit after which code counts as stuck: longer than code that checks now
+and then takes to notice that its time is up."""
 
 
 def _refuse(attribute: Attribute[Any], value: Any, rule: str) -> None:
@@ -67,7 +67,10 @@ def _check_flag(_owner: Any, attribute: Attribute[Any], value: Any) -> None:
 
 @frozen(kw_only=True)
 class Orders:
-    """The options of a `WorkerPool`, but for its workers. Raises `InvalidValue` for each."""
+    """The options of a `WorkerPool`, except its workers.
+
+    :raises InvalidValue: an option is invalid.
+    """
 
     threads: int = field(validator=_check_count)
     processes: int = field(default=1, validator=_check_count)

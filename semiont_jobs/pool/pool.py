@@ -1,7 +1,6 @@
-"""WorkerPool: threads, and processes if wanted, that do the jobs of a queue until told to stop.
+"""WorkerPool: threads, and processes if wanted, that do the jobs of a queue until stopped.
 
-It must not know how threads claim, or how processes are kept: it starts them and says when to
-leave.
+It must not know how threads claim, or how processes are kept: it starts them and stops them.
 """
 
 from __future__ import annotations
@@ -32,41 +31,41 @@ from semiont_jobs.starting import Start
 from semiont_jobs.worker import POLL_INTERVAL
 
 CLEAN: Final = 0
-"""Exit code: told to stop, or nothing left to do; every job in hand was finished."""
+"""Exit code: stopped, or nothing left to do; every running job was finished."""
 GIVEN_BACK: Final = 3
-"""Exit code: a job in hand was given back because it did not end within the grace time."""
+"""Exit code: a running job was released because it did not end within the grace time."""
 CRASH_LOOP: Final = 4
 """Exit code: processes of the pool died again and again."""
 
 
 class WorkerPool(ForScripts):
-    """Runs workers in threads, until told to stop.
+    """Runs workers in threads until it is stopped.
 
-    Every thread has one worker of each kind and takes the next job that any of them wants: the
-    jobs of all types in one order, highest priority first.
+    Every thread has one worker of each kind and takes the next job that any of them wants. So the
+    jobs of all types come in one order, highest priority first.
 
     :param queue: the queue to take jobs from.
-    :param workers: `JobWorker` classes, functions without arguments that make a worker, and
+    :param workers: `JobWorker` classes, functions without arguments that return a worker, and
         handlers (see `job_handler`).
-    :param threads: jobs at a time in each process.
-    :param processes: 1 is this process.
-    :param grace: seconds that jobs in hand have to finish once the pool is to stop; then their
-        work is asked to stop (`WorkerStopping`), and two seconds later the jobs are given back
-        without using an attempt.
-    :param timeout: seconds an attempt may take where neither job, type nor worker says.
-    :param stuck_after: seconds beyond its time limit after which work that ignores it is given
-        up: the attempt fails as a timeout, and another thread takes its place.
-    :param max_jobs: replace a process after so many jobs. With this, or `max_rss`, jobs run in
-        child processes also with ``processes=1``.
+    :param threads: how many jobs run at a time in each process.
+    :param processes: how many processes run jobs; 1 is this process.
+    :param grace: seconds that running jobs have to finish once the pool is to stop. Then their code
+        is asked to stop (`WorkerStopping`); two seconds later the jobs are released without using
+        an attempt.
+    :param timeout: seconds an attempt may take if the job, its type and the worker set no limit.
+    :param stuck_after: seconds beyond the time limit after which code that ignores it counts as
+        stuck: the attempt fails as a timeout, and another thread takes its place.
+    :param max_jobs: replace a process after so many jobs. With this, or with `max_rss`, jobs run in
+        child processes even if ``processes=1``.
     :param max_rss: replace a process that has more bytes than this in memory after a job.
     :param burst: leave when there is nothing to do. Jobs that are not due yet stay.
-    :param poll_interval: seconds an idle thread waits at most before it looks again.
+    :param poll_interval: seconds after which an idle thread looks again at the latest.
     :param types: do only these of the workers' types.
     :param queues: take jobs only from these named queues.
-    :param initializer: called at the start of every child process, to set up logging, say;
-        without it, what the children log is logged by this process.
-    :raises InvalidValue: one of these is something else, or cannot be taken to another process
-        where that is needed; nothing has started.
+    :param initializer: called at the start of every child process, for example to set up logging.
+        Without it, this process logs what the children log.
+    :raises InvalidValue: an argument is invalid, or cannot be sent to another process where that is
+        needed; nothing has started.
     """
 
     def __init__(
@@ -122,17 +121,18 @@ class WorkerPool(ForScripts):
     # -- life ----------------------------------------------------------------------------
 
     def start(self) -> None:
-        """Begin, and return. At the exit of the process the pool is stopped as by `stop`.
+        """Start the pool and return. When the process exits, the pool is stopped as by `stop`.
 
-        A pool without workers, which is for `map`, has nothing to begin. Where a signal's handler
-        calls `stop` in the midst of this, it is stopped in the end of this.
+        A pool without workers, which is for `map`, has nothing to start. If a signal handler calls
+        `stop` during this call, the pool stops at the end of it.
 
-        :raises RuntimeError: it was started, or stopped, before.
+        :raises RuntimeError: the pool was started or stopped before.
         :raises ThreadRefused: the system gives no thread.
-        :raises InvalidValue: a worker cannot be made any more, or is none.
+        :raises InvalidValue: a worker can no longer be made, or is not a worker.
         :raises StoreError: the queue cannot be opened.
         """
-        # The stop after that not under the lock: jobs that it waits for may need that, to map.
+        # A stop that was put off comes after the lock: jobs that it waits for may need that, to
+        # map.
         with self._beginning.then(self.stop), self._lock:
             if self._is_stopped:
                 raise RuntimeError("this pool was stopped; make a new one")
@@ -142,16 +142,18 @@ class WorkerPool(ForScripts):
                 self._begin()
 
     def stop(self, timeout: float | None = None) -> bool:
-        """Claim no more, and wait for the jobs in hand; legal before `start` and more than once.
+        """Claim no more jobs, and wait for the running ones.
 
-        :param timeout: seconds that they have; default: the pool's grace. Then their work is
-            asked to stop, and at last they are given back without using an attempt: what their
-            threads do afterwards changes nothing. Ctrl-C in the midst of it does the same at once.
-        :returns: whether all of them were finished; False: some were given back, or in the hands of
-            a process that did not even leave and was killed, which makes them crashed. Also False
-            where this cannot wait: in a job of the pool, and in a signal's handler that interrupts
-            `start`, which waits then.
-        :raises InvalidValue: `timeout` is no such number; nothing has stopped.
+        It may be called before `start`, and more than once.
+
+        :param timeout: seconds that running jobs have; default: the pool's grace. Then their code
+            is asked to stop; finally they are released without using an attempt, and what their
+            threads do afterwards changes nothing. Ctrl-C during this call does the same at once.
+        :returns: whether all of them finished. False: some were released, or their process did not
+            leave and was killed, which counts as their crash. Also False where this call cannot
+            wait: in a job of the pool, and in a signal handler that interrupts `start`, which then
+            waits.
+        :raises InvalidValue: `timeout` is not such a number; nothing was stopped.
         """
         if timeout is not None:
             checked_patience("timeout", timeout)
@@ -167,7 +169,7 @@ class WorkerPool(ForScripts):
         for staff in everybody:
             staff.leave("stopped", patience)
         if any(staff.is_member() for staff in everybody):
-            return False  # asked for by a job: it cannot wait for itself
+            return False  # called by a job, which cannot wait for itself
         try:
             see_off(everybody)
         finally:
@@ -179,14 +181,14 @@ class WorkerPool(ForScripts):
 
     def run(self, *, on_start: Callable[[], object] | None = None) -> int:
         """Start, and block until SIGTERM, SIGINT or `stop`, or, with `burst`, until there is
-        nothing to do; then leave as `stop` does. A second signal skips the waiting.
+        nothing to do; then stop as `stop` does.
 
-        Signals are caught only in the main thread. SIGHUP is one of them where it would
-        end the process; a second one of it skips nothing.
+        A second signal skips the waiting. Signals are caught only in the main thread. SIGHUP counts
+        too, where it would end the process; a second SIGHUP skips nothing.
 
-        :param on_start: called when signals are obeyed already and no job has begun.
-        :returns: an exit code: 0 all jobs in hand were finished; 3 some were given back; 4
-            processes died again and again.
+        :param on_start: called when signals are already caught and no job has begun.
+        :returns: an exit code: 0 all running jobs finished; 3 some were released; 4 processes died
+            again and again.
         :raises InvalidValue: the pool has no workers.
         """
         if not self._posts:
@@ -213,7 +215,7 @@ class WorkerPool(ForScripts):
 
     @property
     def given_back(self) -> int:
-        """How many jobs in hand went back to pending because the pool stopped."""
+        """How many running jobs became pending again because the pool stopped."""
         return 0 if self._staff is None else self._staff.given_back
 
     def __enter__(self) -> Self:
@@ -236,7 +238,7 @@ class WorkerPool(ForScripts):
         try:
             staff.start()
         except BaseException:
-            # What has begun all the same, when a signal's handler raises, is to end.
+            # Threads that began although a signal handler raised must end.
             staff.leave("stopped", self.orders.grace)
             if staff.wait(0):
                 self._staff = None

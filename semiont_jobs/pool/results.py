@@ -1,11 +1,11 @@
-"""What a run yields, and its end when nobody asks for more.
+"""What a run yields, and the run's end when its results are no longer wanted.
 
 It must not know what a run is: it has a generator that ends it.
 
-The generator waits for threads, takes locks and removes jobs when it is closed. The collector may
-come upon it in any thread, within any lock, one of those threads and locks among them: so it is
-never garbage by itself. What is dropped is what has it, and has it closed by a thread of its own if
-it is the collector that comes.
+When the generator is closed, it waits for threads, takes locks and removes jobs. The garbage
+collector may run in any thread and under any lock, also in those threads and under those locks. So
+the generator itself is never garbage: only `Results` is, and if it is the collector that drops it,
+a thread of its own closes the generator.
 """
 
 from __future__ import annotations
@@ -25,17 +25,17 @@ Outcomes = Generator[Outcome, None, None]
 
 
 class Results(Iterator[T], Generic[T]):
-    """Hands on each outcome. The run ends with the last one, with an error, by `close`, or when
-    this is dropped."""
+    """Yields each outcome. The run ends with the last one, with an error, by `close`, or when this
+    object is dropped."""
 
     def __init__(self, outcomes: Outcomes, hand_on: Callable[[Outcome], T]) -> None:
         self._outcomes = outcomes
         self._hand_on = hand_on
         self._dropped: SimpleQueue[bool] | None = None
-        """Where the thread waits that ends the run if this is dropped; None: nothing has begun."""
+        """Wakes the thread that ends the run if this is dropped; None: nothing has begun."""
 
     def __next__(self) -> T:
-        """The next one.
+        """The next result.
 
         :raises ThreadRefused: the system gives no thread to look after the run.
         """
@@ -48,7 +48,7 @@ class Results(Iterator[T], Generic[T]):
             raise
 
     def close(self) -> None:
-        """End the run, and return when nobody works on it any more."""
+        """End the run, and return when no thread works on it any more."""
         try:
             self._outcomes.close()
         finally:
@@ -60,8 +60,8 @@ class Results(Iterator[T], Generic[T]):
             return
         if sys.getrefcount(self) == _ALONE:
             self.close()
-        else:  # it is the collector that comes: what refers to this is garbage, too
-            self._dropped.put(True)  # which takes no lock of ours
+        else:  # the collector drops it: what refers to it is garbage, too
+            self._dropped.put(True)  # takes no lock of ours
 
 
 def _looked_after(outcomes: Outcomes) -> SimpleQueue[bool]:
@@ -83,11 +83,11 @@ def _close_if_dropped(outcomes: Outcomes, dropped: SimpleQueue[bool]) -> None:
 
 
 def _references_at_the_end() -> int:
-    """How many are counted in the finalizer of what nothing refers to any more; 0: objects do not
-    end when the last reference goes.
+    """How many references the finalizer of an unreferenced object counts; 0: objects do not end
+    with their last reference.
 
-    A callback of the collector's could tell whether it is at work, too; but one in Python swallows
-    the Ctrl-C that comes meanwhile, in every program that imports this.
+    A callback of the collector could show whether it is running, too. But a callback in Python
+    swallows a Ctrl-C that comes meanwhile, in every program that imports this.
     """
     found = [0]
 
@@ -102,4 +102,4 @@ def _references_at_the_end() -> int:
 _ALONE: Final = _references_at_the_end()
 
 _OPEN: Final[set[Outcomes]] = set()
-"""Of the runs that have begun and not ended."""
+"""Those of the runs that have begun and not ended."""

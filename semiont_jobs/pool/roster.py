@@ -1,4 +1,4 @@
-"""Who works in a pool: classes, factories and handlers, checked before anything starts.
+"""A pool's workers: classes, factories and handlers, checked before anything starts.
 
 It must not know threads or processes: each thread makes its own workers of the roster.
 """
@@ -19,28 +19,29 @@ from semiont_jobs.queue import JobQueue
 from semiont_jobs.worker import JobWorker
 
 Given: TypeAlias = type[JobWorker] | Callable[[], JobWorker] | Handler[..., object]
-"""What a pool takes for a worker: a class, something that makes one, or a handler."""
+"""What a pool accepts as a worker: a class, a function that makes one, or a handler."""
 
 _NOT_CALLED: Final = ("start", "run", "stop")
-"""How a worker with a thread of its own lives. One that does more there would get jobs in a pool
-without what it is to have by then."""
+"""How a worker with a thread of its own lives. A pool does not call these, so a class that
+overrides one would get jobs without what it prepares there."""
 
 
 @frozen
 class Post:
-    """One worker for every thread is made of it. It pickles if what was given does."""
+    """What one worker for every thread is made of. It pickles if `given` does."""
 
     given: Given
     label: str
-    """What it is called in errors."""
+    """Its name in errors."""
     place: str
     """The argument it came from."""
     _tried: list[tuple[int, JobWorker]] = field(factory=list, init=False, eq=False, repr=False)
-    """With the process that made it: what it has taken up is not to be shared with a fork."""
+    """With the id of the process that made it: what it has opened must not be shared with a
+    fork."""
 
     def tried(self, queue: JobQueue) -> JobWorker:
-        """What the next `make` will return, made now to see whether there is one to be had: what a
-        worker takes up when it is made may be dear.
+        """What the next `make` will return, made now to check that it can be: opening what a worker
+        needs may be expensive.
 
         :raises InvalidValue: as `make`.
         """
@@ -49,9 +50,9 @@ class Post:
         return self._tried[0][1]
 
     def make(self, queue: JobQueue) -> JobWorker:
-        """A worker that takes jobs from `queue`, which is the same each time.
+        """A worker that takes jobs from `queue`, which is the same in every call.
 
-        :raises InvalidValue: there is none to be had, or it says of itself what cannot be.
+        :raises InvalidValue: none can be made, or its attributes are invalid.
         """
         with suppress(IndexError):
             pid, tried = self._tried.pop()
@@ -60,7 +61,7 @@ class Post:
         return self._checked(queue)
 
     def forget_tried(self) -> None:
-        """Let go of it: it is in other processes that workers are made."""
+        """Drop it: workers are made in other processes."""
         self._tried.clear()
 
     def __reduce__(self) -> tuple[type[Post], tuple[Given, str, str]]:
@@ -109,15 +110,15 @@ class Post:
 
 
 def made_of_class(kind: type[JobWorker], queue: JobQueue | None) -> JobWorker:
-    """A worker of that class, for that queue; None: for the one that it is told later."""
-    # A class may have an __init__ of its own that takes nothing.
+    """A worker of that class, for that queue; None: for the queue that it is given later."""
+    # A class may have an __init__ of its own without parameters.
     return kind(queue) if inspect.signature(kind).parameters else kind()
 
 
 def checked_post(given: object, queue: JobQueue, *, label: str = "", place: str = "worker") -> Post:
-    """The post of a worker, once it has made one to try. A post is one already.
+    """The post of a worker, after making one worker as a test. A post is returned as it is.
 
-    :raises InvalidValue: it is no worker, or makes none.
+    :raises InvalidValue: it is not a worker, or makes none.
     """
     if isinstance(given, Post):
         return given
@@ -137,9 +138,9 @@ def checked_post(given: object, queue: JobQueue, *, label: str = "", place: str 
 
 
 def checked_roster(workers: Iterable[object], queue: JobQueue) -> tuple[Post, ...]:
-    """The posts of a pool, each of which has tried to make a worker.
+    """The posts of a pool, each of which has made one worker as a test.
 
-    :raises InvalidValue: one of them is no worker, or two would do the same type of jobs.
+    :raises InvalidValue: one of them is not a worker, or two would do the same type of jobs.
     """
     if isinstance(workers, str | type | JobWorker | Handler) or not isinstance(workers, Iterable):
         raise InvalidValue("a list of workers is needed", field="workers", value=workers)
@@ -152,7 +153,8 @@ def checked_roster(workers: Iterable[object], queue: JobQueue) -> tuple[Post, ..
 
 
 def _check_overlaps(made: Sequence[tuple[Post, JobWorker]]) -> None:
-    """Two that take the same jobs without looking at them: the second would never get one."""
+    """Refuse two workers that take the same jobs without looking at them: the second would never
+    get one."""
     first: dict[tuple[str, str | None], JobWorker] = {}
     for post, worker in made:
         if worker.is_choosy or worker.job_types is None:

@@ -20,10 +20,10 @@ from semiont_jobs.worker import JobWorker
 class Routing:
     """One filter for all workers of a thread, so that their jobs come in one order.
 
-    A worker that names a job's type goes before one that takes any; else the first given.
+    A worker that names a job's type goes before one that takes any type; then the first given.
 
-    :param guests: workers for a while, each of which names its types; the orders narrow the
-        others only.
+    :param guests: temporary workers, each of which names its types; the orders narrow only the
+        others.
     """
 
     def __init__(
@@ -32,13 +32,13 @@ class Routing:
         self._guest_types = _union(guests) or frozenset()
         types = _narrowed(_union(workers), orders.types)
         self.types: frozenset[str] | None = None if types is None else types | self._guest_types
-        """The only types to claim; None: any, and those of `runs`."""
+        """The only types to claim; None: any type, and those in `runs`."""
         self.runs: frozenset[str] = self._guest_types if self.types is None else frozenset()
         workers = [*workers, *guests]
         names = {worker.queue_name for worker in workers}
         self._queues = orders.queues
         self.queue = next(iter(names)) if len(names) == 1 else None
-        """The only named queue to claim from; None: any that `accepts` lets pass."""
+        """The only named queue to claim from; None: any that `accepts` allows."""
         is_one = len(names) == 1 and not guests and self._queues and len(self._queues) == 1
         if self.queue is None and self._queues and is_one:
             self.queue = next(iter(self._queues))
@@ -47,10 +47,10 @@ class Routing:
             or (self._queues is not None and self._queues != {self.queue})
             or any(worker.is_choosy for worker in workers)
         )
-        """Whether types and queue do not say it all: then `accepts` is asked for each job."""
+        """Whether types and queue are not enough, so that `accepts` is asked about each job."""
 
     def accepts(self, workers: Sequence[JobWorker], job: PendingJob[Any]) -> JobWorker | None:
-        """The worker that takes a job that is offered, or None."""
+        """The worker that takes an offered job, or None."""
         is_ours = self._queues is None or job.metadata.queue in self._queues
         if not is_ours and job.metadata.type not in self._guest_types:
             return None
@@ -63,16 +63,16 @@ class Routing:
 
 @frozen(eq=False)
 class Shift:
-    """Whom the threads of a crew work for, until that changes."""
+    """Whose jobs the threads of a crew do, until that changes."""
 
     routing: Routing
     guests: tuple[Post, ...]
     accepts: Accept
-    """The same for all threads, so that they share one view of what is pending; another one after
-    each change, since what was refused before is refused for ever."""
+    """The same for all threads, so that they share one view of what is pending. A new one after
+    each change, since a refusal is final."""
 
     def has(self, guest: Post) -> bool:
-        """Whether that one is among the guests."""
+        """Whether that post is among the guests."""
         return any(each is guest for each in self.guests)
 
 

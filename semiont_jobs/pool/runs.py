@@ -1,9 +1,9 @@
-"""A run: the jobs that items of an iterable become, under a name that a script can use again.
+"""A run: the jobs made of the items of an iterable, under a name that a script can use again.
 
 It must not know who does them.
 
-An item's job has an id made of the run's name and the item's index or key. So the same script,
-run again, comes upon the same jobs, and what is finished is not done again.
+An item's job has an id made of the run's name and the item's index or key. So the same script, run
+again, finds the same jobs, and what is finished is not done again.
 """
 
 from __future__ import annotations
@@ -46,10 +46,9 @@ from semiont_jobs.queue import JobQueue
 from semiont_jobs.retry import poll
 
 BATCH: Final = 100
-"""Items whose jobs are created together: made durable at once they cost a tenth."""
+"""Items whose jobs are created together: made durable together they cost a tenth."""
 SLOW: Final = 0.05
-"""Seconds after which no more items are waited for: the jobs of those that are there can be done
-meanwhile."""
+"""Seconds after which no more items are waited for, so that the jobs of those taken can begin."""
 _REFUSALS: Final = (InvalidValue, JobEncodeError)
 _NAME: Final = re.compile(r"[A-Za-z0-9_-]{1,64}")
 _NUMBER: Final = re.compile(r"~[0-9a-f]{16}")
@@ -57,7 +56,7 @@ _NUMBER: Final = re.compile(r"~[0-9a-f]{16}")
 
 @frozen
 class Item:
-    """One thing that the function is called with."""
+    """One argument that the function is called with."""
 
     index: int
     value: Any
@@ -76,9 +75,10 @@ class Outcome:
     """Its job, finished."""
 
     def result(self) -> Any:
-        """What the function returned, as JSON has it.
+        """What the function returned, as JSON returns it.
 
-        :raises ItemFailed: it raised, or its job was cancelled, or completed by another program.
+        :raises ItemFailed: the function raised, or the job was cancelled, or another program
+            completed it.
         """
         job = self.job
         if isinstance(job, CompleteJob):
@@ -103,7 +103,7 @@ class Outcome:
 
 
 class Run:
-    """Makes jobs of items, or finds those of an earlier time."""
+    """Creates jobs for items, or finds those of an earlier run."""
 
     def __init__(
         self,
@@ -127,15 +127,15 @@ class Run:
         self._items = self._numbered(items)
         self._keys: set[bytes] = set()
         self.is_continued: bool = False
-        """Whether jobs of an earlier time were found, which may be finished."""
+        """Whether jobs of an earlier run were found, which may be finished."""
         self.is_exhausted: bool = False
-        """Whether no more items are to be had."""
+        """Whether there are no more items."""
         self._trouble: Exception | None = None
-        """Why, if that is not the iterable's end."""
+        """Why, if not because the iterable ended."""
 
     def take(self) -> list[Item]:
-        """The next items that are there, a batch at most; their jobs stand in the queue. Those
-        behind what `check_complete` raises are never taken."""
+        """The next items that are available, at most a batch, after creating their jobs. Items
+        behind one for which `check_complete` raises are never taken."""
         batch: list[Item] = []
         until = time.monotonic() + SLOW
         try:
@@ -145,7 +145,7 @@ class Run:
                     break
             else:
                 self.is_exhausted = len(batch) < BATCH
-        except Exception as error:  # noqa: BLE001 - the iterable's own, or its items' keys'
+        except Exception as error:  # noqa: BLE001 - from the iterable, or from its items' keys
             self._end_with(error)
         if not batch:
             return batch
@@ -156,23 +156,24 @@ class Run:
         return batch
 
     def check_complete(self) -> None:
-        """Raise what kept the run from having more items: what the iterable, or `key`, raised, or
-        what is wrong with one.
+        """Raise the error that ended the run early: what the iterable or `key` raised, or what is
+        wrong with an item.
 
-        :raises InvalidValue: it was another one of this name before, or its key comes twice.
-        :raises JobEncodeError: JSON cannot hold it.
+        :raises InvalidValue: the item was another one in an earlier run of this name, or its key
+            comes twice.
+        :raises JobEncodeError: JSON cannot represent it.
         """
         trouble, self._trouble = self._trouble, None
         try:
             if trouble is not None:
                 raise trouble
         finally:
-            del trouble  # which has this frame, and with it all that the run has
+            del trouble  # it refers to this frame, and so to all that the run has
 
     def outcome(self, item: Item) -> Outcome | None:
-        """What became of it, or None while nothing has.
+        """The item's outcome, or None while it has none.
 
-        :raises JobNotFound: somebody removed its job.
+        :raises JobNotFound: its job was removed.
         """
         job = self._queue.get_job(item.id)
         if job is None:
@@ -187,7 +188,7 @@ class Run:
         self.is_exhausted, self._trouble = True, trouble
 
     def _each_put(self, batch: Iterable[Item]) -> Iterator[Item]:
-        """Those before the first that is refused."""
+        """The items before the first that is refused."""
         for item in batch:
             try:
                 self._put({item.id: self._job(item)})
@@ -237,8 +238,8 @@ class Run:
                 missing = [job for job in missing if not self._is_found(job)]
 
     def _is_found(self, job: PendingJob[Any]) -> bool:
-        """Whether an earlier run made that job. What failed or was cancelled gets another try; it,
-        and what waits still, has as many retries and as much time as this run gives."""
+        """Whether an earlier run created that job. A failed or cancelled job gets another try. That
+        job, and one that is pending, gets the retries and time limit of this run."""
         found = self._queue.get_job(job.metadata.id)
         if found is None:
             return False
@@ -256,9 +257,9 @@ class Run:
         return True
 
     def _renew(self, found: AnyJob, job: PendingJob[Any]) -> None:
-        """Have a job that nobody works on wait on the terms of this run."""
+        """Make a job that is not running pending, with the retries and time limit of this run."""
         retries, timeout = _terms(job)
-        # In one step: what is pending may be claimed at once.
+        # In one step: a pending job may be claimed at once.
         metadata = lifecycle.evolve_metadata(
             found.metadata, retry_count=0, max_retries=retries, timeout=timeout
         )
@@ -268,9 +269,9 @@ class Run:
             try:
                 self._queue.update_job(again, found.status)
             except JobHeld:
-                return None  # being claimed, or made durable
+                return None  # being claimed or made durable
             except (InvalidTransition, StaleJob):
-                pass  # somebody else has just done that
+                pass  # another program has just done that
             return True
 
         with suppress(JobTimeout):
@@ -284,7 +285,7 @@ def _terms(job: AnyJob) -> tuple[int, float | None]:
 def type_of(name: str) -> str:
     """The type of a run's jobs.
 
-    :raises InvalidValue: that is no name of a run.
+    :raises InvalidValue: that is not a valid name of a run.
     """
     if not isinstance(name, str) or not _NAME.fullmatch(name):
         rule = "a run's name is 1 to 64 letters, digits, hyphens and underscores"
@@ -295,7 +296,7 @@ def type_of(name: str) -> str:
 def type_of_any(name: str) -> str:
     """The same; a run without a name is called ``~`` and its number.
 
-    :raises InvalidValue: that is neither.
+    :raises InvalidValue: it is neither.
     """
     if isinstance(name, str) and _NUMBER.fullmatch(name):
         return f"{OF_RUNS}{name}"

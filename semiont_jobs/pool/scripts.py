@@ -1,4 +1,4 @@
-"""A pool's verbs for scripts: a function mapped over an iterable, durably.
+"""A pool's methods for scripts: a function mapped over an iterable, durably.
 
 It must not know the pool's own workers: each run's jobs are done beside theirs, by the threads of
 the pool, or by processes of the run's own.
@@ -46,21 +46,21 @@ class ForScripts(ABC):
         self.queue: JobQueue = assignment.queue
         self.orders: Orders = assignment.orders
         self._assignment = assignment
-        self._lock = threading.RLock()  # a signal's handler may stop the pool at any point
+        self._lock = threading.RLock()  # a signal handler may stop the pool at any point
         self._borrowed: list[Staff] = []
         self._extra: list[Watch] = []
-        """Crews of runs that the pool's own cannot do."""
+        """Crews of runs that the pool's own crew cannot do."""
         self._nameless: set[str] = set()
         """Types of runs without a name that have begun."""
         self._is_stopped = False
         self._staff: Staff | None = None
-        """Those who do the jobs of the pool's own workers."""
+        """What does the jobs of the pool's own workers."""
         self._pid: int | None = None
-        """Of the process in which it is at work."""
+        """The id of the process in which the pool works."""
 
     @abstractmethod
     def stop(self, timeout: float | None = None) -> bool:
-        """Claim no more, and wait for the jobs in hand."""
+        """Claim no more, and wait for the running jobs."""
 
     @property
     @abstractmethod
@@ -80,33 +80,33 @@ class ForScripts(ABC):
     ) -> Iterator[T]:
         """Call `fn` with every item, and yield what it returns in the order of the items.
 
-        Each item is a job of type ``map:NAME``. A script that runs again with the same name goes
-        on where it was: what is finished is not done again, what failed or was cancelled is tried
-        again. The run's jobs stay until `forget`; without a name they go when the iteration ends,
-        or the pool stops.
+        Each item is a job of type ``map:NAME``. If a script runs again with the same name, it
+        continues: finished items are not done again, failed or cancelled ones are tried again. The
+        run's jobs stay until `forget`; without a name they are removed when the iteration ends or
+        the pool stops.
 
-        `fn` is called with the item as JSON has it (a tuple is a list then), and what it returns
-        comes back as JSON has it. Nothing begins before the first result is asked for. Items are
-        taken from the iterable up to a thousand ahead. What it raises is raised after the results
-        of the items before.
+        `fn` gets the item as JSON returns it (a tuple becomes a list), and its return value comes
+        back in the same way. Nothing begins before the first result is asked for. Items are taken
+        from the iterable up to a thousand ahead. An error of the iterable is raised after the
+        results of the items before.
 
-        The threads of a pool that is at work do it too, in one order with the workers' jobs.
-        Processes are started for each run; so are threads where the pool has none at work, or
-        where a job of its own maps and waits.
+        If the pool is running, its threads do the run's jobs too, in one order with the workers'
+        jobs. Processes are started for each run. So are threads if the pool is not running, or if
+        one of its own jobs maps and waits.
 
         :param fn: any function of one argument; with processes, one that they can import.
         :param name: 1 to 64 letters, digits, ``-`` and ``_``.
-        :param key: what tells an item from the others of the run, also in a later run where
-            they come in another order; default: the place it comes in.
-        :param retries: attempts at an item after the first, as the queue's retry policy has it.
+        :param key: returns what identifies an item within the run, also in a later run where the
+            items come in another order; default: its index.
+        :param retries: attempts at an item after the first, delayed by the queue's retry policy.
         :param timeout: seconds that an attempt may take.
         :param progress: show a bar on standard error, if that is a terminal and rich is installed.
-        :raises InvalidValue: one of these is something else; or, after the results of the items
-            before, an item is not the one that the run had before, or has the key of another.
-        :raises JobEncodeError: after the same, JSON cannot hold an item.
-        :raises ItemFailed: with the result it stands for: `fn` raised, and no retry was left.
-        :raises RuntimeError: the pool was stopped, its queue closed (`QueueClosed`), or it is at
-            work in the process that forked this one.
+        :raises InvalidValue: an argument is invalid; or, after the results of the items before, an
+            item differs from the one that the run had before, or has the key of another.
+        :raises JobEncodeError: likewise, if JSON cannot represent an item.
+        :raises ItemFailed: in place of the item's result: `fn` raised, and no retry was left.
+        :raises RuntimeError: the pool was stopped, its queue was closed (`QueueClosed`), or the
+            pool is running in the process that forked this one.
         :raises ThreadRefused: the system gives no thread to look after the run.
         """
         outcomes = self._mapped(fn, items, name, key, retries, timeout, progress, in_order=True)
@@ -129,29 +129,30 @@ class ForScripts(ABC):
         return Results(outcomes, _itself)
 
     def forget(self, name: str) -> int:
-        """Remove the jobs of a run by that name; waiting ones are cancelled first, those at work
-        stay. How many were removed.
+        """Remove the jobs of the run of that name, and return how many were removed.
 
-        :param name: of a run without one, whose process was killed: ``~`` and its number, as in its
-            jobs' type. Nobody asks whether it is still at work.
+        Pending jobs are cancelled first; running ones stay.
+
+        :param name: the run's name. For a run without one whose process was killed: ``~`` and its
+            number, as in its jobs' type; it is not checked whether that run still goes on.
         :raises InvalidValue: no run can have that name.
         """
         return self._forget(type_of_any(name))
 
     def _forget(self, type_name: str) -> int:
         self.queue.cancel_jobs(status="pending", type=type_name)
-        later = self.queue.clock() + timedelta(days=1)  # than any of them ended, by any clock
+        later = self.queue.clock() + timedelta(days=1)  # than the end of any of them, by any clock
         return self.queue.cleanup_completed_jobs(later, cancelled=True, type=type_name)
 
     def _forget_nameless(self, type_name: str) -> None:
-        """Remove the jobs of a run without a name, which nobody can go on with. A closed queue
-        stays closed."""
+        """Remove the jobs of a run without a name, which cannot be continued. A closed queue stays
+        closed."""
         if type_name in self._nameless and self.queue.is_open:
             self._forget(type_name)
             self._nameless.discard(type_name)
 
     def _forget_nameless_left(self) -> None:
-        """The same of those whose iteration somebody still has."""
+        """The same for all such runs whose iterators still exist."""
         for type_name in list(self._nameless):
             try:
                 self._forget_nameless(type_name)
@@ -178,7 +179,7 @@ class ForScripts(ABC):
             raise InvalidValue("an iterable is needed", field="items", value=items)
         if self.orders.needs_processes:
             check_importable(fn, field="fn")
-        # One job for nothing: what is wrong with these is told now, not with the first result.
+        # Made for the check alone: invalid values are refused now, not with the first result.
         JobMetadata(type="map", max_retries=retries, timeout=timeout)
         run = Run(
             self.queue,
@@ -212,13 +213,13 @@ class ForScripts(ABC):
                 self._pid = os.getpid()
                 if run.is_nameless:
                     self._nameless.add(run.type)
-            # At the exit of the process nobody may have come to its end, nor will.
+            # At the exit of the process a job may not have ended, and may never end.
             atexit.register(self.stop)
             try:
                 with closing(mapping.outcomes(staff, in_order=in_order)) as outcomes:
                     for outcome in outcomes:
                         if run.is_nameless and outcome.job.status == "cancelled":
-                            self._check_goes_on()  # a stop cancels what waits, and removes it
+                            self._check_goes_on()  # a stop cancels pending jobs and removes them
                         yield outcome
             except JobNotFound:
                 self._check_goes_on()  # as above
@@ -240,7 +241,7 @@ class ForScripts(ABC):
             self._dismiss_idle()
 
     def _staffed(self, post: Post, type_name: str, hear: Callable[[str], None]) -> Staff:
-        """Those who do the jobs of one run."""
+        """What does the jobs of one run."""
         if not self.orders.needs_processes:
             return Errand(post, type_name, self._host_of)
         orders = evolve(self.orders, burst=False, types=None, queues=None)
@@ -250,10 +251,10 @@ class ForScripts(ABC):
         return Supervisor(assignment, orders.processes, on_outcome=hear)
 
     def _host_of(self, errand: Errand) -> Watch:
-        """The watch over the crew that takes an errand on: the pool's own if it is at work.
+        """The watch over the crew that takes an errand on: the pool's own if it is running.
 
-        A job of one of its crews may map as well. It waits then, and so may all jobs of all
-        crews: the errand is a new one's.
+        A job of one of its crews may map as well. It then waits, and so may all jobs of all crews.
+        Such an errand gets a new crew.
         """
         with self._lock:
             self._check_goes_on()
@@ -263,15 +264,15 @@ class ForScripts(ABC):
                     if watch.take_on(errand):
                         return watch
             extra = Watch(Crew(self.queue, (), evolve(self.orders, burst=False)))
-            # Before it starts: if the queue is closed at this moment it is over at once, and ends
-            # what it has taken on.
+            # Before it starts: if the queue is closed at this moment, the crew ends at once, and
+            # ends what it has taken on.
             extra.take_on(errand)
             extra.start()
             self._extra.append(extra)
             return extra
 
     def _dismiss_idle(self) -> None:
-        """Let extra crews go that have nothing to do any more."""
+        """End extra crews that have no errands any more."""
         with self._lock:
             idle = [each for each in self._extra if not each.has_errands]
             self._extra = [each for each in self._extra if each not in idle]
@@ -281,8 +282,8 @@ class ForScripts(ABC):
 
     @property
     def _is_parents(self) -> bool:
-        """Whether it is at work in the process that forked this one, where it has no threads, and
-        perhaps a lock that one of them held. To be asked before any is taken."""
+        """Whether the pool runs in the process that forked this one. Here it has no threads, and a
+        lock may stay locked for ever. So this is checked before any lock is taken."""
         return self._pid not in (None, os.getpid())
 
     def _check_goes_on(self) -> None:

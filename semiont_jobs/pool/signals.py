@@ -2,9 +2,9 @@
 
 It must not know what is done about them.
 
-Not an event: a handler runs in the midst of whatever the main thread does, and an event that is
-set while its own lock is held, by a wait or by another signal's handler, waits for ever. This
-kind of queue may be put into at any time.
+It does not use an event: a signal handler interrupts the main thread anywhere, and setting an event
+while a wait or another signal handler holds its lock blocks for ever. A `SimpleQueue` accepts a
+message at any time.
 """
 
 from __future__ import annotations
@@ -25,8 +25,8 @@ STOPPING: Final = (signal.SIGTERM, signal.SIGINT)
 
 
 def handle(hear: Callable[[int], object]) -> Callable[[], None]:
-    """Have `hear` called with the number of each of the two that comes; returns what puts back the
-    handlers there were. See `signals.handle`."""
+    """Call `hear` with the number of each SIGTERM and SIGINT; return a function that restores the
+    handlers from before. See `signals.handle`."""
     handled = [signals.handle(number, hear) for number in STOPPING]
 
     def put_back() -> None:
@@ -39,7 +39,7 @@ def handle(hear: Callable[[int], object]) -> Callable[[], None]:
 def handle_hangup(hear: Callable[[int], object]) -> Callable[[], None]:
     """The same for SIGHUP, which comes when a terminal is closed, where it would end the process.
 
-    Not where it is ignored, as under ``nohup``: whoever did that wants the process to live on, and
+    Not where it is ignored, as under ``nohup``: then the process is meant to live on, and so are
     the programs that its jobs start, which would not inherit a handler.
     """
     if sys.platform == "win32" or signal.getsignal(signal.SIGHUP) is not signal.SIG_DFL:
@@ -49,8 +49,9 @@ def handle_hangup(hear: Callable[[int], object]) -> Callable[[], None]:
 
 @contextmanager
 def caught(mailbox: Mailbox) -> Iterator[None]:
-    """While this holds, each of the two puts ``"signal"`` into the mailbox, and so does the first
-    SIGHUP: a shell and the kernel both send one for the same terminal, which is no hurry."""
+    """Within this context each SIGTERM and SIGINT puts ``"signal"`` into the mailbox, and so does
+    the first SIGHUP only: a shell and the kernel both send one for the same terminal, which is not
+    urgent."""
     hangups: list[int] = []
 
     def hang_up(number: int) -> None:

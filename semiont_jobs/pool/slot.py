@@ -1,4 +1,4 @@
-"""One place for a child process in a pool: the process that has it, and how the last ones ended.
+"""One place for a child process in a pool: its process, and how the earlier ones ended.
 
 It must not know the other places, nor why a pool leaves.
 """
@@ -23,25 +23,26 @@ from semiont_jobs.pool.echo import levels_here
 from semiont_jobs.retry import error_pace
 
 SETTLED: Final = 60.0
-"""Seconds. A process that lived longer did not die of how it begins: the count starts anew."""
+"""Seconds. A process that lived longer did not die because of how it begins: the count starts
+again."""
 LOOP: Final = 5
-"""Deaths in a row that are called a crash loop: one more than a single job can cause that kills
-its workers, before it is given up."""
+"""Deaths in a row that count as a crash loop: one more than a single job that kills its workers can
+cause before it fails."""
 FIRST_PAUSE: Final = 0.1
-"""Seconds until a process is started again that died; doubled each time it dies again."""
+"""Seconds until a process that died is started again; doubled each time it dies again."""
 LONGEST_PAUSE: Final = 30.0
-"""Seconds: a process that cannot live costs next to nothing then, and is back soon after whatever
-kept it from living is mended."""
+"""Seconds: then a process that cannot live costs almost nothing, and is back soon after the cause
+is mended."""
 FAREWELL: Final = 10.0
-"""Seconds that a process has to end after its last word, or after its jobs should have been given
-back: it writes a few outcomes. Then it is killed, so that a pool always ends."""
+"""Seconds that a process has to end after its last message, or after its jobs should have been
+released: it writes a few outcomes. Then it is killed, so that a pool always ends."""
 
-# A fresh interpreter: a fork of a process with threads has their locks, and not the threads.
+# A fresh interpreter: a fork of a process with threads has their locks, but not the threads.
 _CONTEXT: Final = multiprocessing.get_context("spawn")
 
 
 class Slot:
-    """Starts a process, starts the next when it has ended, and paces that."""
+    """Starts a process, starts the next one when it has ended, and paces that."""
 
     def __init__(self, number: int, assignment: Assignment) -> None:
         self.name: str = f"process {number + 1}"
@@ -50,14 +51,14 @@ class Slot:
         self.deaths: int = 0
         """How many processes in a row died within a minute."""
         self.in_hand: int = 0
-        """How many jobs its process may have in hand: as many as it told of last, and at least one
+        """How many running jobs its process may have: as many as it reported last, and at least one
         once it takes any."""
         self.is_ready: bool = False
         """Whether its process has begun to work."""
         self.unready_deaths: int = 0
-        """How many in a row died before they had."""
+        """How many processes in a row died before they began to work."""
         self.left: Reason | None = None
-        """Why its process leaves, once it has told so."""
+        """Why its process leaves, once it has reported that."""
         self.left_at: float | None = None
         self.process: BaseProcess | None = None
         self.pipe: Connection[Any, Any] | None = None
@@ -73,11 +74,11 @@ class Slot:
         return self.deaths >= LOOP
 
     def is_due(self, now: float) -> bool:
-        """Whether a process is to be started here."""
+        """Whether a process is to be started here now."""
         return self.is_wanted and self.process is None and now >= self._next_at
 
     def start(self) -> None:
-        """Start a process; one that cannot be started counts as one that died."""
+        """Start a process; one that cannot be started counts as dead."""
         self.left, self.left_at, self.is_ready, self.in_hand = None, None, False, 0
         self._started_at = time.monotonic()
         ends: list[Any] = []
@@ -93,7 +94,7 @@ class Slot:
                 daemon=False,
             )
             process.start()
-        except Exception:  # noqa: BLE001 - the system has no more processes or descriptors, say
+        except Exception:  # noqa: BLE001 - such as no more processes or descriptors
             logger.exception("%s cannot be started", self.name)
             for end in ends:
                 end.close()
@@ -103,7 +104,7 @@ class Slot:
             theirs.close()
 
     def tell(self, message: Told) -> None:
-        """Tell the process something, if there is one."""
+        """Send the process a message, if there is a process."""
         if self.pipe is not None:
             try:
                 self.pipe.send(message)
@@ -111,7 +112,8 @@ class Slot:
                 logger.debug("%s is gone: %s is not told", self.name, message)
 
     def messages(self, most: int) -> Iterator[tuple[Any, ...]]:
-        """What the process has told since; so many at most, for it may go on and on."""
+        """The messages that the process has sent since; at most so many, since it may never stop
+        sending."""
         for _ in range(most):
             if self.pipe is None:
                 return
@@ -124,34 +126,36 @@ class Slot:
                 return
             try:
                 message: tuple[Any, ...] = pickle.loads(told)
-            except Exception as error:  # noqa: BLE001 - what is made again there is an application's
+            except Exception as error:  # noqa: BLE001 - unpickling runs code of the application
                 kind = type(error).__name__
                 logger.warning("%s told what cannot be read: %s: %s", self.name, kind, error)
                 continue
             yield message
 
     def overdue(self, now: float) -> str | None:
-        """Why the process is to be killed, if it is."""
+        """Why the process is to be killed; None: it is not."""
         if self.left_at is not None and now > self.left_at + FAREWELL:
             return "has told that it leaves, and stays"
         if any(limit and now > limit for limit in self._limits):
-            # So far beyond it that no thread of the process can have run since.
+            # So late that no thread of the process can have run since.
             return "did not see its job's time limit pass"
         return None
 
     def note_left(self, reason: Reason) -> None:
-        """The process told that it leaves."""
+        """Note that the process has reported that it leaves."""
         self.left, self.left_at = reason, time.monotonic()
         self.is_wanted = self.is_wanted and reason != "drained"
 
     def kill(self) -> None:
-        """End the process as the kernel does it: its locks fall, its jobs are rescued."""
+        """End the process with SIGKILL: its locks are released, its jobs are rescued."""
         if self.process is not None:
             self.process.kill()
 
     def bury(self) -> str | None:
-        """Clear up after a process that has ended; how it died, or None if it told that it
-        leaves."""
+        """Clear up after a process that has ended.
+
+        :returns: how it died; None if it had reported that it leaves.
+        """
         process, self.process = self.process, None
         assert process is not None
         process.join()

@@ -1,4 +1,4 @@
-"""Those who do a pool's work: a crew under its watch, or a supervisor and its processes.
+"""What does a pool's jobs: a crew under its watch, or a supervisor and its processes.
 
 It must not know either.
 """
@@ -14,17 +14,17 @@ from semiont_jobs.pool.crew import Reason
 
 
 def sooner(leave_at: float | None, grace: float) -> float:
-    """When those are to have left who were to by `leave_at`, if that was said, and have `grace`
-    seconds now: each word can only shorten the one before. By the monotonic clock."""
+    """The new time by which staff is to leave, by the monotonic clock: `grace` seconds from now, or
+    `leave_at` if that was set before and is earlier."""
     at = time.monotonic() + grace
     return at if leave_at is None else min(leave_at, at)
 
 
 def see_off(everybody: Sequence[Staff]) -> None:
-    """Wait until all of them have left, who have been told to. Whoever interrupts that, by Ctrl-C a
-    second time, will not wait: the jobs in hand are given back.
+    """Wait until all staff that was asked to leave has left. After another Ctrl-C the running jobs
+    are released at once.
 
-    :raises KeyboardInterrupt: somebody did; they have left.
+    :raises KeyboardInterrupt: that Ctrl-C came; the staff has left.
     """
     try:
         for staff in everybody:
@@ -39,7 +39,7 @@ def see_off(everybody: Sequence[Staff]) -> None:
 
 
 class Staff(Protocol):
-    """What a pool, or a run of it, asks of them."""
+    """What a pool, or one of its runs, asks of its staff."""
 
     @property
     def given_back(self) -> int: ...

@@ -24,12 +24,12 @@ from semiont_jobs.pool.watch import LAST_WORDS
 from semiont_jobs.threads import Flag, begin, pause
 
 AT_ONCE: Final = 100
-"""Messages of one process that are heard before the others are looked at: one that logs faster than
-this one writes must not keep it from anything."""
+"""Messages of one process that are read before the others are looked at: a process that logs faster
+than this one writes must not block everything else."""
 LAST: Final = 100_000
-"""Of one that has ended: more than a pipe holds."""
+"""The same for a process that has ended: more than a pipe holds."""
 TICK: Final = 0.1
-"""Seconds that a wish to leave waits at most; what children do is seen at once."""
+"""Seconds that a request to leave waits at most; messages of children are seen at once."""
 
 
 class Supervisor:
@@ -44,9 +44,9 @@ class Supervisor:
         on_outcome: Callable[[str], None] | None = None,
     ) -> None:
         self.given_back: int = 0
-        """Jobs that went back to pending because their processes left. Where one died instead,
-        those that it had in hand: as many as it told of, and one at least, since it may have
-        claimed that and not been able to tell."""
+        """Jobs that were released because their processes left. If a process died instead, its
+        running jobs: as many as it reported, and at least one, since it may have claimed that and
+        not been able to report it."""
         self.is_crash_looping: bool = False
         """Whether a process died again and again, up to the end."""
         self._queue = assignment.queue
@@ -59,7 +59,7 @@ class Supervisor:
         self._ended = Latch()
         self._is_started = False
         self._is_over = False
-        self._lock = threading.RLock()  # a signal's handler may stop the pool at any point
+        self._lock = threading.RLock()  # a signal handler may stop the pool at any point
         self._leave_at: float | None = None
         self._is_hurried = False
         self._told: tuple[float | None, bool] = (None, False)
@@ -68,40 +68,41 @@ class Supervisor:
         )
 
     def start(self) -> None:
-        """Begin, and return."""
-        # Its children have queues of their own: that this one is closed, nobody else tells them.
+        """Start the processes, and return."""
+        # The children have queues of their own: only this process can tell them that its queue was
+        # closed.
         self._opening = self._queue.open_for_work(Flag())
         begin(self._thread)
         self._is_started = True
 
     def is_member(self) -> bool:
-        """Jobs run in other processes."""
+        """Always False: jobs run in other processes."""
         return False
 
     def leave(self, _reason: Reason, /, grace: float = float("inf")) -> None:
-        """Let every process finish its jobs in hand within `grace` seconds; a later call can only
+        """Let every process finish its running jobs within `grace` seconds; a later call can only
         shorten that. Returns at once."""
         with self._lock:
             self._leave_at = sooner(self._leave_at, grace)
 
     def hurry(self) -> None:
-        """Have the jobs in hand given back now."""
+        """Release the running jobs now."""
         self.leave("stopped", 0.0)
         self._is_hurried = True
 
     def wait(self, timeout: float | None = None) -> bool:
-        """Wait until all processes have ended, if any was started; whether they have."""
+        """Wait until all processes have ended, if any was started; return whether they have."""
         return not self._is_started or self._ended.wait(timeout)
 
     # -- private -------------------------------------------------------------------------
 
     def _keep(self) -> None:
-        self._is_started = True  # also where a signal's handler made an end of `start`
+        self._is_started = True  # also if a signal handler interrupted `start`
         become_keeper()
         while not self._is_over:
             try:
                 self._round()
-            except BaseException:  # noqa: BLE001 - nobody else looks after the processes
+            except BaseException:  # noqa: BLE001 - nothing else looks after the processes
                 logger.exception("the supervisor failed; it goes on")
                 pause(TICK)
         self._ended.set()
@@ -138,7 +139,7 @@ class Supervisor:
         things: list[Any] = []
         for slot in self._slots:
             things += [] if slot.process is None else [slot.process.sentinel]
-            # After the last word only the end is waited for.
+            # After its last message only the end of a process is waited for.
             things += [] if slot.pipe is None or slot.left is not None else [slot.pipe]
         if things:
             wait(things, TICK)
@@ -185,8 +186,8 @@ class Supervisor:
         self._queue.emit("crash_loop", None, reason, about=slot.name)
 
     def _give_up_if_hopeless(self) -> None:
-        """Where no process could ever begin, or, in a burst, none can any more, starting them
-        again helps nobody: whoever runs the pool is told by its end."""
+        """Give up if no process could ever begin, or, in a burst, none can any more. Starting them
+        again would not help, and the pool's end shows the error."""
         hopeless = all(not s.is_wanted or s.unready_deaths >= LOOP for s in self._slots)
         wanted = any(slot.is_wanted for slot in self._slots)
         if hopeless and wanted and self._leave_at is None and (self._burst or not self._was_ready):
@@ -194,8 +195,8 @@ class Supervisor:
             self.leave("stopped", 0.0)
 
     def _pass_on(self, now: float) -> None:
-        """Tell the processes to leave, each time the wish has become more urgent; and end those
-        that do not."""
+        """Send the processes the request to leave each time it has become more urgent, and kill
+        those that do not leave."""
         with self._lock:
             leave_at, is_hurried = self._leave_at, self._is_hurried
         if leave_at is None:

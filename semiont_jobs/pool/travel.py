@@ -1,4 +1,4 @@
-"""Whether what a pool is made of can be taken to another process: checked before one is started.
+"""Whether a pool's parts can be sent to another process: checked before one is started.
 
 It must not know what happens there.
 """
@@ -17,7 +17,10 @@ from semiont_jobs.pool.child import Assignment
 
 
 def check_can_travel(assignment: Assignment) -> None:
-    """Raise `InvalidValue` for the first thing that cannot."""
+    """Check that all of an assignment can be sent.
+
+    :raises InvalidValue: the first part that cannot.
+    """
     if getattr(multiprocessing.current_process(), "_inheriting", False):
         raise InvalidValue(
             "a process of a pool imports the script that made the pool: put what starts it under"
@@ -39,13 +42,16 @@ def check_can_travel(assignment: Assignment) -> None:
 
 
 def check_importable(given: Any, *, field: str) -> None:
-    """Raise `InvalidValue` for what another process cannot import or unpickle."""
+    """Check that another process can import or unpickle it.
+
+    :raises InvalidValue: it cannot.
+    """
     try:
         ForkingPickler.dumps(given)
     except (pickle.PicklingError, AttributeError, TypeError, RecursionError) as error:
         rule = f"another process cannot import it: {error}"
         raise InvalidValue(rule, field=field, value=given) from error
-    # What a person typed into an interpreter is nowhere to be imported from.
+    # What was typed into an interpreter cannot be imported.
     origin = given.function if isinstance(given, Handler) else given
     main = sys.modules["__main__"]
     has_file = hasattr(main, "__file__") or getattr(main, "__spec__", None) is not None

@@ -1,4 +1,4 @@
-"""The watch over a crew: one thread that replaces what is stuck or dead, and leads the way out.
+"""The watch over a crew: one thread that replaces stuck or dead threads, and leads the way out.
 
 It must not know why the crew is to leave, nor signals or other processes.
 """
@@ -32,24 +32,25 @@ from semiont_jobs.pool.staff import sooner
 from semiont_jobs.threads import Flag, begin
 
 TICK: Final = 0.1
-"""Seconds between two rounds, which look at a few variables: stuck work, dead threads and the end
-of a grace time are seen as soon as a person could tell."""
+"""Seconds between two rounds, which look at a few variables. So stuck code, dead threads and the
+end of a grace time are seen as soon as a person could notice."""
 LAST_WORDS: Final = 2.0
-"""Seconds between asking work to stop and giving its job back: work that looks at all looks about
+"""Seconds between asking code to stop and releasing its job: code that checks at all does so about
 once a second, and the grace time is over already."""
 AGAIN: Final = 1.0
 """Seconds between tries to store the end of a job whose thread is gone, while the disk refuses, or
-to start a thread, while the system does."""
+to start a thread, while the system refuses."""
 ITS_TURN: Final = 0.2
-"""Seconds that a job's turn is waited for, to take the job from its work: most verbs are over by
-then. More of it for each of many stuck ones would keep the one watch from all the others."""
+"""Seconds to wait for a job's turn, to take the job from its code: most operations end sooner.
+Waiting longer for each of many stuck jobs would keep the only watch from all the others."""
 
 
 class Watch:
-    """Keeps a crew at its size until it is to leave; then lets it finish, asks, and gives back.
+    """Keeps a crew at its size until it is to leave; then lets it finish, asks it to stop, and
+    releases.
 
-    Nothing here waits for a thread of the crew, but so long for one that is in the midst of a verb
-    of its claim, nor for a hook: what is stuck keeps nobody.
+    It never waits for a hook, and for a thread of the crew only `ITS_TURN`, while that is in an
+    operation of its claim. So stuck code blocks nothing else.
     """
 
     def __init__(
@@ -62,10 +63,10 @@ class Watch:
         self.crew = crew
         self.reason: Reason = "stopped"
         self.given_back: int = 0
-        """Jobs that went back to pending because the crew left; or will when their process ends, or
-        by a rescue where the disk refused it."""
+        """Jobs that became pending because the crew left; or that will when their process ends, or
+        by a rescue if the disk refused the release."""
         self.is_crash_looping = False
-        """A crew's process is this one."""
+        """Always: a crew runs in this process."""
         self._on_end = on_end
         self._leaves_when_stuck = leaves_when_stuck
         self._ended = Latch()
@@ -92,20 +93,20 @@ class Watch:
             begin(self._thread)
         except BaseException:
             self._is_started = False
-            self.crew.stop_claiming()  # without a watch nobody may begin on a job
+            self.crew.stop_claiming()  # without a watch no thread may begin a job
             raise
 
     def is_member(self) -> bool:
-        """Whether it is a thread of the crew that asks."""
+        """Whether the calling thread belongs to the crew."""
         me = threading.current_thread()
         return any(hand.thread is me for hand in self.crew.hands)
 
     def leave(self, reason: Reason, /, grace: float = float("inf")) -> None:
-        """Claim no more; jobs in hand have `grace` seconds to finish. A later call can only
-        shorten that. Returns at once."""
+        """Claim no more; running jobs have `grace` seconds to finish. A later call can only shorten
+        that. Returns at once."""
         with self._lock:
             if reason == "drained" and self._errands:
-                return  # there is: somebody's run is under way
+                return  # not drained: a run is under way
             if self._leave_at is None:
                 self.reason = reason
             self._leave_at = sooner(self._leave_at, grace)
@@ -113,14 +114,14 @@ class Watch:
         self._nudge.set()
 
     def hurry(self) -> None:
-        """Give the jobs in hand back now."""
+        """Release the running jobs now."""
         self.leave("stopped", 0.0)
         with self._lock:
             self._give_back_at = time.monotonic()
         self._nudge.set()
 
     def take_on(self, errand: Errand) -> bool:
-        """Have the crew do a run's jobs too; False: it is leaving."""
+        """Have the crew do a run's jobs too; return False if it is leaving."""
         with self._lock:
             if self._leave_at is not None or self._is_over:
                 return False
@@ -129,17 +130,17 @@ class Watch:
         return True
 
     def let_go(self, errand: Errand) -> None:
-        """Lead an errand out: it ends once none of its jobs is in hand. Returns at once."""
+        """Lead an errand out: it ends once none of its jobs is running. Returns at once."""
         self.crew.let_go(errand.guest)
         self._nudge.set()
 
     @property
     def has_errands(self) -> bool:
-        """Whether somebody's run is under way."""
+        """Whether a run is under way."""
         return bool(self._errands)
 
     def wait(self, timeout: float | None = None) -> bool:
-        """Wait until the crew has left, if it was started; whether it has."""
+        """Wait until the crew has left, if it was started; return whether it has."""
         return not self._is_started or self._ended.wait(timeout)
 
     # -- private -------------------------------------------------------------------------
@@ -149,7 +150,7 @@ class Watch:
         while not self._is_over:
             try:
                 self._round(time.monotonic())
-            except BaseException:  # noqa: BLE001 - nobody else would notice stuck or dead threads
+            except BaseException:  # noqa: BLE001 - nothing else would notice stuck or dead threads
                 logger.exception("the watch over the workers failed; it goes on")
             if not self._is_over:
                 self._nudge.wait(TICK)
@@ -187,7 +188,7 @@ class Watch:
         for hand in busy:
             task = hand.task
             if task is None or task.claim.job.metadata.type != errand.type:
-                continue  # about to look whom it works for
+                continue  # about to look for its new shift
             if now >= errand.leave_at:
                 task.claim.ask_to_stop(WorkerStopping("the run has been left"))
             if now >= errand.leave_at + LAST_WORDS:
@@ -195,14 +196,15 @@ class Watch:
                 errand.given_back += self._give_back_one(task.claim)
 
     def _has_died(self, hand: Hand) -> bool:
-        # Threads end by themselves only once they are told to.
+        # Threads end by themselves only once they are asked to.
         return hand.has_ended and (hand.error is not None or self._leave_at is None)
 
     def _give_up(self, hand: Hand, claim: AnyClaim) -> None:
-        """Take the job from a thread that ignores its time limit, and let it do what it wants."""
-        # Before its job is free: the thread may come to its end at this moment, and claim.
+        """Take the job from a thread that ignores its time limit, and leave the thread alone."""
+        # Before its job is free: the thread may end the job at this moment, and claim another.
         if self._leaves_when_stuck:
-            # Only the end of its process ends a thread: once the others have finished.
+            # Only the end of its process ends a thread: that comes once the other threads have
+            # finished.
             self.leave("replaced")
         self._replace(hand)
         job = claim.job
@@ -211,13 +213,13 @@ class Watch:
             f" {claim.timeout or 0:g} seconds"
         ).with_traceback(hand.where())
         if not claim.is_open:
-            return  # its own outcome was quicker
+            return  # its own outcome came first
         self.crew.queue.emit("stuck", job, str(error))
         logger.error("job %s: its thread stands here", job.metadata.id, exc_info=error)
         self._fail(claim, error)
 
     def _bury(self, hand: Hand) -> None:
-        """See to the job of a thread that died, and put another in its place."""
+        """End the job of a thread that died, and put another thread in its place."""
         error = hand.error or JobFailed("the thread that worked on it ended")
         logger.error("thread %s died", hand.thread.name, exc_info=error)
         self._replace(hand)
@@ -229,7 +231,7 @@ class Watch:
             try:
                 self.crew.replace(hand)
             except (ThreadRefused, InvalidValue) as refused:
-                # Above all the job of the one before is to have its end now.
+                # The old thread's job must get its end now in any case.
                 self._hire_again_at = time.monotonic() + AGAIN
                 logger.error("a thread less: %s", refused)
         else:
@@ -237,8 +239,8 @@ class Watch:
             self.crew.hands.remove(hand)
 
     def _fail(self, claim: AnyClaim, error: BaseException) -> None:
-        """End a job in nobody's hands; while the disk refuses, or its work is stuck within a verb
-        of its claim, again about once a second."""
+        """End a job that has lost its thread; try again about once a second while the disk refuses,
+        or while its code is stuck in an operation of its claim."""
         if not self._try_to_fail(claim, error):
             self._unsettled.append((claim, error))
 
@@ -247,10 +249,10 @@ class Watch:
         try:
             claim.soon(partial(claim.settle, error), 0.0 if is_told else ITS_TURN)
         except ClaimLost:
-            pass  # its own outcome was quicker, or somebody took the job away
+            pass  # its own outcome came first, or another program took the job away
         except SemiontJobsError as refused:
             self._try_again_at = time.monotonic() + AGAIN
-            # A disk gets well some time; what is stuck may be so for as long as this process lives.
+            # A disk recovers some time; stuck code may stay so for as long as this process lives.
             if not (is_told and isinstance(refused, JobHeld)):
                 logger.error("outcome not stored yet: %s", refused)
             return False
@@ -287,7 +289,7 @@ class Watch:
         except SemiontJobsError as error:
             id_ = claim.job.metadata.id
             logger.error("job %s is not given back before the end: %s", id_, error)
-            # A run's end is not that of the crew, which tries again.
+            # The end of a run is not that of the crew, which tries again.
             self._unsettled.append((claim, WorkerStopping("it was to be given back")))
         return claim.was_released
 
