@@ -1,7 +1,7 @@
 """Django's tasks on a job queue: ``"BACKEND": "semiont_jobs.django.JobsBackend"``.
 
-This module only hands names on, each imported when it is first asked for: Django imports an
-installed application's package before its settings and its registry are complete.
+This module only passes names on, each imported when it is first used: Django imports an installed
+application's package before its settings and its registry are complete.
 """
 
 from __future__ import annotations

@@ -1,10 +1,10 @@
-"""The jobs in Django's admin: a place on the site, and who may do what there.
+"""The jobs in Django's admin: their URLs on the site, and who may do what there.
 
-It must not know what the pages show. Django imports it when it looks for the admin's parts, so an
-installed ``semiont_jobs.django`` is all that a project needs.
+It must not know what the pages show. Django imports it when it looks for the admin's parts, so a
+project needs only ``semiont_jobs.django`` in INSTALLED_APPS.
 
-There is no model, since jobs are in no table of Django's; so what a user may do is named by
-permissions of ``auth`` itself, which no clean-up of stale content types takes away.
+There is no model, since jobs are in no table of Django's. So what a user may do is named by
+permissions of ``auth`` itself, which a clean-up of stale content types does not remove.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ LABEL: Final = "semiont_jobs"
 
 
 def add_to(site: AdminSite) -> None:
-    """Show the jobs on that site: for a second one; the default site has them."""
+    """Show the jobs on that site: needed for a second site; the default one has them."""
     urls_before, apps_before = site.get_urls, site.get_app_list
 
     def get_urls() -> list[Any]:
@@ -32,7 +32,7 @@ def add_to(site: AdminSite) -> None:
         acting = site.admin_view(pages.Acting.as_view(site=site))
         return [
             path(f"{LABEL}/", listing, name=f"{LABEL}_list"),
-            # A path: TASKS takes any text for an alias, one with a slash too.
+            # A path: TASKS allows any string as an alias, also one with a slash.
             path(f"{LABEL}/<path:alias>/act/", acting, name=f"{LABEL}_act"),
             path(f"{LABEL}/<path:alias>/<str:job_id>/", detail, name=f"{LABEL}_detail"),
             *urls_before(),
@@ -44,7 +44,7 @@ def add_to(site: AdminSite) -> None:
             apps.append(_entry(site, request))
         return apps
 
-    # Wrapped, not subclassed: which class the site is of is the project's choice.
+    # Wrapped, not subclassed: the project chooses the class of its site.
     site.get_urls = get_urls
     site.get_app_list = get_app_list
 

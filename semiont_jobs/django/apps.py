@@ -1,5 +1,5 @@
-"""The application ``semiont_jobs.django``: in INSTALLED_APPS it brings ``manage.py jobs`` and
-``jobs_worker``, the jobs' pages in the admin, and has ``manage.py check`` look at TASKS.
+"""The application ``semiont_jobs.django``: in INSTALLED_APPS it adds ``manage.py jobs`` and
+``jobs_worker``, the jobs' pages in the admin, and the checks of TASKS to ``manage.py check``.
 
 It must not be needed for tasks: a backend works without it.
 """
@@ -22,10 +22,10 @@ class JobsConfig(AppConfig):
     verbose_name = "Jobs"
 
     def ready(self) -> None:
-        """Have the system checks of TASKS registered: Django does that when its framework is
-        first imported, which nothing in ``manage.py check`` need do."""
+        """Register the system checks of TASKS: Django does that when its framework is first
+        imported, which may not happen in ``manage.py check``."""
         importlib.import_module("semiont_jobs.django.compat")
         if apps.is_installed("django.contrib.auth"):
-            # Of this application Django tells nothing then, since it has no models.
+            # Django does not send this application's own signal, since it has no models.
             auth = apps.get_app_config("auth")
             post_migrate.connect(make_permissions, sender=auth, dispatch_uid=self.label)

@@ -41,7 +41,7 @@ from semiont_jobs.queue import JobQueue
 class JobsBackend(BaseTaskBackend):
     """A backend of ``TASKS``; its OPTIONS are on the page about Django.
 
-    One is made per thread; all of one place share one queue.
+    Each thread has its own; all for the same place share one queue.
     """
 
     task_class = JobTask
@@ -52,19 +52,18 @@ class JobsBackend(BaseTaskBackend):
 
     @cached_property
     def queue(self) -> JobQueue:
-        """The queue in which the tasks are jobs, for all that a task's result does not tell.
+        """The queue in which the tasks are jobs, for everything that a task's result does not show.
 
-        :raises InvalidTaskBackend: OPTIONS are wrong; the system checks say the same.
+        :raises InvalidTaskBackend: OPTIONS are wrong; the system checks report the same.
         """
         for fault in faults(self.options):
             raise InvalidTaskBackend(f"TASKS[{self.alias!r}]: {fault.text}. {fault.hint}".strip())
         return queues.of(self.options)
 
     def validate_task(self, task: Task) -> None:
-        """What Django asks of a task, and that its retries, its time limit and its time are
-        such.
+        """Check what Django requires of a task, and its retries, time limit and ``run_after``.
 
-        :raises InvalidTask: it is not.
+        :raises InvalidTask: one of these is invalid.
         """
         run_after = task.run_after
         if run_after is not None and not isinstance(run_after, datetime | timedelta):
@@ -85,14 +84,15 @@ class JobsBackend(BaseTaskBackend):
     def enqueue(self, task: Task, args: Sequence[Any], kwargs: Mapping[str, Any]) -> JobResult:
         """Store the task as a job, and return its result, READY.
 
-        It is durable when this returns, whether a database transaction is under way or not. With
-        the option ``enqueue_on_commit`` it is stored when the transaction commits, and never if
-        that is rolled back; the result has no ``enqueued_at`` until then. With the option
-        ``using`` it is stored within the transaction of that database, and goes with it.
+        The job is durable when this returns, also inside a database transaction. With the option
+        ``enqueue_on_commit`` it is stored when the transaction commits, and never if that is rolled
+        back; until then the result has no ``enqueued_at``. With the option ``using`` it is stored
+        within the transaction of that database, and rolled back with it.
 
         :raises InvalidTask: the task is not valid (any more).
-        :raises TypeError: JSON cannot hold an argument.
-        :raises ValueError: likewise (NaN, bytes that are no UTF-8), or too much of it.
+        :raises TypeError: JSON cannot represent an argument.
+        :raises ValueError: likewise (NaN, bytes that are not UTF-8), or the arguments are too
+            large.
         :raises StoreError: the disk refused; nothing was stored.
         """
         self.validate_task(task)
@@ -104,7 +104,7 @@ class JobsBackend(BaseTaskBackend):
         if not self.options.get("enqueue_on_commit"):
             self._store(job, task)
             return result_of(job, task)
-        # What can be refused is refused here, where the caller is.
+        # Whatever can be refused is refused here, where the caller can catch it.
         self.queue.codec.encode(job, is_new=True)
         result = result_of(job, task)
         object.__setattr__(result, "enqueued_at", None)
@@ -112,9 +112,9 @@ class JobsBackend(BaseTaskBackend):
         return result
 
     def get_result(self, result_id: str) -> JobResult:
-        """The result of that id as it stands now.
+        """The current result of that id.
 
-        :raises TaskResultDoesNotExist: there is none, or it is another backend's.
+        :raises TaskResultDoesNotExist: there is none, or it belongs to another backend.
         """
         try:
             job = self.queue.get_job(result_id)
@@ -150,7 +150,7 @@ class JobsBackend(BaseTaskBackend):
                 type=TASK_TYPE,
                 created=now,
                 queue=task.queue_name,
-                priority=int(task.priority),  # Django takes 1.0 for a whole number
+                priority=int(task.priority),  # Django accepts 1.0 as a whole number
                 run_after=due,
                 **said,
             ),
@@ -182,10 +182,10 @@ class JobsBackend(BaseTaskBackend):
 
 
 def as_json(value: Any) -> Any:
-    """`value` as whoever reads it from JSON will have it: a key 1 is a text, a tuple a list.
+    """`value` as it is read back from JSON: a key 1 is a string, a tuple is a list.
 
-    :raises TypeError: JSON has nothing for it.
-    :raises ValueError: it has no such number, or text.
+    :raises TypeError: JSON has no such type.
+    :raises ValueError: JSON has no such number or string.
     """
     return json.loads(json.dumps(normalize_json(value), allow_nan=False))
 
@@ -194,7 +194,7 @@ def _instant(run_after: datetime | timedelta | None, now: datetime) -> datetime 
     if run_after is None:
         return None
     if isinstance(run_after, datetime) and timezone.is_naive(run_after):
-        # Only with USE_TZ = False: it means the project's time zone.
+        # Only with USE_TZ = False: it is in the project's time zone.
         run_after = timezone.make_aware(run_after, timezone.get_default_timezone())
     if isinstance(run_after, datetime):
         return run_after.astimezone(UTC)

@@ -1,6 +1,6 @@
 """System checks of a backend: its OPTIONS, its directory, and whether locks work there.
 
-They must change nothing that stands.
+They must change nothing that exists.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from semiont_jobs.stores import MEMORY
 
 
 def messages(alias: str, options: Mapping[str, Any]) -> Iterator[CheckMessage]:
-    """What is wrong with a backend, ids ``semiont_jobs.E001`` and on."""
+    """What is wrong with a backend, with ids from ``semiont_jobs.E001``."""
     whose = f"TASKS[{alias!r}]"
     found = list(faults(options))
     for fault in found:
@@ -35,7 +35,7 @@ def _place(whose: str, path: Path, settings: dict[str, Any]) -> Iterator[CheckMe
         if (path / "jobs").is_dir():
             _probe(path, settings)
         else:
-            # Nothing is made before the first task: the nearest folder there tells as much.
+            # Nothing is created before the first task: the nearest existing folder shows as much.
             with tempfile.TemporaryDirectory(dir=_nearest(path), prefix=".probe-") as probe:
                 _probe(Path(probe), settings)
     except UnsafeStore as error:
@@ -59,7 +59,7 @@ def _probe(path: Path, settings: dict[str, Any]) -> None:
 
 def _nearest(path: Path) -> Path:
     path = path.absolute()
-    # `lexists`: a dangling link is there, and is what cannot be used.
+    # `lexists`: a dangling link exists, and is what cannot be used.
     while not os.path.lexists(path) and path != path.parent:
         path = path.parent
     return path

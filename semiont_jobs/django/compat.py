@@ -1,13 +1,13 @@
 """The tasks framework: Django's own from 6.0 on, else the backport ``django-tasks``.
 
-It must not know what is done with them. Everything else imports these names from here.
+It must not know what is done with its names. All other modules import them from here.
 """
 
 from __future__ import annotations
 
 from importlib.util import find_spec
 
-# Not by Django's version: a backport installed beside Django 6 must not win, since projects
+# Not by Django's version: a backport installed beside Django 6 must not be chosen, since projects
 # there import the framework from django.tasks.
 if find_spec("django.tasks") is not None:
     from django.tasks import task, task_backends

@@ -30,17 +30,17 @@ from semiont_jobs.queue import JobQueue
 from semiont_jobs.worker import ERROR_BACKOFF, POLL_INTERVAL, JobWorker
 
 LONGEST_ID: Final = 64
-"""Characters of a worker's id, as Django's own backends have it."""
+"""Characters of a worker's id, as in Django's own backends."""
 
 _serial: Final = itertools.count(1)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class JobContext(TaskContext):
-    """What a task with ``takes_context=True`` gets: Django's, and the claim on its job.
+    """What a task with ``takes_context=True`` gets: Django's context, and the claim on its job.
 
-    ``context.claim`` reports progress, keeps checkpoints, and tells that somebody asked for the
-    task to stop: see `Claim`.
+    ``context.claim`` reports progress, keeps checkpoints, and shows a request to stop the task: see
+    `Claim`.
     """
 
     claim: AnyClaim
@@ -51,8 +51,8 @@ class TaskWorker(JobWorker):
 
     :param backend: the alias in TASKS.
     :param queue_names: only tasks of these queues; None: of all.
-    :param exclude: no tasks of these.
-    :param worker_id: what results show; must be unique. Default: host, process and number.
+    :param exclude: no tasks of these queues.
+    :param worker_id: shown in results; must be unique. Default: host, process and number.
     :raises InvalidTaskBackend: there is no such backend, or it is not a `JobsBackend`.
     """
 
@@ -72,7 +72,7 @@ class TaskWorker(JobWorker):
         if not isinstance(found, JobsBackend):
             raise InvalidTaskBackend(f"TASKS[{backend!r}] is no {JobsBackend.__name__}")
         found.queue  # noqa: B018 - wrong options are refused here, before anything starts
-        # The queue is looked up when it is asked for: a pool's process tells its own.
+        # The queue is looked up at its first use: a pool's process sets its own.
         super().__init__(None, poll_interval, error_backoff)
         self.backend = backend
         self._names = None if queue_names is None else _names("queue_names", queue_names)
@@ -82,7 +82,7 @@ class TaskWorker(JobWorker):
 
     @property
     def queue(self) -> JobQueue:
-        """The backend's queue, unless a pool has told another on the same place."""
+        """The backend's queue, unless a pool has set another one for the same place."""
         if self._queue is None:
             self._queue = task_backends[self.backend].queue
         return self._queue
@@ -92,16 +92,16 @@ class TaskWorker(JobWorker):
         return self._id
 
     def can_process_job(self, job: AnyJob) -> bool:
-        """Tasks of this backend and these queues. What cannot be read as a task is taken too,
-        and fails: it would wait for ever."""
+        """Accept tasks of this backend and these queues. A job that cannot be read as a task is
+        accepted too, and fails: otherwise it would wait for ever."""
         queue = job.metadata.queue
         if (self._names is not None and queue not in self._names) or queue in self._excluded:
             return False
         return not is_task(job) or job.params.backend == self.backend
 
     def execute_job(self, job: RunningJob[Any, Any]) -> object:
-        """Call the task. Its error is the attempt's, and so is that of a task that cannot be
-        imported, of a receiver of ``task_started``, and of a result that JSON cannot hold."""
+        """Call the task. The attempt fails with the task's error, also if the task cannot be
+        imported, a receiver of ``task_started`` raises, or JSON cannot represent the result."""
         try:
             close_old_connections()
             return {"value": as_json(self._call(job))}
@@ -109,8 +109,8 @@ class TaskWorker(JobWorker):
             self._error = error
             raise
         finally:
-            # A task may leave its transaction open or its connection broken; and a worker that
-            # waits must not keep connections that a server counts.
+            # A task may leave its transaction open or its connection broken; and a waiting worker
+            # must not keep connections, since a server limits their number.
             close_old_connections()
 
     def _call(self, job: RunningJob[TaskCall, Any]) -> object:
@@ -123,8 +123,8 @@ class TaskWorker(JobWorker):
         return task.call(*result.args, **result.kwargs)
 
     def work_on(self, claim: AnyClaim) -> None:
-        """See `JobWorker.work_on`. Nothing is put off: ``task_finished`` is sent in this thread,
-        whose connections are looked after."""
+        """See `JobWorker.work_on`. No outcome is put off: ``task_finished`` is sent in this thread,
+        whose connections are closed afterwards."""
         claim.deferred = None
         super().work_on(claim)
 
@@ -137,9 +137,9 @@ class TaskWorker(JobWorker):
         try:
             raise error
         except BaseException:  # noqa: BLE001 - the task's own, which was caught before
-            # Recorded while it is being handled: `task_finished` is sent from in here, and
-            # what logs it finds the error where Django's own backends have it. Its traceback
-            # is that of the task, without this line.
+            # Recorded while it is being handled: `task_finished` is sent from here, and what logs
+            # that signal finds the error as with Django's own backends. The traceback is that of
+            # the task, without this line.
             error.__traceback__ = traceback
             super()._record(claim, outcome)
 

@@ -1,6 +1,7 @@
-"""The end of a task, told once to whoever listens for Django's ``task_finished``.
+"""The end of a task, sent once as Django's ``task_finished``.
 
-It must not know who ended it: a worker, a person who cancels it, or the rescue that gives it up.
+It must not know what ended it: a worker, a person who cancels it, or a rescue after too many
+crashes.
 """
 
 from __future__ import annotations
@@ -19,9 +20,9 @@ from semiont_jobs.model import FINISHED
 def tell_of_the_end(event: Event) -> None:
     """A hook of every queue here: sends ``task_finished`` when a job has its final outcome.
 
-    A worker records a failure while the error is being handled, so that what logs the signal
-    finds the traceback. Receivers that fail are logged by Django and stop nobody: the outcome
-    is stored, and there is nobody left who could do anything about it.
+    A worker records a failure while the error is being handled, so that what logs the signal finds
+    the traceback. Django logs errors of receivers, and they stop nothing: the outcome is stored,
+    and no caller could react any more.
     """
     job = event.job
     if job is None or job.status not in FINISHED or event.name == "removed" or not is_task(job):
@@ -36,9 +37,9 @@ def tell_of_the_end(event: Event) -> None:
 
 @contextmanager
 def _no_connection_left() -> Iterator[None]:
-    """Close what receivers open: this may be the queue's own thread, in which nobody would.
+    """Close what receivers open: this may be the queue's own thread, where nothing else would.
 
-    What was open before is somebody's: a request's, or a transaction's.
+    What was open before is in use: by a request, or by a transaction.
     """
     before = {id(one) for one in connections.all(initialized_only=True) if one.connection}
     try:

@@ -20,13 +20,13 @@ from semiont_jobs.stores import is_url
 
 PLACES: Final = ("data_dir", "url")
 TASK_OPTIONS: Final = ("max_retries", "timeout", "enqueue_on_commit", "using")
-"""What holds for every task of the backend that says nothing itself, and how it is stored."""
+"""Defaults for every task of the backend, and how tasks are stored."""
 KNOWN: Final = (*PLACES, *TASK_OPTIONS, *CONFIGURABLE)
 
 
 @frozen
 class Fault:
-    """Something wrong: the number that a system check has for it, what, and what to do."""
+    """One error: the number of its system check, what is wrong, and what to do."""
 
     number: str
     text: str
@@ -34,7 +34,7 @@ class Fault:
 
 
 def faults(options: Mapping[str, Any]) -> Iterator[Fault]:
-    """Everything wrong with OPTIONS, in the order in which one would mend it."""
+    """Everything wrong with OPTIONS, in the order in which a user would correct it."""
     given = [name for name in PLACES if options.get(name) not in (None, "")]
     if len(given) != 1:
         text = "both 'data_dir' and 'url'" if given else "neither 'data_dir' nor 'url'"
@@ -55,7 +55,7 @@ def faults(options: Mapping[str, Any]) -> Iterator[Fault]:
 
 
 def queue_settings(options: Mapping[str, Any]) -> dict[str, Any]:
-    """The arguments of `JobQueue` that OPTIONS stand for; a policy may be named by its path."""
+    """The arguments of `JobQueue` in OPTIONS; a retry policy may be given by its import path."""
     settings = {name: options[name] for name in CONFIGURABLE if name in options}
     policy = settings.get("retry_policy")
     if isinstance(policy, str):

@@ -1,4 +1,4 @@
-"""The admin's pages of jobs: the list, one job, and what is done to some.
+"""The admin's pages of jobs: the list, one job, and the actions on jobs.
 
 They must not know how they got onto a site (`admin`).
 """
@@ -31,27 +31,27 @@ from semiont_jobs.model import FINISHED, STATUSES, AnyJob
 from semiont_jobs.queue import JobQueue
 
 PAGE: Final = 100
-"""Jobs on one page, as many as a page of the admin has."""
+"""Jobs on one page, as many as on other pages of the admin."""
 SHOWN: Final = 20_000
-"""Characters of a params, progress or result: some hundred lines. A job may have 16 MiB of them,
-which no browser should be sent for a look."""
+"""Characters shown of params, progress or result: some hundred lines. A job may have 16 MiB of
+them, too much to send to a browser."""
 MOST_TOLD: Final = 5
-"""Refusals told one by one."""
+"""Refusals shown one by one."""
 VERBS: Final[dict[str, tuple[str, str, Callable[[JobQueue, str], object]]]] = {
     "retry": ("change", "put back to be run again", lambda queue, id_: queue.retry_job(id_)),
     "cancel": ("change", "cancelled, or asked to stop", lambda queue, id_: queue.cancel_job(id_)),
     "delete": ("delete", "removed for good", lambda queue, id_: queue.remove_job(id_)),
 }
-"""What can be done to jobs: which permission it takes, what is told, and how."""
+"""The actions on jobs: the permission needed, the message, and the function."""
 
 
 class _Page(View):
-    """One within a site."""
+    """One page within a site."""
 
     site: Any = None  # an AdminSite, given to `as_view`
 
     def dispatch(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
-        """Refuse who may not even look."""
+        """Refuse users who may not view jobs."""
         if not may(request.user, "view"):
             raise PermissionDenied
         answer: HttpResponse = super().dispatch(request, *args, **kwargs)
@@ -71,7 +71,7 @@ class _Page(View):
         return reverse(f"admin:semiont_jobs_{name}", kwargs=arguments, current_app=self.site.name)
 
     def _list_url(self, alias: str, kept: str = "") -> str:
-        """The list of a backend, with what was chosen there before."""
+        """The URL of a backend's list, with the filters chosen before."""
         return f"{self._url('list')}?{kept or urlencode({'backend': alias})}"
 
 
@@ -124,7 +124,7 @@ class Listing(_Page):
 
 
 class Detail(_Page):
-    """``GET``: everything that is on record of a job."""
+    """``GET``: everything that is recorded of a job."""
 
     def get(self, request: HttpRequest, alias: str, job_id: str) -> HttpResponse:
         """The page."""
@@ -164,12 +164,12 @@ class Detail(_Page):
 
 
 class Acting(_Page):
-    """``POST``: retry, cancel or delete some jobs; deleting asks whether it is meant."""
+    """``POST``: retry, cancel or delete some jobs; deleting asks for confirmation."""
 
     http_method_names: ClassVar[tuple[str, ...]] = ("post",)
 
     def post(self, request: HttpRequest, alias: str) -> HttpResponse:
-        """Do it, tell, and go back."""
+        """Act, add messages, and redirect back."""
         action, ids = request.POST.get("action", ""), request.POST.getlist("id")
         if action not in VERBS:
             raise Http404("no such action")
@@ -198,7 +198,7 @@ class Acting(_Page):
         if len(refused) > MOST_TOLD:
             messages.error(request, f"... and {len(refused) - MOST_TOLD} more.")
         if request.POST.get("back") == "detail" and action != "delete" and ids:
-            with suppress(InvalidJobId):  # what no job's id can be has no page to go back to
+            with suppress(InvalidJobId):  # an invalid id has no page to go back to
                 page = self._url("detail", alias=alias, job_id=job_id(ids[0]))
                 return HttpResponseRedirect(page)
         return HttpResponseRedirect(self._list_url(alias, kept))
@@ -207,7 +207,7 @@ class Acting(_Page):
 def _each(
     queue: JobQueue, ids: Sequence[str], act: Callable[[JobQueue, str], object]
 ) -> tuple[int, list[str]]:
-    """How many it was done to, and why not to the others."""
+    """How many jobs it was done to, and why not to the others."""
     done, refused = 0, []
     for id_ in ids:
         try:
@@ -231,19 +231,22 @@ def _fits(job: AnyJob, chosen: dict[str, str]) -> bool:
 
 
 def backends_of_ours() -> list[str]:
-    """The aliases in TASKS whose backend has jobs."""
+    """The aliases in TASKS whose backend is a `JobsBackend`."""
     found = []
     for alias in getattr(settings, "TASKS", {}):
         try:
             if isinstance(task_backends[alias], JobsBackend):
                 found.append(alias)
-        except InvalidTaskBackend:  # of somebody else's; `manage.py check` tells
+        except InvalidTaskBackend:  # not one of ours; `manage.py check` reports it
             continue
     return found
 
 
 def queue_of(alias: str) -> JobQueue:
-    """The queue of a backend. Raises `Http404` if it has none."""
+    """The queue of a backend.
+
+    :raises Http404: it has none.
+    """
     if alias not in backends_of_ours():
         raise Http404(f"TASKS has no backend of ours called {alias}")
     try:

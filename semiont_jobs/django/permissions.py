@@ -1,4 +1,4 @@
-"""Who may look at jobs in the admin, change and delete them.
+"""Who may view, change and delete jobs in the admin.
 
 It must not know the admin.
 """
@@ -10,12 +10,11 @@ from typing import Any, Final
 from django.db import router
 
 ACTIONS: Final = ("view", "change", "delete")
-"""To look; to retry and cancel; to remove for good. The permissions are named
-``auth.view_semiont_job`` and so on."""
+"""View; retry and cancel; remove. The permissions are named ``auth.view_semiont_job`` and so on."""
 
 
 def codename(action: str) -> str:
-    """Of the permission, without its application."""
+    """The permission's name, without its application."""
     return f"{action}_semiont_job"
 
 
@@ -25,7 +24,7 @@ def may(user: Any, action: str) -> bool:
 
 
 def make_permissions(*, using: str, **_more: Any) -> None:
-    """Have the permissions in that database, to be given to users and groups: after ``migrate``."""
+    """Create the permissions in that database, for users and groups: called after ``migrate``."""
     from django.contrib.auth.models import Permission
     from django.contrib.contenttypes.models import ContentType
 

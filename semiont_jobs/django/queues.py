@@ -1,7 +1,7 @@
 """One queue per place and process, shared by the backends of all threads.
 
-It must not know backends: Django makes one for each thread, and the queue's index, its
-descriptors and its housekeeping must not be had as often.
+It must not know backends: Django makes one for each thread, and each must not have its own index,
+descriptors and housekeeping.
 """
 
 from __future__ import annotations
@@ -30,11 +30,11 @@ class Queues:
 
     def reset_after_fork(self) -> None:
         # The thread that held it at the fork does not exist in the child. The queues stay: each
-        # starts afresh by itself.
+        # resets itself.
         self._lock = threading.Lock()
 
     def of(self, options: Mapping[str, Any]) -> JobQueue:
-        """The queue that OPTIONS stand for. Raises what `JobQueue` raises."""
+        """The queue for these OPTIONS. Raises what `JobQueue` raises."""
         settings = queue_settings(options)
         key = _key(settings)
         with self._lock:
@@ -45,14 +45,14 @@ class Queues:
             return queue
 
     def forget(self) -> None:
-        """Make new ones from now on; who has a queue in hand goes on with it."""
+        """Make new queues from now on; code that has an old one keeps it."""
         with self._lock:
             self._made.clear()
 
 
 def _key(settings: dict[str, Any]) -> object:
-    # A relative directory as it stands in the settings: the queue has resolved it, and a process
-    # that changes its directory later must not get another queue in its next thread.
+    # A relative directory as written in the settings: the queue has resolved it, and a process that
+    # changes its directory later must not get another queue in its next thread.
     place = os.fspath(settings["data_dir"])
     return tuple(sorted({**settings, "data_dir": place}.items()))
 
@@ -65,5 +65,5 @@ def _forget(*, setting: str, **_more: Any) -> None:
         queues.forget()
 
 
-# A test that overrides TASKS gets a queue of its own, also of one in memory.
+# A test that overrides TASKS gets a queue of its own, also one in memory.
 setting_changed.connect(_forget, dispatch_uid="semiont_jobs.django.queues")

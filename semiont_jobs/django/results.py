@@ -24,18 +24,18 @@ STATUSES: Final[dict[JobStatus, Any]] = {
     "failed": TaskResultStatus.FAILED,
     "cancelled": TaskResultStatus.FAILED,
 }
-"""Django knows four: what waits, for the first time or again, is READY."""
+"""Django knows four: a pending job, new or to be tried again, is READY."""
 
 _CANCELLED: Final = f"{JobCancelled.__module__}.{JobCancelled.__qualname__}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class JobResult(TaskResult):
-    """A `TaskResult` that knows its job: progress, attempts, everything that is on record."""
+    """A `TaskResult` that knows its job: progress, attempts, everything that is recorded."""
 
     @property
     def job(self) -> AnyJob | None:
-        """The job as it stands now; None: it was removed."""
+        """The current job; None: it was removed."""
         job: AnyJob | None = self.task.get_backend().queue.get_job(self.id)
         return job
 
@@ -51,7 +51,7 @@ def is_task(job: AnyJob | None) -> bool:
 
 
 def result_of(job: AnyJob, task: Task | None = None) -> JobResult:
-    """The result of a task's job, as it stands in that job; of `task`, if it is at hand."""
+    """The result of a task's job, from that job; of `task`, if that is given."""
     call: TaskCall = job.params
     metadata = job.metadata
     attempts = metadata.attempts
@@ -84,14 +84,14 @@ def result_of(job: AnyJob, task: Task | None = None) -> JobResult:
         worker_ids=workers,
     )
     if job.status == "complete":
-        # What somebody completed by hand may have any result.
+        # A job completed by other code may have any result.
         value = job.result.get("value") if isinstance(job.result, dict) else job.result
         object.__setattr__(result, "_return_value", value)
     return result
 
 
 def local(instant: datetime | None) -> datetime | None:
-    """An instant as this project's settings want datetimes: aware, or naive in its time zone."""
+    """An instant as this project's settings need datetimes: aware, or naive in its time zone."""
     if instant is None or settings.USE_TZ:
         return instant
     return timezone.make_naive(instant, timezone.get_default_timezone())
@@ -105,7 +105,7 @@ def _asked(text: str | None) -> datetime | None:
     try:
         return None if text is None else local(datetime.fromisoformat(text))
     except ValueError:
-        return None  # a foreign hand wrote it; the job's own time is what counts
+        return None  # another program wrote it; the job's own time is what counts
 
 
 def _errors(job: AnyJob) -> list[TaskError]:

@@ -17,15 +17,15 @@ from semiont_jobs.job_types import JobType
 from semiont_jobs.model import AnyJob
 
 TASK_TYPE: Final = "django.task"
-"""The type of every task's job; which task it is stands in the params."""
+"""The type of every task's job; the params name the task."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class JobTask(Task):
     """What ``@task`` makes for a `JobsBackend`.
 
-    :param max_retries: how often a failed attempt is tried again; None: as the backend says.
-    :param timeout: seconds an attempt may take; None: as the backend says.
+    :param max_retries: how often a failed attempt is tried again; None: the backend's default.
+    :param timeout: seconds an attempt may take; None: the backend's default.
     """
 
     max_retries: int | None = None
@@ -34,12 +34,12 @@ class JobTask(Task):
     def using(
         self, *, max_retries: int | None = None, timeout: float | None = None, **changes: Any
     ) -> JobTask:
-        """A copy with some of it changed: what Django's takes, `max_retries` and `timeout`.
+        """A copy with changes: to what Django's method accepts, `max_retries` and `timeout`.
 
         ``run_after`` may also be a timedelta, counted from the moment of ``enqueue``.
         """
         own = {"max_retries": max_retries, "timeout": timeout}
-        # Not super(): a dataclass with slots is another class than the one its methods know.
+        # Not super(): a dataclass with slots is a different class from the one its methods know.
         changed = Task.using(self, **changes)
         return replace(changed, **{name: value for name, value in own.items() if value is not None})
 
@@ -55,10 +55,10 @@ class TaskCall:
     backend: str
     """The alias in TASKS."""
     run_after: str | None = None
-    """As the caller asked, in ISO 8601, to the microsecond; the job's own moves with every
+    """As the caller gave it, in ISO 8601, to the microsecond; the job's own moves with every
     back-off."""
     max_retries: int | None = None
-    """As the task said; None: it left that to the backend."""
+    """The task's own; None: the backend decides."""
     timeout: float | None = None
 
 
@@ -66,8 +66,8 @@ TASK_JOB: Final[JobType[TaskCall, Any, Any]] = JobType(TASK_TYPE, TaskCall)
 
 
 def type_of(job: AnyJob) -> str:
-    """The path of the task that a job calls, also where its params are plain data; of another job,
-    its type."""
+    """The path of the task that a job calls, also if its params are plain data; of another job, its
+    type."""
     params: Any = job.params
     if job.metadata.type == TASK_TYPE and isinstance(params, dict):
         params = params.get("task")
@@ -77,11 +77,11 @@ def type_of(job: AnyJob) -> str:
 
 
 def imported_task(path: str) -> Task:
-    """The task of that path.
+    """The task at that path.
 
     :raises ImportError: there is nothing (any more).
-    :raises InvalidTask: it is something else: a path in a job's file must not be enough to have
-        any function called.
+    :raises InvalidTask: it is not a task: a path in a job's file must not be enough to call any
+        function.
     """
     found = import_string(path)
     if not isinstance(found, Task):
@@ -90,8 +90,8 @@ def imported_task(path: str) -> Task:
 
 
 def stored_task(call: TaskCall, **settings: Any) -> Task:
-    """The task as it was enqueued, also where it can no longer be imported or would no longer
-    be valid: what became of it must stay readable."""
+    """The task as it was enqueued, even if it can no longer be imported or would no longer be
+    valid: its outcome must stay readable."""
     try:
         found = imported_task(call.task)
     except Exception:  # noqa: BLE001 - an application's module may raise anything when imported
@@ -103,8 +103,8 @@ def stored_task(call: TaskCall, **settings: Any) -> Task:
 
 
 def _made(kind: type[Task], values: dict[str, Any]) -> Task:
-    # Not by calling the class, which validates: it was valid when it was enqueued, and a queue
-    # taken out of the settings must not make its results unreadable.
+    # Not by calling the class, which validates: the task was valid when it was enqueued, and
+    # removing a queue from the settings must not make its results unreadable.
     task = object.__new__(kind)
     for name, value in values.items():
         object.__setattr__(task, name, value)

@@ -1,6 +1,6 @@
 """A job queue for Flask applications: ``SemiontJobs(app)``.
 
-This module only hands names on.
+This module only passes names on.
 """
 
 try:

@@ -29,5 +29,5 @@ class FlaskJobsGroup(JobsGroup):
 
     def invoke(self, ctx: click.Context) -> Any:
         """Run a command within the application's context."""
-        with ctx.scope():  # the decorator takes the current one for its own
+        with ctx.scope():  # the decorator uses the current click context
             return self._within_context(ctx)

@@ -1,4 +1,4 @@
-"""What an application's config says about its jobs: keys ``SEMIONT_JOBS_*``.
+"""An application's config for its jobs: keys ``SEMIONT_JOBS_*``.
 
 It must not know Flask: a config is a mapping.
 """
@@ -24,7 +24,7 @@ ENQUEUE_KEYS: Final[Mapping[str, str]] = {
     "MAX_RETRIES": "max_retries",
     "TIMEOUT": "timeout",
 }
-"""The keys that hold for every job the application enqueues, unless it says otherwise."""
+"""The keys that are defaults for every job the application enqueues."""
 
 
 @frozen(kw_only=True)
@@ -37,11 +37,11 @@ class Config:
 
 
 def read(config: Mapping[str, Any], *, root: str) -> Config:
-    """The keys of an application's config.
+    """Read the keys of an application's config.
 
-    :param root: where a relative directory begins.
-    :raises InvalidValue: there is no place, or two; a key that means nothing, or a value that no
-        job may have.
+    :param root: the base of a relative directory.
+    :raises InvalidValue: there is no place, or two; an unknown key, or a value that no job may
+        have.
     """
     given = {
         key.removeprefix(PREFIX): value for key, value in config.items() if key.startswith(PREFIX)
@@ -79,5 +79,6 @@ def _place(value: Any, key: str, root: str) -> str:
     place = os.fspath(value)
     if key == "URL" or place == MEMORY:
         return place
-    # Not from the current directory: the web server and the worker may be started in others.
+    # Not from the current directory: the web server and the worker may be started in different
+    # ones.
     return os.path.join(root, place)

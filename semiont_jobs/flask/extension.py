@@ -1,6 +1,6 @@
 """SemiontJobs: the queue of a Flask application, and its workers within the application's context.
 
-It must not start anything: an application is made in the reloader's two processes, in gunicorn's
+It must not start anything: an application is created in the reloader's two processes, in gunicorn's
 parent and in every `flask` command, and none of them is a worker.
 """
 
@@ -28,7 +28,7 @@ NAME: Final = "semiont_jobs"
 """The key in ``app.extensions``."""
 
 Doer: TypeAlias = type[JobWorker] | Handler[..., Any]
-"""Who does jobs: a class of workers, or a handler."""
+"""What does jobs: a worker class, or a handler."""
 
 A = ParamSpec("A")
 P = TypeVar("P")
@@ -37,14 +37,14 @@ W = TypeVar("W", bound=type[JobWorker])
 
 
 class AppJobs:
-    """What stands in ``app.extensions["semiont_jobs"]``: the jobs of one application."""
+    """The value of ``app.extensions["semiont_jobs"]``: the jobs of one application."""
 
     def __init__(self, app: flask.Flask, workers: list[Doer], settings: dict[str, Any]) -> None:
         config = read(app.config, root=app.instance_path)
         self.place: str = config.place
         """The data directory, or the store's URL."""
         self.queue: JobQueue = JobQueue(config.place, **{**settings, **config.queue})
-        """The queue. It touches nothing before its first verb, and a forked child starts
+        """The queue. It touches nothing before its first operation, and a forked child starts
         afresh."""
         self._defaults = config.enqueue
         self._app = app
@@ -53,27 +53,27 @@ class AppJobs:
             self.welcome(worker)
 
     def welcome(self, worker: Doer) -> None:
-        """Have the queue know the jobs of a new worker.
+        """Register the job type of a new handler with the queue.
 
-        :raises InvalidValue: it knows others of that type's name.
+        :raises InvalidValue: the queue has another type of that name.
         """
         if isinstance(worker, Handler):
             worker.register(self.queue)
 
     def enqueue(self, params: P, **options: Any) -> PendingJob[P]:
-        """`JobQueue.enqueue`, with the config's retries and time limit where none are given."""
+        """Call `JobQueue.enqueue`, with the config's retries and time limit as defaults."""
         return self.queue.enqueue(params, **{**self._defaults, **options})
 
     def workers(self) -> list[Callable[[], JobWorker]]:
-        """What makes the application's workers, one each: their work runs within its context,
-        so that ``current_app`` is there, and what hangs on the context's end is tidied up after
-        every job. A `WorkerPool` takes them as they are."""
+        """Functions that make the application's workers, one each. Their jobs run within its
+        context: ``current_app`` works, and functions registered for the context's end run after
+        every job. A `WorkerPool` accepts them as they are."""
         return [
             partial(self.make_worker, number, self.queue) for number in range(len(self._workers))
         ]
 
     def make_worker(self, number: int, queue: JobQueue | None) -> JobWorker:
-        """One of these, for that queue; None: for the one of the pool that it is made in."""
+        """Make one of these, for that queue; None: for the queue of the pool that it is made in."""
         given = self._workers[number]
         if isinstance(given, Handler):
             return within_context(HandlerWorker, self._app)(given, queue)
@@ -81,18 +81,18 @@ class AppJobs:
 
     @property
     def worker_names(self) -> list[str]:
-        """What the workers are called, in the same order."""
+        """The workers' names, in the same order."""
         return [
             each.name if isinstance(each, Handler) else each.__qualname__ for each in self._workers
         ]
 
 
 class SemiontJobs:
-    """The Flask extension. Make one beside the application, or for a factory's.
+    """The Flask extension. Create one beside the application, or for an application factory.
 
     :param app: the application; else call `init_app`.
-    :param settings: those of `JobQueue` that are no values of a config, such as ``job_types`` and
-        ``hooks``; the config goes before them.
+    :param settings: arguments of `JobQueue` that a config cannot hold, such as ``job_types`` and
+        ``hooks``; the config takes precedence.
     """
 
     def __init__(self, app: flask.Flask | None = None, **settings: Any) -> None:
@@ -105,16 +105,16 @@ class SemiontJobs:
     def init_app(self, app: flask.Flask) -> None:
         """Give an application its queue and its commands.
 
-        :raises InvalidValue: its config has no place for the jobs, or a key that means nothing.
+        :raises InvalidValue: its config has no place for the jobs, or an unknown key.
         """
         app.extensions[NAME] = own = AppJobs(app, self._workers, self._settings)
         self._apps.add(own)
         app.cli.add_command(FlaskJobsGroup())
 
     def worker(self, worker: W) -> W:
-        """A decorator of worker classes: each application of this extension has one.
+        """Decorate a worker class: each application of this extension gets such a worker.
 
-        :raises InvalidValue: it is no class of workers.
+        :raises InvalidValue: it is not a subclass of `JobWorker`.
         """
         if not isinstance(worker, type) or not issubclass(worker, JobWorker):
             raise InvalidValue("a subclass of JobWorker is needed", field="worker", value=worker)
@@ -129,10 +129,10 @@ class SemiontJobs:
         timeout: float | None = None,
         retry_policy: RetryPolicy | None = None,
     ) -> Callable[[Callable[A, T]], Handler[A, T]]:
-        """A decorator of functions: each does the jobs of one type for every application of this
-        extension, within its context. See `job_handler`, which it is otherwise.
+        """Decorate a function that does the jobs of one type for every application of this
+        extension, within its context. Otherwise like `job_handler`.
 
-        The type of its jobs is known to the applications' queues from then on.
+        From then on the applications' queues know the type of its jobs.
         """
         mark = job_handler(job_type, queue=queue, timeout=timeout, retry_policy=retry_policy)
 
@@ -151,14 +151,14 @@ class SemiontJobs:
         return self.of_current_app().queue
 
     def enqueue(self, params: P, **options: Any) -> PendingJob[P]:
-        """See `AppJobs.enqueue`, of the current application."""
+        """Call `AppJobs.enqueue` of the current application."""
         return self.of_current_app().enqueue(params, **options)
 
     def of_current_app(self) -> AppJobs:
         """The jobs of the current application.
 
         :raises RuntimeError: there is no current application.
-        :raises QueueNotInitialized: it was not given to `init_app`.
+        :raises QueueNotInitialized: `init_app` was not called for it.
         """
         found = flask.current_app.extensions.get(NAME)
         if found is None:
@@ -167,7 +167,7 @@ class SemiontJobs:
 
 
 def within_context(worker: W, app: flask.Flask) -> W:
-    """A worker class that does the work of `worker` within the application's context."""
+    """A worker class that runs the jobs of `worker` within the application's context."""
 
     def execute_job(self: JobWorker, job: RunningJob[Any, Any]) -> object:
         with app.app_context():

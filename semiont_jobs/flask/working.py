@@ -1,6 +1,6 @@
 """``flask jobs worker``: the workers of an application in a pool, in this process or in several.
 
-It must not know what the work is.
+It must not know what the jobs do.
 """
 
 from __future__ import annotations
@@ -23,10 +23,10 @@ from semiont_jobs.worker import JobWorker
 
 @frozen
 class Post:
-    """Makes one of an application's workers, in whatever process."""
+    """Makes one of an application's workers, in any process."""
 
     import_path: str | None
-    """As ``flask --app`` has it; None: what `flask` finds without."""
+    """As for ``flask --app``; None: what `flask` finds without it."""
     create_app: Callable[..., Flask] | None
     """Of a command line that has an application of its own."""
     number: int
@@ -46,12 +46,12 @@ def _jobs_of(import_path: str | None, create_app: Callable[..., Flask] | None) -
 def worker(reload: bool, **options: Any) -> None:
     """Run the application's workers until SIGTERM or Ctrl-C.
 
-    They are those that were given to the extension by @jobs.worker and @jobs.handler; each thread
+    They are those registered with the extension by @jobs.worker and @jobs.handler. Each thread
     takes the next job that any of them wants, and does it within the application's context.
 
-    On the first signal no more jobs are claimed, and those in hand may finish. At the end of the
-    grace time, or on a second signal, they are given back without using an attempt. Exit codes: 0
-    stopped, 3 a job was given back, 4 processes died again and again.
+    On the first signal no more jobs are claimed, and running jobs may finish. At the end of the
+    grace time, or on a second signal, they are released without using an attempt. Exit codes: 0
+    stopped, 3 a job was released, 4 processes died again and again.
 
     The outcome of every job is a line on standard error, unless the application sets logging up
     itself.

@@ -1,4 +1,4 @@
-"""``manage.py jobs``: the commands of the command line, on a backend's own jobs.
+"""``manage.py jobs``: the commands of the command line, for a backend's own jobs.
 
 It must not know what they do.
 """
@@ -20,16 +20,16 @@ from semiont_jobs.django.tasks import type_of
 
 
 class Command(BaseCommand):
-    """Hands its arguments on."""
+    """Passes its arguments on."""
 
     help = (
         "Look at the tasks of a backend as jobs, and act on them: list, show, stats, retry, "
         "cancel, cleanup, doctor. `jobs COMMAND --help` tells more."
     )
-    requires_system_checks: list[str] = []  # noqa: RUF012 - Django's; the doctor looks itself
+    requires_system_checks: list[str] = []  # noqa: RUF012 - Django's; the doctor checks by itself
 
     def add_arguments(self, parser: argparse.ArgumentParser) -> None:
-        """What comes before the command; the rest is the command's."""
+        """Add the options that come before the command; the rest belongs to the command."""
         parser.add_argument("--backend", default="default", help="the alias in TASKS")
         parser.add_argument("arguments", nargs=argparse.REMAINDER, metavar="COMMAND ...")
 
@@ -48,7 +48,7 @@ class Command(BaseCommand):
             ) from error
         group = JobsGroup(lambda: _place(backend), type_of=type_of)
         try:
-            # Not Django's own wrapper, which ends every piece that is written with a new line.
+            # Not Django's own wrapper, which ends every piece of output with a newline.
             with redirect_stdout(getattr(self.stdout, "_out", self.stdout)):
                 code = group.main(arguments, prog_name="manage.py jobs", standalone_mode=False)
         except click.exceptions.NoArgsIsHelpError as error:
@@ -56,7 +56,7 @@ class Command(BaseCommand):
         except click.ClickException as error:
             raise CommandError(error.format_message(), returncode=error.exit_code) from error
         if isinstance(code, int) and code:
-            sys.exit(code)  # the command has said why
+            sys.exit(code)  # the command has printed why
 
 
 def _place(alias: str) -> str:
@@ -66,5 +66,5 @@ def _place(alias: str) -> str:
         raise CommandError(str(error)) from error
     if not isinstance(backend, JobsBackend):
         raise CommandError(f"TASKS[{alias!r}] is no {JobsBackend.__name__}")
-    _queue = backend.queue  # which refuses wrong options
+    _queue = backend.queue  # checks the options
     return os.fspath(queue_settings(backend.options)["data_dir"])

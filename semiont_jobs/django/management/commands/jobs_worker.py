@@ -1,6 +1,6 @@
 """``manage.py jobs_worker``: runs the tasks of a backend in a pool.
 
-It must not know how tasks are run: its options are those of ``db_worker``, as far as they go.
+It must not know how tasks are run: its options are those of ``db_worker``, where they apply.
 """
 
 from __future__ import annotations
@@ -30,19 +30,19 @@ ENDS: Final = frozenset({"completed", "failed", "retrying", "cancelled", "snooze
 
 _LEVELS: Final = {
     FRAMEWORK: (logging.CRITICAL, logging.INFO, logging.DEBUG),
-    # Django's own log has every task's start and end; this one says what went wrong.
+    # Django's own log has every task's start and end; this one reports errors.
     "semiont_jobs": (logging.CRITICAL, logging.WARNING, logging.DEBUG),
 }
-"""Of the logs, by verbosity."""
+"""Levels of the logs, by verbosity."""
 
 
 class Command(BaseCommand):
-    """Names the options, makes the pool, and ends with its exit code."""
+    """Defines the options, makes the pool, and ends with its exit code."""
 
     help = "Run the tasks of a backend until told to stop."
 
     def add_arguments(self, parser: argparse.ArgumentParser) -> None:
-        """The options."""
+        """Add the options."""
         add = parser.add_argument
         add(
             "--queue-name",
@@ -81,7 +81,7 @@ class Command(BaseCommand):
         add("--processes", type=_count, default=1)
 
     def handle(self, *_args: Any, **options: Any) -> None:
-        """Run; ends the process with the pool's exit code unless that is 0.
+        """Run; end the process with the pool's exit code unless that is 0.
 
         :raises CommandError: the options contradict each other, or the backend cannot be used.
         """
@@ -102,7 +102,7 @@ class Command(BaseCommand):
             sys.exit(code)
 
     def _tell_of_the_start(self, options: dict[str, Any]) -> None:
-        # Tasks of other queues wait, and nobody else would tell why.
+        # Tasks of other queues wait, and nothing else would show why.
         if options["verbosity"] > 0:
             names, excluded = options["queue_name"], options["exclude_queues"]
             which = f"any queue but {excluded}" if excluded else "any queue"
@@ -146,7 +146,7 @@ def make_worker(
     """A worker for one thread; the pool's processes find this function by its path."""
     worker = TaskWorker(backend, queue_names=names, exclude=excluded)
     if worker_id is not None:
-        # Two threads must not have one name: which of them ran a task would not be told.
+        # Two threads must not share a name: results would not show which of them ran a task.
         tail = worker.get_worker_name().rpartition("-")[2]
         worker = TaskWorker(
             backend,
