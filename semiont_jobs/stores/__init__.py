@@ -20,21 +20,22 @@ __all__ = ["MEMORY", "FileStore", "MemoryStore", "is_url", "open_store"]
 
 
 def open_store(location: str | os.PathLike[str], **options: Any) -> JobStore:
-    """The store of a location: ``"memory:"``, the URL of a PostgreSQL database, or the path of
-    a data directory.
+    """The store for a location: ``"memory:"``, the URL of a PostgreSQL database, or the path of a
+    data directory.
 
-    `options` are those of `FileStore` or `PostgresStore`; of those the memory store takes ``fsync``
-    and ``durability``, which mean nothing to it. To a database any durability but ``"process"`` is
-    ``fsync=True``: its server has a journal of its own.
+    `options` are those of `FileStore` or `PostgresStore`. The memory store accepts only ``fsync``
+    and ``durability``, which have no effect on it. For a database any durability but ``"process"``
+    is ``fsync=True``, since its server has a journal of its own.
 
-    :raises ImportError: a URL, and psycopg is not installed; says what to install.
+    :raises ImportError: the location is a URL, and psycopg is not installed; the message says what
+        to install.
     """
     text = os.fspath(location)
     if text == MEMORY:
         _take_durability(options)
         return MemoryStore(**options)
     if is_url(text):
-        # Here, since whoever keeps jobs in files has no driver installed.
+        # Imported here, since an installation that keeps jobs in files has no driver.
         from semiont_jobs.stores.postgres import PostgresStore
 
         return PostgresStore(text, fsync=_take_durability(options), **options)
@@ -48,6 +49,6 @@ def open_store(location: str | os.PathLike[str], **options: Any) -> JobStore:
 
 
 def _take_durability(options: dict[str, Any]) -> bool:
-    """Take both options out; whether what is acknowledged shall survive a power cut."""
+    """Remove both options; return whether acknowledged writes must survive a power cut."""
     durability = options.pop("durability", None)
     return durability_of(options.pop("fsync", True), durability) != "process"

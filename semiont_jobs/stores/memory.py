@@ -1,6 +1,5 @@
-"""Jobs in this process's memory: the oracle of the tests, and a store for tests of yours. Nothing
-outlives the process. It must not know files.
-"""
+"""Jobs in this process's memory: a reference for the tests, and a store for your own tests. Nothing
+outlives the process. It must not know files."""
 
 from __future__ import annotations
 
@@ -40,7 +39,7 @@ from semiont_jobs.threads import lock_and_condition
 
 @define
 class _Record:
-    """One job: its text, as a file would have it, and what the text says."""
+    """One job: its JSON, as a file would contain it, and the job decoded from that."""
 
     text: bytes
     job: AnyJob
@@ -48,14 +47,14 @@ class _Record:
 
 
 class _Looked(threading.local):
-    """When a thread last looked for a job: what came since is not to be waited for."""
+    """When a thread last looked for a job: it must not wait for what came since."""
 
     changes: int | None = None
     at: datetime | None = None
 
 
 class MemoryStore:
-    """Keeps every promise of a `JobStore` but durability."""
+    """A store in memory. It keeps every promise of a `JobStore` except durability."""
 
     def __init__(self) -> None:
         self.reset_after_fork()
@@ -63,18 +62,18 @@ class MemoryStore:
         self._bad: dict[str, bytes] = {}
         self._changes = 0
         self._cancel_requests: dict[str, str] = {}
-        """By job, the life that is to stop."""
+        """By job id, the life to be stopped."""
         self._refused: dict[str, set[tuple[Accept, int]]] = {}
-        """By job, who has refused which revision."""
+        """By job id, which `accept` has refused which revision."""
         self._codec: Codec
         self._notify: Hook
         self.quarantine: dict[str, tuple[bytes, str]] = {}
-        """What could not be read, by name, and why."""
+        """Invalid jobs by name: the content, and why it could not be read."""
         reset_in_child(self)
 
     def reset_after_fork(self) -> None:
-        """The child has jobs of its own from now on. What the parent works on stays held in it: it
-        is not run twice."""
+        """Give the child jobs of its own. Those that the parent works on stay held in the child:
+        they are not run twice."""
         self._lock, self._changed = lock_and_condition()
         self._looked = _Looked()
 
@@ -92,13 +91,13 @@ class MemoryStore:
         self.wake()
 
     def plant(self, name: str, text: bytes) -> None:
-        """Put an entry among the pending that nobody's codec wrote: for tests."""
+        """Put content among the pending jobs that no codec wrote: for tests."""
         with self._lock:
             self._bad[name] = text
             self._tell_waiting()
 
     def kill_holder(self, job_id: str) -> None:
-        """Let the holder of a job vanish as its process's death would: for tests."""
+        """Make the holder of a job vanish as if its process had died: for tests."""
         with self._lock:
             holder = self._records[job_id].holder
             if holder is not None:
@@ -126,7 +125,7 @@ class MemoryStore:
     def get(self, job_id: str) -> AnyJob | None:
         with self._lock:
             record = self._records.get(job_id)
-        # Decoded anew for every reader: params may be a dict that the reader changes.
+        # Decoded again for every reader: params may be a dict that the reader changes.
         return self._codec.decode(record.text) if record else None
 
     def jobs(self, statuses: Iterable[JobStatus]) -> Iterator[AnyJob]:
@@ -158,7 +157,7 @@ class MemoryStore:
                 hold = MemoryHold(self, self._codec.decode(record.text))
                 try:
                     if not self._is_held_by(hold, record):
-                        has_lost = True  # to another thread, which may have put in the next since
+                        has_lost = True  # to another thread, which may have added the next since
                     elif self._begins(hold, job, stamp, now):
                         return hold
                 except BaseException:
@@ -181,8 +180,8 @@ class MemoryStore:
         return next((job for job in due if not self._is_cancel_requested(job)), None)
 
     def _due(self, wanted: Wanted, now: datetime) -> Iterator[tuple[_Record, PendingJob[Any]]]:
-        """What is due, in order. `accept`, and who names the worker, are asked without the lock:
-        they may wait for another thread that asks the store."""
+        """The due jobs, in order. `accept` and a function that names the worker are called without
+        the lock: they may wait for another thread that uses the store."""
         with self._lock:
             records = [
                 record
@@ -198,7 +197,7 @@ class MemoryStore:
                 yield record, job
 
     def _is_held_by(self, hold: MemoryHold, record: _Record) -> bool:
-        """Whether the hold has the job now: it is as it was, and nobody else has it."""
+        """Whether the hold has the job now: it is unchanged, and has no other holder."""
         with self._lock:
             stands = self._records.get(record.job.metadata.id) is record
             if stands and record.holder is None:
@@ -239,7 +238,7 @@ class MemoryStore:
                 raise JobNotFound(job_id)
             if record.holder is not None:
                 raise JobHeld(job_id)
-            # A copy of its own: the caller may change a dict in it.
+            # A copy: the caller may change a dict in it.
             record.holder = MemoryHold(self, self._codec.decode(record.text))
             return record.holder
 
@@ -370,10 +369,10 @@ class MemoryHold:
         self._store = store
         self.job = job
         self.params: Written | None = None
-        """Those that were claimed, whatever the work does to the object in its hands."""
+        """The params as claimed, even if the job's code changes the object it was given."""
 
     def move(self, job: AnyJob) -> None:
-        self.job = self._store._put(self, job)  # noqa: SLF001 - one room, two classes
+        self.job = self._store._put(self, job)  # noqa: SLF001 - the two classes belong together
 
     def let_go(self) -> None:
         self._store._let_go(self)  # noqa: SLF001

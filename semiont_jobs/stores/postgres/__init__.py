@@ -1,13 +1,13 @@
-"""The PostgreSQL store: jobs as rows of one schema, owned by whoever keeps a session's lock.
+"""The PostgreSQL store: jobs as rows of one schema, owned by the process whose session has a lock.
 
-From the bottom: ``address`` (which server, which schema), ``told`` (its errors in our words),
+From the bottom: ``address`` (which server, which schema), ``told`` (its errors as ours),
 ``sessions`` (connections, and what becomes of them at a fork), ``schema`` (tables, versions,
-poolers), ``rows`` (a job as a row, and every statement), ``liveness`` (the lock that says that
-this process lives, and what is heard on its session), ``hold`` and ``taking`` (owning one job),
-``creating`` (also in a caller's transaction), ``claiming``, ``waking`` (news for who waits),
-``upkeep``, ``place`` (what tells the schema from all other places), ``arriving`` and ``leaving``
-(from another store and to one), ``house`` (the verbs of both), ``inspection`` (for the doctor).
-``store`` puts them together. The only package that imports psycopg.
+poolers), ``rows`` (a job as a row, and every statement), ``liveness`` (the lock that shows that
+this process lives, and what its session receives), ``hold`` and ``taking`` (owning one job),
+``creating`` (also in a caller's transaction), ``claiming``, ``waking`` (news for idle threads),
+``upkeep``, ``place`` (the schema's identity), ``arriving`` and ``leaving`` (from another store and
+to one), ``house`` (the methods for both), ``inspection`` (for the doctor). ``store`` puts them
+together. The only package that imports psycopg.
 """
 
 try:

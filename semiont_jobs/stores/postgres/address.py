@@ -17,15 +17,15 @@ from semiont_jobs.stores.location import is_url
 
 DEFAULT_SCHEMA: Final = "semiont_jobs"
 _SCHEMA: Final = re.compile(r"[a-z_][a-z0-9_]{0,47}")
-"""Names that a person writes without quotes (but SQL's own words: see `quoted`), and that leave
-room for the channel's within the 63 characters that the server looks at: two that differ only
-behind them would be one."""
+"""Names that need no quotes (except SQL's own words: see `quoted`), short enough for the channel's
+name to fit into the 63 characters that the server compares: two names that differ only after that
+would be the same."""
 
 CONNECTING: Final = {
     # Seconds; half of what a worker whose server is gone waits at most between two tries.
     "connect_timeout": "5",
-    # The server's side has its own: see `sessions`. A silent server is noticed after
-    # 5 + 3 x 2 seconds of nothing, or 10 of unacknowledged data, on every connection.
+    # The server has its own: see `sessions`. Every connection notices a silent server after 5 + 3 x
+    # 2 seconds without data, or after 10 seconds of unacknowledged data.
     "keepalives": "1",
     "keepalives_idle": "5",
     "keepalives_interval": "2",
@@ -33,7 +33,7 @@ CONNECTING: Final = {
     "tcp_user_timeout": "10000",
     "application_name": "semiont_jobs",
 }
-"""libpq's parameters of every connection; those in the URL go before them."""
+"""libpq's parameters for every connection; those in the URL take precedence."""
 
 
 @frozen
@@ -47,15 +47,15 @@ class Address:
 
     @property
     def channel(self) -> str:
-        """The name under which news travels by NOTIFY."""
+        """The channel of NOTIFY for news."""
         return f"{self.schema}_news"
 
 
 def address_of(url: str, schema: str | None = None) -> Address:
-    """Read a URL: libpq's own form, with ``schema=NAME`` as one parameter more.
+    """Read a URL: libpq's own form, with ``schema=NAME`` as one more parameter.
 
-    :raises InvalidValue: it is none, or the schema cannot be named so, or is named twice. The
-        message does not repeat the URL, which may have a password.
+    :raises InvalidValue: it is not such a URL, or the schema's name is invalid, or two are given.
+        The message does not repeat the URL, which may contain a password.
     """
     if not is_url(url):
         raise InvalidValue(
@@ -94,7 +94,7 @@ def address_of(url: str, schema: str | None = None) -> Address:
 
 
 def quoted(schema: str) -> str:
-    """A schema's name as statements have it. In quotes: ``user`` and ``order`` are words of SQL,
+    """A schema's name for use in statements. In quotes: ``user`` and ``order`` are words of SQL,
     and later versions of it may have more."""
     return f'"{schema}"'
 
@@ -109,7 +109,7 @@ def _shown(given: dict[str, str], schema: str) -> str:
 
 
 def _secret(base: str) -> str:
-    """The password in a URL, or something that stands nowhere."""
+    """The password in a URL, or a string that occurs nowhere."""
     found = re.match(r"\w+://[^:@/]*:([^@]+)@", base)
     return found[1] if found else "\0"
 

@@ -1,7 +1,7 @@
-"""Jobs on their way here from another store: whole and durable, and seen by nobody yet.
+"""Jobs on their way here from another store: complete and durable, but not visible yet.
 
-It must not know what their source is. They stand in a table of their own, which no claimer, reader
-or rescuer looks into, until they are admitted.
+It must not know what their source is. They are in a table of their own until they are admitted. No
+claimer, reader or rescuer looks into it.
 """
 
 from __future__ import annotations
@@ -15,13 +15,13 @@ from semiont_jobs.stores.postgres.place import Place
 from semiont_jobs.stores.postgres.rows import columns
 
 OF_OLDER_VERSIONS: Final = "arriving"
-"""Their table, which notes no source."""
+"""Their table, which does not record a source."""
 
 
 class Arriving:
     """The arrivals of one schema.
 
-    :param author: of the rows that are admitted.
+    :param author: written into the rows that are admitted.
     """
 
     def __init__(self, office: Office, schema: str, author: int) -> None:
@@ -65,8 +65,8 @@ class Arriving:
         sessions = self._office.sessions
         delete = f"DELETE FROM {self._table} WHERE source = %s AND id = %s AND document = %s"
         with sessions.session(job_id) as session, session.transaction():
-            # First, and counted: whoever else admitted it meanwhile may have worked on it to its
-            # end already, so that nothing of it stands among the jobs.
+            # First, and counted: if another process admitted it meanwhile, the job may be finished
+            # and removed already, so that the jobs' table no longer has it.
             if session.execute(delete.encode(), [source, job_id, data]).rowcount != 1:
                 raise JobNotFound(job_id)
             if session.execute(self._office.statements.create, row).rowcount != 1:

@@ -1,4 +1,4 @@
-"""Claiming: from the first due row that nobody has locked to a running job that is held.
+"""Claiming: from the first due unlocked row to a running job that is held.
 
 It must not know how the hold is kept.
 """
@@ -23,10 +23,10 @@ from semiont_jobs.stores.postgres.hold import Office, PostgresHold
 from semiont_jobs.stores.postgres.sessions import Session
 
 PAGE: Final = 100
-"""Candidates that are looked at together for an `accept`: a worker that refuses most of what there
-is reads ten thousand of them in a hundred round trips."""
+"""Candidates that are read together for an `accept`: a worker that refuses most of the jobs reads
+ten thousand of them in a hundred round trips."""
 REMEMBERED: Final = 100_000
-"""Refusals kept in memory: a few tens of megabytes, then they are asked for again."""
+"""Refusals kept in memory: a few tens of megabytes; then `accept` is asked again."""
 
 
 class Claiming:
@@ -39,8 +39,8 @@ class Claiming:
         self._in_doubt: set[str] = set()
 
     def claim(self, wanted: Wanted, stamp: ClaimStamp, now: datetime) -> PostgresHold | None:
-        """See `JobStore.claim`. Again with a stamp whose outcome was in doubt, it is what was
-        claimed then, if anything was."""
+        """See `JobStore.claim`. Called again with a stamp whose outcome was in doubt, it returns
+        what was claimed then, if anything was."""
         office = self._office
         office.liveness.begin()
         if stamp.token in self._in_doubt:
@@ -55,7 +55,7 @@ class Claiming:
             if not isinstance(hold, PostgresHold):
                 continue
             if accepted is not None and hold.job.metadata.revision != accepted:
-                hold.let_go()  # changed since it was accepted: another job, as it were
+                hold.let_go()  # changed since it was accepted: in effect another job
             elif self._begin(hold, stamp, now):
                 return hold
         return None
@@ -80,11 +80,11 @@ class Claiming:
     def _candidates(
         self, wanted: Wanted, now: datetime
     ) -> Iterator[tuple[bytes, dict[str, Any], int | None]]:
-        """Statements that lock one candidate each, in the order of claims; with an `accept` also
-        the revision that it accepted.
+        """Statements that lock one candidate each, in claim order; with an `accept` also the
+        revision that it accepted.
 
-        It is asked before the job is locked: what it does may take its time, or a connection of
-        the same pool.
+        `accept` is asked before the job is locked: it may take long, or need a connection of the
+        same pool.
         """
         office, values = self._office, _values(wanted, now)
         if wanted.accept is None:
@@ -94,7 +94,7 @@ class Claiming:
             if (wanted.accept, job_id, revision) in self._refused:
                 continue
             accepted = None
-            with suppress(JobDecodeError):  # which is looked into once it is locked
+            with suppress(JobDecodeError):  # it is examined once it is locked
                 job = self._read(job_id)
                 if job is None or not self._accepts(wanted.accept, job):
                     continue
@@ -102,7 +102,7 @@ class Claiming:
             yield office.statements.pick, {"id": job_id}, accepted
 
     def _read(self, job_id: str) -> PendingJob[Any] | None:
-        """A job that waits, not locked; None: it does not wait any more."""
+        """A pending job, not locked; None: it is no longer pending."""
         office = self._office
         with office.sessions.session(job_id) as session:
             row = session.execute(office.statements.get, [job_id], binary=True).fetchone()
@@ -170,20 +170,20 @@ class Claiming:
     # -- taking --------------------------------------------------------------------------
 
     def _begin(self, hold: PostgresHold, stamp: ClaimStamp, now: datetime) -> bool:
-        """Make a locked job a running one; False: it is not, and another is to be tried."""
+        """Make a locked job running; False: it is not running, and another is to be tried."""
         job = hold.job
         assert isinstance(job, PendingJob)
         try:
             if not hold.cancel_requested():
                 hold.move(lifecycle.claim(job, stamp, now))
                 return True
-            # Asked of a worker that died before it could obey.
+            # Requested of a worker that died before it could stop.
             cancelled = lifecycle.cancel(job, now)
             hold.move(cancelled)
         except (InvalidJob, JobEncodeError) as error:
-            # It reads well, but with what a claim adds it is too large to be written: no claimer
-            # could ever take it, and it must not stand in the way of those behind it. While it
-            # is locked still: a claimer with a shorter name may just manage.
+            # It can be read, but what a claim adds makes it too large to be written. No claimer
+            # could ever take it, and it must not block the jobs behind it. It stays locked until
+            # then: a claimer with a shorter name might manage.
             try:
                 hold.set_aside(str(error))
             finally:
@@ -215,17 +215,17 @@ class Claiming:
 
 
 def _wants(wanted: Wanted, job: PendingJob[Any], now: datetime) -> bool:
-    """Decided anew from the locked row."""
+    """Decided again from the locked row."""
     metadata = job.metadata
     return wanted.covers(metadata.type, metadata.queue) and metadata.is_due(now)
 
 
 def _set_right(office: Office, session: Session, job: PendingJob[Any], document: bytes) -> None:
-    """Make a row's columns say what its document says, and end the transaction.
+    """Make a row's columns match its document, and end the transaction.
 
-    Somebody changed them by hand. Left as they are, each look for the next job would find this
-    one again, and nothing behind it. (Or they do say so: the job was snoozed while an `accept`
-    was asked about it.)
+    They were changed by hand. If they stayed so, each search for the next job would find this one
+    again, and nothing behind it. (Or they do match: the job was snoozed while an `accept` was asked
+    about it.)
     """
     was = session.execute(office.statements.set_right, rows.columns(job, document)).rowcount
     session.execute("COMMIT")
@@ -235,21 +235,21 @@ def _set_right(office: Office, session: Session, job: PendingJob[Any], document:
         "the row of job %s was changed by hand: its columns say again what its document says",
         job.metadata.id,
     )
-    # Some who are idle may want it as it is.
+    # Some idle workers may want it as it is.
     office.news()
     with suppress(psycopg.Error):
         session.execute(office.statements.notify, [""])
 
 
 def set_aside(office: Office, session: Session, notify: Hook, job_id: str, reason: str) -> None:
-    """Put a row that is no job into quarantine, and end the transaction."""
+    """Move a row that is not a valid job to quarantine, and end the transaction."""
     session.execute(office.statements.set_aside, {"id": job_id, "reason": rows.printable(reason)})
     session.execute("COMMIT")
     notify(quarantined(job_id, reason))
 
 
 def quarantined(job_id: str, reason: str) -> Event:
-    """What is told of it."""
+    """The event of a move to quarantine."""
     return Event(name="quarantined", at=clock(), job_id=job_id, job=None, reason=reason)
 
 

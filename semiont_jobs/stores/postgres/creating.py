@@ -17,21 +17,21 @@ from semiont_jobs.errors import InvalidValue, JobExists
 from semiont_jobs.stores.postgres.rows import COPIED, Statements
 
 FEW: Final = 3
-"""Rows up to which one statement each is faster than a COPY, which takes four round trips."""
+"""Up to so many rows, one statement each is faster than a COPY, which takes four round trips."""
 
 
 def check_connection(connection: object) -> None:
-    """Refuse a caller's connection that jobs cannot be written on.
+    """Refuse a caller's connection on which jobs cannot be written.
 
-    :raises InvalidValue: it is none, or not as it must be.
+    :raises InvalidValue: it is not a connection, or its state or settings do not fit.
     """
     if not isinstance(connection, psycopg.Connection) or connection.closed:
         rule = "an open psycopg.Connection is needed"
     elif connection.info.encoding != "utf-8":
         rule = "its client_encoding must be UTF8: not every text can be written in another"
     elif connection.pgconn.pipeline_status != PipelineStatus.OFF:
-        # What became of a statement would not be known before the caller's next sync: neither
-        # whether the job stood already, nor whether it was stored.
+        # The result of a statement would not be known before the caller's next sync: neither
+        # whether the job existed already, nor whether it was stored.
         rule = "it is in pipeline mode, in which no answer comes in time"
     else:
         return
@@ -41,12 +41,12 @@ def check_connection(connection: object) -> None:
 def insert(
     session: psycopg.Connection[Any], statements: Statements, batch: Mapping[str, dict[str, Any]]
 ) -> None:
-    """Store new rows in order, all or none, in one transaction: one of its own, or a part of
-    the one that is open.
+    """Store new rows in order, all or none, in a transaction of its own, or as a part of the one
+    that is open.
 
-    :raises JobExists: one of them is there.
+    :raises JobExists: one of them exists.
     """
-    # Not `session.cursor()`: a caller's connection may make cursors with other placeholders.
+    # Not `session.cursor()`: a caller's connection may create cursors with other placeholders.
     with session.transaction(), psycopg.Cursor(session) as cursor:
         if len(batch) > FEW:
             _copy(cursor, statements, batch)
@@ -63,8 +63,8 @@ def _copy(
     try:
         with cursor.copy(statements.copy) as copy:
             for row in batch.values():
-                # Not as bytes: where `standard_conforming_strings` is off, psycopg doubles the
-                # backslashes of those, and the server would store something else.
+                # Not as bytes: if `standard_conforming_strings` is off, psycopg doubles their
+                # backslashes, and the server would store something else.
                 written = {**row, "document": f"\\x{row['document'].hex()}"}
                 copy.write_row([written[column] for column in COPIED])
     except errors.UniqueViolation as error:

@@ -1,11 +1,12 @@
-"""The PostgreSQL store's `Hold`: a locked row for a moment, or a claim for as long as work takes.
+"""The PostgreSQL store's `Hold`: a row locked for a moment, or a claim for as long as a job runs.
 
-It must not know how the hold was come by.
+It must not know how the hold was acquired.
 
 A hold begins as a transaction in which the job's row is locked. Once it has made the job running,
-it is a claim: no transaction, but the process's lock that says that it lives (`liveness`), and the
-token in the row, which fences everything the holder tries. A hold whose connection broke is in
-doubt: what it wrote last may stand, or not; its next write replaces either.
+it is a claim. A claim has no transaction, but two other things: the lock that shows that this
+process lives (`liveness`), and the token in the row, which fences every operation of the holder. A
+hold whose connection broke is in doubt: its last write may have succeeded or not; its next write
+replaces either.
 """
 
 from __future__ import annotations
@@ -29,30 +30,31 @@ from semiont_jobs.stores.postgres.sessions import KEEPER_PATIENCE, Session, Sess
 
 @define(kw_only=True, eq=False)
 class Office:
-    """What the parts of a store share, from its opening to its close."""
+    """What the parts of a store share, from when it is opened until it is closed."""
 
     sessions: Sessions
     statements: Statements
     codec: Codec
     liveness: Liveness
     holds: dict[str, PostgresHold]
-    """The claims of this store object, by job: what is not among them is not held here."""
+    """The claims of this store object, by job id: any other job is not held here."""
     news: Callable[[], None]
     """Wakes this process's idle workers."""
     is_over: bool = False
-    """The store was closed: who is in the midst of a verb ends it, but claims nothing any more."""
+    """The store was closed: a thread inside an operation finishes it, but claims nothing more."""
 
     def close(self) -> None:
-        """Let go of every claim that no thread is just storing. With the last of those, too, the
-        lock and the sessions go: until then another process would take its job for an orphan."""
-        # First: who begins to hold a job notes it, and looks at this afterwards.
+        """Let go of every claim that no thread is storing at this moment. The lock and the sessions
+        go with the last of the others: without them another process would take its job for an
+        orphan."""
+        # First: a thread that begins to hold a job records that, and checks this afterwards.
         self.is_over = True
         for hold in list(self.holds.values()):
             hold.let_go_if_idle()
         self.leave()
 
     def leave(self) -> None:
-        """A claim ended. The last one out turns off the light."""
+        """Note that a claim has ended. After the last one, the lock and the sessions go."""
         if self.is_over and not self.holds:
             self.liveness.end()
             self.sessions.close()
@@ -60,7 +62,7 @@ class Office:
 
 @frozen
 class Seen:
-    """A look at a held job."""
+    """What was seen of a held job."""
 
     stands: bool
     is_asked: bool
@@ -100,7 +102,7 @@ class PostgresHold:
     def move(self, job: AnyJob) -> None:
         """See `Hold.move`.
 
-        :raises QueueClosed: the store was closed in the midst of a claim.
+        :raises QueueClosed: the store was closed in the middle of a claim.
         """
         was = self._is_at_work
         try:
@@ -134,7 +136,7 @@ class PostgresHold:
         try:
             found = self._write(values)
         except StoreError:
-            # In doubt: it may stand all the same.
+            # In doubt: it may have been stored all the same.
             self._tried.append(values["revision"])
             self._leave_session(broken=True)
             if not isinstance(was, RunningJob):
@@ -148,16 +150,16 @@ class PostgresHold:
             self.let_go()
 
     def leave(self, statement: bytes, target: str) -> None:
-        """Remove the job by a statement that notes where it goes; the hold ends."""
+        """Remove the job by a statement that records where it goes; the hold ends."""
         self._finish(statement, {"id": self.job.metadata.id, "target": target})
 
     def set_aside(self, reason: str) -> None:
-        """Put the row, which no claim can have, into quarantine; the hold ends."""
+        """Move the row, which no claim can take, to quarantine; the hold ends."""
         values = {"id": self.job.metadata.id, "reason": rows.printable(reason)}
         self._finish(self._office.statements.set_aside, values)
 
     def _finish(self, statement: bytes, values: Any) -> None:
-        """Do the last thing to the locked row."""
+        """Execute the last statement on the locked row."""
         session = self._session
         assert session is not None
         with self._office.sessions.told(self.job.metadata.id):
@@ -171,16 +173,16 @@ class PostgresHold:
         self._disown()
 
     def let_go_if_idle(self) -> None:
-        """Let go of it, unless a thread is just storing the job: the session is that one's."""
+        """Let go of it, unless a thread is storing the job now: that thread uses the session."""
         if not self._is_at_work:
             self.let_go()
 
     def abandon(self) -> None:
-        """In a forked child: the job is the parent's."""
+        """In a forked child: leave the job to the parent."""
         self._is_parents, self._session, self._owner = True, None, None
 
     def adopt(self, owner: int) -> bool:
-        """Go on as the claim that a lost answer hid; False: it is too late for that."""
+        """Continue as the claim whose answer was lost; False: it is too late for that."""
         job = self.job
         if not isinstance(job, RunningJob) or not self._office.liveness.vouches(owner):
             return False
@@ -190,8 +192,8 @@ class PostgresHold:
         return self._owner == owner
 
     def _own(self, job: RunningJob[Any, Any]) -> None:
-        """Before the row says that this process has the job: nobody must take it for one whose
-        holder is gone, and its mark from now on is the claim's token."""
+        """Prepare before the row says that this process has the job: no process may take it for an
+        orphan, and its mark from now on is the claim's token."""
         if self._owner is None:
             self._owner = self._office.liveness.begin()
             if job.metadata.claim is not None:
@@ -204,7 +206,7 @@ class PostgresHold:
     def _disown(self) -> None:
         holds = self._office.holds
         if holds.get(self.job.metadata.id) is self:
-            holds.pop(self.job.metadata.id, None)  # who closes the store may be at it, too
+            holds.pop(self.job.metadata.id, None)  # the thread that closes the store may do it, too
         self._owner = None
         self._office.leave()
 
@@ -229,7 +231,7 @@ class PostgresHold:
         return found
 
     def _tell(self, session: Session) -> None:
-        """Wake who is idle. The job is stored: whatever comes of this, it is no failure."""
+        """Wake idle workers. The job is stored: an error here is not a failure."""
         self._office.news()
         with suppress(psycopg.Error):
             session.execute(self._office.statements.notify, [""])
@@ -245,7 +247,7 @@ class PostgresHold:
 
     def is_standing(self) -> bool:
         """See `Hold.is_standing`."""
-        # `Claim.watch` asks both questions, one after the other: one look answers them.
+        # `Claim.watch` asks both questions, one after the other: one query answers them.
         seen, self._seen = self._seen, None
         return (seen or self._look()).stands
 
@@ -269,8 +271,8 @@ class PostgresHold:
             with office.sessions.session(job_id, patience=KEEPER_PATIENCE) as session:
                 row = session.execute(office.statements.look, [job_id]).fetchone()
         except StoreError:
-            # The server is away. Nobody has the job as long as our lock is not given up, for all
-            # we know; work must not fail for that.
+            # The server is unreachable. As far as we know the job is ours until we give up our
+            # lock; its code must not fail because of that.
             return Seen(stands=office.liveness.vouches(self._owner), is_asked=False)
         if row is None:
             return Seen(stands=False, is_asked=False)

@@ -1,6 +1,6 @@
-"""The verbs of a PostgreSQL store by which jobs move to it and away (`Moving`).
+"""The methods of a PostgreSQL store by which jobs move to it and away (`Moving`).
 
-It must not know SQL: it lets the parts do their work.
+It must not know SQL: it leaves that to the parts.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from semiont_jobs.stores.postgres.place import Place
 
 
 class MovingHouse:
-    """What `PostgresStore` has of `Moving`."""
+    """The `Moving` part of `PostgresStore`."""
 
     address: Address
     _author: int

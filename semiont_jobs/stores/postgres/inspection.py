@@ -22,9 +22,9 @@ from semiont_jobs.stores.postgres.schema import TESTED
 from semiont_jobs.stores.postgres.sessions import Session
 
 PATIENCE: Final = 5.0
-"""Seconds that a notification may take; it takes a few milliseconds."""
+"""Seconds to wait for a notification, which takes a few milliseconds."""
 LONG: Final = "5 minutes"
-"""A transaction that lies idle for so long keeps dead rows of all tables from being cleared."""
+"""A transaction that is idle for so long prevents dead rows of all tables from being cleared."""
 
 
 @frozen
@@ -36,16 +36,16 @@ class DatabaseInspection:
     is_tested: bool
     schema_version: int
     locks_exclude: bool
-    """Whether a lock of one session keeps another one out."""
+    """Whether a lock of one session excludes another one."""
     is_notified: bool
-    """Whether what one session notifies arrives at another."""
+    """Whether a notification of one session arrives at another."""
     bad: tuple[tuple[str, str], ...]
-    """Ids of rows that are no jobs, and why."""
+    """Ids of rows that are not valid jobs, and why."""
     orphans: tuple[str, ...]
-    """Ids of running jobs whose worker's lock has fallen."""
+    """Ids of running jobs whose worker's lock was released."""
     quarantined: tuple[str, ...]
     arriving: int
-    """Jobs of a transfer that was broken off."""
+    """Jobs of an interrupted transfer."""
     oldest_due: tuple[str, datetime] | None
     """The due job that has waited longest, and since when."""
     idle_transactions: int
@@ -53,13 +53,13 @@ class DatabaseInspection:
     clock_ahead: float
     """Seconds that the server's clock is ahead of this machine's."""
     bytes_used: int
-    """By the jobs' table with its indexes."""
+    """Size of the jobs' table with its indexes."""
 
 
 def inspect(office: Office, schema: str) -> DatabaseInspection:
-    """Look the schema over."""
+    """Inspect the schema."""
     sessions, schema = office.sessions, quoted(schema)
-    # The second is none of the pool's, which may have but one.
+    # The second is not from the pool, which may have only one.
     with sessions.session() as one, closing(sessions.connect()) as other:
         sent = fields.now()
         now = _one(one, "SELECT clock_timestamp()")

@@ -1,7 +1,7 @@
 """Jobs that left for another store, and may not have been admitted there yet.
 
-It must not know what that store is. A job leaves in one transaction, which notes where it went:
-either it stands here, or it left for there, and no death in between leaves a doubt.
+It must not know what that store is. A job leaves in one transaction, which records where it went.
+So either it is here or it left for there; a crash in between leaves no doubt.
 """
 
 from __future__ import annotations

@@ -1,21 +1,21 @@
-"""The lock that says that this process lives, and what is heard on its session.
+"""The lock that shows that this process lives, and the news that its session receives.
 
-It must not know jobs: only a key, and the words that come by NOTIFY.
+It must not know jobs: only a key, and the words that arrive by NOTIFY.
 
-A process that works on jobs keeps one session, and on it the advisory lock of a random key, which
-every job that it holds names as its ``owner``. When the process dies, the kernel closes the socket,
-the server ends the session, and the lock falls: whoever can take it has the proof. One lock for all
-jobs of a process instead of one for each: a claim costs no round trip more, and two jobs cannot
-collide.
+A process that works on jobs keeps one session, and on it the advisory lock of a random key. Every
+job that it holds names that key as its ``owner``. When the process dies, the kernel closes the
+socket, the server ends the session, and the lock is released: a process that can take it has proof
+of the death. There is one lock for all jobs of a process instead of one for each, so a claim needs
+no additional round trip, and two jobs cannot collide.
 
-When only the session is lost (the server restarted, an administrator ended it, the network was
-gone), the owner lives. It connects again at once and takes the same lock again: whoever rescued
-one of its jobs meanwhile did so under that lock, and has changed the job's row, which the holder
-finds out when it next looks; if it has the lock back and the row is as it was, nobody rescued
-the job nor will. An owner that has heard nothing for `GIVE_UP` seconds gives up: it takes a new
-key, and its holders are told that their jobs are lost. The server ends the session of a silent
-client only after 16 seconds (`sessions.SETTINGS`), so that they are told before anybody else
-begins.
+If only the session is lost (the server restarted, an administrator ended it, the network was down),
+the owner lives. It connects again at once and takes the same lock again. If one of its jobs was
+rescued meanwhile, that was done under the same lock and changed the job's row, which the holder
+finds out when it next looks. If the owner has the lock back and the row is unchanged, the job was
+not rescued and will not be. An owner that has received nothing for `GIVE_UP` seconds gives up: it
+takes a new key, and its holders learn that their jobs are lost. The server ends the session of a
+silent client only after 16 seconds (`sessions.SETTINGS`), so they learn it before another process
+begins those jobs.
 """
 
 from __future__ import annotations
@@ -39,23 +39,23 @@ from semiont_jobs.stores.postgres.told import LOST
 from semiont_jobs.threads import begin, lock_and_condition
 
 HEARTBEAT: Final = 1.0
-"""Seconds between two questions to the server. A proxy or a sleeping router between answers the
-kernel's probes; only an answer of the server is one."""
+"""Seconds between two questions to the server. A proxy or a sleeping router in between answers the
+kernel's probes, so only an answer of the server counts."""
 SILENCE: Final = 5.0
-"""Seconds without an answer after which the session is taken for lost: a server that is busy, or
+"""Seconds without an answer after which the session counts as lost: a server that is busy, or
 writes a checkpoint, answers such a question within a second."""
 GIVE_UP: Final = 9.0
-"""Seconds since the last answer after which the jobs are: time for a session lost in silence to be
-made again, and well before the server lets anybody else have them."""
+"""Seconds since the last answer after which the jobs count as lost: enough to replace a session
+that was lost silently, and well before the server lets another process have them."""
 RECONNECT: Final = 1.0
-"""Seconds between two tries, at most: a server that restarts gives its clients a few to come back
-(`taking.GRACE`)."""
+"""Seconds between two tries, at most: a server that restarts gives its clients a few seconds to
+come back (`taking.GRACE`)."""
 
 
 class Liveness:
-    """One process's session, its lock, and its ear.
+    """One process's session, its lock, and the news it receives.
 
-    :param hear: called with every word that comes, in this object's thread: it must be quick.
+    :param hear: called with every word that arrives, in this object's thread: it must be quick.
     :param changed: called when the lock was lost, regained or given up.
     """
 
@@ -76,10 +76,10 @@ class Liveness:
         self._waker, self._woken = -1, -1
 
     def begin(self) -> int:
-        """Have the lock; its key. Returns at once while it is held.
+        """Take the lock, and return its key. Returns at once while it is held.
 
-        :raises QueueClosed: it was let go.
-        :raises StoreError: it cannot be had, because there is no way to the server.
+        :raises QueueClosed: the lock was released by `end`.
+        :raises StoreError: the lock cannot be taken, because the server cannot be reached.
         :raises ThreadRefused: the system gives no thread; the next call tries again.
         """
         if self._is_held:
@@ -116,8 +116,8 @@ class Liveness:
         os.close(self._woken)
 
     def end(self) -> None:
-        """Let the lock go, and end the session. What an interrupt leaves undone, the next call
-        does."""
+        """Release the lock, and end the session. If this is interrupted, the next call does the
+        rest."""
         with self._lock:
             self._ending, self._is_held = True, False
             self._news.notify_all()
@@ -132,17 +132,17 @@ class Liveness:
 
     @property
     def key(self) -> int:
-        """The key of the lock; another one once it was given up."""
+        """The key of the lock; a new one after the old one was given up."""
         return self._key
 
     @property
     def is_cut_off(self) -> bool:
-        """Whether the lock was had, and its session is being made again: whoever asks the server
-        something at this moment may wait in vain."""
+        """Whether the lock was held, and its session is being made again: a query to the server at
+        this moment may wait in vain."""
         return self._thread is not None and not self._is_held
 
     def vouches(self, key: int) -> bool:
-        """Whether jobs held under that key are ours for all we know."""
+        """Whether jobs held under that key are ours as far as we know."""
         self._give_up_if_due()
         return key == self._key
 
@@ -171,18 +171,19 @@ class Liveness:
             except (psycopg.Error, OSError, SemiontJobsError) as error:
                 self._lost(error)
             except Exception as error:  # noqa: BLE001
-                # This thread must outlive whatever a hearer does: without it every job of this
+                # This thread must survive any error of a callback: without it every job of this
                 # process would be an orphan.
                 logger.exception("the liveness session failed")
                 self._lost(error)
             errors += 1
-            # A session that stood is made again at once, before rescuers look a second time
-            # (`upkeep.SECOND_LOOK`); what fails right away would make a hot loop.
+            # A session that worked is replaced at once, before rescuers look a second time
+            # (`upkeep.SECOND_LOOK`); without a pause, one that fails immediately would make a hot
+            # loop.
             if errors > 1 or time.monotonic() - taken_at < HEARTBEAT:
                 self._pause(pace(errors))
 
     def _take(self, session: Session) -> None:
-        """Listen, and take the lock; if our own lost session has it still, end that one."""
+        """Listen, and take the lock; if our own lost session still has it, end that one."""
         session.execute(f"LISTEN {self._sessions.address.channel}".encode())
         while not self._ending:
             key = self._key
@@ -198,7 +199,7 @@ class Liveness:
                 session.execute("SELECT pg_advisory_unlock(%s)", [key])
             else:
                 self._end_former(session, key)
-                self._pause(0.1)  # a rescuer has it for a moment, or the server ends the former
+                self._pause(0.1)  # a rescuer has it for a moment, or our former session
             self._give_up_if_due()
         self._changed()
 
@@ -212,8 +213,8 @@ class Liveness:
             session.execute(query, [self._backend, key])
 
     def _listen(self, session: Session) -> None:
-        """Hear what comes and ask for an answer once a second, until the end; raises when the
-        session is lost."""
+        """Receive news, and ask for an answer once a second, until the end; raise when the session
+        is lost."""
         connection = session.pgconn
         asked_at: float | None = None
         with selectors.DefaultSelector() as selector:
@@ -244,12 +245,12 @@ class Liveness:
         told = error if isinstance(error, StoreError) else None
         with self._lock:
             was_held, self._is_held = self._is_held, False
-            # Whoever wants to begin is told, unless the session was there a moment ago.
+            # Waiting callers of `begin` get the error, unless the session existed a moment ago.
             if not was_held and told is not None:
                 self._error = told
                 self._news.notify_all()
         if told is not None and told.errno == errno.ETIMEDOUT:
-            # Nor will a statement under way be answered.
+            # A statement under way will not be answered either.
             self._sessions.cut()
         if was_held and not self._ending:
             logger.warning("the liveness session was lost; connecting again (%s)", error)
@@ -272,23 +273,23 @@ class Liveness:
 
 
 def new_key() -> int:
-    """A key that nobody else has."""
+    """A key that no other process has."""
     return secrets.randbits(63) or 1
 
 
 def nobody() -> int:
-    """A key of no process. Another one each time: a rescuer locks it for a moment, and others
+    """A key of no process. A different one each time: a rescuer locks it for a moment, and others
     would take that for a sign of life."""
     return -new_key()
 
 
 def is_nobody(key: int | None) -> bool:
-    """Whether a key is known to be no process's."""
+    """Whether a key is known to belong to no process."""
     return key is None or key < 0
 
 
 def _is_answered(session: Session) -> bool:
-    """Whether the whole answer to the last question is in."""
+    """Whether the whole answer to the last question has arrived."""
     connection = session.pgconn
     while not connection.is_busy():
         result = connection.get_result()

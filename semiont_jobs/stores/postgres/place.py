@@ -1,5 +1,4 @@
-"""What tells a schema from all other places, whose turn it is to move jobs there, and the tables
-that a move needs.
+"""A schema's identity, the lock for moving jobs there, and the tables that a move needs.
 
 It must not know jobs.
 """
@@ -20,8 +19,8 @@ from semiont_jobs.stores.postgres.address import quoted
 from semiont_jobs.stores.postgres.sessions import Session, Sessions
 
 PATIENCE: Final = "3s"
-"""The server ends the session of a process that was killed within milliseconds: whoever runs a
-broken-off transfer again at once must not be refused."""
+"""The server ends the session of a killed process within milliseconds: a user who runs an
+interrupted transfer again at once must not be refused."""
 
 _TABLES: Final = """
 CREATE TABLE IF NOT EXISTS {s}.place (
@@ -33,12 +32,12 @@ CREATE TABLE IF NOT EXISTS {s}.departures (
     target text NOT NULL, id text COLLATE "C" NOT NULL, document bytea NOT NULL,
     PRIMARY KEY (target, id));
 """
-"""Made with the first move, not with the schema: an older version works beside them. The first of
-them is looked for."""
+"""Created with the first move, not with the schema: an older version works beside them. Whether the
+first of them exists is what is checked."""
 
 
 class Place:
-    """The identity and the turn of one schema."""
+    """The identity of one schema, and the lock for moves."""
 
     def __init__(self, sessions: Sessions, schema: str) -> None:
         self._sessions = sessions
@@ -56,7 +55,7 @@ class Place:
     @contextmanager
     def turn(self) -> Iterator[None]:
         """See `Moving.turn`."""
-        # On a session of its own: with the process the server ends it, and the lock falls.
+        # On a session of its own: if the process ends, the server ends it and releases the lock.
         session = self._sessions.connect()
         try:
             with self._sessions.told(None):
@@ -72,11 +71,11 @@ class Place:
             session.close()
 
     def make_ready(self, session: Session) -> None:
-        """Make the tables, and draw the identity, if nobody did."""
+        """Create the tables, and draw the identity, if they do not exist."""
         if self.has(session, "place"):
             return
         with session.transaction():
-            # Two that made them at once would find each other's half.
+            # Two processes that made them at once would each find half.
             session.execute("SELECT pg_advisory_xact_lock(%s)", [self._key("tables")])
             session.execute(_TABLES.replace("{s}", self._quoted).encode())
             session.execute(
@@ -86,7 +85,7 @@ class Place:
             )
 
     def found(self, session: Session, table: str, query: str, values: list[Any]) -> list[Any]:
-        """The rows that a query finds in one of the tables; none if it was never made.
+        """The rows that a query finds in one of the tables; none if the table does not exist.
 
         :param query: with ``{table}`` for the table.
         """
@@ -96,7 +95,7 @@ class Place:
         return session.execute(statement.encode(), values).fetchall()
 
     def has(self, session: Session, table: str) -> bool:
-        """Whether a table was made."""
+        """Whether a table exists."""
         row = session.execute("SELECT to_regclass(%s)", [f"{self._quoted}.{table}"]).fetchone()
         return row is not None and row[0] is not None
 

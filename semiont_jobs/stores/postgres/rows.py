@@ -2,11 +2,10 @@
 
 It must not execute them.
 
-The document is the job, exactly as the codec wrote it; the columns repeat of it what statements
-ask for. Of the rest, ``token`` is the mark of whoever wrote the row last (a claim's token, while
-the job is in somebody's hands), ``owner`` the key of the lock that says that the holder lives,
-``asked`` whether somebody wants this life of the job to be cancelled, and ``author`` which store
-object created it.
+The document is the job, exactly as the codec wrote it; columns repeat those parts of it that
+statements use. The others: ``token`` marks the last writer of the row (a claim's token while the
+job is held), ``owner`` is the key of the lock that shows that the holder lives, ``asked`` is
+whether this life of the job is to be cancelled, and ``author`` is the store object that created it.
 """
 
 from __future__ import annotations
@@ -45,24 +44,25 @@ COPIED: Final = (
 REPEATED: Final = tuple(
     name for name in COPIED if name not in ("id", "status", "author", "document")
 )
-"""Those of them that only say again what the document says."""
+"""Those that only repeat what the document says."""
 LOCKS_SINCE: Final = (
     "greatest(pg_postmaster_start_time(), (SELECT stats_reset FROM pg_stat_bgwriter))"
 )
-"""When the server last let all locks fall: at its start, or when one of its processes was killed,
-whereupon it ends every session, begins anew and discards its statistics, but has the time of its
-start as it was. Statistics that a person resets make it later than it is, which does no harm."""
+"""When the server last released all locks: at its start, or when one of its processes was killed.
+In the latter case it ends every session, starts again and discards its statistics, but keeps the
+time of its start. Statistics that a person resets make this later than it is, which does no
+harm."""
 LOCKED_KEYS: Final = """
     SELECT (classid::bigint << 32) | objid::bigint FROM pg_locks
     WHERE locktype = 'advisory' AND objsubid = 1 AND granted
     AND database = (SELECT oid FROM pg_database WHERE datname = current_database())
 """
-"""The keys of all owners who live: those whose lock some session has."""
+"""The keys of all owners that live: those whose lock a session has."""
 LONGEST: Final = 1000
-"""Bytes of a text in a column: two of them and an id go into an entry of an index, which may
-have 2704. Of a longer one the column has the beginning and a digest, the document all."""
+"""Bytes of a string in a column: two of them and an id go into an entry of an index, which may have
+2704. Of a longer one the column has the beginning and a digest, the document all."""
 _LARGEST: Final = 2**63 - 1
-"""What a foreign hand wrote beyond a column's numbers is sorted as the largest of them."""
+"""A number by another program that is too large for a column is sorted as the largest."""
 
 
 def columns(job: AnyJob, document: bytes) -> dict[str, Any]:
@@ -91,18 +91,18 @@ def ended_at(job: AnyJob) -> datetime | None:
 
 
 def text(given: str) -> str:
-    """A text that a column and its indexes can hold, another one for every other text."""
+    """A string that a column and its indexes can hold, different for every different string."""
     given = printable(given)
     if len(given) <= LONGEST // 4 or len(data := given.encode()) <= LONGEST:
         return given
-    # No text that is escaped has a backslash before an h.
+    # No escaped string has a backslash before an h.
     return f"{given[:100]}\\h{hashlib.blake2b(data, digest_size=32).hexdigest()}"
 
 
 def printable(given: str) -> str:
-    """A text that the server takes, another one for every other text.
+    """A string that the server accepts, different for every different string.
 
-    It takes neither U+0000 nor lone surrogates, which JSON has no trouble with.
+    It accepts neither U+0000 nor lone surrogates, which JSON can represent.
     """
     if given.isprintable() and "\\" not in given:
         return given
@@ -137,7 +137,7 @@ class Statements:
     notify: bytes
 
 
-# With the index's own expression: a page that begins behind a row is a range of the index.
+# With the index's own expression: a page that begins after a row is a range of the index.
 _ORDER: Final = "ORDER BY (-priority), due, created, id"
 _WAITING: Final = "status = 'pending' AND not_before <= %(now)s"
 _FILTERS: Final = (
@@ -147,7 +147,7 @@ _FILTERS: Final = (
     ),
     ("", " AND queue = %(queue)s"),
 )
-"""Each as it is where nothing is asked for, and where something is."""
+"""Each without a filter, and with one."""
 _AFTER: Final = """
     AND ((-priority), due, created, id)
         > (%(priority)s::bigint, %(due)s::timestamptz, %(created)s::timestamptz, %(id)s)
@@ -172,7 +172,7 @@ _TEXTS: Final = {
         SELECT status, revision, token, owner, asked, document FROM {s}.jobs
         WHERE id = %s FOR UPDATE NOWAIT
     """,
-    # What the holder knows to stand there, or what it wrote itself without being told so.
+    # The row as the holder knows it, or as the holder wrote it without getting an answer.
     "put": """
         UPDATE {s}.jobs SET status = %(status)s, queue = %(queue)s, priority = %(priority)s,
             due = %(due)s, not_before = %(not_before)s, ended = %(ended)s,
@@ -192,8 +192,8 @@ _TEXTS: Final = {
         UPDATE {s}.jobs SET asked = true
         WHERE id = %s AND life = %s AND status IN ('pending', 'running') RETURNING status
     """,
-    # Whose key nobody has locked. For a while after all locks fell nobody is an orphan: holders
-    # whom the server cut off come back, and are alive.
+    # Whose key is not locked. For a while after all locks were released no job counts as an orphan:
+    # holders that the server cut off come back, and are alive.
     "orphans": f"""
         SELECT id, owner FROM {{s}}.jobs
         WHERE status = 'running' AND now() - {LOCKS_SINCE} > %(grace)s
@@ -248,7 +248,7 @@ _FILTERED: Final = {
         WHERE {_WAITING}{{filters}} {_AFTER} {_ORDER} LIMIT %(limit)s
     """,
 }
-"""One statement for each combination of filters: one that asked whether there is a filter would
+"""One statement for each combination of filters: one that tested whether there is a filter would
 have to look at every row to find out."""
 
 
@@ -256,7 +256,7 @@ def statements(schema: str) -> Statements:
     """The statements for a schema, whose name `address` has checked."""
 
     def written(query: str) -> str:
-        # A channel's name stands in a literal.
+        # A channel's name is in a literal.
         return query.replace("{s}", quoted(schema)).replace("{name}", schema)
 
     filtered: dict[str, Any] = {

@@ -1,4 +1,4 @@
-"""The tables of a store: made, brought up to date, and looked at before anything is trusted.
+"""The tables of a store: created, migrated, and checked before anything is trusted.
 
 It must not know jobs.
 """
@@ -18,14 +18,14 @@ from semiont_jobs.stores.postgres.rows import COPIED
 from semiont_jobs.stores.postgres.sessions import Session, Sessions
 
 OLDEST: Final = 12
-"""The first server that ends the session of a client whose network fell silent
+"""The first server version that ends the session of a client whose network is down
 (``tcp_user_timeout``): before it, a dead host's jobs would look alive for hours."""
 TESTED: Final = range(15, 19)
-"""Servers that the tests ran on: the oldest and the newest of these."""
+"""Server versions from the oldest to the newest that the tests ran on."""
 
 TRIES: Final = 5
-"""A pooler may hand its sessions out in turn, or the one used last, and be as slow as to hide it
-once or twice."""
+"""A pooler may hand its sessions out in turn, or the one used last, and may be so slow that one or
+two tries do not show it."""
 
 MIGRATIONS: Final[tuple[str, ...]] = (
     """
@@ -75,7 +75,7 @@ CREATE VIEW {schema}.readable AS
     FROM {schema}.jobs;
 """,
 )
-"""Each brings the schema from the version of its index to the next one."""
+"""Each migrates the schema from the version of its index to the next one."""
 
 VERSION: Final = len(MIGRATIONS)
 
@@ -91,9 +91,9 @@ NEEDED: Final = frozenset({"jobs", "quarantine", "jobs_pkey"})
 
 
 def check_server(session: Session, place: str) -> None:
-    """Refuse a server that this store cannot rely on; warn of one that nobody tested.
+    """Refuse a server that this store cannot rely on; warn of an untested one.
 
-    :raises UnsafeStore: too old, or texts in it are not UTF-8.
+    :raises UnsafeStore: it is too old, or its encoding is not UTF-8.
     """
     major = session.info.server_version // 10000
     if major < OLDEST:
@@ -118,9 +118,9 @@ def check_server(session: Session, place: str) -> None:
 def check_pooler(sessions: Sessions, one: Session) -> None:
     """Refuse a pooler that gives each transaction another session of the server.
 
-    A lock that says that a process lives belongs to a session, and so do LISTEN and settings.
-    What stands between is tried: two clients in turn, one of them in a transaction, get two
-    backends of the server and keep them, or they share.
+    The lock that shows that a process lives belongs to a session, and so do LISTEN and settings. So
+    the connection is tested: two clients in turn, one of them in a transaction, get two backends of
+    the server and keep them, or they share.
 
     :raises UnsafeStore: they share.
     """
@@ -132,8 +132,8 @@ def check_pooler(sessions: Sessions, one: Session) -> None:
             other.execute("BEGIN")
             others.add(_backend(other))
             if not ones & others:
-                # Else, where there is but one backend, it is busy with the other client's
-                # transaction, and a question to it would wait.
+                # If there is only one backend, it is busy with the other client's transaction, and
+                # a query to it would wait.
                 ones.add(_backend(one))
             other.execute("ROLLBACK")
             if len(ones) > 1 or len(others) > 1 or ones & others:
@@ -155,11 +155,11 @@ def _backend(session: Session) -> int:
 
 
 def prepare(session: Session, schema: str, place: str, *, read_only: bool) -> None:
-    """Make the schema's tables or bring them up to date, one process at a time.
+    """Create the schema's tables or migrate them, one process at a time.
 
     :raises UnsupportedFormat: a newer version of this library made them.
-    :raises UnsafeStore: somebody else did.
-    :raises StoreError: rights are missing; or it is not there, and nothing is to be made.
+    :raises UnsafeStore: another program made them.
+    :raises StoreError: rights are missing; or the schema does not exist, and nothing may be made.
     """
     found = _version(session, schema, place)
     if found is None and read_only:
@@ -171,8 +171,8 @@ def prepare(session: Session, schema: str, place: str, *, read_only: bool) -> No
             session.execute("SELECT pg_advisory_xact_lock(%s)", [_lock_key(schema)])
             found = _version(session, schema, place)
             if found is None:
-                # Only now: seen without the lock, they might be those of somebody who is making
-                # them at this moment.
+                # Only now: without the lock, another process might be making these tables at this
+                # moment.
                 _refuse_foreign(session, schema, place)
             _migrate(session, schema, found)
     _check_tables(session, schema, place)
@@ -180,14 +180,14 @@ def prepare(session: Session, schema: str, place: str, *, read_only: bool) -> No
 
 
 def _version(session: Session, schema: str, place: str) -> int | None:
-    """The version of the tables that are there; None: there are none."""
+    """The version of the existing tables; None: there are none."""
     if "about" not in _relations(session, schema):
         return None
     try:
         row = session.execute(f"SELECT version FROM {quoted(schema)}.about".encode()).fetchone()
     except errors.UndefinedColumn:
         row = None
-    # Below 1 is what a transaction that makes the tables says to itself.
+    # Below 1 is what a transaction that makes the tables sees itself.
     if row is None or not isinstance(row[0], int) or row[0] < 1:
         raise UnsafeStore(errno.EINVAL, f"{schema}.about does not tell a version", place)
     if row[0] > VERSION:
@@ -200,10 +200,10 @@ def _version(session: Session, schema: str, place: str) -> int | None:
 
 
 def _relations(session: Session, schema: str) -> set[str]:
-    """What stands in the schema now.
+    """The names of the relations that the schema has now.
 
-    Read from the catalog itself: ``to_regclass`` answers from a cache of the session, which may
-    not have heard yet of what another session made while this one waited for its turn.
+    Read from the catalog itself: ``to_regclass`` answers from a cache of the session, which may not
+    yet know what another session made while this one waited for its turn.
     """
     query = (
         "SELECT relname FROM pg_class JOIN pg_namespace ON pg_namespace.oid = relnamespace"
@@ -225,7 +225,7 @@ def _refuse_foreign(session: Session, schema: str, place: str) -> None:
 def _migrate(session: Session, schema: str, found: int | None) -> None:
     name = quoted(schema)
     if found is None:
-        # A schema that a person made for us, with rights to it but none to make one, will do.
+        # A schema that an administrator made for this user, who may use it but make none, will do.
         query = "SELECT count(*) FROM pg_namespace WHERE nspname = %s"
         if session.execute(query, [schema]).fetchone() == (0,):
             session.execute(f"CREATE SCHEMA {name}".encode())
@@ -259,7 +259,7 @@ def _check_rights(session: Session, schema: str, place: str, *, read_only: bool)
     wanted = [("jobs", "SELECT")]
     if not read_only:
         wanted += [("jobs", right) for right in ("INSERT", "UPDATE", "DELETE")]
-        wanted += [("quarantine", "INSERT")]  # else the first bad row would stop every worker
+        wanted += [("quarantine", "INSERT")]  # else the first invalid row would stop every worker
     query = "SELECT " + ", ".join(["has_table_privilege(%s, %s)"] * len(wanted))
     names = [text for table, right in wanted for text in (f"{quoted(schema)}.{table}", right)]
     row = session.execute(query.encode(), names).fetchone()
@@ -277,6 +277,6 @@ def _check_rights(session: Session, schema: str, place: str, *, read_only: bool)
 
 
 def _lock_key(schema: str) -> int:
-    """The number under which the makers of one schema take turns."""
+    """The key of the lock for creating and migrating one schema."""
     digest = hashlib.blake2b(f"semiont_jobs.schema.{schema}".encode(), digest_size=8).digest()
     return int.from_bytes(digest, "big", signed=True)

@@ -1,11 +1,11 @@
-"""Connections to one database: made, pooled, cut, and forgotten in a forked child.
+"""Connections to one database: made, pooled, cut, and abandoned in a forked child.
 
 It must not know what they are used for.
 
-A child made by `fork` has its parent's sockets. Were they left open there, the server would not
-notice the parent's death for as long as the child lives, and its jobs would look alive; and a
-word from the child would break the parent's session. So every connection is noted, and a child
-puts the null device where their sockets were, first thing, without a word to the server.
+A child made by `fork` has its parent's sockets. If they stayed open there, the server would not
+notice the parent's death for as long as the child lives, and the parent's jobs would look alive;
+and data sent by the child would break the parent's session. So every connection is recorded. A
+child first replaces their sockets with the null device, without sending anything to the server.
 """
 
 from __future__ import annotations
@@ -26,13 +26,13 @@ from semiont_jobs.stores.postgres.address import Address
 from semiont_jobs.stores.postgres.told import LOST, store_error
 
 PATIENCE: Final = 10.0
-"""Seconds that a verb waits for a connection: longer than a server takes to restart, and short
-enough that a caller is told when it does not."""
+"""Seconds that an operation waits for a connection: longer than a server takes to restart, and
+short enough that a caller gets an error soon if it does not."""
 KEEPER_PATIENCE: Final = 1.0
-"""The same for what the keeper asks for again and again: while it waits, nobody is told that the
-server has been silent for too long."""
+"""The same for what the keeper asks for again and again: while it waits, holders do not learn that
+the server has been silent for too long."""
 IDLE: Final = 60.0
-"""Seconds after which a connection that nobody needs is given back to the server."""
+"""Seconds after which an unused connection is closed."""
 
 SETTINGS: Final = """
 SET tcp_keepalives_idle = 10; SET tcp_keepalives_interval = 2; SET tcp_keepalives_count = 3;
@@ -41,16 +41,16 @@ SET client_encoding = 'UTF8'; SET DateStyle = 'ISO'; SET TimeZone = 'UTC';
 SET default_transaction_isolation = 'read committed'; SET standard_conforming_strings = on;
 SET quote_all_identifiers = off;
 """
-"""What the server does about a client that has fallen silent: after 16 seconds the session is
-over, and with it its locks; the default would be hours. The owner of a lock gives up well before
-(see `liveness`). Nobody keeps a row locked for ten seconds but a process that was stopped in the
-middle of a move: whoever waits for it is told so.
+"""What the server does about a silent client: after 16 seconds it ends the session, and so releases
+its locks; by default that would take hours. The owner of a lock gives up well before (see
+`liveness`). Only a process that was stopped in the middle of a move keeps a row locked for ten
+seconds; a caller that waits for that row then gets an error.
 
-The rest undoes what a role, a database or the environment may be set to: texts that not every
-name can be written in, instants that are not read in every style or zone (the last of year 9999
-is in the next one further east), an isolation in which claims fail that merely met, backslashes
-that are doubled in what is written as text, and quotes around the names of types, which are looked
-at (`schema`)."""
+The rest overrides settings of a role, a database or the environment: encodings that cannot
+represent every name, instants that not every style or zone can read (the last of year 9999 is in
+the next one further east), an isolation level in which concurrent claims fail, backslashes that are
+doubled in strings, and quotes around the names of types, which are compared (`schema`).
+"""
 
 
 class _Forks:
@@ -60,14 +60,14 @@ class _Forks:
         self.count = 0
         self.open: weakref.WeakSet[Session] = weakref.WeakSet()
         self.abandoned: list[object] = []
-        """What belongs to the parent: kept, so that nothing is tidied up in its name."""
+        """What belongs to the parent: kept, so that no finalizer acts on it in the child."""
 
     def before(self) -> None:
-        """A fork comes."""
+        """Count a fork that is about to happen."""
         self.count += 1
 
     def in_child(self) -> None:
-        """Take the parent's sockets away."""
+        """Replace the parent's sockets."""
         for session in self.open:
             with suppress(Exception):
                 null = os.open(os.devnull, os.O_RDWR | os.O_CLOEXEC)
@@ -78,12 +78,12 @@ class _Forks:
 
 
 class Session(psycopg.Connection[TupleRow]):
-    """One connection, noted for the sake of forks."""
+    """One connection, recorded because of forks."""
 
     @classmethod
     def connect(cls, conninfo: str = "", **options: Any) -> Self:
-        """Connect. A fork in the midst of it would leave the child a socket that nobody noted:
-        such a connection is ended, and made again."""
+        """Connect. A fork during this call would leave the child a socket that is not recorded:
+        such a connection is closed, and made again."""
         while True:
             forks = _FORKS.count
             session = super().connect(conninfo, **options)
@@ -99,7 +99,7 @@ if hasattr(os, "register_at_fork"):
 
 
 class Sessions:
-    """The connections of one store, from its opening to its close."""
+    """The connections of one store, from when it is opened until it is closed."""
 
     def __init__(self, address: Address, *, fsync: bool, read_only: bool, size: int) -> None:
         self.address = address
@@ -113,9 +113,9 @@ class Sessions:
         self._pool: ConnectionPool[Session] | None = None
 
     def connect(self) -> Session:
-        """A connection of one's own, in autocommit.
+        """A separate connection, in autocommit.
 
-        :raises StoreError: there is no way to the server, or it lets nobody in.
+        :raises StoreError: the server cannot be reached, or refuses the connection.
         """
         try:
             session = Session.connect(self.address.conninfo, autocommit=True)
@@ -129,7 +129,7 @@ class Sessions:
         return session
 
     def open(self) -> None:
-        """Begin pooling; connects when somebody needs a connection."""
+        """Begin pooling; connects when a connection is first needed."""
         self._pool = ConnectionPool(
             self.address.conninfo,
             connection_class=Session,
@@ -139,7 +139,7 @@ class Sessions:
             max_size=self._size,
             max_idle=IDLE,
             timeout=PATIENCE,
-            # Its pauses between tries double; a verb that needs a connection begins anew.
+            # Its pauses between tries double; an operation that needs a connection starts again.
             reconnect_timeout=PATIENCE / 2,
             num_workers=1,
             name=self.address.shown,
@@ -148,18 +148,18 @@ class Sessions:
         end_last(self)
 
     def end_with_process(self) -> None:
-        """Stop the pool's threads, if nobody did. From Python 3.13 on, those that are left to the
-        end of the interpreter cannot be waited for any more: each would hold it up for five
-        seconds, and the pool complain of it."""
+        """Stop the pool's threads, unless that was done. From Python 3.13 on, threads left to the
+        end of the interpreter can no longer be joined: each would delay it by five seconds, and the
+        pool would complain."""
         self.close()
 
     def close(self) -> None:
-        """End those that nobody uses, and each of the others once it is given back."""
+        """Close the unused connections now, and each of the others once it is given back."""
         if self._pool is not None:
             self._pool.close()
 
     def abandon(self) -> None:
-        """In a forked child: the pool is the parent's."""
+        """In a forked child: leave the pool to the parent."""
         _FORKS.abandoned.append(self._pool)
         self._pool = None
         self._open = weakref.WeakSet()
@@ -171,8 +171,8 @@ class Sessions:
         """A connection for a moment, in autocommit; a transaction begun on it and not ended is
         rolled back when an error leaves the block.
 
-        :param patience: seconds that it is waited for.
-        :raises StoreError: what the server, or the way to it, refused.
+        :param patience: seconds to wait for it.
+        :raises StoreError: the server refused, or cannot be reached.
         """
         with self.told(job_id):
             session = self._get(patience)
@@ -183,12 +183,12 @@ class Sessions:
                 self._put(session)
 
     def take(self) -> Session:
-        """A connection to keep; give it back with `give_back`."""
+        """A connection to keep; return it with `give_back`."""
         with self.told(None):
             return self._get(PATIENCE)
 
     def give_back(self, session: Session) -> None:
-        """A taken connection is of no more use here; a transaction on it is rolled back."""
+        """Return a taken connection; a transaction on it is rolled back."""
         with suppress(psycopg.Error):
             if not session.closed:
                 session.rollback()
@@ -202,7 +202,7 @@ class Sessions:
         except (PoolClosed, PoolTimeout):
             if not pool.closed:
                 raise
-        # Closed in the midst of a verb, which goes on to its end with a connection of its own.
+        # Closed during an operation, which finishes with a connection of its own.
         return self.connect()
 
     def _put(self, session: Session) -> None:
@@ -223,7 +223,7 @@ class Sessions:
         except psycopg.Error as error:
             told = store_error(error, self.address.shown, job_id=job_id)
             if renews and told.errno == LOST:
-                # One broke: those that lie idle are likely of no use either.
+                # One broke: the idle ones are probably broken, too.
                 self.renew()
             raise told from error
 
@@ -234,7 +234,7 @@ class Sessions:
             pool.drain()
 
     def cut(self) -> None:
-        """The server has fallen silent: end every wait for an answer, in whatever thread."""
+        """End every wait for an answer of the silent server, in all threads."""
         for session in self._all():
             with (
                 suppress(psycopg.Error, OSError),  # closed meanwhile, by its user
@@ -245,7 +245,7 @@ class Sessions:
 
     def _all(self) -> list[Session]:
         while True:
-            # Another thread may note a connection in the midst of this.
+            # Another thread may add a connection meanwhile.
             with suppress(RuntimeError):
                 return list(self._open)
 

@@ -1,6 +1,6 @@
 """PostgresStore: a `JobStore` that is a schema of a PostgreSQL database.
 
-It must not know SQL (`rows`) or sessions: it lets the parts do their work.
+It must not know SQL (`rows`) or sessions: it leaves those to the parts.
 """
 
 from __future__ import annotations
@@ -39,26 +39,26 @@ from semiont_jobs.stores.postgres.waking import Looked, News
 from semiont_jobs.weak import end_after, weakly
 
 POOL_SIZE: Final = 8
-"""Connections of one store object at most, besides the one that says that its process lives: a
-verb needs one for a few milliseconds, so that these serve some dozens of busy threads."""
+"""Connections of one store object at most, besides the one that shows that its process lives. An
+operation needs one for a few milliseconds, so these are enough for some dozens of busy threads."""
 LISTED_AT_ONCE: Final = 500
-"""Rows that a listing fetches together: a few megabytes of usual jobs."""
+"""Rows that a listing fetches together: usually a few megabytes of jobs."""
 CANCEL: Final = "cancel"
 
 
 class PostgresStore(MovingHouse):
     """Jobs in one schema of a PostgreSQL database.
 
-    :param url: ``postgresql://USER:PASSWORD@HOST:PORT/DATABASE``, as libpq takes it; with
-        ``?schema=NAME`` also the schema.
-    :param schema: the schema that the jobs live in; default ``semiont_jobs``. It is made if
-        the user may do so. Several queues live in one database in a schema each.
-    :param fsync: what a call acknowledged survives a crash of the server, where the server is
-        set up so (True), or only of clients (False: ``synchronous_commit`` is off).
-    :param pool_size: connections at most, besides the one that a process that works keeps.
-    :param read_only: look, and change nothing: nothing is made, and every verb that would
-        change a job raises `StoreError`.
-    :raises InvalidValue: one of them is something else.
+    :param url: ``postgresql://USER:PASSWORD@HOST:PORT/DATABASE``, as libpq accepts it;
+        ``?schema=NAME`` also names the schema.
+    :param schema: the schema of the jobs; default ``semiont_jobs``. It is created if the user may
+        do so. Several queues can share a database, with a schema each.
+    :param fsync: True: an acknowledged write survives a crash of the server, if the server is set
+        up so. False: only a crash of clients (``synchronous_commit`` is off).
+    :param pool_size: connections at most, besides the one that a working process keeps.
+    :param read_only: read only: nothing is created, and every operation that would change a job
+        raises `StoreError`.
+    :raises InvalidValue: an argument is invalid.
     """
 
     def __init__(
@@ -97,11 +97,11 @@ class PostgresStore(MovingHouse):
         self._in_doubt: set[str] = set()
 
     def __reduce__(self) -> tuple[Any, ...]:
-        """Pickled, a store is where its jobs live: read in another process, it is that one's."""
+        """Pickle only the location and options; the copy opens the same schema in its process."""
         return (partial(type(self), **self._options), (self._url,))
 
     def reset_after_fork(self) -> None:
-        """The sessions are the parent's, and so are the holds."""
+        """Leave the sessions and the holds to the parent."""
         office = self._office
         self._begin_afresh()
         if office is not None:
@@ -113,14 +113,14 @@ class PostgresStore(MovingHouse):
     # -- life ----------------------------------------------------------------------------
 
     def open(self, codec: Codec, notify: Hook) -> None:
-        """Make the schema ready, refuse what is unsafe, and begin with nothing held.
+        """Prepare the schema, refuse what is unsafe, and begin with nothing held.
 
         :raises UnsafeStore: jobs would not be safe there.
         :raises UnsupportedFormat: a newer version of this library made the schema.
-        :raises StoreError: there is no way to the server, or rights are missing.
+        :raises StoreError: the server cannot be reached, or rights are missing.
         """
         place = self.address.shown
-        # New ones: threads may be using those of the opening before still.
+        # New ones: threads may still be using those of the last opening.
         sessions = self._new_sessions()
         session = sessions.connect()
         try:
@@ -136,7 +136,7 @@ class PostgresStore(MovingHouse):
             sessions=sessions,
             statements=self._statements,
             codec=codec,
-            # Its thread would keep a store that nobody has any more.
+            # Weakly: its thread would keep alive a store that is no longer used.
             liveness=Liveness(sessions, hear=weakly(self._hear), changed=weakly(self._changed)),
             holds={},
             news=self._news,
@@ -146,27 +146,27 @@ class PostgresStore(MovingHouse):
         self._leave = end_after(self, office.close)
 
     def close(self) -> None:
-        """Let go of everything held, end the sessions, and wake whoever waits. What a thread is
-        just storing it has still."""
+        """Let go of everything held, end the sessions, and wake waiting threads. A job that a
+        thread is storing at this moment stays held until that is done."""
         if self._office is not None:
             self._office.close()
             self._leave.detach()
             self._news()
 
     def tell(self, news: Callable[[], None]) -> None:
-        """Call `news` when something that holders should look at may have happened: somebody
-        asked for a job to be cancelled, or the lock that says that this process lives fell."""
+        """Call `news` when holders should look again: a cancellation was requested, or the lock
+        that shows that this process lives was lost, regained or given up."""
         self._tell = news
 
     def kill_holder(self, job_id: str) -> None:
-        """Let the holder of a job vanish as its process's death would: for tests.
+        """Make the holder of a job vanish as if its process had died: for tests.
 
         :raises KeyError: no claim of this store object holds it.
         """
         if self._office is None:
             raise KeyError(job_id)
         del self._office.holds[job_id]
-        # As if its key were nobody's: the other jobs of this process go on.
+        # As if its key were no process's: the other jobs of this process go on.
         query = f"UPDATE {quoted(self.address.schema)}.jobs SET owner = %s WHERE id = %s"
         with self._office.sessions.session(job_id) as session:
             session.execute(query.encode(), [nobody(), job_id])
@@ -182,10 +182,10 @@ class PostgresStore(MovingHouse):
         self._create(self._batch(jobs))
 
     def create_within(self, connection: Any, jobs: Iterable[PendingJob[Any]]) -> None:
-        """See `Transactional.create_within`. Idle workers hear of it at the commit.
+        """See `Transactional.create_within`. Idle workers are notified at the commit.
 
-        :raises StoreError: the server refused, or its database is another one; or this store is
-            read-only, of which a caller's connection knows nothing.
+        :raises StoreError: the server refused, or the connection is to another database; or this
+            store is read-only, which a caller's connection does not enforce.
         """
         check_connection(connection)
         if self._read_only:
@@ -197,8 +197,8 @@ class PostgresStore(MovingHouse):
                 insert(connection, self._statements, self._batch(jobs))
                 cursor.execute(self._statements.notify, [""])
             else:
-                # First, which begins the transaction where nothing has yet: `insert` would end
-                # one that it began. What is notified is sent at the commit, whatever the order.
+                # First: this begins the transaction if none has begun; `insert` would end one that
+                # it began. Notifications are sent at the commit, whatever the order.
                 cursor.execute(self._statements.notify, [""])
                 insert(connection, self._statements, self._batch(jobs))
 
@@ -210,7 +210,7 @@ class PostgresStore(MovingHouse):
         return None if row is None else office.codec.decode(row[0], job_id=job_id, status=row[1])
 
     def jobs(self, statuses: Iterable[JobStatus]) -> Iterator[AnyJob]:
-        """See `JobStore.jobs`. All as they stood at one instant."""
+        """See `JobStore.jobs`. All as they were at one instant."""
         office = self._opened
         with (
             office.sessions.session() as session,
@@ -223,7 +223,7 @@ class PostgresStore(MovingHouse):
                 try:
                     yield office.codec.decode(document, job_id=job_id, status=status)
                 except JobDecodeError:
-                    continue  # for whoever comes upon it when claiming
+                    continue  # a claimer that finds it moves it to quarantine
 
     def counts(self) -> Mapping[JobStatus, int]:
         """See `JobStore.counts`."""
@@ -274,7 +274,7 @@ class PostgresStore(MovingHouse):
         return upkeep.remove_one(self._opened, job_id)
 
     def inspect(self) -> DatabaseInspection:
-        """Look over the schema and its server without changing anything: for the doctor."""
+        """Inspect the schema and its server without changing anything: for the doctor."""
         return inspect(self._opened, self.address.schema)
 
     # -- waiting -------------------------------------------------------------------------
@@ -282,12 +282,12 @@ class PostgresStore(MovingHouse):
     def wait(self, stop: threading.Event, timeout: float, now: datetime) -> None:
         """See `JobStore.wait`."""
         office = self._opened
-        office.liveness.begin()  # its session is what hears
+        office.liveness.begin()  # its session receives the news
         with office.sessions.session() as session:
             row = session.execute(self._statements.later, [min(now, self._looked.at)]).fetchone()
         self._looked.at = now
         if row is not None and row[0] is not None:
-            # What has come due since the last look is not waited for.
+            # What has become due since the last look is not waited for.
             timeout = max(0.0, min(timeout, (row[0] - now).total_seconds()))
         self._news.wait(stop, timeout)
 
@@ -323,8 +323,8 @@ class PostgresStore(MovingHouse):
                     insert(session, self._statements, batch)
                 elif session.execute(self._statements.create, batch[only]).rowcount != 1:
                     raise JobExists(only)
-                # Apart, after it is stored: a transaction that notifies takes its turn with all
-                # others that do, also for as long as it writes to the disk.
+                # Separately, after it is stored: transactions that notify are committed one at a
+                # time, each for as long as it writes to the disk.
                 with suppress(psycopg.Error):
                     session.execute(self._statements.notify, [""])
         except StoreError as error:
@@ -338,7 +338,7 @@ class PostgresStore(MovingHouse):
         self._news()
 
     def _was_stored_in_doubt(self, batch: dict[str, dict[str, Any]]) -> bool:
-        """Whether these are there because an earlier call stored them, which lost the answer."""
+        """Whether these exist because an earlier call stored them, whose answer was lost."""
         if not self._in_doubt.issuperset(batch):
             return False
         with self._opened.sessions.session() as session:
@@ -357,4 +357,4 @@ class PostgresStore(MovingHouse):
 
 
 def _nobody() -> None:
-    """Nobody wants to be told."""
+    """Do nothing: no callback is set."""

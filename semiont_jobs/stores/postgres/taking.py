@@ -1,4 +1,4 @@
-"""Taking hold of jobs: their rows locked, their former holders gone.
+"""Taking hold of jobs: their rows are locked, their former holders gone.
 
 It must not know why a job is wanted.
 """
@@ -15,14 +15,14 @@ from semiont_jobs.stores.postgres.hold import Office, PostgresHold
 from semiont_jobs.stores.postgres.sessions import Session
 
 GRACE: Final = timedelta(seconds=3)
-"""After the server let all locks fall, before anybody is taken for dead: their owners, who try
-again at least once a second, come back for them."""
+"""After the server released all locks, before any holder counts as dead: owners try again at least
+once a second, and come back for their locks."""
 
 
 def hold(office: Office, job_id: str) -> PostgresHold:
     """See `JobStore.hold`.
 
-    A running job can be had only from a dead holder: the lock of its key is taken, for the same
+    A running job can only be taken from a dead holder: the lock of its key is taken for the same
     transaction, so that the holder cannot come back to life before it is over.
     """
     session = office.sessions.take()
@@ -61,6 +61,6 @@ def _is_orphan(office: Office, session: Session, job_id: str, owner: int | None)
     if owner is None:
         return True
     if owner == office.liveness.key and office.liveness.vouches(owner):
-        return True  # ours, but nobody here has it: its claim was let go
+        return True  # ours, but not held here: its claim was let go
     row = session.execute(office.statements.alone, [GRACE, owner]).fetchone()
     return row == (True,)

@@ -1,4 +1,4 @@
-"""The server's errors in this library's words: one line, an errno, which job.
+"""The server's errors as this library's: one line, an errno, which job.
 
 It must not know what was being done.
 """
@@ -15,12 +15,12 @@ from psycopg_pool import PoolTimeout
 from semiont_jobs.errors import StoreError
 
 LOST: Final = errno.EAGAIN
-"""Of a connection that broke in the middle of something. `retry.TRANSIENT` has it: the same call
-may be made again, on another connection."""
+"""For a connection that broke in the middle of something. `retry.TRANSIENT` includes it: the same
+call may be made again, on another connection."""
 
 _ENDED: Final = ("25P03", "25P04")
-"""Of a session that the server ended for its ``idle_in_transaction_session_timeout`` or
-``transaction_timeout``: by their class they are errors of a transaction."""
+"""For a session that the server ended for its ``idle_in_transaction_session_timeout`` or
+``transaction_timeout``: by class these are errors of a transaction."""
 
 _BY_CLASS: Final[tuple[tuple[type[psycopg.Error], int, str], ...]] = (
     (PoolTimeout, errno.ETIMEDOUT, "no connection to the server could be had in time"),
@@ -35,7 +35,7 @@ _BY_CLASS: Final[tuple[tuple[type[psycopg.Error], int, str], ...]] = (
     (errors.UndefinedTable, errno.ENOENT, "the schema's tables are not there"),
 )
 _BY_TEXT: Final[tuple[tuple[str, int, str], ...]] = (
-    # Refused before there is a session, an error has no code in older drivers: its text tells.
+    # Before there is a session, an error has no code in older drivers: its message decides.
     ("authentication failed", errno.EACCES, "the server does not let this user in"),
     ("no password supplied", errno.EACCES, "the server does not let this user in"),
     ("no pg_hba.conf entry", errno.EACCES, "the server does not let this user in"),
@@ -51,7 +51,7 @@ _BY_TEXT: Final[tuple[tuple[str, int, str], ...]] = (
 def store_error(
     error: psycopg.Error, place: str, *, job_id: str | None = None, connecting: bool = False
 ) -> StoreError:
-    """What the server, or the way to it, refused, as a `StoreError` of that job."""
+    """An error of the server or the connection, as a `StoreError` of that job."""
     text = " ".join(str(error).split())
     for kind, code, reason in _BY_CLASS:
         if isinstance(error, kind):
@@ -69,7 +69,7 @@ def store_error(
 
 
 def is_loss(error: psycopg.Error) -> bool:
-    """Whether an error means that its connection is of no more use."""
+    """Whether an error means that its connection is broken."""
     if isinstance(error, errors.QueryCanceled | errors.LockNotAvailable | PoolTimeout):
         return False
     state = error.sqlstate or ""

@@ -21,23 +21,23 @@ from semiont_jobs.stores.postgres.taking import GRACE, hold
 from semiont_jobs.threads import pause
 
 SECOND_LOOK: Final = 0.2
-"""Seconds until a lock that nobody has is tried again: an owner whose session alone was
-ended, by an administrator, say, has it again after a few hundredths. A dead one's jobs are back
-within a second all the same."""
+"""Seconds until a free lock is tried again: an owner that only lost its session, for example to an
+administrator, has it again after a few hundredths of a second. A dead owner's jobs are still back
+within a second."""
 REMOVED_AT_ONCE: Final = 1000
-"""Rows of one transaction: short enough that nobody waits for it."""
+"""Rows of one transaction: few enough that other transactions hardly wait for it."""
 
 
 def orphans(office: Office, notify: Hook) -> Iterator[PostgresHold]:
-    """See `JobStore.orphans`. The lock of a holder's key that can be taken is the proof.
+    """See `JobStore.orphans`. A holder is dead if the lock of its key can be taken.
 
-    None while this process is cut off from the server: it must look after its own jobs first.
+    Yields none while this process is cut off from the server: its own jobs come first.
     """
     if office.liveness.is_cut_off:
         return
     values = {
         "grace": GRACE,
-        # Without a session of our own there is no key in the table that is ours.
+        # Without a session of our own no key in the table is ours.
         "mine": office.liveness.key,
         "held": list(office.holds),
     }
@@ -78,7 +78,7 @@ def remove(
             try:
                 removed.append(office.codec.decode(document, job_id=job_id))
             except JobDecodeError:
-                continue  # it ended, by its columns; there is no job to tell of
+                continue  # its columns say that it ended; there is no job to report
         if len(gone) < REMOVED_AT_ONCE:
             return removed
 

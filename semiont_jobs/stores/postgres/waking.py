@@ -1,6 +1,6 @@
-"""News for those who wait: that there may be something to claim.
+"""News for waiting threads: that there may be something to claim.
 
-It must not know where news come from.
+It must not know where the news comes from.
 """
 
 from __future__ import annotations
@@ -12,13 +12,13 @@ from semiont_jobs.threads import lock_and_condition
 
 
 class Looked(threading.local):
-    """By which clock a thread last looked for a job, or waited: what came due since is due."""
+    """When, by the caller's clock, a thread last looked or waited: what became due since is due."""
 
     at: datetime = datetime.max.replace(tzinfo=UTC)
 
 
 class News:
-    """A counter that those who wait look at, so that nothing is missed in between."""
+    """A counter that waiting threads compare, so that none misses news in between."""
 
     def __init__(self) -> None:
         self._lock, self._changed = lock_and_condition()
@@ -26,19 +26,19 @@ class News:
         self._seen = threading.local()
 
     def look(self) -> None:
-        """This thread is about to look for work: what comes from now on is news to it."""
+        """Note that this thread is about to look for jobs: whatever comes later is news to it."""
         self._seen.count = self._count
 
     def __call__(self) -> None:
-        """Wake everybody who waits."""
+        """Wake all waiting threads."""
         with self._lock:
             self._count += 1
             self._changed.notify_all()
 
     def wait(self, stop: threading.Event, timeout: float) -> None:
-        """Return when there are news since this thread looked, or after `timeout` seconds."""
+        """Return when there is news since this thread looked, or after `timeout` seconds."""
         with self._lock:
             seen = getattr(self._seen, "count", self._count)
             self._changed.wait_for(lambda: self._count != seen or stop.is_set(), timeout)
-            # Told once: who waits again without having looked waits for other news.
+            # News counts once: a thread that waits again without looking waits for later news.
             self._seen.count = self._count
