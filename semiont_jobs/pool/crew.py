@@ -297,7 +297,7 @@ class Crew:
             return True
         with self._lock:
             if self._tickets == 0:
-                return False  # another thread is looking for the last one
+                return False  # another thread looks for the last one
             self._tickets -= 1
             return True
 
