@@ -1,6 +1,6 @@
-"""The command line: `app` (options, errors), then a room for each kind of command.
+"""The command line: `app` (options, errors), then a module for each kind of command.
 
-It must not know how a store keeps jobs; but for the doctor, who looks for what no queue shows.
+It must not know how a store keeps jobs, except for the doctor, which looks for what no queue shows.
 """
 
 from semiont_jobs.cli.main import main

@@ -55,9 +55,9 @@ RETRIED: Final[Sequence[JobStatus]] = [
 @click.option(
     "--params",
     metavar="JSON|@FILE|-",
-    help="The params: a JSON object, a file that holds one, or - for standard input. Default: {}.",
+    help="The params: a JSON object, a file with one, or - for standard input. Default: {}.",
 )
-@click.option("--batch", is_flag=True, help="One params object a line; made durable together.")
+@click.option("--batch", is_flag=True, help="One params object per line; made durable together.")
 @click.option("--id", "id_", metavar="ID", help="Default: a new one, sortable by time.")
 @click.option("--user-id", default=DEFAULT_USER, show_default=True)
 @click.option("--queue", default=DEFAULT_QUEUE, show_default=True)
@@ -70,7 +70,8 @@ RETRIED: Final[Sequence[JobStatus]] = [
 def enqueue(
     type_: str, params: str | None, batch: bool, id_: str | None, as_json: bool, **metadata: Any
 ) -> None:
-    """Create a job of TYPE; prints its id. Makes the data directory if there is none."""
+    """Create a job of TYPE; prints its id. Creates the data directory or schema if it is
+    missing."""
     if batch and id_ is not None:
         raise click.UsageError("--id names one job, --batch makes many")
     if batch and params is None:
@@ -86,7 +87,7 @@ def enqueue(
         for where, document in documents
     ]
     if len(jobs) == 1:
-        queue.create_job(jobs[0])  # an error of the disk names it
+        queue.create_job(jobs[0])  # a disk error names the job
     else:
         queue.create_jobs(jobs)
     try:
@@ -94,7 +95,7 @@ def enqueue(
             click.echo(json_line({"id": job.metadata.id}) if as_json else job.metadata.id)
     except BrokenPipeError:
         raise
-    except OSError as error:  # which must not look as if they were to be enqueued again
+    except OSError as error:  # it must not look as if the jobs were to be enqueued again
         created = named([job.metadata.id for job in jobs], "created all the same")
         raise click.ClickException(f"standard output: {error.strerror}; {created}") from error
 
@@ -135,8 +136,8 @@ def _new_job(
     made = JobMetadata(id=new_job_id() if id_ is None else job_id(id_), type=type_, **metadata)
     try:
         job = PendingJob(metadata=made, params=queue.codec.params(type_, data))
-        # Once for nothing: what has no text, or too long a one, is refused before a directory is
-        # made.
+        # For the check alone: a job that cannot be encoded, or is too large, is refused before a
+        # directory is created.
         queue.codec.encode(job, is_new=True)
     except SemiontJobsError as error:
         if not where:
@@ -150,7 +151,7 @@ def _refuse_constant(name: str) -> None:
 
 
 def which(everything: str, statuses: Sequence[JobStatus]) -> Callable[[F], F]:
-    """The arguments that say which jobs: ids, filters, or all; checked by `_chosen`."""
+    """Add the arguments that select jobs: ids, filters, or all; checked by `_chosen`."""
     options = (
         click.argument("ids", metavar="[ID]...", nargs=-1),
         click.option("--all", "everything", is_flag=True, help=everything),
@@ -165,7 +166,7 @@ def which(everything: str, statuses: Sequence[JobStatus]) -> Callable[[F], F]:
 def _chosen(ids: tuple[str, ...], everything: bool, filters: dict[str, Any]) -> dict[str, Any]:
     """The filters that were given.
 
-    :raises click.UsageError: they do not say which, or in two ways.
+    :raises click.UsageError: the jobs are not selected, or are selected in two ways.
     """
     given = {name: value for name, value in filters.items() if value is not None}
     if ids and (everything or given):
@@ -182,8 +183,8 @@ def _chosen(ids: tuple[str, ...], everything: bool, filters: dict[str, Any]) -> 
 def retry(ids: tuple[str, ...], everything: bool, as_json: bool, **filters: Any) -> None:
     """Give failed or cancelled jobs another try, with a fresh budget of retries.
 
-    Which: those named, the failed ones that all filters match, or --all. Of those that were
-    cancelled: with --status cancelled.
+    Selects the jobs named, the failed jobs that match all filters, or --all failed jobs. For
+    cancelled jobs give --status cancelled.
     """
     chosen = _chosen(ids, everything, filters)
     queue = open_queue()
@@ -196,13 +197,13 @@ def retry(ids: tuple[str, ...], everything: bool, as_json: bool, **filters: Any)
 
 
 @click.command()
-@which("Every job that waits or runs.", UNFINISHED)
+@which("Every pending or running job.", UNFINISHED)
 @as_json
 @place
 def cancel(ids: tuple[str, ...], everything: bool, as_json: bool, **filters: Any) -> None:
-    """Cancel waiting jobs at once; ask the work of running ones to stop.
+    """Cancel pending jobs at once; ask the code of running ones to stop.
 
-    Which: those named, those that all filters match, or --all.
+    Selects the jobs named, those that match all filters, or --all.
     """
     chosen = _chosen(ids, everything, filters)
     queue = open_queue()
@@ -222,7 +223,7 @@ def _done_to_all(
     to_one: Callable[[str], bool],
     chosen: dict[str, Any],
 ) -> int:
-    """Do it to all that match; one by one where users know their types by other names."""
+    """Act on all that match; one by one if users know job types by other names."""
     if "type" not in chosen or type_of() is None:
         return verb(**chosen)
     filters = {name: value for name, value in chosen.items() if name != "type"}
@@ -245,10 +246,13 @@ def _how_cancelled(queue: JobQueue, id_: str) -> str:
 
 @click.command()
 @click.option(
-    "--older-than", type=Duration(), required=True, help="Ended so long ago: 90s, 12h, 7d, 2w."
+    "--older-than",
+    type=Duration(),
+    required=True,
+    help="Only jobs that ended so long ago: 90s, 12h, 7d, 2w.",
 )
 @click.option("--cancelled", is_flag=True, help="Cancelled jobs too.")
-@click.option("--status", type=click.Choice(FINISHED), help="Only jobs that ended so.")
+@click.option("--status", type=click.Choice(FINISHED), help="Only jobs with this outcome.")
 @as_json
 @place
 def cleanup(
@@ -267,9 +271,9 @@ def cleanup(
 @as_json
 @place
 def remove(ids: tuple[str, ...], as_json: bool) -> None:
-    """Remove finished jobs for good, however lately they ended.
+    """Remove finished jobs for good, even if they ended recently.
 
-    What waits or runs is to be cancelled first.
+    Cancel pending or running jobs first.
     """
     queue = open_queue()
     rows = each(ids, lambda one: _removed(queue, one))
@@ -286,7 +290,7 @@ def _removed(queue: JobQueue, id_: str) -> bool:
 @as_json
 @place
 def rescue(as_json: bool) -> None:
-    """Give the jobs of dead workers back to pending. Workers do this by themselves."""
+    """Make the jobs of dead workers pending again. Workers do this by themselves."""
     count = open_queue().rescue_orphans()
     click.echo(json_line({"rescued": count}) if as_json else f"{count} rescued")
 

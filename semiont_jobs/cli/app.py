@@ -1,4 +1,4 @@
-"""The command group, the options that all commands share, and the queue they open.
+"""The command group, the options that all commands share, and the queue that they open.
 
 It must not know what the commands do.
 """
@@ -31,8 +31,8 @@ _UNITS: Final = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days", "w":
 
 
 def _remember(context: click.Context, parameter: click.Parameter, value: Any) -> Any:
-    # The option may stand before or after the command; what stands after goes first, and what is
-    # typed before what the environment says.
+    # The option may be before or after the command. The one after it takes precedence, and one that
+    # is typed takes precedence over the environment.
     name = parameter.name or ""
     is_typed = context.get_parameter_source(name) is ParameterSource.COMMANDLINE
     kept = context.ensure_object(dict)
@@ -47,7 +47,7 @@ _data_dir = _remembered(
     "--data-dir",
     metavar="DIR",
     envvar=DIR_VARIABLE,
-    help=f"The data directory; jobs stand in its 'jobs' folder. Default: ${DIR_VARIABLE}.",
+    help=f"The data directory; its 'jobs' folder contains the jobs. Default: ${DIR_VARIABLE}.",
 )
 _url = _remembered(
     "--url",
@@ -58,18 +58,18 @@ _url = _remembered(
 
 
 def data_dir(command: F) -> F:
-    """The option that says in which directory the jobs live."""
+    """Add the option for the directory in which the jobs live."""
     return _data_dir(command)
 
 
 def place(command: F) -> F:
-    """The options that say where the jobs live."""
+    """Add the options for the place where the jobs live."""
     return _data_dir(_url(command))
 
 
 def as_json(command: F) -> F:
-    """The option of commands whose answer a program may read."""
-    return click.option("--json", "as_json", is_flag=True, help="Write JSON, for machines.")(
+    """Add the option of commands whose output a program may read."""
+    return click.option("--json", "as_json", is_flag=True, help="Write JSON, for programs.")(
         command
     )
 
@@ -83,19 +83,19 @@ def as_json(command: F) -> F:
 def cli() -> None:
     """A durable job queue that is a directory.
 
-    Works on any data directory, also on one of the TypeScript package, without importing the
+    Works on any data directory, including one of the TypeScript package, without importing the
     application. Exit codes: 0 done, 1 failed, 2 wrong usage.
     """
 
 
 def location() -> str:
-    """The data directory or URL asked for.
+    """The given data directory or URL.
 
-    :raises click.UsageError: none was, or both were, or it is no URL of a database.
+    :raises click.UsageError: none was given, or both were, or the URL is not one of a database.
     """
     kept = click.get_current_context().ensure_object(dict)
     given = {name for name in ("data_dir", "url") if kept.get(name)}
-    # One that is typed stands for itself, whatever the environment says of the other.
+    # One that is typed is enough, whatever the environment says about the other.
     given = (given & kept.get("typed", set())) or given
     if not given:
         raise click.UsageError(
@@ -111,8 +111,7 @@ def location() -> str:
 
 
 def type_of() -> Callable[[AnyJob], str] | None:
-    """What the users of the application that a command is run in know as a job's type; None: its
-    own."""
+    """Returns a job's type as the application's users know it; None: the job's own type."""
     known: Callable[[AnyJob], str] | None = click.get_current_context().obj.get("type_of")
     return known
 
@@ -125,7 +124,7 @@ def found_jobs(
     offset: int = 0,
     **filters: Any,
 ) -> list[AnyJob]:
-    """`JobQueue.query_jobs`, with the type as users know it."""
+    """Call `JobQueue.query_jobs`, with the type as users know it."""
     known = type_of()
     if type_ is None or known is None:
         return source.query_jobs(type=type_, limit=limit, offset=offset, **filters)
@@ -134,7 +133,7 @@ def found_jobs(
 
 
 def check_shared(where: str) -> None:
-    """Raise unless a place is one that other processes may have too.
+    """Refuse a place that other processes cannot use.
 
     :raises click.UsageError: it is this process's memory.
     """
@@ -143,13 +142,12 @@ def check_shared(where: str) -> None:
 
 
 def shown(*, whole: bool = False) -> str:
-    """The place asked for, as it may be printed: without a password; `whole`: also from another
-    directory."""
+    """The given place in a form to print: without a password; `whole`: valid from any directory."""
     return shown_of(location(), whole=whole)
 
 
 def shown_of(where: str, *, whole: bool = False) -> str:
-    """A place as it may be printed."""
+    """A place in a form to print."""
     if not is_url(where):
         return str(Path(where).absolute()) if whole else where
     from semiont_jobs.stores.postgres.address import address_of
@@ -158,14 +156,14 @@ def shown_of(where: str, *, whole: bool = False) -> str:
 
 
 def store_there(**options: Any) -> JobStore:
-    """The store of the place asked for. Raises what `store_of` raises."""
+    """The store of the given place. Raises what `store_of` raises."""
     return store_of(location(), **options)
 
 
 def store_of(where: str, **options: Any) -> JobStore:
     """The store of a place.
 
-    :raises click.ClickException: a URL, and there is no driver.
+    :raises click.ClickException: it is a URL, and no driver is installed.
     """
     try:
         return open_store(where, **options)
@@ -174,32 +172,32 @@ def store_of(where: str, **options: Any) -> JobStore:
 
 
 def check_there(where: str) -> None:
-    """Raise unless there are jobs at a place, or none any more.
+    """Check that a place exists, even if its jobs are gone.
 
-    :raises click.ClickException: no data directory.
-    :raises StoreError: no schema.
+    :raises click.ClickException: there is no data directory.
+    :raises StoreError: there is no schema.
     """
     if is_url(where):
-        # A look makes no schema; a wrong URL must not be answered by an empty one.
+        # Read-only, so that no schema is created: a wrong URL must not show an empty queue.
         JobQueue(store_of(where, read_only=True)).initialize().close()
     else:
         _check_directory(where)
 
 
 def open_queue() -> JobQueue:
-    """The queue of a place that is there."""
+    """The queue of an existing place."""
     check_there(location())
     return _closed_at_the_end(JobQueue(store_there()).initialize())
 
 
 def open_to_look() -> JobQueue:
-    """The same for a command that changes nothing: for whoever may read there."""
+    """The same for a command that changes nothing: read access is enough."""
     _check_directory(location())
     return _closed_at_the_end(JobQueue(store_there(read_only=True)).initialize())
 
 
 def open_or_make_queue() -> JobQueue:
-    """The queue of a place that is made with its first job, if it is missing.
+    """The queue of a place that is created with its first job, if it is missing.
 
     Not before: a job that is refused leaves nothing behind.
     """
@@ -262,7 +260,7 @@ class When(click.ParamType[datetime]):
 
 
 def each(ids: tuple[str, ...], act: Callable[[str], Any]) -> list[dict[str, Any]]:
-    """Do something to every id; the first error does not keep the others from it."""
+    """Do something to every id; an error for one does not stop the others."""
     rows = []
     for id_ in ids:
         try:

@@ -1,4 +1,4 @@
-"""What `watch` knows of a queue from one look to the next.
+"""What `watch` keeps about a queue from one look to the next.
 
 It must not know how it is shown.
 """
@@ -22,7 +22,8 @@ from semiont_jobs.store import Roll
 from semiont_jobs.tally import Tally, roll_of
 
 WINDOW: Final = 60
-"""Seconds over which rates are taken: what "per minute" says, and enough for a steady figure."""
+"""Seconds over which rates are counted: a minute, for "per minute", which is enough for a steady
+figure."""
 
 
 @frozen(kw_only=True)
@@ -35,7 +36,7 @@ class AtWork:
     elapsed: float
     """Seconds since the attempt began."""
     progress: Any
-    """As it stands in the file."""
+    """As in the job's file."""
     attempt: int
 
 
@@ -47,12 +48,12 @@ class Row:
     done: int
     """How many were completed within the last minute."""
     failed: int
-    """How many were given up within the last minute."""
+    """How many failed within the last minute."""
 
 
 @frozen(kw_only=True)
 class View:
-    """One look."""
+    """The result of one look."""
 
     at: datetime
     jobs: dict[JobStatus, int]
@@ -72,7 +73,7 @@ class View:
 
     @property
     def failed(self) -> int:
-        """Jobs of all types given up within the last minute."""
+        """Jobs of all types that failed within the last minute."""
         return sum(row.failed for row in self.rows)
 
     @property
@@ -87,7 +88,7 @@ class View:
 
 
 class Board:
-    """Looks again and again. Only what has changed is read, and the jobs that are shown."""
+    """Looks again and again. It reads only what has changed, and the jobs that are shown."""
 
     def __init__(self, queue: JobQueue, *, clock: Callable[[], datetime]) -> None:
         self._queue = queue
@@ -96,11 +97,12 @@ class Board:
         self._tally = Tally()
         self._running: dict[str, None] = {}
         self._places: list[str | None] = []
-        # When it ended, and as what. In no order: the first look brings the last minute's at once.
+        # When each ended, and as what. Not in order: the first look finds the last minute's all at
+        # once.
         self._ended: deque[tuple[int, JobStatus, str, str]] = deque()
 
     def look(self, places: int) -> View:
-        """What is there now, with at most so many running jobs."""
+        """The current state, with at most so many running jobs."""
         changes = self._roll.changes(sparing=True)
         self._tally.apply(changes)
         at = self._clock()
@@ -141,7 +143,7 @@ class Board:
         shown = set(kept)
         waiting = iter([each for each in self._running if each not in shown])
         kept = [next(waiting, None) if each is None else each for each in kept]
-        # A place that nobody took for two looks is closed up: a burst leaves no holes for ever.
+        # A place that stayed free for two looks is removed, so that a burst leaves no lasting gaps.
         kept = [each for each, was in zip(kept, before, strict=True) if each or was]
         kept += list(waiting)[: places - len(kept)]
         while kept and kept[-1] is None:

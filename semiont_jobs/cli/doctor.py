@@ -1,4 +1,4 @@
-"""The command that says whether a data directory is healthy: doctor.
+"""The command that checks whether a data directory or database is healthy: doctor.
 
 It must not mend anything.
 """
@@ -24,7 +24,7 @@ LITTLE_SPACE: Final = 100 * 1024 * 1024
 
 
 class NotLookedAt(click.ClickException):
-    """Nobody could look."""
+    """The place could not be inspected."""
 
     exit_code = 2
 
@@ -33,10 +33,10 @@ class NotLookedAt(click.ClickException):
 @as_json
 @place
 def doctor(as_json: bool) -> None:
-    """Look for trouble: locks, rights, what is no job, orphans, old jobs, space; of a database also
+    """Look for trouble: locks, rights, invalid files, orphans, old jobs, space; in a database also
     its version, notifications, clock and transactions.
 
-    Changes nothing. Exit codes: 0 healthy, 1 something was found, 2 it cannot be looked at.
+    Changes nothing. Exit codes: 0 healthy, 1 something was found, 2 it cannot be inspected.
     """
     try:
         store: Any = open_to_look().store
@@ -73,7 +73,7 @@ def _checks(found: Inspection) -> Iterator[tuple[bool, str, str]]:
     yield not found.duplicates, "duplicates", named(found.duplicates, "in two folders")
     yield not found.orphans, "orphans", named(found.orphans, "with a dead worker")
     yield not found.quarantined, "quarantine", counted(len(found.quarantined), "set aside")
-    # No trouble: every crash may leave one, and whoever works here next sweeps them away.
+    # No trouble: every crash may leave one, and the next worker here removes them.
     swept = ", which the next worker removes" if found.leftovers else ""
     yield True, "left over", counted(found.leftovers, f"old files in .tmp{swept}")
     broken_off = doctor_of_databases.broken_off(found.arriving)
@@ -90,7 +90,7 @@ def _checks(found: Inspection) -> Iterator[tuple[bool, str, str]]:
 def _rights(found: Inspection) -> tuple[bool, str, str]:
     if not found.forbidden:
         return True, "rights", "this user may change all folders"
-    if not found.may_change:  # no trouble to whoever looks, as a user of its own may
+    if not found.may_change:  # no trouble: the doctor may run as a separate user
         return True, "rights", "this user may only look"
     folders = ", ".join(found.forbidden)
     return False, "rights", f"this user may change nothing in {folders}"

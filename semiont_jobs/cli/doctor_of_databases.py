@@ -1,6 +1,6 @@
-"""What the doctor says of a database.
+"""What the doctor reports about a database.
 
-It must not ask the server anything: that is done.
+It must not query the server: that is done already.
 """
 
 from __future__ import annotations
@@ -15,14 +15,14 @@ if TYPE_CHECKING:
     from semiont_jobs.stores.postgres.inspection import DatabaseInspection
 
 OLD: Final = 3600.0
-"""Seconds. A due job that has waited for an hour has no worker that wants it, or too few."""
+"""Seconds. If a due job has waited for an hour, no worker wants it, or there are too few."""
 FAR: Final = 5.0
-"""Seconds between two clocks beyond which jobs with a time to wait for begin at a time that
-surprises people. Claims are decided by the clock of whoever claims."""
+"""Difference of two clocks, in seconds, beyond which delayed jobs begin at a surprising time. The
+claimer's clock decides."""
 
 
 def checks(found: DatabaseInspection) -> Iterator[tuple[bool, str, str]]:
-    """Whether each thing is well, what it is called, and what was found."""
+    """For each check: whether it passed, its name, and what was found."""
     tested = "" if found.is_tested else ", which this version was not tested on"
     yield found.is_tested, "server", f"PostgreSQL {found.server}{tested}"
     yield True, "schema", f"version {found.schema_version}"
@@ -45,7 +45,7 @@ def checks(found: DatabaseInspection) -> Iterator[tuple[bool, str, str]]:
 
 
 def broken_off(arriving: int) -> str:
-    """What is said of so many jobs that arrived and are not admitted."""
+    """The report on so many jobs that arrived and are not admitted."""
     again = ": run it again, from the same place" if arriving else ""
     return counted(arriving, f"of a transfer that was broken off{again}")
 

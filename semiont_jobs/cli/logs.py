@@ -1,6 +1,6 @@
-"""What a command tells besides, and what a worker logs, as lines on standard error.
+"""Messages of commands and log records of workers, as lines on standard error.
 
-It must not know what that is.
+It must not know what they say.
 """
 
 from __future__ import annotations
@@ -20,16 +20,16 @@ FORMAT: Final = "%(asctime)s %(levelname)s %(message)s"
 
 
 def announce(message: str) -> None:
-    """Print a line on standard error, if it can be written: a full disk of logs keeps nobody from
-    work, nor is it a failure of work that is done."""
+    """Print a line on standard error, if that can be written: a full disk for logs must neither
+    stop jobs nor make a finished job fail."""
     with suppress(OSError):
         click.echo(message, err=True)
 
 
 def log_to_stderr() -> None:
-    """Show warnings of everybody, and of this library the outcome of every job.
+    """Show all warnings, and from this library the outcome of every job.
 
-    An application that set logging up itself, when its module was imported, keeps what it chose.
+    If the application set logging up itself, when its module was imported, that is kept.
     """
     _keep_nothing_back()
     root = logging.getLogger()
@@ -44,14 +44,14 @@ def log_to_stderr() -> None:
 
 
 def _keep_nothing_back() -> None:
-    """Have standard error write at once, or not at all.
+    """Make standard error write at once, or not at all.
 
-    What it could not write would stay in its buffer, and multiprocessing empties that before it
-    starts a process: on a full disk none could be started.
+    What it could not write would stay in its buffer. Multiprocessing flushes that before it starts
+    a process, so on a full disk no process could be started.
     """
     stream = sys.__stderr__
     if stream is None or sys.stderr is not stream:
-        return  # it is somebody's own, or this one's already
+        return  # it was replaced by the application, or here already
     raw = io.FileIO(stream.fileno(), "w", closefd=False)
     sys.stderr = io.TextIOWrapper(
         cast("Any", raw), encoding=stream.encoding, errors=stream.errors, write_through=True
@@ -59,17 +59,17 @@ def _keep_nothing_back() -> None:
 
 
 def _is_wanted(record: logging.LogRecord) -> bool:
-    # One line for a job is enough, and that it was taken is less than how it ended.
+    # One line a job is enough, and the outcome matters more than the claim.
     return getattr(record, "event", "") != "claimed"
 
 
 class _Escaping(logging.Formatter):
-    """A message is one line, whatever texts of a job are in it; a traceback is indented, so that
-    no line of it passes for a message."""
+    """Makes each message one line, whatever strings of a job it contains, and indents tracebacks,
+    so that no line of them looks like a message."""
 
     def format(self, record: logging.LogRecord) -> str:
         text = super().format(record)
-        # Of a job that is tried again the line is enough.
+        # For a job that is tried again the line is enough.
         traceback = getattr(record, "traceback", "") if record.levelno >= logging.ERROR else ""
         return f"{text}\n{_indented(traceback.rstrip())}" if traceback else text
 

@@ -1,4 +1,4 @@
-"""Runs a command and tells its errors in one line.
+"""Runs a command and reports an error as one line.
 
 It must not know what the commands do.
 """
@@ -47,15 +47,15 @@ _PACKAGE: Final = Path(__file__).parents[1]
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Run one command; the exit code. Errors are one line on standard error."""
+    """Run one command; return the exit code. An error is one line on standard error."""
     _open_what_is_closed()
     _escape_what_is_not_encoded()
     streams = sys.stdout, sys.stderr
     try:
         return _run(arguments)
     except SystemExit as error:
-        # The reader of a pipe has seen enough, which is no failure. click puts other streams in
-        # the place of these then, and rich ends in the midst of that error.
+        # The reader of a pipe closed it, which is not a failure. click then replaces these streams,
+        # and rich exits while it handles that error.
         if sys.stdout is streams[0] and not isinstance(error.__context__, BrokenPipeError):
             raise
         return 0
@@ -77,51 +77,52 @@ def _run(arguments: list[str] | None) -> int:
         return error.exit_code
     except (click.Abort, KeyboardInterrupt):
         return INTERRUPTED
-    except BrokenPipeError:  # when click is done: as above
+    except BrokenPipeError:  # after click has finished: as above
         return 0
-    except InvalidValue as error:  # of what was typed: what is stored decodes, or does not
+    except InvalidValue as error:  # of the command line: stored jobs decode or do not
         _tell(str(error))
         return WRONG_USAGE
     except SemiontJobsError as error:
         _tell(str(error))
         return FAILED
     except OSError as error:
-        # All files are opened by a name; what is printed has none to say that it is not the jobs'
-        # disk that is full.
+        # All files are opened by a name. An error of printing has none, so the message must say
+        # that it is not about the jobs' disk.
         is_stream = error.filename is None and error.errno is not None
         _tell(f"standard output: {error.strerror}" if is_stream else str(error))
         return FAILED
-    except Exception as error:  # noqa: BLE001 - a bug of ours; it too is told in one line
+    except Exception as error:  # noqa: BLE001 - a bug of ours; it is one line, too
         _tell(f"unexpected {type(error).__name__}: {error} (please report, with {_way(error)})")
         return FAILED
     return code if isinstance(code, int) else 0
 
 
 def _open_what_is_closed() -> None:
-    """Put the null device where a standard stream is closed, as by ``>&-``.
+    """Open the null device in place of a closed standard stream, as after ``>&-``.
 
-    Python has None there, which nothing can write to; and the next file to be opened, a job's,
+    Python has None there, which cannot be written to; and the next file opened, such as a job's,
     would get the stream's number.
     """
     for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
         if getattr(sys, name) is None:
             fd = os.open(os.devnull, os.O_RDWR)
-            os.set_inheritable(fd, True)  # programs that we start have standard streams too
-            # Open as long as the process, as Python's own are: closing it is nobody's to do.
+            os.set_inheritable(fd, True)  # programs that we start need standard streams, too
+            # Open as long as the process, as Python's own are: nothing may close it.
             setattr(sys, name, os.fdopen(fd, mode, encoding="utf-8", closefd=False))
 
 
 def _escape_what_is_not_encoded() -> None:
-    """Have characters printed that a standard stream's encoding lacks: as \\xfc, say."""
+    """Print characters that a standard stream's encoding lacks as escapes such as \\xfc."""
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
 
 
 def _let_go_if_refused(stream: TextIO) -> None:
-    """Put the null device where a standard stream cannot be written.
+    """Put the null device in place of a standard stream that cannot be written.
 
-    Python writes what is left when it ends, complains that it cannot, and makes an exit code of it.
+    Otherwise Python, when it ends, tries to write what is left, complains, and changes the exit
+    code.
     """
     try:
         stream.flush()

@@ -22,8 +22,8 @@ def metrics(as_json: bool) -> None:
     """Write figures of the stored jobs in Prometheus' text format.
 
     By type and named queue: jobs in each status, how many are due and how long the oldest of them
-    has waited, retries, rescues, and how long finished jobs waited and ran. All of it comes from
-    the directory, where every job is read: 100 000 take some seconds.
+    has waited, retries, rescues, and how long finished jobs waited and ran. All figures come from
+    the place itself, where every job is read: 100 000 take some seconds.
     """
     found = open_to_look().metrics()
     if not as_json:

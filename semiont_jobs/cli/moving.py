@@ -20,7 +20,7 @@ from semiont_jobs.stores import is_url
 from semiont_jobs.transfer import Report, transfer
 
 MOST_NAMED: Final = 10
-"""Ids that are told on one line."""
+"""Ids that are printed on one line."""
 
 
 @click.command("transfer")
@@ -31,15 +31,15 @@ MOST_NAMED: Final = 10
     type=Duration(),
     default="30s",
     show_default=True,
-    help="How long jobs that are at work may take to end.",
+    help="How long to wait for running jobs to end.",
 )
 @as_json
 def move(source: str, target: str, wait: timedelta, as_json: bool) -> None:
     """Move every job FROM one place TO another: data directories, postgresql:// URLs.
 
-    Ids, revisions and documents stay as they are. Workers may go on on both sides: a job can be
-    worked on in one place only, at every moment. What was broken off is finished when the command
-    is run again. Exit codes: 0 all moved, 1 some stay.
+    Creates TO if it is missing. Ids, revisions and documents stay as they are. Workers may go on on
+    both sides: at every moment a job can be worked on in one place only. Run the command again to
+    finish an interrupted transfer. Exit codes: 0 all moved, 1 some stay.
     """
     _check(source, target)
     with _opened(source) as one, _opened(target) as other:
@@ -71,7 +71,7 @@ def _lies_among_jobs_of(place: str, other: str) -> bool:
 
 
 def _identity(place: str) -> str:
-    """The same text for the same place, however it was written."""
+    """The same string for the same place, however it was written."""
     return shown_of(place) if is_url(place) else os.path.realpath(place)
 
 

@@ -1,4 +1,4 @@
-"""A pool as a command runs it: its options, and what is told of it.
+"""A pool as a command runs it: its options, and what is printed about it.
 
 It must not know where the workers come from.
 """
@@ -40,12 +40,12 @@ class Size(click.ParamType[int]):
 
 
 class Names(click.ParamType[list[str]]):
-    """Names, with commas between them."""
+    """Names, separated by commas."""
 
     name = "names"
 
     def convert(self, value: Any, param: Any, ctx: Any) -> list[str]:
-        """Each of them."""
+        """A list of them."""
         if isinstance(value, list):
             return value
         names = [name.strip() for name in value.split(",")]
@@ -68,19 +68,19 @@ _OPTIONS: Final = (
         type=click.FloatRange(min=0, max=1e9),
         default=GRACE,
         show_default=True,
-        help="Seconds that jobs in hand have after the signal to stop.",
+        help="Seconds that running jobs have after the signal to stop.",
     ),
     click.option(
         "--timeout",
         type=click.FloatRange(min=0, max=1e9, min_open=True),
-        help="Seconds an attempt may take where neither job, type nor worker says.",
+        help="Seconds an attempt may take if job, type and worker set no limit.",
     ),
     click.option(
         "--stuck-after",
         type=click.FloatRange(min=0, max=1e9),
         default=STUCK_AFTER,
         show_default=True,
-        help="Seconds beyond its time limit after which work that ignores it is given up.",
+        help="Seconds beyond the time limit after which code that ignores it counts as stuck.",
     ),
     click.option(
         "--max-jobs", type=click.IntRange(min=1), help="Replace a process after so many jobs."
@@ -89,21 +89,19 @@ _OPTIONS: Final = (
         "--max-rss",
         type=Size(),
         metavar="BYTES",
-        help="Replace a process that is larger: 800M, 2G.",
+        help="Replace a process that has more memory: 800M, 2G.",
     ),
     click.option("--burst", is_flag=True, help="Leave when there is nothing to do."),
     click.option(
         "--types", type=Names(), metavar="TYPE,...", help="Only these of the workers' types."
     ),
     click.option("--queues", type=Names(), metavar="QUEUE,...", help="Only these named queues."),
-    click.option(
-        "--reload", is_flag=True, help="Start again when a module changes: for development."
-    ),
+    click.option("--reload", is_flag=True, help="Restart when a module changes: for development."),
 )
 
 
 def pool_options(command: F) -> F:
-    """The options of a command that runs a pool."""
+    """Add the options of a command that runs a pool."""
     for option in reversed(_OPTIONS):
         command = option(command)
     return command
@@ -116,10 +114,10 @@ def run_pool(
     *,
     reloader: Reloader | None,
 ) -> int:
-    """Run a pool until it is told to leave, and close its queue; the exit code.
+    """Run a pool until it is stopped, and close its queue; return the exit code.
 
-    :param workers: what each of them is called in errors, and what a pool takes for one.
-    :raises click.ClickException: a worker cannot be, or an option.
+    :param workers: for each, its name in errors, and what a pool accepts as a worker.
+    :raises click.ClickException: a worker or an option is invalid.
     """
     try:
         posts = [checked_post(each, queue, label=label) for label, each in workers]
@@ -159,7 +157,7 @@ def _tell_what_is_left(
 
     left = queue.poll_next_pending_job(accept=is_nobodys)
     if left is not None:
-        # A mistyped name, perhaps, of which nobody would hear otherwise.
+        # The type or queue may be mistyped, and nothing else would show it.
         about = plain(f"{left.metadata.type!r} in queue {left.metadata.queue!r}")
         announce(f"left: jobs are due that no worker here takes, such as of type {about}")
     elif queue.poll_next_pending_job() is not None:
@@ -178,7 +176,7 @@ def _is_for(worker: JobWorker, job: AnyJob, options: dict[str, Any]) -> bool:
 
 
 def reloading(run: Callable[[Reloader | None], int], *, reload: bool) -> int:
-    """Run what makes and runs a pool; with `reload`, anew whenever a module has changed."""
+    """Run what makes and runs a pool; with `reload`, again whenever a module has changed."""
     if not reload:
         return run(None)
     log_to_stderr()

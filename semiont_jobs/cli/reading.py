@@ -1,4 +1,4 @@
-"""Commands that only look: list, show, stats.
+"""Commands that only read: list, show, stats.
 
 They must not change anything.
 """
@@ -27,8 +27,8 @@ from semiont_jobs.fields import now
 from semiont_jobs.model import STATUSES, AnyJob, ClaimStamp, JobStatus
 
 LONGEST: Final = 2000
-"""Characters of a value on a terminal: about a screen, so that the rest of the job stays in sight.
-"""
+"""Characters of a value on a terminal: about a screen, so that the rest of the job stays
+visible."""
 
 
 @click.command("list")
@@ -37,7 +37,7 @@ LONGEST: Final = 2000
 @click.option("--user-id", metavar="USER", help="Only jobs of this user.")
 @click.option("--queue", metavar="QUEUE", help="Only jobs of this named queue.")
 @click.option(
-    "--limit", type=click.IntRange(min=0), default=100, show_default=True, help="0 is none."
+    "--limit", type=click.IntRange(min=0), default=100, show_default=True, help="0 lists none."
 )
 @click.option("--all", "everything", is_flag=True, help="No limit.")
 @click.option("--offset", type=click.IntRange(min=0), default=0, show_default=True)
@@ -53,7 +53,7 @@ def list_jobs(
     offset: int,
     as_json: bool,
 ) -> None:
-    """List jobs, newest first. With --json: one job a line, as it stands in its file."""
+    """List jobs, newest first. With --json: one job a line, as in its file."""
     source = open_to_look()
     jobs = found_jobs(
         source,
@@ -113,7 +113,7 @@ def _holder(claim: ClaimStamp) -> str:
 @as_json
 @place
 def show(job_id: str, as_json: bool) -> None:
-    """Show one job: its state, its params, and the story of its attempts."""
+    """Show one job: its state, its params, and its attempts."""
     queue = open_to_look()
     job = queue.get_job(job_id)
     if job is None:
@@ -132,13 +132,14 @@ def show(job_id: str, as_json: bool) -> None:
                 found[name].items() if isinstance(found[name], dict) else [("", found[name])]
             ):
                 text = value if isinstance(value, str) else json_line(value)
-                # rich takes minutes to break a line of some megabytes: lines are the terminal's.
+                # rich takes minutes to break a line of some megabytes: the terminal breaks lines
+                # instead.
                 out.print(Text(f"  {plain(key)}: {_cut(text, out)}"), soft_wrap=True)
     _show_attempts(job, out)
 
 
 def _cut(text: str, out: Console) -> str:
-    """A value, escaped; on a terminal, of a long one what says which it is."""
+    """A value, escaped; on a terminal only the beginning of a long one."""
     more = len(text) - LONGEST
     if more <= 0 or not out.is_terminal:
         return plain(text)
@@ -175,7 +176,7 @@ def _show_attempts(job: AnyJob, out: Console) -> None:
             attempt.number,
             attempt.outcome,
             f"{attempt.started_at:%Y-%m-%d %H:%M:%S}",
-            # A clock that was set back says less than nothing.
+            # After a clock was set back, a negative time would mislead.
             f"{max(0.0, (attempt.ended_at - attempt.started_at).total_seconds()):.1f}s",
             attempt.worker,
             attempt.error or "",

@@ -1,4 +1,4 @@
-"""Starting a command again when the code it runs has changed: for development.
+"""Restarting a command when the code it runs has changed: for development.
 
 It must not know what the command does.
 """
@@ -19,16 +19,16 @@ from typing import Final, NoReturn
 from semiont_jobs.events import logger
 
 PERIOD: Final = 0.5
-"""Seconds between two looks at the modules' files: a second or two after saving, the new code
-runs; and a look at a thousand files takes a millisecond or two."""
+"""Seconds between two looks at the modules' files: new code runs a second or two after saving, and
+a look at a thousand files takes a millisecond or two."""
 
 
 class Reloader:
-    """Looks at the files of every module that is imported, and says when one changes."""
+    """Looks at the files of every imported module, and reports when one changes."""
 
     def __init__(self) -> None:
         self.has_changed: bool = False
-        # What was mended while the error was told counts as well.
+        # What was corrected while the error was printed counts as well.
         self._began = time.time()
         self._seen: dict[str, float | None] = {}
 
@@ -43,9 +43,10 @@ class Reloader:
         threading.Thread(target=keep_looking, name="semiont-jobs-reload", daemon=True).start()
 
     def wait(self, error: BaseException | None = None) -> None:
-        """Return when a file has changed: one of a module, or of those that `error` came from."""
+        """Return when a file has changed: one of a module, or one that `error` came from."""
         pause = threading.Event()
-        # First as they are, then whether that is new already: no change falls between the two.
+        # First record them as they are, then check whether they changed already: no change is
+        # missed in between.
         self._look(_files_in(error))
         is_mended = any(self._began < (_mtime(path) or 0.0) for path in _files_in(error))
         while not is_mended:
@@ -55,7 +56,7 @@ class Reloader:
         self.has_changed = True
 
     def _look(self, files: Iterable[str]) -> str | None:
-        """The first file that is not as it was, among those known and new ones."""
+        """The first file that has changed, among known and new ones."""
         changed = None
         for path in {*self._seen, *files}:
             found = _mtime(path)
@@ -66,7 +67,7 @@ class Reloader:
 
 
 def start_again() -> NoReturn:
-    """Replace this process by one that runs the same command anew."""
+    """Replace this process by one that runs the same command again."""
     for stream in (sys.stdout, sys.stderr):
         with suppress(OSError):
             stream.flush()
@@ -78,8 +79,8 @@ def _files_of(modules: Iterable[ModuleType]) -> set[str]:
 
 
 def _files_in(error: BaseException | None) -> set[str]:
-    """The files that an error of an import came through; also the one that it was in, if it was
-    not written in Python, and those beside it, where the missing module may appear."""
+    """The files that an import error came through; also the file with a syntax error, and the
+    Python files of the current directory, where the missing module may appear."""
     if error is None:
         return set()
     files = {str(path) for path in (Path.cwd(), *Path.cwd().glob("*.py"))}

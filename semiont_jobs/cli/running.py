@@ -1,6 +1,6 @@
 """Commands that do jobs: worker, demo.
 
-They must not know what the work is.
+They must not know what the jobs do.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ from semiont_jobs.worker import JobWorker
     type=click.Choice(DURABILITIES),
     default="fsync",
     show_default=True,
-    help="What outcomes survive: a power cut, by fsync or by a journal, or the death of processes.",
+    help="What outcomes survive: a power cut (fsync, journal), or only a crash (process).",
 )
 @pool_options
 @place
@@ -41,13 +41,13 @@ def worker(targets: tuple[str, ...], durability: str, reload: bool, **options: A
     """Run workers until SIGTERM, Ctrl-C or the end of the terminal (SIGHUP).
 
     Each MODULE:NAME is a JobWorker class, a handler, a function that makes a worker, or a list of
-    such; each thread takes the next job that any of them wants. One that is a JobType is
-    registered, so that its jobs have typed params. Modules are looked for in the current directory
-    too.
+    these; each thread takes the next job that any of them wants. A JobType is registered, so that
+    its jobs have typed params. Modules are also looked for in the current directory. Creates the
+    data directory or schema if it is missing.
 
-    On the first signal no more jobs are claimed, and those in hand may finish. At the end of the
-    grace time, or on a second signal, they are given back without using an attempt. Exit codes: 0
-    stopped, 3 a job was given back, 4 processes died again and again.
+    On the first signal no more jobs are claimed, and running jobs may finish. At the end of the
+    grace time, or on a second signal, they are released without using an attempt. Exit codes: 0
+    stopped, 3 a job was released, 4 processes died again and again.
 
     The outcome of every job is a line on standard error, unless a module sets logging up itself.
     """
@@ -70,9 +70,9 @@ def _run(
 
 
 def _show_where(error: BaseException) -> None:
-    """Print where it was raised, in whatever the module has."""
+    """Print where in the module's code the error was raised."""
     frames = traceback.extract_tb(error.__traceback__)
-    # The first are ours and Python's own, which find and load modules.
+    # The first frames are ours and Python's own, which find and load modules.
     theirs = [each for each in frames[1:] if not each.filename.startswith("<frozen importlib")]
     outside = [each for each in theirs if each.filename != importlib.__file__]
     for line in traceback.format_list(outside):
@@ -81,7 +81,7 @@ def _show_where(error: BaseException) -> None:
 
 
 def _load(target: str) -> list[Any]:
-    """What a target names; each of them, if it is a list."""
+    """What a target names; the elements, if it is a list."""
     module_name, colon, name = target.partition(":")
     if not colon or not module_name or not name:
         raise click.UsageError(f"{target!r} is not of the form MODULE:NAME")
@@ -123,8 +123,9 @@ def _load(target: str) -> list[Any]:
 def demo(chaos: bool, processes: int, threads: int, as_json: bool) -> None:
     """Annotate the Python language reference, six jobs for each of its documents.
 
-    Without a directory it is ./semiont-jobs-demo. One of an earlier demonstration is made anew; it
-    stays. Exit codes: 0 nothing was lost and no outcome recorded twice, 1 otherwise.
+    Without --data-dir it uses ./semiont-jobs-demo. Creates the directory if it is missing, replaces
+    that of an earlier demonstration, and leaves it there. Exit codes: 0 all jobs complete, none
+    lost, no outcome recorded twice; 1 otherwise.
     """
     from semiont_jobs.demo.run import main
 

@@ -1,4 +1,4 @@
-"""What `watch` shows: a view as lines of text, none longer and no more than the screen has.
+"""What `watch` shows: a view as lines of text that fit the screen in width and number.
 
 It must not know where a view comes from, nor how lines get to the terminal.
 """
@@ -17,24 +17,24 @@ from semiont_jobs.fields import is_number
 from semiont_jobs.model import DEFAULT_QUEUE, STATUSES
 
 WIDE: Final = 110
-"""Columns from which ids and workers are shown whole, and bars are longer."""
+"""Columns from which ids and workers are shown in full, and bars are longer."""
 LEAST: Final = 40
-"""Columns below which nothing is laid out any more: lines are cut."""
+"""Columns below which the layout does not shrink further: lines are cut."""
 SHARE: Final = 0.4
-"""Of the lines below the heading, for types; the rest is for running jobs, which tell more."""
+"""Share of the lines below the heading for types; the rest is for running jobs, which show more."""
 FEW: Final = 3
 """Lines that types get at least."""
 SHORTEST_NAME: Final = 16
-"""Columns that a type's name gets, before figures are left out for it."""
+"""Columns for a type's name, before figures are left out to make room for it."""
 LONGEST_NAME: Final = 44
-"""Columns that it gets at most: the figures should stand near it."""
+"""Columns for it at most: the figures should be near it."""
 
 Cells = Sequence[tuple[object, int, str]]
-"""Cells of a line: what, how wide (negative: to the right), and in which style."""
+"""Cells of a line: the value, the width (negative: right-aligned), and the style."""
 
 
 def lines_of(view: View, *, width: int, height: int | None, title: str = "") -> list[Text]:
-    """The lines of a screen of that size; of any length where `height` is None."""
+    """The lines of a screen of that size; any number of lines if `height` is None."""
     width = max(width, LEAST)
     lines = [*_heading(view, width, title), Text()]
     rows = sorted(view.rows, key=_rank)
@@ -50,7 +50,7 @@ def lines_of(view: View, *, width: int, height: int | None, title: str = "") -> 
 
 
 def places_on(height: int | None) -> int:
-    """How many running jobs a screen of that height may show at all."""
+    """How many running jobs a screen of that height can show at most."""
     return 1000 if height is None else max(height - 6, 1)
 
 
@@ -89,11 +89,11 @@ _COLUMNS: Final = {
     "retries": 8,
     "done/min": 9,
 }
-"""How wide each is: its heading, a space, and millions of what there are most."""
+"""Width of each: its heading, a space, and numbers in the millions where they are likely."""
 
 
 def _rank(row: Row) -> tuple[Any, ...]:
-    """Types in which something goes on come first, the others by name: rows stay where they are."""
+    """Active types come first, the others by name: rows stay where they are."""
     is_quiet = not (row.stored.jobs["running"] or row.stored.jobs["pending"] or row.done)
     return (is_quiet, row.stored.type, row.stored.queue)
 
@@ -165,7 +165,7 @@ def _running(view: View, width: int, room: int) -> Iterator[Text]:
 
 
 def _bar(one: AtWork, width: int) -> Text:
-    """How far a job is; where it does not say, something that moves as long as it runs."""
+    """How far a job is; if it does not report that, something that moves as long as it runs."""
     share = fraction_of(one.progress)
     if share is not None:
         full = int(share * width)
@@ -175,13 +175,13 @@ def _bar(one: AtWork, width: int) -> Text:
 
 
 _PAIRS: Final = (("done", "of"), ("done", "total"), ("completed", "total"), ("current", "total"))
-"""Keys of progresses that say how many of how many, besides ``processedX`` of ``totalX``."""
+"""Keys of progress values that count done of total, besides ``processedX`` of ``totalX``."""
 
 
 def fraction_of(progress: object) -> float | None:
-    """How much of the work is done, from 0 to 1; None: the progress does not say.
+    """How much of a job is done, from 0 to 1; None: the progress does not show it.
 
-    A ``percentage``, or the ``processed...`` of ``total...`` that Semiont's progresses have.
+    It is a ``percentage``, or the ``processed...`` of ``total...`` of Semiont's progress classes.
     """
     if not isinstance(progress, Mapping):
         return None
@@ -200,11 +200,11 @@ def fraction_of(progress: object) -> float | None:
 
 
 _WORDS: Final = ("stage", "message", "currentCategory", "currentEntityType")
-"""Keys of progresses whose values are for people."""
+"""Keys of progress values that are meant for people."""
 
 
 def told(progress: object) -> str:
-    """A progress in a few words, the share of it first."""
+    """A progress in a few words, its percentage first."""
     if not isinstance(progress, Mapping):
         return "" if progress is None else str(progress)
     share = fraction_of(progress)
@@ -242,7 +242,7 @@ def _line(cells: Cells) -> Text:
 
 
 def _fitted(text: str, width: int) -> str:
-    """`text` in exactly so many columns, the last of them empty if it is cut or full."""
+    """`text` in exactly so many columns; the last one is empty if the text is cut or fills them."""
     room = abs(width)
     if width < 0:
         return set_cell_size(" " * max(room - cell_len(text), 0) + text, room)

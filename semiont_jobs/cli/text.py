@@ -2,8 +2,8 @@
 
 It must not know where jobs come from.
 
-A job's texts may hold newlines, terminal controls, or characters that turn the direction of
-reading: none of them reaches a terminal as it is.
+A job's strings may contain newlines, terminal controls, or characters that change the reading
+direction: none of them reaches a terminal unescaped.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ SHORT: Final = 12
 """Characters of a column that is never cut: a status, an age, an outcome."""
 
 LEAST: Final = 8
-"""Characters of a remark, fewer of which say nothing."""
+"""Characters below which a remark is useless."""
 
 GAP: Final = 3
 """Characters between two columns of a table."""
@@ -60,10 +60,10 @@ def show_table(
 ) -> None:
     """Print a table whose cells are escaped.
 
-    On a narrow terminal the last column is cut first, which is a remark, then others that are long;
-    never the first, which names the row. What goes elsewhere is whole.
+    On a narrow terminal the last column, a remark, is cut first, then other long ones; the first,
+    which names the row, never. Output to anything else is not cut.
 
-    :param folds: the last column goes on in the next line instead of being cut.
+    :param folds: wrap the last column instead of cutting it.
     """
     out = console()
     cells = [[c if isinstance(c, Text) else Text(plain(c)) for c in row] for row in rows]
@@ -87,7 +87,7 @@ def show_table(
         )
     for row in cells:
         made.add_row(*(row[place] for place in shown))
-    # What does not fit is the terminal's to break: rich would cut the first column, too.
+    # The terminal breaks what does not fit: rich would cut the first column, too.
     out.width = max(out.width, sum(allowed) + GAP * len(allowed))
     out.print(made)
 
@@ -112,7 +112,7 @@ def status_text(status: JobStatus) -> Text:
 
 
 def document(job: AnyJob, codec: Codec) -> Any:
-    """The job as it stands in its file."""
+    """The job as in its file."""
     return json.loads(codec.encode(job, is_read=True))
 
 
@@ -122,7 +122,7 @@ def json_line(value: Any) -> str:
 
 
 def age(since: datetime, now: datetime) -> str:
-    """How long ago, in one unit: 45s, 12m, 3h, 9d; of a time to come, ``in 3h``."""
+    """How long ago, in one unit: 45s, 12m, 3h, 9d; for a time in the future ``in 3h``."""
     return span(now - since) if since <= now else f"in {span(since - now)}"
 
 
@@ -136,10 +136,10 @@ def span(time: timedelta) -> str:
 
 
 def counted(count: int, what: str) -> str:
-    """How many there are of something: ``3 set aside``, ``none set aside``."""
+    """How many there are: ``3 set aside``, ``none set aside``."""
     return f"{count or 'none'} {what}"
 
 
 def named(ids: Sequence[str], what: str) -> str:
-    """How many there are of something, and the first of them: ``2 in two folders: j-1, j-2``."""
+    """How many there are, and the first of them: ``2 in two folders: j-1, j-2``."""
     return f"{counted(len(ids), what)}{': ' if ids else ''}{', '.join(ids[:5])}"

@@ -1,4 +1,4 @@
-"""The command that keeps looking: watch.
+"""The command that shows the jobs live: watch.
 
 It must not change anything.
 """
@@ -38,15 +38,15 @@ from semiont_jobs.stores import is_url
 @as_json
 @place
 def watch(interval: float, once: bool, as_json: bool) -> None:
-    """Show what goes on, live, until Ctrl-C. With --json: one line for every look.
+    """Show the jobs live, until Ctrl-C. With --json: one line for every look.
 
     Counts by type, rates of the last minute, how long the oldest due job has waited, and the
-    running jobs with their progress: a bar where it has a percentage or says how many of how many.
+    running jobs with their progress: a bar if it has a percentage or counts of done and total.
     """
     queue = open_to_look()
     out = console()
     pause = queues.SimpleQueue[None]()
-    # A full screen is drawn anew when its size changes, and not only at the next look.
+    # A full screen is redrawn when its size changes, not only at the next look.
     with _noting_resizes(pause) if out.is_terminal and not once else _quietly():
         if as_json:
             _write_lines(queue, pause, interval, once=once)
@@ -84,7 +84,7 @@ def _print(
 
 def _show(queue: JobQueue, out: Console, pause: queues.SimpleQueue[None], interval: float) -> None:
     title = plain(shown())
-    # The first look reads every job: somebody who waits for it should know what for.
+    # The first look reads every job: a user who waits for it should know why.
     with Live(Text(f"reading {title} ..."), console=out, auto_refresh=False, screen=True) as live:
         live.refresh()
         board = Board(queue, clock=now)
@@ -99,7 +99,8 @@ def _show(queue: JobQueue, out: Console, pause: queues.SimpleQueue[None], interv
 
 
 def _check_still_there() -> None:
-    """A directory that is gone looks as one without jobs; a server that is away says so."""
+    """Check the directory: a missing one would look like one without jobs. A server that is away
+    raises."""
     where = location()
     if not is_url(where):
         check_there(where)
@@ -114,7 +115,8 @@ def _wait(pause: queues.SimpleQueue[None], seconds: float) -> None:
 
 @contextmanager
 def _noting_resizes(pause: queues.SimpleQueue[None]) -> Iterator[None]:
-    # Not an event: a handler must not set what the main thread waits for (see `pool.signals`).
+    # Not an event: a signal handler must not set what the main thread waits for (see
+    # `pool.signals`).
     before = signal.signal(signal.SIGWINCH, lambda _number, _frame: pause.put(None))
     try:
         yield

@@ -2,8 +2,8 @@
 
 It must not know how a text is analysed, only what to ask and where the answers go.
 
-What a worker makes is a file named for the document, written beside and renamed into place:
-done again after a crash, the work replaces its own result.
+A worker's output is a file named after the document, written beside it and renamed into place: if
+the job runs again after a crash, it replaces its own result.
 """
 
 from __future__ import annotations
@@ -58,7 +58,7 @@ from semiont_jobs.worker import JobWorker
 
 
 class Annotator(JobWorker):
-    """What the six share: a document to read, a witness, and a place for results."""
+    """What the six workers share: a document to read, a witness, and a place for results."""
 
     def __init__(self, queue: JobQueue, data_dir: Path, witness: Witness) -> None:
         super().__init__(queue)
@@ -66,13 +66,13 @@ class Annotator(JobWorker):
         self._witness = witness
 
     def execute_job(self, job: RunningJob[Any, Any]) -> object:
-        """Let the witness see the start, then do the work."""
+        """Record the start with the witness, then annotate."""
         self._witness.saw(START, job.metadata.id)
         return self.annotate(job.params)
 
     @abstractmethod
     def annotate(self, params: Any) -> object:
-        """Do the work for these params; what is returned is the job's result."""
+        """Do the job for these params; the return value is the job's result."""
 
     def _keep(self, kind: str, document: str, annotations: Sequence[Any]) -> None:
         text = json.dumps([asdict(each) for each in annotations], indent=1, ensure_ascii=False)

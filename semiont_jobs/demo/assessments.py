@@ -18,8 +18,8 @@ DEFAULT_DENSITY: Final = 4.0
 """Per 2000 words: what an editor can act on in one sitting."""
 
 HARD: Final = 50.0
-"""The reading ease below which Flesch calls prose difficult: only that is remarked on, so a
-text in plain English has no hard passages, however many are allowed."""
+"""The reading ease below which Flesch calls prose difficult. Only that is remarked on, so a text in
+plain English has no hard passages, however many are allowed."""
 
 _SHORTEST: Final = 12
 """In words. In a shorter sentence one long name decides the figure."""
@@ -30,7 +30,7 @@ class Assessment:
     """A passage that is hard to read, at ``text[start:end]``.
 
     :param reading_ease: Flesch's figure for this sentence alone, rounded to one place.
-    :param remark: one line about what weighs most.
+    :param remark: one line about the main cause.
     """
 
     start: int
@@ -44,7 +44,7 @@ class Assessment:
 
 @frozen(kw_only=True)
 class _Burden:
-    """Something that a sentence can have too much of: more than `limit` is."""
+    """Something of which a sentence has too much if it has more than `limit`."""
 
     count: Callable[[str], int]
     limit: int
@@ -69,8 +69,8 @@ _BURDENS: Final = (
     ),
     _Burden(
         count=_long_words,
-        # Gunning's fog index calls a word of three syllables hard; a sentence of 25 words in
-        # a newspaper has three of them, a reference cannot do with so few.
+        # Gunning's fog index calls a word of three syllables hard. A sentence of 25 words in a
+        # newspaper has three of them; a reference needs more.
         limit=6,
         remark="{count} words of three or more syllables: say it in shorter ones",
     ),
@@ -81,7 +81,7 @@ _BURDENS: Final = (
     ),
     _Burden(
         count=_count_of(r"\b(?:not|no|never|nor|neither|none|unless|without|cannot|\w+n\u2019t)\b"),
-        # Two cancel out; from the third on the reader counts.
+        # Two cancel out; from the third on the reader has to count.
         limit=2,
         remark="{count} negations: say what is, not what is not",
     ),
@@ -129,9 +129,9 @@ def _assess(figures: Readability, sentence: Sentence) -> Assessment:
 
 
 def remark_on(sentence: str) -> str:
-    """One line about what a sentence has most too much of, measured against what is usual.
+    """One line about the thing a sentence has most too much of, compared with what is usual.
 
-    A sentence that has not too much of anything is hard for its words.
+    A sentence that has not too much of anything is hard because of its words.
     """
     weighed = [(burden, burden.count(sentence)) for burden in _BURDENS]
     worst, count = max(weighed, key=lambda pair: pair[1] / pair[0].limit)

@@ -1,11 +1,10 @@
 """How a document of the reference is laid out: headings, prose, lists, code, grammar, tables.
 
-It must not know what a block says: sentences, names and scores are read by other modules.
+It must not know what a block says: other modules find sentences, names and scores.
 
-The documents are reStructuredText that Sphinx printed as plain text, so the marks are gone and
-only the layout tells what a block was. The rules, in the order they are tried, are the rows of
-`_RULES`; the one that needs state is code, which is known by standing deeper than the text
-around it needs to.
+The documents are reStructuredText that Sphinx printed as plain text, so the marks are gone and only
+the layout shows what a block was. The rules, in the order they are tried, are the rows of `_RULES`.
+The one that needs state is code: it is indented deeper than the text around it requires.
 """
 
 from __future__ import annotations
@@ -36,21 +35,21 @@ or attribute; ``label`` is a line such as ``Note:`` over an indented box; ``vers
 such as ``Changed in version 3.8: ...``; ``rubric`` and ``rule`` are decoration."""
 
 DESCRIPTION_INDENT: Final = 3
-"""Columns by which Sphinx's plain-text writer indents what stands below a signature, below a
-term, and in a literal block (its ``STDINDENT``)."""
+"""Columns by which Sphinx's plain-text writer indents text below a signature, below a term, and in
+a literal block (its ``STDINDENT``)."""
 
 BOX_INDENT: Final = 2
-"""Columns by which it indents what stands in a box below ``Note:`` and its like."""
+"""Columns by which it indents text in a box below ``Note:`` and the like."""
 
 
 @frozen(kw_only=True)
 class Block:
     """One block of a document: ``text[start:end]``, without outer white space.
 
-    :param indent: the column where its text begins, behind the mark if it is a list's item.
-    :param section: the nearest heading above it, or its own text for a heading; "" before the
-        first one.
-    :param box: the label of the box it stands in, such as ``"Note"``; "" outside of boxes.
+    :param indent: the column where its text begins; for a list's item, after the mark.
+    :param section: the nearest heading above it, or its own text for a heading; "" before the first
+        one.
+    :param box: the label of the box that it is in, such as ``"Note"``; "" outside of boxes.
     """
 
     kind: BlockKind
@@ -87,7 +86,8 @@ _LABEL = re.compile(
 )
 _VERSION = re.compile(r"(?:New|Added|Changed|Deprecated|Removed)\s+(?:in|since)\s+version\s+\d")
 _UNFINISHED = (".", ",", ":", ";", "—")
-"""A line that ends so is a sentence or leads into what follows: no signature and no term."""
+"""A line that ends like this is a sentence or leads into the next block: no signature and no
+term."""
 
 _DESCRIPTION = re.compile(r"(?:[A-Z][a-z]*|\"[^\"\n]+\"|\*\w+\*),? [\w\"*(]")
 """How the description below a signature begins; code below ``is equivalent to`` does not."""
@@ -98,7 +98,7 @@ _SENTENCE = re.compile(r"[\"“*(]*[A-Z][^=;{}]*(?:[a-z]{2,},? ){4}", re.DOTALL)
 
 @frozen(kw_only=True)
 class _Chunk:
-    """Lines between blank lines; a list's tight items are a chunk each."""
+    """Lines between blank lines; each tight item of a list is a chunk."""
 
     text: str
     """Its lines, without the indentation of the first and the line feed of the last."""
@@ -176,23 +176,23 @@ def _kind_of(chunk: _Chunk, following: _Chunk | None) -> BlockKind:
 
 
 _CODE_LIKE: Final = frozenset({"prose", "signature", "term", "version", "rule", "heading"})
-"""Kinds that a chunk of code may be mistaken for when only its own lines are looked at."""
+"""Kinds that a chunk of code may be mistaken for, judged only by its own lines."""
 
 _DOCTEST: Final = ">>> "
 
 
 @mutable
 class _Reader:
-    """Reads chunks in order and keeps what the layout so far says about the next one."""
+    """Reads chunks in order and keeps what the layout so far implies for the next one."""
 
     blocks: list[Block] = field(factory=list)
     _section: str = ""
     _box: str = ""
     _box_indent: int = 0
     _text_indent: int = 0
-    """Where text goes on; what stands deeper for no reason of its own is a literal block."""
+    """Where text continues; what is deeper without another reason is a literal block."""
     _code_indent: int | None = None
-    """Where the literal block that is being read began; None outside of one."""
+    """Where the current literal block began; None outside of one."""
 
     def read(self, chunk: _Chunk, following: _Chunk | None) -> None:
         if chunk.indent < self._box_indent:
@@ -201,12 +201,12 @@ class _Reader:
             self._code_indent = None
         kind = _kind_of(chunk, following)
         if self._code_indent is not None:
-            # A blank line inside of a literal block does not end it.
+            # A blank line inside a literal block does not end it.
             last = self.blocks.pop()
             self._add("code", last.start, chunk, last.indent)
         elif self._is_code(kind, chunk):
-            # A doctest may stand between paragraphs, at their indentation: then it ends with
-            # its own lines.
+            # A doctest may be between paragraphs, at their indentation: then it ends with its own
+            # lines.
             self._code_indent = chunk.indent if chunk.indent > self._text_indent else None
             self._add("code", chunk.start, chunk, chunk.indent)
         else:

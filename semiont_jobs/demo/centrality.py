@@ -1,10 +1,10 @@
-"""Which sentences say what the text as a whole says: LexRank over a graph of likeness.
+"""Which sentences say what the whole text says: LexRank over a graph of likeness.
 
-It must not know English beyond its stop words, nor where a sentence stands.
+It must not know English except its stop words, nor where a sentence is.
 
-A sentence is central when many sentences resemble it, and more so when those are central
-themselves (Erkan and Radev, "LexRank", JAIR 22, 2004): PageRank, with the cosine of two
-sentences for the link between them.
+A sentence is central when many sentences resemble it, and more so when those are central themselves
+(Erkan and Radev, "LexRank", JAIR 22, 2004): PageRank, with the cosine of two sentences as the link
+between them.
 """
 
 from __future__ import annotations
@@ -23,11 +23,11 @@ LEAST_LIKENESS: Final = 0.1
 paper. It also keeps the graph sparse."""
 
 DAMPING: Final = 0.85
-"""How much of its rank a sentence hands to its neighbours; the rest is spread evenly, so that
-islands of the graph are compared. The value of PageRank and of the paper."""
+"""How much of its rank a sentence passes to its neighbours; the rest is spread evenly, so that
+islands of the graph can be compared. The value of PageRank and of the paper."""
 
 _SETTLED: Final = 1e-6
-"""Ranks sum to 1, so that a change of a millionth in all cannot swap two that matter."""
+"""Ranks sum to 1, so a total change of a millionth cannot swap two ranks that matter."""
 
 _MOST_ROUNDS: Final = 60
 """With a damping of 0.85 an error shrinks to 0.85**60, less than a ten-thousandth."""
@@ -45,7 +45,7 @@ _STOP_TEXT: Final = (
     "with within without would yet you your"
 )
 STOP_WORDS: Final = frozenset(_STOP_TEXT.split())
-"""Words that are in every text and make no two sentences alike."""
+"""Words that are in every text and do not make two sentences alike."""
 
 
 def terms_of(sentence: str) -> list[str]:
@@ -97,7 +97,7 @@ def rank(graph: Graph) -> list[float]:
         shares.append([(neighbour, cosine / total) for neighbour, cosine in links.items()])
     ranks = [1 / count] * count
     for _ in range(_MOST_ROUNDS):
-        # What a sentence without neighbours holds goes to all: it must not keep it to itself.
+        # The rank of a sentence without neighbours goes to all: it must not keep it.
         alone = sum(held for held, links in zip(ranks, graph, strict=True) if not links)
         following = [(1 - DAMPING + DAMPING * alone) / count] * count
         for held, handed in zip(ranks, shares, strict=True):

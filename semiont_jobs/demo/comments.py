@@ -19,8 +19,8 @@ DEFAULT_DENSITY: Final = 6.0
 """Per 2000 words: about as many notes as a page with footnotes has."""
 
 _WEIGHTS: Final[Mapping[DefinitionKind, int]] = {
-    # A term that the text explains in a sentence is what a reader needs explained; a
-    # signature is found by its heading anyway, and a rule needs its term defined first.
+    # A term that the text explains in a sentence is what a reader needs explained; a signature is
+    # found by its heading anyway, and a rule needs its term defined first.
     "definition": 3,
     "entry": 2,
     "rule": 1,
@@ -37,7 +37,7 @@ _VERBS: Final[Mapping[DefinitionKind, str]] = {
 
 @frozen(kw_only=True)
 class Comment:
-    """A remark on a defined term, which stands at ``text[start:end]``.
+    """A remark on a defined term, which is at ``text[start:end]``.
 
     :param quote: the sentence that defines it.
     :param comment: one line for the reader.
@@ -87,7 +87,7 @@ def _mention(text: str, definition: Definition) -> re.Pattern[str]:
         # `count()` is a method; "count" is a word.
         return re.compile(rf"(?<![\w-]){words}(?=\()")
     if definition.kind == "signature" or text[definition.start - 1] == '"':
-        # A name in code, where it stands between quotes or behind a point.
+        # A name in code: between quotes or after a point.
         return re.compile(rf"(?<=[\".*]){words}(?![\w-])")
     return re.compile(rf"(?<![\w-]){words}(?:e?s)?(?![\w-])", re.IGNORECASE)
 

@@ -19,8 +19,8 @@ _HEADING = re.compile(r"\s*(?P<title>\S[^\n]*)\n(?P<rule>[*=])(?P=rule)+(?:\n|$)
 def documents() -> Mapping[str, str]:
     """Every document, by resource id, in the order of the topics' names.
 
-    About 80 documents of 30 to 9000 words: what ``help("raise")`` and the like print. The ids
-    are the topics' names, made safe by `resource_id`.
+    About 80 documents of 30 to 9000 words: what ``help("raise")`` and the like print. The ids are
+    the topics' names, made safe by `resource_id`.
     """
     return MappingProxyType({resource_id(topic): topics[topic] for topic in sorted(topics)})
 
@@ -40,7 +40,7 @@ def resource_id(topic: str) -> str:
 
 
 def title_of(text: str) -> str:
-    """The title over a document, or its first line when it is not underlined; never empty."""
+    """The title over a document, or its first line if that is not underlined; never empty."""
     heading = _HEADING.match(text)
     if heading:
         return heading["title"].rstrip()

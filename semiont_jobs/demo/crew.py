@@ -15,13 +15,13 @@ from typing import Final
 from semiont_jobs.queue import JobQueue
 
 LEAVE_TIMEOUT: Final = 30.0
-"""Seconds for a worker process to finish the job in hand: the longest takes under one."""
+"""Seconds for a worker process to finish its running job: the longest takes less than one."""
 
 
 class Crew:
     """A number of worker processes on one data directory.
 
-    Each leaves when its standard input ends: however this process dies, nobody works on.
+    Each ends when its standard input ends: however this process dies, no worker goes on.
     """
 
     def __init__(self, data_dir: Path, *, processes: int, threads: int) -> None:
@@ -37,18 +37,19 @@ class Crew:
         """Processes killed in the middle of a job."""
 
     def _hire(self) -> subprocess.Popen[bytes]:
-        # A session of its own: Ctrl-C in the terminal is for the parent, which then stops us.
+        # A session of its own: Ctrl-C in the terminal goes to the parent, which then stops the
+        # workers.
         return subprocess.Popen(self._command, stdin=subprocess.PIPE, start_new_session=True)
 
     def keep_up(self) -> None:
-        """Replace whoever died."""
+        """Replace processes that died."""
         for place, member in enumerate(self._members):
             if member.poll() is not None:
                 _hang_up(member)
                 self._members[place] = self._hire()
 
     def kill_one(self, queue: JobQueue) -> bool:
-        """SIGKILL a process that holds a job at this moment; whether there was one.
+        """SIGKILL a process that has a running job at this moment; return whether there was one.
 
         It is stopped first, so that the job that it is seen to hold is the one it dies with.
         """
@@ -77,11 +78,12 @@ class Crew:
         return True
 
     def dismiss(self) -> None:
-        """Let every process finish the job in hand and leave."""
+        """Let every process finish its running job and end."""
         for member in self._members:
             _hang_up(member)
             member.terminate()
-            # Whoever was stopped to be killed, when this was called instead, would wait for ever.
+            # A process that was stopped to be killed, when this was called instead, would wait for
+            # ever.
             member.send_signal(signal.SIGCONT)
         for member in self._members:
             try:

@@ -1,4 +1,4 @@
-"""Where a document says what something is: the terms it defines, and what it rules on them.
+"""Where a document says what something is: the terms it defines, and the rules for them.
 
 It must not know how often a term is used, nor what is made of a definition.
 """
@@ -21,10 +21,10 @@ DefinitionKind: TypeAlias = Literal["definition", "rule", "signature", "entry"]
 
 @frozen(kw_only=True)
 class Definition:
-    """A defined term, which stands at ``text[start:end]``.
+    """A defined term, which is at ``text[start:end]``.
 
     :param term: on one line, without quotes: ``free variable``, ``object.__init__()``.
-    :param name: what is looked for in order to find its uses: ``__init__`` for the latter.
+    :param name: what to search for to find its uses: ``__init__`` for the latter.
     :param quote: the sentence that defines it, on one line.
     :param quote_start: where that sentence starts; it ends at `quote_end`.
     """
@@ -65,7 +65,7 @@ _OPENINGS: Final[tuple[tuple[DefinitionKind, re.Pattern[str]], ...]] = (
         _pattern(r"(?:The )?\"(?P<term>[^\"\n]{2,40})\"(?: [a-z]+)? (?:is|are) (?:an?|the) "),
     ),
 )
-"""What a sentence that defines begins with."""
+"""How a defining sentence begins."""
 
 _ANYWHERE: Final[tuple[tuple[DefinitionKind, re.Pattern[str]], ...]] = (
     (
@@ -84,7 +84,7 @@ _ANYWHERE: Final[tuple[tuple[DefinitionKind, re.Pattern[str]], ...]] = (
 )
 
 _NOT_A_TERM: Final = frozenset({"it", "this", "that", "one", "other", "each"})
-"""What may stand in a term's place without being one."""
+"""What may be in a term's place without being one."""
 
 _SIGNATURE = re.compile(
     r"(?:(?:class|classmethod|static|async|exception)\s+)*(?P<path>[A-Za-z_][\w.]*)(?P<call>\()?"

@@ -1,6 +1,6 @@
 """A digest of one document, as a page of Markdown: what it says, names, defines and consists of.
 
-It must not know where the page is kept, nor analyse anything by itself.
+It must not know where the page is kept, nor analyse anything itself.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from semiont_jobs.demo.highlights import find_highlights
 from semiont_jobs.demo.tags import CATEGORIES, tag_passages
 
 _NAMES_SHOWN: Final = 6
-"""Of each type: what fits a line. The long tail was mentioned once."""
+"""Names of each type: what fits on a line. The rest were mentioned once."""
 
 _LONGEST_EXAMPLE: Final = 70
 """Characters of a passage in the table of parts, so that its rows stay rows."""
@@ -26,7 +26,7 @@ _LONGEST_EXAMPLE: Final = 70
 _CODE = re.compile(r"\"(?=[^\s\"])((?:[^\"]|\"(?=\w))*?[^\s\"])\"(?!\w)")
 
 _IS_CODE = re.compile(r"[^\w\s-]|_")
-"""What no word has: a term with it is a name from code."""
+"""What no word contains: a term with it is a name from code."""
 
 _MARKUP = re.compile(r"[\\`*_<|\[\]]")
 
@@ -127,5 +127,5 @@ def _row(cells: Iterable[str]) -> str:
 def _cell(quote: str) -> str:
     if len(quote) > _LONGEST_EXAMPLE:
         quote = quote[: _LONGEST_EXAMPLE - 1].rsplit(" ", 1)[0] + "…"
-    # Cut off anywhere, so that quotes and stars may lack their partner: nothing is markup.
+    # It may be cut anywhere, so quotes and stars may lack their partner: nothing is markup.
     return _MARKUP.sub(r"\\\g<0>", quote)

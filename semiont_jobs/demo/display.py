@@ -12,19 +12,19 @@ from typing import Protocol, Self
 
 
 class Display(Protocol):
-    """Shows how far every type is."""
+    """Shows the progress of every type."""
 
     def __enter__(self) -> Self: ...
 
     def __exit__(self, *exc: object) -> None: ...
 
     def show(self, done: Mapping[str, int], *, killed: int) -> None:
-        """So many jobs of each type have an outcome; so many processes were killed."""
+        """Show how many jobs of each type have an outcome, and how many processes were killed."""
         ...
 
 
 def display_for(totals: Mapping[str, int], *, quiet: bool) -> Display:
-    """Bars where a person watches a terminal and rich is installed, else lines now and then."""
+    """Bars on a terminal if rich is installed, else lines now and then."""
     if quiet:
         return Silence()
     if sys.stderr.isatty():
@@ -36,17 +36,17 @@ def display_for(totals: Mapping[str, int], *, quiet: bool) -> Display:
 
 
 class Silence(AbstractContextManager["Silence"]):
-    """Shows nothing: a machine reads the report."""
+    """Shows nothing: a program reads the report."""
 
     def __exit__(self, *exc: object) -> None:
         return None
 
     def show(self, done: Mapping[str, int], *, killed: int) -> None:
-        """Nothing."""
+        """Show nothing."""
 
 
 class Lines(AbstractContextManager["Lines"]):
-    """A line for every tenth of the work."""
+    """Prints a line for every tenth of the jobs."""
 
     def __init__(self, totals: Mapping[str, int]) -> None:
         self._total = sum(totals.values())
@@ -66,7 +66,7 @@ class Lines(AbstractContextManager["Lines"]):
 
 
 class Bars:
-    """One bar for every type, and one for all."""
+    """Shows one bar for every type, and one for all."""
 
     def __init__(self, totals: Mapping[str, int]) -> None:
         from rich.console import Console

@@ -1,10 +1,10 @@
-"""The signals that end a demonstration, heard only where it may end.
+"""The signals that end a demonstration, handled only where it may end.
 
-It must not know what there is to put in order.
+It must not know what has to be cleaned up.
 
-Raised from a signal's handler, the end would come between any two steps, also those of the
-standard library: one between taking the lock in `Popen.poll` and the block that lets go of it
-left the lock taken for ever, and the wait for that worker process without an end.
+If the signal handler raised, the end would come between any two steps, including those of the
+standard library. Between taking the lock in `Popen.poll` and the block that releases it, it left
+the lock taken for ever, so the wait for that worker process never ended.
 """
 
 from __future__ import annotations
@@ -17,9 +17,9 @@ from semiont_jobs.pool.signals import handle
 
 
 class Ending:
-    """While entered, a signal is kept until the next `pause`; a second one strikes at once, as
-    without this: whoever sends it waits no longer. Only the main thread may catch signals:
-    elsewhere this only pauses."""
+    """While entered, a signal is kept until the next `pause`; a second one acts at once, as without
+    this, for users who will not wait. Only the main thread may catch signals: elsewhere this only
+    pauses."""
 
     def __init__(self) -> None:
         self._heard: SimpleQueue[int] = SimpleQueue()
@@ -37,9 +37,10 @@ class Ending:
         self._put_back()
 
     def pause(self, seconds: float) -> None:
-        """Wait, unless a signal was heard.
+        """Wait, unless a signal came.
 
-        :raises SystemExit: one was; the code is what shells report for a program that it ended.
+        :raises SystemExit: a signal came; the code is what shells report for a program that it
+            ended.
         """
         try:
             number = self._heard.get(timeout=seconds)

@@ -1,7 +1,7 @@
 """Named things in a document: exceptions, built-ins, special methods, keywords, modules, PEPs.
 
-It must not know how a document is laid out: a name is found by its spelling and by what stands
-around it. The names come from the interpreter that runs this, so they fit its own reference.
+It must not know how a document is laid out: a name is found by its spelling and its neighbours. The
+names come from the running interpreter, so they fit its own reference.
 """
 
 from __future__ import annotations
@@ -85,7 +85,7 @@ class _EntityType:
 _TYPES_OF_ENTITY: Final[Mapping[str, _EntityType]] = {
     "Exception": _EntityType(patterns=(_mentions(r"(?<![\w.])<name>\b", name=_EXCEPTIONS),)),
     "Built-in function": _EntityType(
-        # Only where it is called: "input", "next" and "open" are English as well.
+        # Only in a call: "input", "next" and "open" are also English words.
         patterns=(_mentions(r"(?<![\w.])(?<!def )<name>(?=\()", name=_FUNCTIONS),),
         canonical="{name}()",
     ),
@@ -123,8 +123,8 @@ _TYPES_OF_ENTITY: Final[Mapping[str, _EntityType]] = {
         canonical="{name} statement",
     ),
     "Module": _EntityType(
-        # Many modules are named by plain words (`code`, `string`, `types`), so the context
-        # must say that it is one: "the X module", "module X", X.name, import X.
+        # Many modules have plain words as names (`code`, `string`, `types`), so the context must
+        # show that it is a module: "the X module", "module X", X.name, import X.
         patterns=(
             _mentions(
                 r"(?<=\")<name>(?=\"\s+(?:standard\s+|library\s+)?modules?\b)", name=_MODULES
@@ -172,7 +172,7 @@ class Entity:
 def find_entities(text: str, entity_type: str) -> list[Entity]:
     """All mentions of things of one type, in order, each once.
 
-    :raises UnknownEntityType: `entity_type` is none of `ENTITY_TYPES`.
+    :raises UnknownEntityType: `entity_type` is not one of `ENTITY_TYPES`.
     """
     kind = _TYPES_OF_ENTITY.get(entity_type)
     if kind is None:

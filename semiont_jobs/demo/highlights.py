@@ -24,14 +24,14 @@ from semiont_jobs.demo.centrality import likeness, rank, terms_of
 from semiont_jobs.demo.sentences import Sentence, allowance, split_sentences, words_in
 
 DEFAULT_DENSITY: Final = 5.0
-"""Per 2000 words: about one to a printed page, what a reader with a marker does."""
+"""Per 2000 words: about one to a printed page, as a reader with a marker would do."""
 
 _SHORTEST, _LONGEST = 8, 45
-"""In words. A shorter sentence leans on its neighbours; a longer one is no highlight, it is a
+"""In words. A shorter sentence depends on its neighbours; a longer one is not a highlight but a
 paragraph."""
 
 _TOO_ALIKE: Final = 0.5
-"""The cosine from which on a second sentence would say the same again."""
+"""The cosine from which a second sentence repeats the first."""
 
 _WHOLE = re.compile(r"[.!?][\")”\u2019*]*(?:\s*\[\d+\])*$")
 """Ends like a sentence."""
@@ -41,7 +41,7 @@ _OPENS_SECTION: Final = 1.6
 place the best single sign)."""
 
 _OPENS_BLOCK: Final = 1.2
-"""The first sentence of a paragraph says what the paragraph is about, of fewer readers."""
+"""The first sentence of a paragraph says what the paragraph is about, to fewer readers."""
 
 
 @frozen(kw_only=True)
@@ -58,7 +58,7 @@ def _cue(pattern: str, factor: float, reason: str) -> _Cue:
 _CUES: Final = (
     # What a reader of a reference must not get wrong.
     _cue(r"\b(?:must|never|cannot|may not|not allowed|required|always)\b", 1.5, "states a rule"),
-    # What everything else in the text builds on.
+    # What the rest of the text builds on.
     _cue(
         r"^(?:(?:An?|The|In) )?\*[^*]+\*|\b(?:called|known as) (?:(?:an?|the) )?\*"
         r"|^(?:An?|The) [\w\" -]{2,40} (?:is|are) (?:an?|the)\b",
@@ -70,7 +70,7 @@ _CUES: Final = (
     _cue(r"\b(?:note that|important|recommended|should)\b", 1.2, "gives advice"),
     # An instance of the rule, not the rule.
     _cue(r"\b(?:for example|for instance|e\.g\.|such as)", 0.8, "gives an example"),
-    # Out of its place the reader cannot know what "it" was, or what came first.
+    # Out of context the reader cannot know what "it" was, or what came first.
     _cue(
         r"^(?:It|They|This|These|That|Those|Such|He|Otherwise|However|Also|Then|But|So|Here)\b",
         0.6,
@@ -105,7 +105,7 @@ class Highlight:
 def find_highlights(text: str, *, density: float = DEFAULT_DENSITY) -> list[Highlight]:
     """The best sentences of a document, in order, `density` of them in 2000 words.
 
-    Only running text is considered, and no two that say nearly the same.
+    Only running text is considered, and no two sentences that say nearly the same.
     """
     candidates = _candidates(text)
     graph = likeness([terms_of(sentence.quote) for sentence in candidates])
@@ -132,7 +132,7 @@ def _candidates(text: str) -> list[Sentence]:
         sentence
         for sentence in split_sentences(text, blocks=blocks)
         if _SHORTEST <= len(words_in(sentence.quote)) <= _LONGEST
-        # What ends in a colon is about what stands below it; a list's item may be half of a
+        # A sentence that ends in a colon is about what is below it; an item of a list may be half a
         # sentence. Neither makes sense alone.
         and _WHOLE.search(sentence.quote)
         and blocks[sentence.block].box != "See also"

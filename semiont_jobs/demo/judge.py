@@ -1,4 +1,4 @@
-"""Was anything lost or done twice? The plan, the directory and the witnesses, compared.
+"""Whether anything was lost or done twice: compares the plan, the directory and the witnesses.
 
 It must not know how the jobs were run.
 """
@@ -15,20 +15,20 @@ from semiont_jobs.model import AnyJob
 
 @frozen(kw_only=True)
 class Verdict:
-    """Each line is a claim about the run and the jobs that contradict it."""
+    """Each field is a claim about the run: the jobs that contradict it."""
 
     lost: tuple[str, ...]
-    """Planned, and in no folder."""
+    """Planned, but in no folder."""
     invented: tuple[str, ...]
-    """In a folder, and not planned."""
+    """In a folder, but not planned."""
     unfinished: tuple[str, ...]
     """Neither complete nor failed."""
     never_started: tuple[str, ...]
-    """Complete, and no witness saw the work begin."""
+    """Ended, but no witness recorded a start."""
     recorded_twice: tuple[str, ...]
     """More than one outcome was acknowledged."""
     undone: tuple[str, ...]
-    """An outcome was acknowledged, and the directory does not have it."""
+    """An outcome was acknowledged, but the directory does not have it."""
 
     @property
     def is_clean(self) -> bool:
@@ -48,10 +48,10 @@ class Verdict:
 
 
 def judge(planned: Iterable[str], jobs: Iterable[AnyJob], account: Account) -> Verdict:
-    """Compare what was planned, what the directory has, and what the witnesses saw.
+    """Compare what was planned, what the directory has, and what the witnesses recorded.
 
-    A worker killed between storing an outcome and noting it leaves an outcome that no witness
-    saw: that is no contradiction. One seen twice would be.
+    A worker killed between storing an outcome and recording it leaves an outcome without a witness:
+    that is no contradiction. One recorded twice would be.
     """
     ids = frozenset(planned)
     found = {str(job.metadata.id): job for job in jobs}

@@ -1,4 +1,4 @@
-"""Which jobs the demonstration makes: six for every document.
+"""Which jobs the demonstration creates: six for every document.
 
 It must not know how they are done.
 """

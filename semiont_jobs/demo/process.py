@@ -1,6 +1,6 @@
 """One worker process of the demonstration: each of the six workers in a thread.
 
-It must not know the plan, nor that somebody may kill it.
+It must not know the plan, nor that it may be killed.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from semiont_jobs.latch import taken_from
 from semiont_jobs.queue import JobQueue
 
 MAX_CRASHES: Final = 100
-"""The demonstration kills workers at random: their deaths say nothing against the job."""
+"""The demonstration kills workers at random: their deaths do not show that a job is bad."""
 
 
 def open_queue(data_dir: Path) -> JobQueue:
@@ -38,7 +38,7 @@ def main(data_dir: Path, threads: int) -> None:
             witness.saw(OUTCOME, event.job_id)
 
     queue.subscribe(tell)
-    # Not an event, which a signal's handler must not set: it may hold the event's own lock.
+    # Not an event, which a signal handler must not set: the interrupted code may hold its lock.
     stop: SimpleQueue[None] = SimpleQueue()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda _number, _frame: stop.put(None))
@@ -55,8 +55,8 @@ def main(data_dir: Path, threads: int) -> None:
 
 
 def _wait_for_the_end_of_input(stop: SimpleQueue[None]) -> None:
-    """Notice the death of the parent: nobody else has the other end of the pipe."""
-    # Not sys.stdin: a thread that waits inside of it would hinder the exit of the interpreter.
+    """Notice the death of the parent: no other process has the other end of the pipe."""
+    # Not sys.stdin: a thread that waits in it would block the exit of the interpreter.
     while os.read(0, 1024):
         pass
     stop.put(None)

@@ -52,7 +52,7 @@ class Readability:
     def reading_ease(self) -> float:
         """Flesch's reading ease (1948): 100 is very easy, 30 is for graduates, less is harder.
 
-        Not cut to 0..100: single sentences lie far outside, and are compared by it.
+        Not limited to 0..100: single sentences are far outside, and are compared by it.
         """
         syllables_per_word = self.syllables / max(1, self.words)
         return 206.835 - 1.015 * self.words_per_sentence - 84.6 * syllables_per_word
@@ -75,7 +75,7 @@ class Readability:
 
 
 def measure(sentences: Iterable[str]) -> Readability:
-    """The readability of prose that is cut into sentences already."""
+    """The readability of prose that is already split into sentences."""
     counts = [words_in(sentence) for sentence in sentences]
     return Readability(
         words=sum(len(words) for words in counts),

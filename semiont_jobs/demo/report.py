@@ -1,4 +1,4 @@
-"""What a demonstration found out, computed from the jobs and the files they made.
+"""The results of a demonstration, computed from the jobs and the files they made.
 
 It must not know how it is shown.
 """
@@ -44,7 +44,7 @@ class Report:
     sample_page: str
 
     def as_json(self) -> str:
-        """For machines."""
+        """The report as JSON, for programs."""
         return json.dumps(asdict(self), indent=2)
 
 
@@ -58,7 +58,7 @@ def make_report(
     workers_killed: int,
     pages: Sequence[Path],
 ) -> Report:
-    """Count what there is."""
+    """Count the results."""
     ended = [job for job in jobs if job.status in ("complete", "failed")]
     attempts = [attempt for job in jobs for attempt in job.metadata.attempts]
     return Report(

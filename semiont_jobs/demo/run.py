@@ -28,25 +28,25 @@ from semiont_jobs.model import FINISHED
 from semiont_jobs.queue import JobQueue
 
 LOOK_INTERVAL: Final = 0.1
-"""Seconds between two looks at how far it is: smooth enough for a bar."""
+"""Seconds between two looks at the progress: smooth enough for a bar."""
 KILLS_AT: Final = (0.1, 0.22, 0.34, 0.46, 0.58, 0.7, 0.82)
-"""Shares of the jobs done at which `chaos` kills a worker process: seven, so that at least five
-are killed in the middle of a job even where one is found idle."""
+"""Shares of the jobs done at which `chaos` kills a worker process: seven, so that at least five are
+killed in the middle of a job even if one is found idle."""
 MARKER: Final = ".made-by-semiont-jobs-demo"
-"""A file that only a demonstration makes: whoever has it in a directory let us make that."""
+"""A file that only a demonstration makes: a directory that contains it was made by one."""
 OURS: Final = frozenset({MARKER, "jobs", "witness", "annotations", "pages"})
-"""All that a demonstration makes in its directory. Anything else is somebody's."""
+"""All that a demonstration makes in its directory. Anything else is not ours."""
 PATIENCE: Final = 300.0
-"""Seconds without any outcome after which the demonstration calls itself broken."""
+"""Seconds without any outcome after which the demonstration counts as broken."""
 
 
 def main(
     *, data_dir: str, chaos: bool = False, processes: int = 2, threads: int = 1, json: bool = False
 ) -> int:
-    """Run it; the exit code: 0 if nothing was lost or done twice, else 1. SIGTERM and Ctrl-C end
-    it with `SystemExit`, when the worker processes are gone.
+    """Run it; return the exit code: 0 if all jobs are complete and none was lost or done twice,
+    else 1. SIGTERM and Ctrl-C end it with `SystemExit`, after the worker processes have ended.
 
-    :param data_dir: made anew; one of an earlier demonstration is replaced.
+    :param data_dir: created; one of an earlier demonstration is replaced.
     :param chaos: kill worker processes in the middle of jobs.
     :param threads: threads for each of the six workers in each process.
     :param json: print the report as JSON and nothing else.
@@ -64,7 +64,7 @@ def main(
 def run(
     data_dir: Path, ending: Ending, *, chaos: bool, processes: int, threads: int, quiet: bool
 ) -> Report:
-    """Plan, work off and judge the jobs of one demonstration."""
+    """Plan, run and judge the jobs of one demonstration."""
     queue = open_queue(data_dir).initialize()
     jobs = plan(titles(), queue.job_types)
     totals = Counter(job.metadata.type for job in jobs)
@@ -95,7 +95,7 @@ def run(
 def _watch(
     queue: JobQueue, crew: Crew, display: Display, ending: Ending, *, total: int, chaos: bool
 ) -> None:
-    """Show how far it is until every job has an outcome; kill and replace workers."""
+    """Show the progress until every job has an outcome; kill and replace workers."""
     due = list(KILLS_AT) if chaos else []
     finished, since = -1, time.monotonic()
     while finished < total:
@@ -113,8 +113,8 @@ def _watch(
 
 
 def _fresh(data_dir: Path) -> Path:
-    """An empty data directory; only one that a demonstration made, and nobody put anything
-    into since, is replaced."""
+    """An empty data directory. It replaces only one that a demonstration made and to which nothing
+    was added since."""
     place = Path(os.path.abspath(data_dir))
     names = set(os.listdir(place)) if place.exists() else set()
     if MARKER not in names and names:
@@ -122,7 +122,7 @@ def _fresh(data_dir: Path) -> Path:
     if names - OURS:
         raise _refused(f"it holds {min(names - OURS)} besides what a demonstration makes", place)
     place.mkdir(parents=True, exist_ok=True)
-    # First come, last go: a directory half made or half removed is known as ours all the same.
+    # Created first, removed last: a directory half made or half removed still counts as ours.
     (place / MARKER).touch()
     for name in names - {MARKER}:
         shutil.rmtree(place / name)

@@ -17,20 +17,20 @@ WORDS_PER_DENSITY: Final = 2000
 """A density counts findings per this many words: the unit of Semiont's job types."""
 
 READING: Final[frozenset[BlockKind]] = frozenset({"prose", "item"})
-"""Blocks that are read as running text. Remarks on versions and footnotes are sentences too,
-but about the history and the margins of the subject: who wants them asks for them."""
+"""Blocks that are read as running text. Remarks on versions and footnotes are sentences too, but
+about the history and details of the subject: callers can ask for them."""
 
 _WORD = re.compile(r"[A-Za-z]+(?:[\u2019'-][A-Za-z]+)*")
 
 _BOUNDARY = re.compile(
     r"[.!?][\")”\u2019*]*(?:\s*\[\d+\])*(?P<gap>\s+)(?=[\"“\u2018*(]{0,2}[A-Z_\d]|\"|\Z)"
 )
-"""The end of a sentence: its point, what closes behind it (a quote, a bracket, a footnote's
-number), white space, and something that can begin the next one."""
+"""The end of a sentence: its point, what closes after it (a quote, a bracket, a footnote's number),
+white space, and something that can begin the next one."""
 
 _NOT_AN_END = re.compile(r"(?:\b(?:e\.g|i\.e|cf|vs|etc|resp|[A-Z])\.|\.\.\.?)$", re.IGNORECASE)
-"""What has a point without ending a sentence. An ellipsis in these documents stands for left-out
-code; so does a lone capital for an initial."""
+"""What has a point without ending a sentence. An ellipsis in these documents marks omitted code; a
+lone capital is an initial."""
 
 _BROKEN_AT_HYPHEN = re.compile(r"(?<=\w-)\n\s*(?=\w)")
 
@@ -57,7 +57,7 @@ def split_sentences(
 ) -> list[Sentence]:
     """The sentences in a document's blocks of these kinds, in order.
 
-    :param blocks: what `split_blocks` answered for the text, if the caller has it already.
+    :param blocks: what `split_blocks` returned for the text, if the caller has it already.
     """
     found = []
     for number, block in enumerate(split_blocks(text) if blocks is None else blocks):

@@ -1,6 +1,6 @@
 """The report of a demonstration as text for a person.
 
-It must not know how its figures were come by.
+It must not know how its figures were computed.
 """
 
 from __future__ import annotations

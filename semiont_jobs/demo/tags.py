@@ -1,7 +1,7 @@
 """The parts that a reference is made of: definitions, grammar, examples, notes, constraints.
 
-It must not know why a passage is there, only what part it plays: a schema of roles, as
-``legal-irac`` is one for judgments.
+It must not know why a passage is there, only what part it plays: a schema of roles, like
+``legal-irac`` for judgments.
 """
 
 from __future__ import annotations
@@ -62,15 +62,15 @@ def _of_kind(*kinds: BlockKind) -> _Finder:
 
 
 def _in_box(*labels: str) -> _Finder:
-    """Whole boxes: the label and everything that stands indented below it."""
+    """Whole boxes: the label and everything that is indented below it."""
 
     def find(_text: str, blocks: list[Block]) -> Iterable[_Passage]:
         opened: Block | None = None
         last: Block | None = None
         for block in blocks:
             inside = block.box in labels
-            # Two boxes may follow each other: a label, or a paragraph that has its label in
-            # front, opens the next one.
+            # Two boxes may follow each other: a label, or a paragraph that begins with its label,
+            # opens the next one.
             starts = inside and (opened is None or block.indent <= opened.indent)
             if opened is not None and last is not None and (starts or not inside):
                 yield _Passage(start=opened.start, end=last.end, section=opened.section)
@@ -142,7 +142,7 @@ CATEGORIES: Final = tuple(_ROLES)
 def tag_passages(text: str, category: str) -> list[Tag]:
     """All passages of a document that play one part, in order and each once.
 
-    :raises UnknownCategory: `category` is none of `CATEGORIES`.
+    :raises UnknownCategory: `category` is not one of `CATEGORIES`.
     """
     finders = _ROLES.get(category)
     if finders is None:

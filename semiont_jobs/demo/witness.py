@@ -28,13 +28,13 @@ class Witness:
         )
 
     def saw(self, what: str, job_id: str) -> None:
-        """Note that the work on a job began, or that its outcome was stored."""
+        """Record that a job began, or that its outcome was stored."""
         os.write(self._fd, f"{what} {job_id}\n".encode())
 
 
 @frozen(kw_only=True)
 class Account:
-    """What all logs say together: how often each job began, and had its outcome stored."""
+    """What all logs contain together: how often each job began, and had its outcome stored."""
 
     starts: Counter[str]
     outcomes: Counter[str]
