@@ -70,8 +70,7 @@ RETRIED: Final[Sequence[JobStatus]] = [
 def enqueue(
     type_: str, params: str | None, batch: bool, id_: str | None, as_json: bool, **metadata: Any
 ) -> None:
-    """Create a job of TYPE; prints its id. Creates the data directory or schema if it is
-    missing."""
+    """Create a job of TYPE, and print its id. Creates a missing data directory or schema."""
     if batch and id_ is not None:
         raise click.UsageError("--id names one job, --batch makes many")
     if batch and params is None:
@@ -183,8 +182,8 @@ def _chosen(ids: tuple[str, ...], everything: bool, filters: dict[str, Any]) -> 
 def retry(ids: tuple[str, ...], everything: bool, as_json: bool, **filters: Any) -> None:
     """Give failed or cancelled jobs another try, with a fresh budget of retries.
 
-    Selects the jobs named, the failed jobs that match all filters, or --all failed jobs. For
-    cancelled jobs give --status cancelled.
+    Selects the jobs named, the failed jobs that match all filters, or with --all every failed job.
+    For cancelled jobs give --status cancelled.
     """
     chosen = _chosen(ids, everything, filters)
     queue = open_queue()
@@ -203,7 +202,7 @@ def retry(ids: tuple[str, ...], everything: bool, as_json: bool, **filters: Any)
 def cancel(ids: tuple[str, ...], everything: bool, as_json: bool, **filters: Any) -> None:
     """Cancel pending jobs at once; ask the code of running ones to stop.
 
-    Selects the jobs named, those that match all filters, or --all.
+    Selects the jobs named, those that match all filters, or all with --all.
     """
     chosen = _chosen(ids, everything, filters)
     queue = open_queue()

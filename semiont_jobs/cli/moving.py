@@ -37,9 +37,9 @@ MOST_NAMED: Final = 10
 def move(source: str, target: str, wait: timedelta, as_json: bool) -> None:
     """Move every job FROM one place TO another: data directories, postgresql:// URLs.
 
-    Creates TO if it is missing. Ids, revisions and documents stay as they are. Workers may go on on
-    both sides: at every moment a job can be worked on in one place only. Run the command again to
-    finish an interrupted transfer. Exit codes: 0 all moved, 1 some stay.
+    Creates a missing TO. Ids, revisions and documents stay as they are. Workers may go on on both
+    sides: at every moment a job can be worked on in one place only. Run the command again to finish
+    an interrupted transfer. Exit codes: 0 all moved, 1 some stay.
     """
     _check(source, target)
     with _opened(source) as one, _opened(target) as other:

@@ -42,8 +42,8 @@ def worker(targets: tuple[str, ...], durability: str, reload: bool, **options: A
 
     Each MODULE:NAME is a JobWorker class, a handler, a function that makes a worker, or a list of
     these; each thread takes the next job that any of them wants. A JobType is registered, so that
-    its jobs have typed params. Modules are also looked for in the current directory. Creates the
-    data directory or schema if it is missing.
+    its jobs have typed params. Modules are also looked for in the current directory. Creates a
+    missing data directory or schema.
 
     On the first signal no more jobs are claimed, and running jobs may finish. At the end of the
     grace time, or on a second signal, they are released without using an attempt. Exit codes: 0
@@ -123,9 +123,9 @@ def _load(target: str) -> list[Any]:
 def demo(chaos: bool, processes: int, threads: int, as_json: bool) -> None:
     """Annotate the Python language reference, six jobs for each of its documents.
 
-    Without --data-dir it uses ./semiont-jobs-demo. Creates the directory if it is missing, replaces
-    that of an earlier demonstration, and leaves it there. Exit codes: 0 all jobs complete, none
-    lost, no outcome recorded twice; 1 otherwise.
+    Without --data-dir it uses ./semiont-jobs-demo. Creates a missing directory, replaces that of an
+    earlier demonstration, and leaves it there. Exit codes: 0 all jobs complete, none lost, no
+    outcome recorded twice; 1 otherwise.
     """
     from semiont_jobs.demo.run import main
 
