@@ -1,8 +1,8 @@
-"""What tests of jobs, and of stores of your own, are made of.
+"""Tools for tests of jobs, and of your own stores.
 
-This module only hands names on, each imported when it is first asked for: `Jobs` and a clock need
-neither pytest nor hypothesis, `StoreConformance` and `ProcessConformance` need the one,
-`JobQueueMachine` the other.
+This module only passes names on, each imported when it is first used: `Jobs` and a clock need
+neither pytest nor hypothesis, `StoreConformance` and `ProcessConformance` need pytest,
+`JobQueueMachine` needs hypothesis.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
-"""A process of its own that works on a place, told what to do through a pipe.
+"""A separate process that works on a place, controlled through a pipe.
 
-It must not know any store: it is given what opens a queue there.
+It must not know any store: it is given a function that opens a queue there.
 """
 
 from __future__ import annotations
@@ -20,10 +20,10 @@ PATIENCE: Final = 60.0
 
 
 class Child:
-    """The parent's end. Ask with `call`, or `ask` several children first and `answer` after."""
+    """The parent's end. Use `call`, or `ask` several children first and then `answer`."""
 
     def __init__(self, opener: Callable[[], JobQueue]) -> None:
-        # A fresh interpreter, not a fork: a fork would share what another process never does.
+        # A fresh interpreter, not a fork: a fork would share what separate processes never share.
         context = multiprocessing.get_context("spawn")
         self._pipe, far = context.Pipe()
         self._process = context.Process(target=serve, args=(opener, far), daemon=True)
@@ -31,11 +31,11 @@ class Child:
         far.close()
 
     def ask(self, verb: str, *arguments: Any) -> None:
-        """Have `Bench.verb` called there, and go on."""
+        """Make the child call `Bench.verb`, without waiting."""
         self._pipe.send((verb, arguments))
 
     def answer(self) -> Any:
-        """What the verb asked for last returned."""
+        """What the method asked for last returned."""
         if not self._pipe.poll(PATIENCE):
             raise TimeoutError(f"no answer within {PATIENCE} seconds")
         return self._pipe.recv()
@@ -46,13 +46,13 @@ class Child:
         return self.answer()
 
     def kill(self) -> None:
-        """End it as the kernel does when memory is short: no handler, no clean-up."""
+        """End it like the kernel when memory is short: no handler, no clean-up."""
         self._process.kill()
         self._process.join(PATIENCE)
         self._pipe.close()
 
     def stop(self) -> None:
-        """Suspend it; its locks stay."""
+        """Suspend it; it keeps its locks."""
         os.kill(self.pid, signal.SIGSTOP)
 
     def go_on(self) -> None:
@@ -74,12 +74,12 @@ class Bench:
         self._claim: AnyClaim | None = None
 
     def ready(self) -> bool:
-        """It has opened the queue."""
+        """Open the queue."""
         self._queue.initialize()
         return True
 
     def create(self, job_id: str) -> bool:
-        """Create a job of that id; whether it was this process that did."""
+        """Create a job of that id; return whether this process did so."""
         job = PendingJob(
             metadata=JobMetadata(id=job_id, type="task"),  # type: ignore[arg-type]
             params={"creator": os.getpid()},
@@ -91,12 +91,12 @@ class Bench:
         return True
 
     def claim(self) -> str | None:
-        """Claim a job; its id."""
+        """Claim a job; return its id."""
         self._claim = self._queue.claim_next_job()
         return None if self._claim is None else self._claim.job.metadata.id
 
     def drain(self) -> list[str]:
-        """Claim and complete until nothing waits; the ids, in order."""
+        """Claim and complete until no job is pending; return the ids, in order."""
         done = []
         while self._queue.get_stats().pending:
             job_id = self.claim()
@@ -111,7 +111,7 @@ class Bench:
         self._claim.checkpoint(units)
 
     def complete(self, result: Any) -> str:
-        """Complete the claimed job; its status."""
+        """Complete the claimed job; return its status."""
         assert self._claim is not None
         return self._claim.complete(result).status
 

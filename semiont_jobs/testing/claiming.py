@@ -1,6 +1,6 @@
-"""Rows 2 and 3: who gets which job.
+"""Rows 2 and 3: which claim gets which job.
 
-It must not know how work on a job ends.
+It must not know how attempts end.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ from semiont_jobs.testing.suite import (
 
 
 class Claiming(Suite):
-    """A claim gets the first due job it asks for, and nobody else gets that one."""
+    """A claim gets the first due job that it asks for, and no other claim gets that job."""
 
     # -- row 2: claim --------------------------------------------------------------------
 

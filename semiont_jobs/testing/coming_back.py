@@ -33,7 +33,7 @@ from semiont_jobs.testing.suite import (
 
 
 class ComingBack(Suite):
-    """The death of its worker only interrupts a job, and no end but success is for ever."""
+    """The death of its worker only interrupts a job, and no end except success is final."""
 
     # -- row 9: rescue -------------------------------------------------------------------
 

@@ -1,6 +1,6 @@
-"""Rows 1, 3, 9 and 14 once more, with real processes: they race, die and are stopped.
+"""Rows 1, 3, 9 and 14 again, with real processes: they race, die and are stopped.
 
-It must not know any store: it asks for what opens a queue in another process.
+It must not know any store: it asks for a function that opens a queue in another process.
 """
 
 from __future__ import annotations
@@ -15,8 +15,8 @@ from semiont_jobs.testing.child import Child
 from semiont_jobs.testing.suite import Suite, eventually, ids_of, pytest, some
 
 CROWD: Final = 4
-"""Processes in a race: more than most machines that run tests have cores to spare, so that they
-are interrupted in the middle of things."""
+"""Processes in a race: more than the free cores of most machines that run tests, so that they are
+interrupted in the middle of operations."""
 
 
 class Crowding(Suite):
@@ -26,7 +26,7 @@ class Crowding(Suite):
 
     @abstractmethod
     def opener(self) -> Callable[[], JobQueue]:
-        """Return what, once pickled, opens this test's place in another process."""
+        """Return a function that, once pickled, opens this test's place in another process."""
 
     @pytest.fixture(autouse=True)
     def _alone_again(self) -> Iterator[None]:
@@ -42,7 +42,7 @@ class Crowding(Suite):
         return child
 
     def crowd(self) -> list[Child]:
-        """Several of them, all ready to go."""
+        """Several such processes, all ready."""
         crowd = [self.child() for _ in range(CROWD)]
         for child in crowd:
             child.ask("ready")

@@ -40,7 +40,7 @@ VERBS: Final[dict[str, Any]] = {
     "raise_if_cancelled": lambda claim: claim.raise_if_cancelled(),
     "settle": lambda claim: claim.settle(Snooze(5)),
 }
-"""Everything that a claim can be asked for."""
+"""Every operation of a claim."""
 ENDINGS: Final[dict[str, Any]] = {
     "complete": lambda claim: claim.complete({"pages": 1}),
     "failed": lambda claim: claim.fail(PermanentError("broken")),
@@ -49,7 +49,7 @@ ENDINGS: Final[dict[str, Any]] = {
 
 
 def refused(claim: AnyClaim, verb: str) -> bool:
-    """Whether a claim that is over is refused that verb, as it must be."""
+    """Whether an operation is refused by a claim that is over, as it must be."""
     try:
         VERBS[verb](claim)
     except ClaimLost as lost:
@@ -58,15 +58,15 @@ def refused(claim: AnyClaim, verb: str) -> bool:
 
 
 class Odd(BaseException):
-    """Not even an Exception: nobody's policy knows it."""
+    """Not even an Exception: no policy knows it."""
 
 
 class BadInput(PermanentError):
-    """What a work may define for itself."""
+    """An error that user code may define."""
 
 
 class Ending(Suite):
-    """An attempt has one end, and the end of a job stands."""
+    """An attempt has one end, and the end of a job is final."""
 
     # -- row 4: complete -----------------------------------------------------------------
 
@@ -377,7 +377,7 @@ class Ending(Suite):
         assert self.stored(queue, again.job, RunningJob).progress == {}
 
     def fail_until_failed(self, queue: JobQueue) -> list[str]:
-        """Claim and fail the only job until there is nothing more to claim."""
+        """Claim and fail the only job until there is nothing left to claim."""
         statuses: list[str] = []
         while "failed" not in statuses:
             statuses.append(self.claim(queue).fail(f"attempt {len(statuses) + 1}").status)

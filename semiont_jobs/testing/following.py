@@ -1,6 +1,7 @@
-"""Row 19: who waits for a job or follows it is told of its changes, whoever makes them.
+"""Row 19: callers that wait for a job or follow it learn of its changes, whichever process makes
+them.
 
-It must not know how a store tells, but that it does in time.
+It must not know how a store reports changes, only that it does so in time.
 """
 
 from __future__ import annotations
@@ -14,11 +15,11 @@ from semiont_jobs import CompleteJob, JobNotFound, JobQueue, JobTimeout, Pending
 from semiont_jobs.testing.suite import PATIENCE, Suite, eventually, pytest, some
 
 WHO = ("here", "elsewhere")
-"""Whether the one who follows does it through the queue object that acts, or another."""
+"""Whether the follower uses the queue object that acts, or another."""
 
 
 class Following(Suite):
-    """Followers see where a job stands, never an older state after a later one."""
+    """Followers see a job's states, never an older one after a later one."""
 
     def follower(self, queue: JobQueue, who: str) -> JobQueue:
         """The queue object to follow with."""

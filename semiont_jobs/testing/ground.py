@@ -1,4 +1,4 @@
-"""What the state machine stands on: queues, claims, and the laws that hold after every step.
+"""What the state machine builds on: queues, claims, and the laws that hold after every step.
 
 It must not know the steps (`machine`), nor any store.
 """
@@ -28,15 +28,15 @@ class Ground(RuleBasedStateMachine):
 
     @abstractmethod
     def make_queue(self, **settings: Any) -> JobQueue:
-        """Make a queue with these settings of `JobQueue` on a new, empty place."""
+        """Return a queue with these settings of `JobQueue` on a new, empty place."""
 
     @abstractmethod
     def reopen(self) -> JobQueue:
-        """Make another queue object on that place, with the settings of `make_queue`."""
+        """Return another queue object on that place, with the settings of `make_queue`."""
 
     @abstractmethod
     def kill_holder(self, claim: AnyClaim) -> None:
-        """Make the holder of that claim vanish as the death of its process would."""
+        """Make the holder of that claim vanish as if its process had died."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -54,7 +54,7 @@ class Ground(RuleBasedStateMachine):
         self.queues: list[JobQueue] = [self.queue]
 
     def teardown(self) -> None:
-        """End every queue object of the history."""
+        """Close every queue object of the history."""
         for queue in self.queues:
             queue.close()
 
@@ -62,7 +62,7 @@ class Ground(RuleBasedStateMachine):
 
     @invariant()
     def the_queue_is_as_the_laws_say(self) -> None:
-        """Every job, the counts and the lists."""
+        """Compare every job, the counts and the lists."""
         for plain in list(self.laws.jobs.values()):
             job = self.queue.get_job(plain.id)
             assert job is not None, f"{plain.id} is lost"
@@ -80,8 +80,8 @@ class Ground(RuleBasedStateMachine):
         ]
 
     def _note_obedience(self, plain: PlainJob, job: AnyJob) -> None:
-        """A waiting job that was asked to stop while it ran ends when the next claimer comes
-        upon it: the laws do not say when."""
+        """A pending job that was asked to stop while it ran ends when the next claimer finds it:
+        the laws do not say when."""
         if plain.status == "pending" and plain.is_asked_to_stop and job.status == "cancelled":
             self.laws.cancel(plain, job.completed_at)
 

@@ -1,6 +1,6 @@
-"""A worker's own work, done in the thread that asks: no second thread to wait for.
+"""A worker's jobs, done in the calling thread: no second thread to wait for.
 
-It must not know what the work is.
+It must not know what the jobs do.
 """
 
 from __future__ import annotations
@@ -15,7 +15,8 @@ from semiont_jobs.worker import JobWorker
 
 
 def claim_for(worker: JobWorker, job_id: str | None = None) -> AnyClaim | None:
-    """What the worker would claim next, claimed as it would; or that job, if it would take it."""
+    """Claim what the worker would claim next, in the same way; or that job, if the worker accepts
+    it."""
     accept = worker.accepts
     if job_id is not None:
 
@@ -32,8 +33,8 @@ def claim_for(worker: JobWorker, job_id: str | None = None) -> AnyClaim | None:
 
 
 def work_on(worker: JobWorker, claim: AnyClaim) -> str:
-    """Do the work and record the outcome as the worker does; the event that ended it, such as
-    ``completed``, ``retrying`` or ``snoozed``."""
+    """Run the job and record the outcome as the worker does; return the event that ended it, such
+    as ``completed``, ``retrying`` or ``snoozed``."""
     mine = claim.job.metadata.id
     ended: list[str] = []
 
@@ -50,8 +51,8 @@ def work_on(worker: JobWorker, claim: AnyClaim) -> str:
 
 
 def work_off(*workers: JobWorker) -> Counter[str]:
-    """Let the workers do what is due, also what their work creates, until none finds anything;
-    how many attempts ended in which way."""
+    """Let the workers do all due jobs, including those that these create, until none is found;
+    return how many attempts ended in which way."""
     outcomes: Counter[str] = Counter()
     busy = True
     while busy:

@@ -1,6 +1,6 @@
-"""Jobs under test: what was enqueued, and their work done in the thread of the test.
+"""Jobs under test: what was enqueued, and the jobs' code run in the test's thread.
 
-It must not know pytest: the fixture of the plugin is one of these, and any test can make one.
+It must not know pytest: the plugin's fixture is one of these, and any test can create one.
 """
 
 from __future__ import annotations
@@ -26,20 +26,21 @@ from semiont_jobs.testing.waiting import eventually
 from semiont_jobs.worker import JobWorker
 
 Workers = JobWorker | type[JobWorker] | Handler[..., Any] | Callable[[JobQueue], JobWorker]
-"""A worker, a handler, or what makes a worker for a queue: a class of workers, say."""
+"""A worker, a handler, or a callable that makes a worker for a queue, such as a worker class."""
 
 MOST_ROUNDS: Final = 1000
-"""Steps of the clock in one `drain`: a job that snoozes for ever must not hang the test."""
+"""Steps of the clock in one `drain`: a job that snoozes for ever must not make the test hang."""
 
 _STATES: Final = tuple(JOB_CLASSES.values())
 
 
 class Jobs:
-    """A queue under test, on a clock that stands still, and the verbs to test with.
+    """A queue under test, on a clock that only the test moves, with methods for tests.
 
-    :param data_dir: its place; ``"memory:"`` is a place too.
-    :param clock: which it follows; default: one that begins now and stands still.
-    :param settings: those of `JobQueue`; nothing is forced to the disk unless they say so.
+    :param data_dir: its place; ``"memory:"`` is allowed.
+    :param clock: the clock of the queue; default: one that starts at the current time and does not
+        run.
+    :param settings: those of `JobQueue`; nothing is fsynced unless they say so.
     """
 
     def __init__(
@@ -72,14 +73,14 @@ class Jobs:
         :param fields: only those whose params have these values.
         """
         found = self.queue.query_jobs(limit=None)
-        # While the clock stands still all are of one instant: their ids tell which was first.
+        # Until the clock is moved, all have the same instant: their ids show the order.
         found.sort(key=lambda job: (job.metadata.created, job.metadata.id))
         return [job for job in found if self._is_of(job, what) and _has(job.params, fields)]
 
     def assert_enqueued(
         self, what: object, /, *, times: int | None = None, **fields: Any
     ) -> AnyJob:
-        """Fail unless such a job was enqueued; the last of them.
+        """Fail unless such a job was enqueued; return the last one.
 
         :param what: a type's name, a params class, or params to be equal to.
         :param times: how often, exactly; None: at least once.
@@ -99,20 +100,21 @@ class Jobs:
     # -- work ----------------------------------------------------------------------------
 
     def perform(self, worker: Workers, job: object, /, **options: Any) -> AnyJob:
-        """Let a worker do one job, here and now; the job as that left it.
+        """Let a worker do one job, here and now; return the job as it is afterwards.
 
         :param job: a job of this queue, its id, or params to enqueue with `options`.
-        :raises AssertionError: the worker does not take it, or it is not pending, or not due.
+        :raises AssertionError: the worker does not accept it, or it is not pending, or not due.
         """
         claim, by = self._claimed(worker, job, options)
         work_on(by, claim)
         return self._now(claim.job.metadata.id)
 
     def drain(self, *workers: Workers, delayed: bool = False) -> Counter[str]:
-        """Let workers do all that is due, also what their work enqueues; how many attempts
-        ended in which way: ``completed``, ``retrying``, ``failed``, ``snoozed``, ``cancelled``.
+        """Let workers do all due jobs, including those that these enqueue.
 
-        :param delayed: go on with what is due later, moving the clock to it.
+        :param delayed: continue with jobs that are due later, moving the clock to them.
+        :returns: how many attempts ended in which way: ``completed``, ``retrying``, ``failed``,
+            ``snoozed``, ``cancelled``.
         """
         made = [self.worker(each) for each in workers]
         outcomes = work_off(*made)
@@ -128,9 +130,9 @@ class Jobs:
 
     @contextmanager
     def inline(self, *workers: Workers) -> Iterator[Counter[str]]:
-        """In the block, whoever enqueues a job that is due has it done before ``enqueue``
-        returns; how many attempts ended in which way. Jobs that wait for a later time, or to be
-        tried again, wait."""
+        """In the block, a due job is done before the ``enqueue`` that creates it returns. Yields
+        how many attempts ended in which way. Jobs that are due later, or are to be tried again,
+        stay pending."""
         made = [self.worker(each) for each in workers]
         outcomes: Counter[str] = Counter()
         turn = threading.Lock()
@@ -153,15 +155,16 @@ class Jobs:
             stop()
 
     def crash(self, worker: Workers, job: object, /, *, after: int = 0, **options: Any) -> AnyJob:
-        """Let a worker begin a job and die, and let the job be rescued; the job as that left it.
+        """Let a worker begin a job and die, and let the job be rescued; return the job as it is
+        then.
 
-        As far as the queue can tell, its process was killed. The work itself is left by an
-        exception, so its ``finally`` blocks run, which those of a killed process do not.
+        For the queue it looks as if the worker's process was killed. The job's code is left by an
+        exception, so its ``finally`` blocks run, unlike those of a killed process.
 
         :param job: as for `perform`.
-        :param after: die when that many checkpoints and reports of progress are made; 0: before
-            the work begins.
-        :raises AssertionError: the work ended before that.
+        :param after: die after that many checkpoints and progress reports; 0: before the job's code
+            begins.
+        :raises AssertionError: the job's code ended before that.
         """
         claim, by = self._claimed(worker, job, options)
         mine = claim.job.metadata.id
@@ -183,7 +186,7 @@ class Jobs:
     def worker(self, worker: Workers) -> JobWorker:
         """A worker of this queue: the one given, or a new one of that class or handler."""
         if isinstance(worker, Handler):
-            # Before anything asks: its params are enqueued by the class that the queue knows.
+            # First: its params are enqueued by the class that the queue knows.
             worker.register(self.queue)
             return worker.make_worker(self.queue)
         made = worker if isinstance(worker, JobWorker) else worker(self.queue)
@@ -235,15 +238,15 @@ class Jobs:
 
     def _kill(self, claim: AnyClaim) -> None:
         mine = claim.job.metadata.id
-        store: Any = self.queue.store  # every store that has no processes of its own can do it
+        store: Any = self.queue.store  # every store without processes of its own has this method
         self.queue.forget(claim)
         store.kill_holder(mine)
         self.queue.rescue_orphans()
-        # The queue's own thread may have been first, and be at it still.
+        # The queue's own thread may have been first, and not be done yet.
         eventually(lambda: self._now(mine).status != "running")
 
     def _next_due(self, workers: list[JobWorker]) -> Any:
-        """When the next job is due that one of them takes; None: there is none."""
+        """When the next job is due that one of them accepts; None: there is none."""
         waiting = [
             job.metadata.due
             for job in self.queue.query_jobs(status="pending", limit=None)
@@ -258,7 +261,7 @@ class Jobs:
 
 
 class _Died(BaseException):
-    """Leaves the work as nothing but a crash would: no `except Exception` stops it."""
+    """Ends the job's code as only a crash would: no `except Exception` stops it."""
 
 
 def _die_after(claim: AnyClaim, times: int) -> None:

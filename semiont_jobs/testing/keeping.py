@@ -1,4 +1,4 @@
-"""Rows 1, 14 and 15: jobs are kept whole, whoever looks, whatever nobody knows of them.
+"""Rows 1, 14 and 15: jobs are kept complete, for every reader, including unknown data in them.
 
 It must not know how jobs are claimed or what becomes of them.
 """
@@ -42,18 +42,18 @@ BROAD: Final[dict[str, Any]] = {
     "yes": True,
     "deep": {"list": [[], [{}], {"k": [1, [2]]}], "": "an empty key"},
 }
-"""Whatever JSON can hold, and what is commonly got wrong in it."""
+"""Whatever JSON can represent, and what is commonly got wrong."""
 UNKNOWN: Final[dict[str, Any]] = {"tenant": {"id": 7, "tags": ["a", "é", None]}, "zone": ""}
 
 
 def same(job: AnyJob) -> tuple[object, ...]:
-    """What of a job stays the same all its life."""
+    """The parts of a job that never change."""
     metadata = job.metadata
     return (metadata.id, metadata.type, metadata.user_id, metadata.created, job.params)
 
 
 class Keeping(Suite):
-    """What is created is there, whole, until it is removed."""
+    """What is created exists, complete, until it is removed."""
 
     # -- row 1: create, get --------------------------------------------------------------
 
@@ -328,7 +328,7 @@ class Keeping(Suite):
         assert [each.extra for each in seen] == [extra] * len(seen)
 
     def walk(self, queue: JobQueue, job: PendingJob[Any]) -> list[AnyJob]:
-        """Through every transition there is; the job as stored after each."""
+        """Take the job through every transition; return it as stored after each."""
         job_id = job.metadata.id
         seen: list[AnyJob] = []
 

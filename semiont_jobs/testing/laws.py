@@ -1,4 +1,4 @@
-"""A queue as plain as can be: what must be true after each verb, written by hand.
+"""A queue as simple as possible: what must be true after each operation, written by hand.
 
 It must not know `semiont_jobs.lifecycle`, or it would be its own oracle.
 """
@@ -15,7 +15,7 @@ from semiont_jobs.model import AnyJob, JobStatus
 BACK_OFF: Final = 10.0
 """Seconds between two attempts, always: the queue under test has a policy without jitter."""
 MAX_CRASHES: Final = 1
-"""A job is given up when its second worker dies."""
+"""A job fails when its second worker dies."""
 
 
 @define
@@ -40,11 +40,11 @@ class PlainJob:
     is_asked_to_stop: bool = False
 
     def order(self) -> tuple[int, datetime, datetime, str]:
-        """Smaller is claimed first."""
+        """The sort key: smaller is claimed first."""
         return (-self.priority, self.run_after or self.created, self.created, self.id)
 
     def contradiction(self, job: AnyJob) -> str:
-        """Where the real job differs from this one; empty: nowhere."""
+        """How the real job differs from this one; empty: not at all."""
         metadata = job.metadata
         facts = {
             "status": (self.status, job.status),
@@ -67,7 +67,7 @@ class PlainJob:
 
 
 class Laws:
-    """All jobs, and what every verb makes of them."""
+    """All jobs, and how every operation changes them."""
 
     def __init__(self) -> None:
         self.jobs: dict[str, PlainJob] = {}
@@ -75,7 +75,7 @@ class Laws:
         self.removed: int = 0
 
     def create(self, job: PlainJob) -> None:
-        """A new job waits."""
+        """A new job is pending."""
         assert job.id not in self.jobs
         self.jobs[job.id] = job
         self.created += 1
@@ -83,8 +83,8 @@ class Laws:
     def next(
         self, now: datetime, types: frozenset[str] | None, queue: str | None
     ) -> PlainJob | None:
-        """What a claim takes: of the due and wanted ones the first in order. A job that was
-        asked to stop in this life is not worked on again."""
+        """What a claim takes: of the due and wanted jobs the first in order. A job that was asked
+        to stop in this life is not run again."""
         due = [
             job
             for job in self.jobs.values()
@@ -107,11 +107,11 @@ class Laws:
         job.progress = progress
 
     def checkpoint(self, job: PlainJob, units: list[str]) -> None:
-        """Units unite with those completed before."""
+        """Add the units to those completed before."""
         job.units += [unit for unit in dict.fromkeys(units) if unit not in job.units]
 
     def complete(self, job: PlainJob, result: Any, now: datetime) -> None:
-        """running -> complete; nothing returned is an empty object."""
+        """running -> complete; no result is an empty object."""
         self._attempt(job, "completed")
         self._end(job, "complete", now)
         job.result = {} if result is None else result
@@ -134,12 +134,12 @@ class Laws:
         self._back(job, job.run_after)
 
     def stopped(self, job: PlainJob, now: datetime) -> None:
-        """The holder obeyed: running -> cancelled."""
+        """The job's code stopped as asked: running -> cancelled."""
         self._attempt(job, "cancelled")
         self._end(job, "cancelled", now)
 
     def cancel(self, job: PlainJob, now: datetime) -> bool:
-        """A waiting job is cancelled, a running one asked to stop, a finished one left alone."""
+        """A pending job is cancelled, a running one asked to stop, a finished one left alone."""
         if job.status == "running":
             job.is_asked_to_stop = True
             return True
@@ -149,8 +149,8 @@ class Laws:
         return False
 
     def died(self, job: PlainJob, now: datetime) -> None:
-        """The holder is dead: back to pending, failed if that happened too often, or
-        cancelled if it had been asked to stop."""
+        """The holder is dead: back to pending; failed if that happened too often; cancelled if the
+        job was asked to stop."""
         if job.is_asked_to_stop:
             self.stopped(job, now)
             return
@@ -172,7 +172,7 @@ class Laws:
         return True
 
     def remove(self, before: datetime, statuses: frozenset[str]) -> int:
-        """Finished jobs that ended before that instant go."""
+        """Finished jobs that ended before that instant are removed."""
         gone = [
             job
             for job in self.jobs.values()

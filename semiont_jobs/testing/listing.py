@@ -1,4 +1,4 @@
-"""Rows 11 to 13: jobs are listed, counted, removed when told, and only then.
+"""Rows 11 to 13: jobs are listed, counted, and removed only on request.
 
 It must not know how jobs are claimed or what becomes of them.
 """
@@ -23,7 +23,7 @@ STATUSES: Final[tuple[JobStatus, ...]] = ("pending", "running", "complete", "fai
 
 
 class Listing(Suite):
-    """What stands there is what is told, and nothing goes that nobody asked to remove."""
+    """What exists is reported, and nothing is removed without a request."""
 
     # -- row 11: list --------------------------------------------------------------------
 

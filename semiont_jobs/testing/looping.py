@@ -12,7 +12,7 @@ from semiont_jobs.testing.suite import Suite, at_once, eventually, ids_of, names
 
 
 class Looping(Suite):
-    """A loop gets each job once, in order, and leaves nothing in nobody's hands."""
+    """A loop gets each job once, in order, and leaves no job without a holder."""
 
     def test_a_loop_works_off_what_is_due_in_order(self) -> None:
         queue = self.queue()

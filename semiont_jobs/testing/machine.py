@@ -1,6 +1,6 @@
 """Random histories of a queue, beside a plain model: a hypothesis state machine for any store.
 
-It must not know any store. Subclass it, give the three hooks, and run ``YourMachine.TestCase``.
+It must not know any store. Subclass it, define the three hooks, and run ``YourMachine.TestCase``.
 """
 
 from __future__ import annotations
@@ -33,16 +33,17 @@ from semiont_jobs.testing.waiting import eventually
 TYPES: Final = ("resize", "encode")
 QUEUES: Final = ("default", "slow")
 VERBS: Final = ("report", "checkpoint", "complete", "fail", "snooze", "release", "cancel")
-"""Of a claim."""
+"""Operations of a claim."""
 
 _some_types = st.none() | st.sets(st.sampled_from(TYPES), min_size=1).map(frozenset)
 _some_queue = st.none() | st.sampled_from(QUEUES)
 _index = st.integers(0, 1_000)
-"""Which of the jobs or claims there are, modulo their number."""
+"""Selects a job or claim, modulo their number."""
 
 
 class JobQueueMachine(Ground):
-    """Each rule is one verb, done to the queue and to the laws; they must agree after each."""
+    """Each rule is one operation, applied to the queue and to the laws; they must agree after
+    each."""
 
     # -- creating ------------------------------------------------------------------------
 
@@ -56,14 +57,14 @@ class JobQueueMachine(Ground):
     def create(
         self, type_: str, queue: str, priority: int, delay: int | None, max_retries: int
     ) -> None:
-        """One new job."""
+        """Create one job."""
         plain = self._plain(type_, queue, priority, delay, max_retries)
         self.queue.create_job(_pending(plain))
         self.laws.create(plain)
 
     @rule(count=st.integers(1, 4), type_=st.sampled_from(TYPES))
     def create_batch(self, count: int, type_: str) -> None:
-        """Some new jobs at once."""
+        """Create some jobs at once."""
         plains = [self._plain(type_, "default", 0, None, 1, n) for n in range(count)]
         self.queue.create_jobs([_pending(plain) for plain in plains])
         for plain in plains:
@@ -86,7 +87,7 @@ class JobQueueMachine(Ground):
 
     @rule(types=_some_types, queue=_some_queue, by_accept=st.booleans())
     def claim(self, types: frozenset[str] | None, queue: str | None, by_accept: bool) -> None:
-        """Take the first of those wanted, if there is one."""
+        """Claim the first of the wanted jobs, if there is one."""
         wanted = self.laws.next(self.clock(), types, queue)
         filters: dict[str, Any] = {"queue": queue}
         if by_accept and types is not None:
@@ -96,7 +97,7 @@ class JobQueueMachine(Ground):
         if wanted is None:
             assert self.queue.claim_next_job(**filters) is None
             return
-        # A store may need a moment to see what another queue object put there.
+        # A store may need a moment to see what another queue object created.
         eventually(lambda: _id(self.queue.poll_next_pending_job(**filters)) == wanted.id)
         claim = self.queue.claim_next_job(**filters)
         assert claim is not None
@@ -108,21 +109,21 @@ class JobQueueMachine(Ground):
     @precondition(lambda self: self.claims)
     @rule(which=_index, page=st.integers(0, 9))
     def report(self, which: int, page: int) -> None:
-        """Progress; refused with `JobCancelled` once the job was asked to stop."""
+        """Report progress; refused with `JobCancelled` once the job was asked to stop."""
         claim, plain = self._claim(which)
         if plain.is_asked_to_stop:
             _refused(JobCancelled, lambda: claim.report({"page": page}))
             return
         claim.report({"page": page})
         assert {"page": page} == claim.job.progress
-        # What is held back for half a second is written by the next checkpoint at the latest.
+        # A report held back for half a second is written by the next checkpoint at the latest.
         claim.checkpoint()
         self.laws.report(plain, {"page": page})
 
     @precondition(lambda self: self.claims)
     @rule(which=_index, units=st.lists(st.sampled_from("abc"), max_size=3))
     def checkpoint(self, which: int, units: list[str]) -> None:
-        """Completed units."""
+        """Store completed units."""
         claim, plain = self._claim(which)
         claim.checkpoint(units)
         self.laws.checkpoint(plain, units)
@@ -130,7 +131,7 @@ class JobQueueMachine(Ground):
     @precondition(lambda self: self.claims)
     @rule(which=_index, result=st.none() | st.integers(0, 3) | st.just([1, {"two": 2}]))
     def complete(self, which: int, result: Any) -> None:
-        """Done, in spite of having been asked to stop perhaps."""
+        """Complete the job, even if it was asked to stop."""
         claim, plain = self._claim(which, ends=True)
         claim.complete(result)
         self.laws.complete(plain, result, self.clock())
@@ -138,7 +139,7 @@ class JobQueueMachine(Ground):
     @precondition(lambda self: self.claims)
     @rule(which=_index, permanent=st.booleans())
     def fail(self, which: int, permanent: bool) -> None:
-        """The attempt failed."""
+        """Fail the attempt."""
         claim, plain = self._claim(which, ends=True)
         claim.fail(PermanentError("never") if permanent else ValueError("not now"))
         self.laws.fail(plain, self.clock(), permanent=permanent)
@@ -146,7 +147,7 @@ class JobQueueMachine(Ground):
     @precondition(lambda self: self.claims)
     @rule(which=_index, seconds=st.integers(0, 20))
     def snooze(self, which: int, seconds: int) -> None:
-        """Later."""
+        """Snooze the job."""
         claim, plain = self._claim(which, ends=True)
         claim.snooze(timedelta(seconds=seconds))
         self.laws.snooze(plain, self.clock() + timedelta(seconds=seconds))
@@ -154,7 +155,7 @@ class JobQueueMachine(Ground):
     @precondition(lambda self: self.claims)
     @rule(which=_index)
     def release(self, which: int) -> None:
-        """Given back."""
+        """Release the job."""
         claim, plain = self._claim(which, ends=True)
         claim.release()
         self.laws.release(plain)
@@ -162,7 +163,7 @@ class JobQueueMachine(Ground):
     @precondition(lambda self: self.claims)
     @rule(which=_index)
     def obey(self, which: int) -> None:
-        """The work looks whether it should stop, and stops."""
+        """The job's code checks whether it should stop, and stops."""
         claim, plain = self._claim(which)
         if not plain.is_asked_to_stop:
             claim.raise_if_cancelled()
@@ -177,7 +178,7 @@ class JobQueueMachine(Ground):
     @precondition(lambda self: self.claims)
     @rule(which=_index)
     def die(self, which: int) -> None:
-        """The holder dies, and somebody looks."""
+        """The holder dies, and its job is rescued."""
         claim, plain = self._claim(which, ends=True)
         self.kill_holder(claim)
         self.queue.rescue_orphans()
@@ -188,7 +189,7 @@ class JobQueueMachine(Ground):
     @precondition(lambda self: self.superseded)
     @rule(which=_index, verb=st.sampled_from(VERBS))
     def be_superseded(self, which: int, verb: str) -> None:
-        """A holder that was given up for dead can change nothing."""
+        """A holder that counts as dead can change nothing."""
         claim = self.superseded[which % len(self.superseded)]
         verbs: dict[str, Callable[[], object]] = {
             "report": lambda: claim.report({"late": True}),
@@ -206,14 +207,14 @@ class JobQueueMachine(Ground):
     @precondition(lambda self: self.laws.jobs)
     @rule(which=_index)
     def cancel(self, which: int) -> None:
-        """Cancel a job in whatever status."""
+        """Cancel a job in any status."""
         plain = self._job(which)
         assert self.laws.cancel(plain, self.clock()) == self.queue.cancel_job(plain.id)
 
     @precondition(lambda self: self.laws.jobs)
     @rule(which=_index)
     def retry(self, which: int) -> None:
-        """Retry a job in whatever status."""
+        """Retry a job in any status."""
         plain = self._job(which)
         if self.laws.retry(plain):
             self.queue.retry_job(plain.id)
@@ -222,7 +223,7 @@ class JobQueueMachine(Ground):
 
     @rule(age=st.integers(0, 30), cancelled=st.booleans())
     def clean(self, age: int, cancelled: bool) -> None:
-        """Remove what ended long ago."""
+        """Remove jobs that ended long ago."""
         statuses = frozenset({"complete", "failed", *(["cancelled"] if cancelled else [])})
         count = self.laws.remove(self.clock() - timedelta(seconds=age), statuses)
         assert count == self.queue.cleanup_completed_jobs(
@@ -244,7 +245,7 @@ class JobQueueMachine(Ground):
     @precondition(lambda self: self.laws.jobs)
     @rule(which=_index, priority=st.integers(-1, 1))
     def update_waiting(self, which: int, priority: int) -> None:
-        """`update_job` changes the priority of a job that waits, read just before."""
+        """`update_job` changes the priority of a pending job that was read just before."""
         plain = self._job(which)
         job = self.queue.get_job(plain.id)
         if not isinstance(job, PendingJob):
@@ -271,7 +272,7 @@ class JobQueueMachine(Ground):
 
     @rule()
     def open_another(self) -> None:
-        """From now on another queue object is asked; claims on the old one go on."""
+        """Use another queue object from now on; claims on the old one continue."""
         self.queue: JobQueue = self.reopen()
         self.queues.append(self.queue)
 

@@ -1,4 +1,4 @@
-"""Row 17: work puts its job off or back, or runs out of time.
+"""Row 17: a job is snoozed or released, or runs out of time.
 
 It must not know in which order jobs are claimed.
 """
@@ -18,7 +18,7 @@ from semiont_jobs.testing.suite import Suite, pytest
 
 
 class PuttingBack(Suite):
-    """A job given back unfinished has used no attempt; one out of time has."""
+    """A job that is snoozed or released has used no attempt; one out of time has."""
 
     # -- row 17: snooze, release, time-out -----------------------------------------------
 

@@ -1,7 +1,7 @@
-"""Rows 6 and 7: what the work tells while it runs: progress, which may be lost, and checkpoints,
-which may not.
+"""Rows 6 and 7: what a running job stores: progress, which may be lost, and checkpoints, which may
+not.
 
-It must not know how attempts end, but that what was told outlives them or does not.
+It must not know how attempts end, only whether what was stored outlives them.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Row 18: what cannot be read as a job harms nobody and is not lost.
+"""Row 18: an entry that is not a valid job does no harm and is not lost.
 
 It must not know where a store puts such entries, before or after.
 """
@@ -24,11 +24,11 @@ DOCUMENT: Final[dict[str, Any]] = {
     },
     "params": {},
 }
-"""A job like any other, but that no entry has its name."""
+"""A valid job, except that no entry has its name."""
 
 
 def text(**changes: Any) -> bytes:
-    """The job with other values; ``metadata_`` before a key means one of its metadata."""
+    """The job with other values; ``metadata_`` before a key selects its metadata."""
     document = json.loads(json.dumps(DOCUMENT))
     for key, value in changes.items():
         place = document["metadata"] if key.startswith("metadata_") else document
@@ -59,7 +59,7 @@ BAD: Final[dict[str, bytes]] = {
 
 
 class SettingAside(Suite):
-    """What is no job is set aside, told of, and costs no job anything."""
+    """An invalid entry is moved to quarantine, reported, and does not affect any job."""
 
     def test_whatever_cannot_be_read_is_told_of_by_name_with_its_reason(self) -> None:
         queue = self.queue()
@@ -147,10 +147,10 @@ class SettingAside(Suite):
         assert counts[verb]() == 0
 
     def offer(self, queue: JobQueue) -> AnyClaim | None:
-        """Look for work that there is not: whoever does comes upon bad entries."""
+        """Look for a job that does not exist: that finds invalid entries."""
         return queue.claim_next_job(types=["nothing"])
 
 
 def told(events: list[Event]) -> dict[str, str]:
-    """The names of what was set aside, each with its reason."""
+    """The names of what was moved to quarantine, each with its reason."""
     return {event.job_id: event.reason for event in events if event.name == "quarantined"}

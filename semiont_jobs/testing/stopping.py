@@ -1,6 +1,6 @@
-"""Row 8: whoever works on a job is asked to stop, and the job ends once.
+"""Row 8: a running job is asked to stop, and it ends once.
 
-It must not know what becomes of a job whose work ends by itself.
+It must not know what becomes of a job whose code ends by itself.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ GIVING_UP_FOR_NOW: Final[dict[str, Any]] = {
 
 
 class Stopping(Suite):
-    """A person stops a job: at once while it waits, by asking while it runs."""
+    """A person stops a job: at once while it is pending, by a request while it runs."""
 
     # -- row 8: cancel -------------------------------------------------------------------
 

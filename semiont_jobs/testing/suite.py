@@ -1,4 +1,4 @@
-"""What every test of the conformance suite stands on: the hooks a store gives, and a few verbs.
+"""What every test of the conformance suite builds on: the store's hooks, and a few helpers.
 
 It must not know any store, nor what is asserted of them.
 """
@@ -61,31 +61,32 @@ BACK_OFF: Final = 10
 """Seconds between two attempts in these tests, always: no jitter, so that the due time is known."""
 STEADY: Final = RetryPolicy(wait=tenacity.wait_fixed(BACK_OFF))
 KIND: Final = "task"
-"""The type of jobs whose type does not matter; nobody registered it."""
+"""The type of jobs whose type does not matter; it is not registered."""
 
 
 class StoreHooks(ABC):
-    """What a store's test class gives. Each test has an object, and so a place, of its own."""
+    """What a store's test class provides. Each test has an object, and so a place, of its own."""
 
     @abstractmethod
     def make_queue(self, **settings: Any) -> JobQueue:
-        """Make a queue with these settings of `JobQueue` on this test's own, empty place."""
+        """Return a queue with these settings of `JobQueue` on this test's own, empty place."""
 
     @abstractmethod
     def reopen(self) -> JobQueue:
-        """Make another queue object on that place, with the settings of `make_queue`."""
+        """Return another queue object on that place, with the settings of `make_queue`."""
 
     @abstractmethod
     def kill_holder(self, claim: AnyClaim) -> None:
-        """Make the holder of that claim vanish as the death of its process would."""
+        """Make the holder of that claim vanish as if its process had died."""
 
     @abstractmethod
     def plant_bad_entry(self, data: bytes) -> str:
-        """Put `data` among the pending jobs as an entry that is no job; return its name."""
+        """Put `data` among the pending jobs as an entry that is not a valid job; return its
+        name."""
 
 
 class Suite(StoreHooks):
-    """The verbs that tests are told in."""
+    """The helpers that tests are written with."""
 
     clock: FakeClock
     _queues: list[JobQueue]
@@ -101,14 +102,14 @@ class Suite(StoreHooks):
     # -- queues --------------------------------------------------------------------------
 
     def queue(self, **settings: Any) -> JobQueue:
-        """This test's queue, on a clock that stands still, with a known back-off."""
+        """This test's queue, on a clock that the test moves, with a known back-off."""
         queue = kept(self.make_queue(**{"clock": self.clock, "retry_policy": STEADY, **settings}))
         self._queues.append(queue)
         return queue
 
     def another(self) -> JobQueue:
         """A second queue object on the same place. It knows nothing yet, so its first claim
-        considers everything that stands there."""
+        considers everything that is there."""
         queue = kept(self.reopen())
         self._queues.append(queue)
         return queue
@@ -145,13 +146,13 @@ class Suite(StoreHooks):
         return queue.create_job(self.job(type, params, **metadata))
 
     def stored(self, queue: JobQueue, job: AnyJob | str, kind: type[T]) -> T:
-        """The job as anyone reads it, which must be of that class."""
+        """The job as any reader gets it, which must be of that class."""
         found = queue.get_job(job if isinstance(job, str) else job.metadata.id)
         assert isinstance(found, kind)
         return found
 
     def claim(self, queue: JobQueue, /, **filters: Any) -> AnyClaim:
-        """Claim a job that must be there; a store may need a moment to come to know it."""
+        """Claim a job that must exist; a store may need a moment to find it."""
         return eventually(lambda: queue.claim_next_job(**filters))
 
     def held(self, queue: JobQueue, /, **metadata: Any) -> AnyClaim:
@@ -173,7 +174,7 @@ class Suite(StoreHooks):
         return claim.complete({"pages": 1}) if status == "complete" else claim.job
 
     def die(self, queue: JobQueue, claim: AnyClaim) -> None:
-        """Let the holder die, and somebody look for dead holders' jobs."""
+        """Let the holder die, and rescue the jobs of dead holders."""
         self.kill_holder(claim)
         queue.rescue_orphans()
         eventually(lambda: some(queue.get_job(claim.job.metadata.id)).status != "running")
@@ -188,8 +189,8 @@ class Suite(StoreHooks):
 
 
 def kept(queue: JobQueue) -> JobQueue:
-    """That queue, its claims kept for as long as itself: many a test has no use for a claim but
-    that the job is held, and one that is dropped is given back."""
+    """Return that queue, which now keeps its claims: many tests need a claim only to hold the job,
+    and a dropped claim releases it."""
     claim_next_job = queue.claim_next_job
     claims: list[AnyClaim | None] = []
 
@@ -203,17 +204,17 @@ def kept(queue: JobQueue) -> JobQueue:
 
 
 def names_of(events: list[Event]) -> list[str]:
-    """What happened, in order."""
+    """The names of the events, in order."""
     return [event.name for event in events]
 
 
 def ids_of(jobs: Sequence[AnyJob]) -> list[str]:
-    """Which jobs, in order."""
+    """The ids of the jobs, in order."""
     return [job.metadata.id for job in jobs]
 
 
 def numbers(stats: JobStats) -> tuple[int, int, int, int, int]:
-    """Pending, running, complete, failed, cancelled."""
+    """The counts: pending, running, complete, failed, cancelled."""
     return (stats.pending, stats.running, stats.complete, stats.failed, stats.cancelled)
 
 
@@ -229,7 +230,7 @@ def some(value: Any) -> Any:
 
 
 def at_once(calls: Sequence[Callable[[], T]]) -> list[T]:
-    """Make all calls at the same time, each in a thread of its own; what they answered."""
+    """Make all calls at the same time, each in a thread of its own; return their results."""
     start = threading.Barrier(len(calls))
 
     def make(call: Callable[[], T]) -> T:

@@ -1,6 +1,6 @@
-"""Row 16: `update_job` as the TypeScript package's examples use it, and looking ahead.
+"""Row 16: `update_job` as the TypeScript package's examples use it, and polling.
 
-It must not know claims, but that a job may be held elsewhere.
+It must not know claims, except that a job may be held elsewhere.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from semiont_jobs.testing.suite import BACK_OFF, Suite, pytest, some
 
 
 class Updating(Suite):
-    """The generic verb is as safe as the particular ones."""
+    """The general method is as safe as the special ones."""
 
     # -- finishing by hand ---------------------------------------------------------------
 

@@ -13,12 +13,12 @@ from typing import Final, TypeVar
 T = TypeVar("T")
 
 PATIENCE: Final = 30.0
-"""Seconds until a wait fails its test: nothing here takes a tenth of it on a busy machine, and
-a test that passes never waits so long."""
+"""Seconds until a wait fails its test: nothing here takes a tenth of it on a busy machine, and a
+passing test never waits that long."""
 
 
 def eventually(look: Callable[[], T | None], timeout: float = PATIENCE) -> T:
-    """What `look` answers once that is something (neither None, False, nor empty)."""
+    """What `look` returns once that is true (not None, False, or empty)."""
     deadline = time.monotonic() + timeout
     pause = threading.Event()
     while not (found := look()):
