@@ -129,7 +129,7 @@ class Updating(Suite):
         assert job.metadata.retry_count == 1
         assert [attempt.outcome for attempt in job.metadata.attempts] == ["failed"]
 
-    # -- by hand, held by nobody ---------------------------------------------------------
+    # -- by hand, without a holder -------------------------------------------------------
 
     def test_pending_to_pending_edits(self) -> None:
         queue = self.queue()

@@ -225,7 +225,7 @@ def _refuse_foreign(session: Session, schema: str, place: str) -> None:
 def _migrate(session: Session, schema: str, found: int | None) -> None:
     name = quoted(schema)
     if found is None:
-        # A schema that an administrator made for this user, who may use it but make none, will do.
+        # A schema that an administrator made is enough, if this user may use it.
         query = "SELECT count(*) FROM pg_namespace WHERE nspname = %s"
         if session.execute(query, [schema]).fetchone() == (0,):
             session.execute(f"CREATE SCHEMA {name}".encode())
