@@ -288,6 +288,18 @@ def test_an_instant_without_an_offset_is_local_time_as_in_javascript(
     assert job.started_at == T0
 
 
+def test_a_date_alone_is_midnight_of_utc_as_in_javascript(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TZ", "XXX-03:00")
+    time.tzset()
+    try:
+        job = decoded(document("running", startedAt="2026-01-01"))
+    finally:
+        monkeypatch.undo()
+        time.tzset()
+
+    assert job.started_at == T0 - timedelta(hours=12)
+
+
 def test_an_instant_is_written_with_three_decimals_and_a_z() -> None:
     job = evolve(BARE["running"], started_at=T0 + timedelta(microseconds=7999))  # type: ignore[call-arg]
 

@@ -109,8 +109,11 @@ def structure_instant(value: Any, _kind: Any = None, *, path: str = "") -> datet
     if type(value) is not str:
         raise JobDecodeError(f"an ISO 8601 time is needed, not {_named(value)}", path=path)
     try:
+        instant = datetime.fromisoformat(value)
+        if instant.tzinfo is None and len(value) <= len("2026-01-01"):
+            return instant.replace(tzinfo=UTC)  # a date alone: JavaScript reads it as of UTC
         # To UTC at once: an instant at either end of time may have none.
-        return datetime.fromisoformat(value).astimezone(UTC)
+        return instant.astimezone(UTC)
     except (ValueError, OverflowError) as error:
         raise JobDecodeError(f"{value[:40]!r} is not an ISO 8601 time", path=path) from error
 

@@ -120,12 +120,13 @@ def test_a_batch_for_which_the_disk_is_too_full_leaves_nothing_and_works_later(
     assert place.names(".tmp") == []
 
 
+@pytest.mark.parametrize("step", ["open", "unlink"])
 def test_a_job_of_a_refused_batch_that_the_disk_keeps_keeps_no_other_and_goes_a_little_later(
-    actor: Actors, place: Place
+    actor: Actors, place: Place, step: str
 ) -> None:
     queue = actor()
     queue.disk.refuse(errno.ENOSPC, "link", "pending/j6.json")
-    queue.disk.refuse(errno.EIO, "open", "pending/j2.json")
+    queue.disk.refuse(errno.EIO, step, "pending/j2.json")
 
     with pytest.raises(StoreError):
         queue.create_jobs([job(f"j{n}") for n in range(10)])
@@ -133,18 +134,33 @@ def test_a_job_of_a_refused_batch_that_the_disk_keeps_keeps_no_other_and_goes_a_
     assert place.everything() == {}
 
 
+@pytest.mark.parametrize("step", ["open", "unlink"])
 def test_what_the_disk_keeps_of_a_refused_batch_is_told(
-    actor: Actors, place: Place, caplog: pytest.LogCaptureFixture
+    actor: Actors, place: Place, caplog: pytest.LogCaptureFixture, step: str
 ) -> None:
     queue = actor()
     queue.disk.refuse(errno.ENOSPC, "link", "pending/j6.json")
-    queue.disk.refuse(errno.EIO, "open", "pending/j2.json", times=100)
+    queue.disk.refuse(errno.EIO, step, "pending/j2.json", times=100)
 
     with pytest.raises(StoreError):
         queue.create_jobs([job(f"j{n}") for n in range(10)])
 
     assert place.names("pending") == ["j2.json"]
     assert "of 6 jobs that were refused together these stand all the same: 'j2'" in caplog.text
+
+
+def test_a_job_that_was_refused_and_stays_is_told(
+    actor: Actors, place: Place, caplog: pytest.LogCaptureFixture
+) -> None:
+    queue = actor(fsync=True)
+    queue.disk.refuse(errno.EIO, "fsync", "pending/j.json")
+    queue.disk.refuse(errno.EIO, "unlink", "pending/j.json")
+
+    with pytest.raises(StoreError):
+        queue.create_job(job())
+
+    assert place.names("pending") == ["j.json"]
+    assert "job j was refused, and exists all the same" in caplog.text
 
 
 @contextmanager

@@ -98,7 +98,9 @@ def test_the_commands_are_listed_and_take_no_directory(app: flask.Flask) -> None
     _head, commands = run(app, "--help").output.split("Commands:")
     names = re.findall(r"^  (\w+) ", commands, re.MULTILINE)
 
-    assert names == ["cancel", "cleanup", "doctor", "list", "retry", "show", "stats", "worker"]
+    assert names == [
+        *("cancel", "cleanup", "doctor", "list", "remove", "retry", "show", "stats", "worker")
+    ]
     assert "--data-dir" not in run(app, "list", "--help").output
     assert "No such command" in run(app, "enqueue").output
 

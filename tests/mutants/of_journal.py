@@ -21,7 +21,7 @@ FAULTS = (
         name="claim-left-out-of-the-journal",
         file="stores/files/journal/by_journal.py",
         was="            and self.journal.has(job, job.metadata.revision - 1)\n"
-        "            and self.journal.is_alone()\n",
+        "            and not self._company.is_there()\n",
         becomes="",
         breaks="no step removes the last durable copy of a job",
         tests=(
@@ -231,7 +231,7 @@ FAULTS = (
     Fault(
         name="void-record-relied-on",
         file="stores/files/journal/by_journal.py",
-        was="            and self.journal.is_alone()\n",
+        was="            and not self._company.is_there()\n",
         becomes="",
         breaks="no step removes the last durable copy of a job",
         tests=("test_a_claim_relies_on_no_record_that_another_process_has_made_void",),

@@ -102,7 +102,8 @@ def _take_back(moves: Moves, job_id: str) -> None:
     try:
         copy = moves.copies.read_held(held, "pending", job_id)
         if isinstance(copy, Copy) and copy.job.metadata.revision == 0:
-            moves.discard(moves.layout.path("pending", job_id))
+            # Not `discard`: a refusal is tried again, and logged.
+            moves.disk.unlink(moves.layout.path("pending", job_id))
     finally:
         moves.copies.close(held)
 

@@ -19,6 +19,7 @@ from contextlib import suppress
 from typing import Final
 
 from semiont_jobs.errors import ClaimLost, JobExists, StoreError
+from semiont_jobs.events import logger
 from semiont_jobs.model import STATUSES, AnyJob, JobStatus
 from semiont_jobs.stores.files.copies import BUSY, Bad, Copies
 from semiont_jobs.stores.files.descriptors import HELD, Descriptor
@@ -152,7 +153,7 @@ class Moves(Settling):
             with suppress(OSError):
                 published = published or self.copies.stands(descriptor, path)
             if published:
-                self.discard(path)
+                self.retract(job_id)
             self.copies.close(descriptor)
             raise
 
@@ -167,7 +168,12 @@ class Moves(Settling):
 
     def retract(self, job_id: str) -> None:
         """Remove a new job that cannot be acknowledged. It is still held."""
-        self.discard(self.layout.path("pending", job_id))
+        try:
+            self.disk.unlink(self.layout.path("pending", job_id))
+        except FileNotFoundError:
+            return
+        except OSError as error:
+            logger.error("job %s was refused, and exists all the same: %s", job_id, error)
 
     # -- to other stores and from them ---------------------------------------------------
 

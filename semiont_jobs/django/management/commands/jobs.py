@@ -24,7 +24,7 @@ class Command(BaseCommand):
 
     help = (
         "Look at the tasks of a backend as jobs, and act on them: list, show, stats, retry, "
-        "cancel, cleanup, doctor. `jobs COMMAND --help` tells more."
+        "cancel, remove, cleanup, doctor. `jobs COMMAND --help` tells more."
     )
     requires_system_checks: list[str] = []  # noqa: RUF012 - Django's; the doctor checks by itself
 

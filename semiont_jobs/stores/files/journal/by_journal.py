@@ -19,6 +19,7 @@ from semiont_jobs.stores.files.forcing import ByFsync, Copied, Forcing, Texts
 from semiont_jobs.stores.files.journal.journal import Journal
 from semiont_jobs.stores.files.journal.records import MOST_REVISION, moment
 from semiont_jobs.stores.files.journal.segment import MOST_BYTES
+from semiont_jobs.stores.files.journal.standing import Company
 from semiont_jobs.stores.files.layout import Layout
 
 LARGEST: Final = MOST_BYTES // 4
@@ -35,6 +36,7 @@ class ByJournal(Forcing):
         super().__init__(disk, layout)
         self.journal = journal
         self._by_itself = ByFsync(disk, layout)
+        self._company = Company(disk, layout, journal.is_own)
 
     def published(self, job: AnyJob, text: bytes, fd: int) -> None:
         if _is_unfit(job, text):
@@ -59,14 +61,14 @@ class ByJournal(Forcing):
             self.journal.write(fit)
 
     def _is_told_of(self, job: AnyJob) -> bool:
-        """Whether it is a claim of a revision that is in the journal already, and that record counts.
+        """Whether it is a claim of a revision that is in the journal, in a record that counts.
 
         A removal by another process makes it void, and the same job may have come back since.
         """
         return (
             job.status == "running"
             and self.journal.has(job, job.metadata.revision - 1)
-            and self.journal.is_alone()
+            and not self._company.is_there()
         )
 
     def forces_together(self, job: AnyJob, text: bytes) -> bool:

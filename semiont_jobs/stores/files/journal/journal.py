@@ -32,7 +32,6 @@ import weakref
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from functools import partial
-from itertools import islice
 from queue import Empty, SimpleQueue
 from typing import Final
 
@@ -41,8 +40,8 @@ from semiont_jobs.model import AnyJob
 from semiont_jobs.stores.files.door import Disk
 from semiont_jobs.stores.files.forcing import NOTHING_LOST, force_each
 from semiont_jobs.stores.files.journal import segment as segments
-from semiont_jobs.stores.files.journal.pieces import Piece, appended_together
-from semiont_jobs.stores.files.journal.records import moment, removals_of
+from semiont_jobs.stores.files.journal.pieces import Piece, appended_together, removed_together
+from semiont_jobs.stores.files.journal.records import moment
 from semiont_jobs.stores.files.journal.segment import SUFFIX, Segment, SegmentRemoved
 from semiont_jobs.stores.files.journal.told_on import ToldOn
 from semiont_jobs.stores.files.layout import Layout, secure_folders
@@ -54,12 +53,7 @@ wait. The longer, the more claims find the job's record and need none of their o
 MOST_KEPT: Final = 4
 """Files that could not be emptied. With one more, nothing is acknowledged: the disk has lost
 writes, or keeps refusing, and must be looked at."""
-TOLD_AT_ONCE: Final = 64
-"""Removals that are appended together: they fit into any file, and one look at the folder serves
-them all."""
 REMOVED: Final = "the journal %s was removed; its jobs' files are forced now"
-MTIME_GRAIN: Final = 20_000_000
-"""Nanoseconds. A folder's mtime moves in clock ticks of 1 to 10 ms."""
 PAUSE: Final = 1.0
 """Seconds after which a file is tried again that could not be emptied, for want of a descriptor,
 say: soon enough for those that wait, and seldom enough to cost nothing."""
@@ -94,9 +88,6 @@ class Journal:
         """Have records of what the disk may have lost."""
         self._told_on = ToldOn(disk, layout)
         self._carried = 0
-        self._alone = False
-        self._looked_at: int | None = None
-        """The mtime of the folder when its names told that; None: they may have changed since."""
         self._was_removed = False
         """The folder may be another one than the one that was opened."""
         self._is_closed = False
@@ -122,17 +113,12 @@ class Journal:
         :raises OSError: it may not be durable.
         """
         if self.is_there():
-            self._put(partial(self._removals, removed))
+            self._put(partial(removed_together, removed, self._note_removed))
 
     def is_there(self) -> bool:
         """Whether any process's file exists, so that removals have to be recorded."""
         with self._lock:
             return self._current is not None or bool(self._told_on.names())
-
-    def _removals(self, removed: Mapping[str, int]) -> Iterable[Piece]:
-        left = iter(removed.items())
-        for some in iter(lambda: dict(islice(left, TOLD_AT_ONCE)), {}):
-            yield removals_of(some), partial(self._note_removed, some)
 
     def _note_removed(self, some: Mapping[str, int], segment: Segment) -> None:
         for job_id in some:  # older records of the job are void: no claim may rely on them
@@ -179,17 +165,9 @@ class Journal:
             current = self._current or self._with_room(1)
             return current.name
 
-    def is_alone(self) -> bool:
-        """Whether no other process's file exists. A removal that another process recorded makes
-        older records here void, and this process does not read it. It would exist as long as
-        they do: see `ToldOn`."""
-        mtime = self._disk.stat(self._layout.journal).st_mtime_ns
-        if mtime != self._looked_at:
-            self._alone = all(each.startswith(self._stem) for each in self._told_on.names())
-            # A change in the clock tick of this look would leave the same mtime.
-            is_settled = time.time_ns() - mtime > MTIME_GRAIN
-            self._looked_at = mtime if is_settled else None
-        return self._alone
+    def is_own(self, name: str) -> bool:
+        """Whether a file of that name is one of these."""
+        return name.startswith(self._stem)
 
     def has(self, job: AnyJob, revision: int) -> bool:
         """Whether that revision of a job is in the file that is appended to. If so, what was

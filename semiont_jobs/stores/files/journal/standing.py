@@ -5,6 +5,8 @@ It must not know which process they are of, or what becomes of them.
 
 from __future__ import annotations
 
+import time
+from collections.abc import Callable
 from contextlib import suppress
 from typing import Final
 
@@ -14,6 +16,8 @@ from semiont_jobs.stores.files.journal.segment import HEADER_BYTES, SUFFIX, Head
 from semiont_jobs.stores.files.layout import Layout
 
 NO_FILE: Final = "it is not a regular file"
+MTIME_GRAIN: Final = 20_000_000
+"""Nanoseconds. A folder's mtime moves in clock ticks of 1 to 10 ms."""
 MOST_READ: Final = 64 * 1024 * 1024
 """Bytes that are read of a file: four times what one of ours may have."""
 
@@ -72,3 +76,27 @@ class Standing:
         """The records in an open file, up to its end or the first thing that is not one."""
         data = self._disk.read(fd, self._disk.stat_of(fd).st_size, MOST_READ)
         return list(records_in(data[HEADER_BYTES:]))
+
+
+class Company:
+    """Whether there are journals of other processes, at the price of one look at the folder."""
+
+    def __init__(self, disk: Disk, layout: Layout, is_own: Callable[[str], bool]) -> None:
+        self._disk = disk
+        self._folder = layout.journal
+        self._standing = Standing(disk, layout)
+        self._is_own = is_own
+        self._is_there = True
+        self._looked_at: int | None = None
+        """The folder's mtime when its names were read; None: they may have changed since."""
+
+    def is_there(self) -> bool:
+        """Whether any exists. One that has recorded a removal exists for as long as a journal
+        does that it may contradict: see `ToldOn`."""
+        mtime = self._disk.stat(self._folder).st_mtime_ns
+        if mtime != self._looked_at:
+            self._is_there = not all(map(self._is_own, self._standing.names()))
+            # A change in the clock tick of this look would leave the same mtime.
+            is_settled = time.time_ns() - mtime > MTIME_GRAIN
+            self._looked_at = mtime if is_settled else None
+        return self._is_there
