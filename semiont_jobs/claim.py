@@ -17,6 +17,7 @@ from semiont_jobs.errors import (
     InvalidValue,
     JobCancelled,
     JobFailed,
+    SemiontJobsError,
     Snooze,
     StoreError,
     WorkerStopping,
@@ -83,7 +84,7 @@ class Claim(InHand[P, PG], Generic[P, PG, R]):
         self._desk.codec.encode(reported, is_update=True)
         kept = _kept(progress)
         with self._turn, self._turn.lock:
-            self._require_open()
+            self.require_open()
             if self._job is not job:  # there may be less room now
                 reported = lifecycle.report(self._job, kept)
                 self._desk.codec.encode(reported, is_update=True)
@@ -114,7 +115,7 @@ class Claim(InHand[P, PG], Generic[P, PG, R]):
         self._desk.codec.check(cursors, "cursors", job_id=self._job.metadata.id)
         cursors = _kept(cursors)  # they are stored again with every later change
         with self._turn, self._turn.lock:
-            self._require_open()
+            self.require_open()
             progress = self._unwritten.progress if self._unwritten else None
             self._store(lifecycle.checkpoint(self._job, units, cursors, progress=progress))
             self._unwritten = None
@@ -187,7 +188,7 @@ class Claim(InHand[P, PG], Generic[P, PG, R]):
 
         :raises InvalidValue: that is not a valid time; the claim goes on.
         """
-        self._require_open()
+        self.require_open()
         job_id = self._job.metadata.id
         until = instant_after(until_or_delay, self._desk.clock(), field="until", job_id=job_id)
         self._flush()
@@ -225,7 +226,7 @@ class Claim(InHand[P, PG], Generic[P, PG, R]):
         """What `JobQueue.update_job` does for a job claimed here; the claim is the fence."""
         self._desk.codec.check_update(given)
         with self._turn, self._turn.lock:
-            self._require_open()
+            self.require_open()
             update = updates.decide(self._job, given, self._desk.clock(), run="")
             if update.job.status == "running":
                 self._store(update.job)
@@ -277,7 +278,7 @@ class Claim(InHand[P, PG], Generic[P, PG, R]):
         if not isinstance(error, Exception):  # Ctrl-C, an exit: it goes on even if the disk refuses
             try:
                 self.release()
-            except StoreError as refused:
+            except SemiontJobsError as refused:
                 logger.error("job %s is not given back: %s", self._job.metadata.id, refused)
             return False
         self.settle(error)

@@ -85,8 +85,8 @@ class Claimer:
         if claim is not None:
             claim.deferred = deferred
         self._claimed_at = time.monotonic()
-        if deferred.since is not None:
-            self._desk.commit_soon()
+        if deferred.since is not None and not self._desk.commit_soon():
+            try_to_commit(deferred)  # nobody else would, for as long as this job takes
         return claim
 
     def commit_if_due(self) -> None:

@@ -59,13 +59,14 @@ class Committer:
         """How many jobs each loop may put off."""
         return max(1, MOST // max(1, len(self._known)))
 
-    def look(self) -> None:
-        """Look: something was put off."""
+    def look(self) -> bool:
+        """Something was put off. Return False if the system gives no thread to look after it."""
         if not self._is_awake:
-            with suppress(ThreadRefused):  # then the loops commit, when they get to it
+            with suppress(ThreadRefused):
                 self._keeper.start()
                 self._is_awake = True
                 self._keeper.poke()
+        return self._is_awake
 
     def keep_house(self) -> float:
         """Do one look, in the thread; returns the seconds until the next."""

@@ -221,9 +221,9 @@ class QueueDesk(Openable):
         self._claims.forget(claim)
         self._ailing.discard(claim.job_id)
 
-    def commit_soon(self) -> None:
+    def commit_soon(self) -> bool:
         """Have what a loop put off made durable soon, even if the loop does not do it."""
-        self.committer.look()
+        return self.committer.look()
 
     def dropped(self, claim: AnyInHand) -> None:
         """Note an open claim that is garbage; a finalizer calls this."""
@@ -277,6 +277,8 @@ class QueueDesk(Openable):
                 raise QueueClosed("the queue was closed meanwhile; the job was given back")
             else:
                 self.emit("claimed", claim.job)
+                if not claim.is_open:
+                    raise QueueClosed("the queue was closed meanwhile; the job was given back")
         except BaseException:
             # An interrupt, for example in a hook, or before there was a claim. The caller does not
             # get the claim, and a kept traceback would keep the job, too.
@@ -344,9 +346,10 @@ class QueueDesk(Openable):
             with self._rescuing:
                 self._rescued_at = time.monotonic()
                 orphans = self._act(self._store.orphans, self.clock(), self._foreign_stale_after)
+                now = self.clock()  # not within the loop: an interrupt would leave an orphan held
                 for hold in orphans:
                     try:
-                        happened = self._rescuer.rescue(hold, self.clock())
+                        happened = self._rescuer.rescue(hold, now)
                     except StoreError as error:
                         refused = refused or error  # the orphans behind it are rescued all the same
                         continue

@@ -12,7 +12,7 @@ from typing import Any, Final
 
 import click
 
-from semiont_jobs.errors import SemiontJobsError
+from semiont_jobs.errors import InvalidValue, SemiontJobsError
 from semiont_jobs.model import AnyJob
 from semiont_jobs.stores import is_url
 
@@ -77,5 +77,7 @@ class JobsGroup(click.Group):
             # is still found: it is in the parent contexts.
             ctx.obj = {"url" if is_url(place) else "data_dir": place, "type_of": self._type_of}
             return super().invoke(ctx)
+        except InvalidValue as error:  # of the command line, as in `cli.main`
+            raise click.UsageError(plain(str(error))) from error
         except (SemiontJobsError, OSError) as error:
             raise click.ClickException(plain(str(error))) from error

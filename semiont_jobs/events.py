@@ -6,8 +6,10 @@ It must not know what sends events, or why.
 from __future__ import annotations
 
 import logging
+import sys
 from collections.abc import Callable, Mapping
 from datetime import datetime
+from traceback import print_exc
 from typing import Final, Literal, TypeAlias
 
 from attrs import frozen
@@ -63,7 +65,23 @@ ENDS: Final[frozenset[EventName]] = frozenset({"completed", "failed", "cancelled
 Hook: TypeAlias = Callable[[Event], object]
 """Called with every event, in the thread that acted; it should return quickly."""
 
+
+class _Logger(logging.Logger):
+    """What filters and handlers raise does not end the thread that logs: a worker, say, that must
+    store an outcome. `logging` prints the errors of handlers, and of no filter."""
+
+    def handle(self, record: logging.LogRecord) -> None:
+        """Hand a record on."""
+        try:
+            super().handle(record)
+        except Exception:  # noqa: BLE001 - of whatever the application has added
+            if logging.raiseExceptions and sys.stderr is not None:
+                print_exc()
+
+
 logger: Final = logging.getLogger("semiont_jobs")
+# Not by `setLoggerClass`: the application may have made it before this is imported.
+logger.__class__ = _Logger
 # Without a handler of its own, logging's last resort would write warnings to standard error,
 # also in an application that never asked for logs.
 logger.addHandler(logging.NullHandler())

@@ -18,8 +18,6 @@ from semiont_jobs.asking import StopRequest
 from semiont_jobs.codec import Codec
 from semiont_jobs.errors import (
     ClaimLost,
-    InvalidJob,
-    JobEncodeError,
     JobHeld,
     JobTimeout,
     SemiontJobsError,
@@ -59,7 +57,7 @@ class Desk(Rules, Protocol):
 
     def forget(self, claim: AnyInHand) -> None: ...
 
-    def commit_soon(self) -> None: ...
+    def commit_soon(self) -> bool: ...
 
     def dropped(self, claim: AnyInHand) -> None: ...
 
@@ -142,6 +140,8 @@ class InHand(Generic[P, PG]):
         self.deferred: Deferred | None = None
         """Of the loop that claimed this, for `put_off`; None: it puts nothing off."""
         self._puts_off_in = 0
+        self.waits_for_disk: bool = False
+        """Whether its outcome is there, and the disk refuses it."""
         self.is_put_off: bool = False
         """Whether it has ended, but its outcome is not durable yet."""
         # Last: if this is interrupted, `__del__` must not have the desk release the job.
@@ -290,14 +290,19 @@ class InHand(Generic[P, PG]):
                 self._write_last_progress()
 
     def _begin_to_end(self) -> None:
-        self._require_open()
+        self.require_open()
         self._write_last_progress()  # what another thread reported meanwhile
 
     def _write_last_progress(self) -> None:
         """No problem of the progress may prevent the outcome."""
         if self._unwritten is not None:
-            with suppress(StoreError, JobEncodeError, InvalidJob):
-                self._write_progress()
+            try:
+                with suppress(StoreError):
+                    self._write_progress()
+            except ClaimLost:
+                raise
+            except Exception:  # noqa: BLE001 - its own code, or there is no room for it
+                self._unwritten = None
 
     def _store(self, job: RunningJob[P, PG]) -> None:
         try:
@@ -375,7 +380,11 @@ class InHand(Generic[P, PG]):
             extra={"job_id": job_id},
         )
 
-    def _require_open(self) -> None:
+    def require_open(self) -> None:
+        """Go on only if the job is still ours.
+
+        :raises ClaimLost: this claim has ended.
+        """
         if self._ended_by is not None:
             raise self._lost()
 

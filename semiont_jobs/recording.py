@@ -31,6 +31,7 @@ def record(
         except ClaimLost:
             return  # told already in the log
         except StoreError as error:
+            claim.waits_for_disk = True
             errors += 1
             logger.error("outcome not stored yet: %s", error)
             floor.leave()

@@ -18,7 +18,7 @@ from typing import Any, ClassVar, Final, Self
 
 from semiont_jobs.claim import AnyClaim
 from semiont_jobs.claimer import Claimer
-from semiont_jobs.errors import ClaimLost, InvalidValue, QueueClosed, StoreError
+from semiont_jobs.errors import ClaimLost, InvalidValue, JobHeld, QueueClosed, StoreError
 from semiont_jobs.events import log_trouble, logger
 from semiont_jobs.fields import checked_patience, is_limit
 from semiont_jobs.iteration import (
@@ -30,6 +30,7 @@ from semiont_jobs.iteration import (
 )
 from semiont_jobs.latch import Latch
 from semiont_jobs.model import AnyJob, PendingJob, RunningJob
+from semiont_jobs.open_claims import EXIT_PATIENCE
 from semiont_jobs.opening import Opening
 from semiont_jobs.queue import JobQueue
 from semiont_jobs.reading import checked_filter
@@ -264,13 +265,12 @@ class JobWorker(ABC):
 
     def _at_exit(self) -> None:
         # If `stop` has waited for all of its time-out, the exit must not wait again.
-        if not self.stop(timeout=0 if self._waited_out else STOP_TIMEOUT):
-            claim = self._claim
-            if claim is not None:
-                try:
-                    claim.release()
-                except (ClaimLost, StoreError):
-                    logger.warning("job %s could not be given back", claim.job.metadata.id)
+        has_stopped = self.stop(timeout=0 if self._waited_out else STOP_TIMEOUT)
+        if not has_stopped and (claim := self._claim) is not None:
+            try:
+                claim.soon(claim.release, EXIT_PATIENCE)
+            except (ClaimLost, JobHeld, StoreError):
+                logger.warning("job %s could not be given back", claim.job.metadata.id)
 
     # -- inside execute_job --------------------------------------------------------------
 
@@ -322,8 +322,8 @@ class JobWorker(ABC):
         try:
             self._loop(opening)
         finally:
-            atexit.unregister(self._at_exit)
             self._ended.set()
+            atexit.unregister(self._at_exit)
 
     def _loop(self, opening: Opening) -> None:
         pace = error_pace(self.error_backoff)
@@ -366,7 +366,7 @@ class JobWorker(ABC):
     def accepts(self, job: PendingJob[Any]) -> bool:
         """What `can_process_job` returns; False if it fails."""
         try:
-            return self.can_process_job(job)
+            return bool(self.can_process_job(job))
         except BaseException:  # noqa: BLE001 - user code; also sys.exit() in it
             logger.exception("%s.can_process_job failed", self.get_worker_name())
             return False
@@ -375,15 +375,15 @@ class JobWorker(ABC):
         """Run a claimed job's code and record the outcome. For a pool, which claims instead of this
         worker's own loop. Raises nothing that the job's code raised."""
         self._claim = claim
-        if self.timeout is not None:
-            claim.terms.set(timeout=self.timeout)
-        outcome: Callable[[], object]
         had_floor = self.queue.floor.leave()
         try:
+            if self.timeout is not None:
+                claim.terms.set(timeout=self.timeout)
+            claim.require_open()
             self.queue.check_params(claim.job)
             result = self.execute_job(claim.job)
         except GivenBack:
-            outcome = claim.release
+            outcome: Callable[[], object] = claim.release
         except BaseException as error:  # noqa: BLE001 - the one place that runs the work
             outcome = partial(claim.settle, error)
         else:

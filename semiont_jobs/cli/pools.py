@@ -15,7 +15,7 @@ from semiont_jobs.cli.app import shown
 from semiont_jobs.cli.logs import announce, log_to_stderr
 from semiont_jobs.cli.reloading import Reloader, start_again
 from semiont_jobs.cli.text import plain
-from semiont_jobs.errors import InvalidValue, StoreError
+from semiont_jobs.errors import InvalidValue, JobHeld, StoreError
 from semiont_jobs.model import AnyJob
 from semiont_jobs.pool import GIVEN_BACK, GRACE, STUCK_AFTER, WorkerPool, checked_post
 from semiont_jobs.queue import JobQueue
@@ -143,7 +143,7 @@ def run_pool(
         _tell_what_is_left(queue, made, options)
     try:
         queue.close()
-    except StoreError as error:
+    except (StoreError, JobHeld) as error:
         announce(f"the queue could not be closed in order: {plain(error)}")
         code = code or GIVEN_BACK
     return code

@@ -19,7 +19,7 @@ from typing import Any, Final, Literal, TypeAlias
 
 from attrs import field, frozen
 
-from semiont_jobs.errors import StoreError
+from semiont_jobs.errors import JobHeld, StoreError
 from semiont_jobs.events import ENDS, Event, logger
 from semiont_jobs.exits import end_last
 from semiont_jobs.forks import reset_in_child
@@ -111,7 +111,7 @@ def serve(assignment: Assignment, pipe: Connection, limits: MutableSequence[floa
     line.tell(("left", watch.reason, watch.given_back))
     try:
         queue.close()
-    except StoreError as error:
+    except (StoreError, JobHeld) as error:
         # The supervisor knows that this process leaves, and others rescue what it holds.
         logger.error("the queue could not be closed in order: %s", error)
 

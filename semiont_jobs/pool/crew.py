@@ -107,6 +107,7 @@ class Crew:
 
     def dismiss(self, hand: Hand) -> None:
         """Make a thread claim no more."""
+        self.lift_limit(hand)  # else its process is killed with the jobs of the other threads
         with self._lock:
             hand.is_dismissed = True
             self._idle.discard(hand)
@@ -267,6 +268,7 @@ class Crew:
     def _work(self, hand: Hand, claim: AnyClaim) -> None:
         worker = _worker_of(hand, claim.job)
         hand.chosen = None
+        hand.take_up(claim, self.orders.stuck_after)  # before user code: it may raise
         limit = self.orders.timeout if worker.timeout is None else worker.timeout
         claim.terms.set(timeout=limit, retry_policy=worker.retry_policy)
         hand.take_up(claim, self.orders.stuck_after)
@@ -279,6 +281,13 @@ class Crew:
         self._limit(hand)
         if self.orders.max_rss is not None and resident_bytes() > self.orders.max_rss:
             self.on_finished("replaced")
+
+    def lift_limit(self, hand: Hand) -> None:
+        """Its process does not count as one that cannot notice that a job is stuck."""
+        if self._limits is not None:
+            with self._lock:
+                if not hand.is_dismissed:
+                    self._limits[hand.number] = 0.0
 
     def _limit(self, hand: Hand) -> None:
         if self._limits is None:

@@ -83,7 +83,15 @@ class Hand:
         task = self.task
         if task is None or task.stuck_at is None or now < task.stuck_at:
             return None
+        if self.waits_for_disk:
+            return None  # its code has ended
         return task
+
+    @property
+    def waits_for_disk(self) -> bool:
+        """Whether its job has its outcome, and the disk refuses it."""
+        task = self.task
+        return task is not None and task.claim.waits_for_disk
 
     def where(self) -> TracebackType | None:
         """Where its thread is at this moment, as the traceback of an exception."""

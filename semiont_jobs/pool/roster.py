@@ -94,7 +94,7 @@ class Post:
             raise self._refused(rule)
         try:
             made.check()
-        except InvalidValue as error:
+        except Exception as error:
             raise self._refused(f"{self.label}: {error}") from error
         return made
 

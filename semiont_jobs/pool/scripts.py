@@ -209,12 +209,14 @@ class ForScripts(ABC):
                 raise RuntimeError("this pool is at work in another process; make a new one")
             with self._lock:
                 self._check_goes_on()
+                is_first = self._staff is None and not self._borrowed
                 self._borrowed.append(staff)
                 self._pid = os.getpid()
                 if run.is_nameless:
                     self._nameless.add(run.type)
             # At the exit of the process a job may not have ended, and may never end.
-            atexit.register(self.stop)
+            if is_first:
+                atexit.register(self.stop)
             try:
                 with closing(mapping.outcomes(staff, in_order=in_order)) as outcomes:
                     for outcome in outcomes:

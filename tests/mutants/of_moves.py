@@ -245,8 +245,8 @@ FAULTS = (
     Fault(
         name="moved-though-let-go",
         file="stores/files/hold.py",
-        was="            self._check_held()\n            step(",
-        becomes="            step(",
+        was="            self._check_held()\n            # No program",
+        becomes="            # No program",
         breaks="what was let go of is somebody else's",
         tests=(
             "test_wherever_the_store_is_closed_nothing_is_lost_and_nobody_elses_is_taken"

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import threading
-import time
 from typing import Any
 
 import pytest
@@ -18,12 +17,7 @@ from semiont_jobs import (
     RunningJob,
     StoreError,
     WorkerPool,
-    job_handler,
 )
-from semiont_jobs.pool.crew import HARD_MARGIN, Crew
-from semiont_jobs.pool.orders import Orders
-from semiont_jobs.pool.roster import checked_roster
-from semiont_jobs.pool.watch import Watch
 from semiont_jobs.testing.suite import some
 from semiont_jobs.testing.waiting import eventually
 
@@ -354,24 +348,3 @@ def test_stuck_is_logged_as_an_error(queue: JobQueue, caplog: pytest.LogCaptureF
     told = [(r.levelno, r.getMessage()) for r in caplog.records if "stuck" in r.getMessage()]
     assert [logging.ERROR] == [level for level, _ in told]
     assert told[0][1].startswith("stuck hangs: ")
-
-
-def test_the_supervisor_sees_a_limit_only_while_its_job_is_in_hand(memory: JobQueue) -> None:
-    limits = [0.0]
-    seen: list[float] = []
-
-    @job_handler("seen")
-    def noted(params: dict[str, Any]) -> None:
-        seen.append(limits[0] - time.monotonic())
-
-    for timeout in (None, 100):
-        memory.enqueue({}, type="seen", timeout=timeout)
-    orders = Orders(threads=1, stuck_after=10, burst=True)
-    watch = Watch(Crew(memory, checked_roster([noted], memory), orders, limits=limits))
-
-    watch.start()
-
-    assert watch.wait(TIMEOUT)
-    assert seen[0] < 0  # none: 0 lies before any instant
-    assert 110 < seen[1] <= 110 + HARD_MARGIN
-    assert [0.0] == limits

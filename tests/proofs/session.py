@@ -59,7 +59,7 @@ class AloneQueue(Unattended):
     def reset_after_fork(self) -> None:
         super().reset_after_fork()
         self._keeper = NoKeeper(self)
-        self.committer.look = lambda: None  # type: ignore[method-assign]
+        self.committer.look = lambda: True  # type: ignore[method-assign]
         # As long in every process: claims tell it, and a journal is full after so many bytes.
         stamps = Stamps()
         stamps._pid = HIGHEST_PID + os.getpid()

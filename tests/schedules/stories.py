@@ -40,7 +40,7 @@ class Unattended(JobQueue):
     def reset_after_fork(self) -> None:
         super().reset_after_fork()
         self._keeper.start = lambda: None  # type: ignore[method-assign]
-        self.committer.look = lambda: None  # type: ignore[method-assign]
+        self.committer.look = lambda: True  # type: ignore[method-assign]
 
     def _rescue_if_due(self) -> None:
         """Left to the story."""

@@ -108,13 +108,16 @@ class FileDeferred:
         self._put_off(hold, job, _Ending(done, tell))
 
     def _put_off(self, hold: FileHold, job: AnyJob, ending: _Ending | None) -> None:
+        # Not under the lock: user code may be stuck in the result's own code.
+        data = hold.text_of(job)
+
         def publish() -> None:
             try:
                 if self._since is None:
                     self._since = time.monotonic()
                 # Before it is published: it must be made durable one day, whatever interrupts this.
                 self._owing.setdefault(hold, None)
-                hold.publish(job, self)
+                hold.publish(job, data, self)
                 self._owing[hold] = ending
             except BaseException:
                 if not hold.is_owing:

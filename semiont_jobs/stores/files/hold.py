@@ -90,26 +90,41 @@ class FileHold:
 
     def move(self, job: AnyJob) -> None:
         """See `Hold.move`."""
+        data = self.text_of(job)
         if self._committing is None:
-            self._store(self._move, job)
+            self._store(self._move, job, data)
         else:
-            self._committing.alone(partial(self._store, self._move, job))
+            self._committing.alone(partial(self._store, self._move, job, data))
 
-    def publish(self, job: AnyJob, committing: Committing) -> None:
+    def text_of(self, job: AnyJob) -> bytes:
+        """The content to write for a job. Takes no lock: user code may be stuck in it."""
+        codec = self._moves.copies.codec
+        was = self.job.status
+        # From the claim on, the params are those that were claimed, whatever the job's code does to
+        # its object.
+        if self._params is None or was != "running":
+            self._params = codec.written_params(job)
+        return codec.encode(job, params=self._params, is_update=job.status == was == "running")
+
+    def publish(self, job: AnyJob, data: bytes, committing: Committing) -> None:
         """As `move`, but without making it durable: `secure` or `forced` must follow.
 
         Nothing is acknowledged before that, and the older copies stay. Not into ``pending``.
         """
         self._committing = committing
-        self._store(self._publish, job)
+        self._store(self._publish, job, data)
 
-    def _store(self, step: Callable[[AnyJob, bytes], None], job: AnyJob) -> None:
+    def _store(self, step: Callable[[AnyJob, bytes], None], job: AnyJob, data: bytes) -> None:
         was = self._is_at_work
         job_id = job.metadata.id
         try:
             self._is_at_work = True
             self._check_held()
-            step(job, self._checked_text(job))
+            # No program that keeps the rules moves a file whose lock was just taken under its path.
+            # If it was held while the job's code ran, look for changes by foreign programs.
+            if self.descriptor.found is None:
+                self._moves.check_standing(self.job.status, job_id, self.descriptor)
+            step(job, data)
             self._holders.stored(self)
             self.let_go_if_ended()
         except ClaimLost:
@@ -127,21 +142,6 @@ class FileHold:
         if self._is_over:
             self.let_go()
             raise ClaimLost(self.job.metadata.id, "it was let go of meanwhile")
-
-    def _checked_text(self, job: AnyJob) -> bytes:
-        """The content to write for a job, if what is held is still ours."""
-        codec = self._moves.copies.codec
-        was = self.job.status
-        # From the claim on, the params are those that were claimed, whatever the job's code does to
-        # its object.
-        if self._params is None or was != "running":
-            self._params = codec.written_params(job)
-        data = codec.encode(job, params=self._params, is_update=job.status == was == "running")
-        # No program that keeps the rules moves a file whose lock was just taken under its path. If
-        # the file was held while the job's code ran, look for changes by foreign programs.
-        if self.descriptor.found is None:
-            self._moves.check_standing(was, job.metadata.id, self.descriptor)
-        return data
 
     def _move(self, job: AnyJob, data: bytes) -> None:
         if self._older and job.status == "pending":
