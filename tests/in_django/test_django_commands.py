@@ -118,7 +118,7 @@ def test_it_acts_on_the_backend_s_tasks(backend: JobsBackend) -> None:
     ("arguments", "code", "said"),
     [
         (["show", "job-unknown"], 1, "there is no job job-unknown"),
-        (["show", "../x"], 1, "id"),
+        (["show", "../x"], 2, "id"),
         (["enqueue", "t"], 2, "No such command"),
         (["list", "--data-dir", "/tmp"], 2, "No such option"),
         ([], 2, "Usage: manage.py jobs"),

@@ -96,8 +96,8 @@ def puts_off_nothing_but_the_forcing(patch: Patch) -> None:
     """What a loop replaces goes at once."""
     publish = FileHold.publish
 
-    def published(self: FileHold, job: AnyJob, committing: Any) -> None:
-        publish(self, job, committing)
+    def published(self: FileHold, job: AnyJob, data: bytes, committing: Any) -> None:
+        publish(self, job, data, committing)
         for status, held in self._older:
             self._moves.remove_older(status, job.metadata.id, held)
 
