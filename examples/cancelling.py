@@ -1,4 +1,4 @@
-"""Work that stops when asked: at a stopping point, and out of a wait."""
+"""Code that stops when its job is cancelled: at a stopping point, and during a wait."""
 
 import tempfile
 import threading
@@ -16,7 +16,7 @@ class Crawler(JobWorker):
             self.raise_if_cancelled()
             self.checkpoint([f"page-{number}"])
             begun.set()
-            # Polite crawlers pause. Waiting on `cancelled` ends the pause as soon as asked.
+            # A polite crawler pauses. Waiting on `cancelled` ends the pause at a request to cancel.
             self.cancelled.wait(10)
         return {"pages": len(job.params["urls"])}
 
@@ -36,7 +36,7 @@ def main() -> None:
                 print(stopped.status, stopped.started_at is not None)
             print(stopped.metadata.completed_units)
 
-        # What is finished can no longer be cancelled.
+        # A finished job can no longer be cancelled.
         print(queue.cancel_job(running.metadata.id))
         queue.close()
 

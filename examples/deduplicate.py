@@ -1,7 +1,8 @@
 """Check a directory tree and replace files of the same content by hard links, durably.
 
-``deduplicate.py TREE JOBS``: kill it whenever you like, and run it again to go on. Files that were
-read are not read again, unless they have changed. Without arguments it shows that on a small tree.
+Run ``deduplicate.py TREE JOBS``. You may kill it at any time: run it again and it continues. It
+does not read a file again, unless the file has changed. Without arguments it works on a small tree
+of its own.
 """
 
 import hashlib
@@ -15,35 +16,35 @@ from semiont_jobs import ItemFailed, JobQueue, WorkerPool
 
 
 def seen(path: Path) -> list:
-    """A file as it is now: another size or time makes another item of it."""
+    """Return a file as an item: if its size or time changes, it is another item."""
     found = path.stat()
     return [str(path), found.st_size, found.st_mtime_ns]
 
 
 def checksum(file: list) -> str:
-    """The digest of a file's content. Raises OSError where the disk cannot read it."""
+    """Return the digest of a file's content. Raises OSError if the disk cannot read it."""
     with open(file[0], "rb") as opened:
         return hashlib.file_digest(opened, "sha256").hexdigest()
 
 
 def link_together(paths: list) -> int:
-    """Make all of these one file; how many were others before. Done twice, it does nothing."""
+    """Make all paths names of one file; return how many were not. A second call does nothing."""
     first, *others = map(Path, paths)
     linked = 0
     for other in others:
         if other.samefile(first) or other.read_bytes() != first.read_bytes():
             continue
         new = other.with_name(f".{other.name}.link")
-        new.unlink(missing_ok=True)  # of an earlier time, killed just here
+        new.unlink(missing_ok=True)  # left by a run that was killed here
         new.hardlink_to(first)
-        new.rename(other)  # at every moment there is a file of this name
+        new.rename(other)  # at every moment a file of this name exists
         linked += 1
     return linked
 
 
 def deduplicate(tree: Path, jobs: Path) -> None:
     files = [seen(path) for path in sorted(tree.rglob("*")) if path.is_file()]
-    # fsync=False: what is done survives any kill; a power cut may cost some of it again.
+    # fsync=False: results survive a kill; a power cut may cost some of them.
     with JobQueue(jobs, fsync=False) as queue, WorkerPool(queue, threads=4) as pool:
         same = defaultdict(list)
         checked = pool.as_completed(checksum, files, name="checksum", key=str, progress=True)

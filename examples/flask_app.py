@@ -1,7 +1,7 @@
-"""A web application that answers at once and lets a worker do the work.
+"""A web application that answers at once; a worker runs the job.
 
-With Flask installed, ``flask --app flask_app run`` serves it. Run as a script it makes its
-requests itself, without a server.
+With Flask installed, ``flask --app flask_app run`` serves it. If you run the file as a script, it
+makes its own requests, without a server.
 """
 
 import os
@@ -22,7 +22,7 @@ def create_app(data_dir: str | None = None):
     from flask import Flask, abort, jsonify, request
 
     app = Flask(__name__)
-    # One queue per process. A fork (gunicorn --preload) is safe: the child starts afresh.
+    # One queue per process. A fork (gunicorn --preload) is safe: the child opens the queue again.
     queue = app.extensions["jobs"] = JobQueue(data_dir or os.environ["SEMIONT_JOBS_DIR"])
 
     @app.post("/reports")
@@ -60,7 +60,7 @@ def main() -> None:
         job_id = accepted.json["id"]
         print(accepted.status_code, client.get(f"/reports/{job_id}").json)
 
-        # Usually a process of its own, on the same directory: `Reporter(queue).run()`.
+        # Usually the worker is a process of its own on the same directory: `Reporter(queue).run()`.
         with Reporter(queue):
             queue.wait_for(job_id, timeout=30)
         print(client.get(f"/reports/{job_id}").json)

@@ -1,6 +1,6 @@
-"""No worker class: a loop of your own that claims jobs one by one.
+"""A loop of your own that claims jobs one by one, without a worker class.
 
-For programs that have a main loop already, and for draining a queue from a script.
+Use it in a program that has a main loop, or to process all due jobs from a script.
 """
 
 import tempfile
@@ -19,7 +19,7 @@ def main() -> None:
         while (claim := queue.claim_next_job(types=["divide"])) is not None:
             divisor = claim.job.params["divisor"]
             try:
-                # Leaving the block by an exception fails the job, and tells us too.
+                # An exception that leaves the block fails the job, and is raised here too.
                 with claim:
                     claim.complete({"quotient": 12 / divisor})
             except ZeroDivisionError as error:

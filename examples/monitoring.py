@@ -1,4 +1,4 @@
-"""Follow a queue: count what happens as it happens, and see how old the backlog is."""
+"""Monitor a queue: count its events, and see how old the backlog is."""
 
 import tempfile
 from collections import Counter
@@ -9,7 +9,7 @@ from semiont_jobs import Event, JobQueue, JobWorker, RetryPolicy, RunningJob, no
 
 
 class Metrics:
-    """A hook that counts events by type; give the counts to whatever collects yours."""
+    """A hook that counts events by type; pass the counts to your metrics system."""
 
     def __init__(self) -> None:
         self.counts: Counter[str] = Counter()

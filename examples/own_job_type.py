@@ -1,6 +1,6 @@
-"""A job type of your own, with progress, and with a checkpoint that a failed attempt leaves.
+"""A job type of your own, with progress, and with checkpoints that survive a failed attempt.
 
-The first attempt stops in the middle; the second goes on where it stopped.
+The first attempt fails in the middle; the second continues there.
 """
 
 import tempfile
@@ -35,7 +35,7 @@ class Indexer(JobWorker):
     retry_policy = RetryPolicy(wait=wait_none())
 
     def execute_job(self, job: RunningJob[IndexParams, IndexProgress]) -> IndexResult:
-        # What a cursor holds survives retries and crashes; a variable would not.
+        # A cursor survives retries and crashes; a variable does not.
         words = job.metadata.unit_cursors.get("words", 0)
         pages = job.params.pages
         for number, text in enumerate(pages, start=1):

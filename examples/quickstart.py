@@ -1,4 +1,4 @@
-"""The whole of it: open a directory, create a job, work on it, read the result."""
+"""All the steps: open a directory, create jobs, run them, read the results."""
 
 import tempfile
 

@@ -1,4 +1,4 @@
-"""Which errors are worth another attempt, when, and which are not."""
+"""Which errors are retried, when, and which are not."""
 
 import tempfile
 
@@ -8,13 +8,13 @@ from semiont_jobs import JobQueue, JobWorker, PermanentError, RetryPolicy, Runni
 
 
 class NoSuchImage(PermanentError):
-    """Trying again will not make the image appear."""
+    """Never retried: a retry would not find the image either."""
 
 
 class Thumbnailer(JobWorker):
     job_types = ("thumbnail",)
     retry_policy = RetryPolicy(
-        wait=wait_fixed(0.1),  # seconds; real work waits longer
+        wait=wait_fixed(0.1),  # seconds; in production wait longer
         retry=retry_if_exception_type((ConnectionError, TimeoutError)),
     )
 
@@ -41,7 +41,7 @@ def main() -> None:
                 told = done.error if done.status == "failed" else done.result
                 print(done.status, done.metadata.attempt_count, told)
 
-        # Somebody has mended the image: a fresh budget for the job that failed on it.
+        # The image has been repaired: give its job a fresh budget of retries.
         print(queue.retry_job(jobs[-1].metadata.id).status)
         queue.close()
 

@@ -1,8 +1,8 @@
-"""Thumbnails of uploaded pictures: a worker makes them, and the page watches it.
+"""Thumbnails of uploaded pictures: a worker makes them, and the page shows its progress.
 
-Serve it with ``flask --app thumbnails run`` or gunicorn, and beside it run ``flask --app thumbnails
-jobs worker``. Kill the worker whenever you like: another one finishes the job, or the same started
-again.
+Serve it with ``flask --app thumbnails run`` or gunicorn. Beside it run ``flask --app thumbnails
+jobs worker``. You may kill the worker at any time: another one, or the same one started again,
+finishes the job.
 """
 
 import json
@@ -18,7 +18,7 @@ from semiont_jobs.flask import SemiontJobs
 
 SIZES = (64, 128, 256, 512, 1024)
 LONGEST_STREAM = 30.0
-"""Seconds after which the page asks anew: whoever went away holds up no thread for longer."""
+"""Seconds after which the page asks again, so a browser that left occupies a thread no longer."""
 
 jobs = SemiontJobs()
 
@@ -26,7 +26,7 @@ jobs = SemiontJobs()
 @frozen
 class Picture:
     folder: str
-    """Where it was put, and where its thumbnails go."""
+    """The folder that contains the picture, and receives its thumbnails."""
 
 
 @jobs.handler("thumbnails", timeout=300)
@@ -35,16 +35,16 @@ def make_thumbnails(params: Picture, claim: Claim) -> list[str]:
     names = []
     for done, size in enumerate(SIZES, start=1):
         name = f"{size}.jpeg"
-        # The work may be done again from the start: what a killed worker made is there already.
+        # The job may run again from the start: a killed worker's thumbnails exist already.
         if not (folder / name).exists():
             try:
                 with Image.open(folder / "original") as picture:
                     small = picture.convert("RGB")
             except UnidentifiedImageError as error:
-                raise PermanentError("this is no picture") from error  # nor is it the next time
+                raise PermanentError("this is no picture") from error  # a retry would not help
             small.thumbnail((size, size))
             small.save(folder / f".{name}", "JPEG")
-            (folder / f".{name}").rename(folder / name)  # whole, or not there
+            (folder / f".{name}").rename(folder / name)  # complete, or absent
         names.append(name)
         claim.report({"done": done, "of": len(SIZES)})
     return names
@@ -75,7 +75,7 @@ def create_app(**config: object) -> Flask:
 
     @app.get("/pictures/<job_id>/events")
     def events(job_id: str):
-        """The job's state whenever it has changed, as server-sent events."""
+        """Send the job's state whenever it has changed, as server-sent events."""
         queue = jobs.queue
         try:
             found = queue.get_job(job_id)
@@ -104,7 +104,7 @@ def create_app(**config: object) -> Flask:
 
 
 def state_of(job) -> dict[str, object]:
-    """What the page needs to know of a job."""
+    """Return what the page shows of a job."""
     state = {"status": job.status, "folder": job.params.folder}
     if job.status == "running":
         state["progress"] = job.progress

@@ -1,8 +1,8 @@
-"""A store of one's own: jobs in one SQLite file, ``JobQueue(SqliteStore("jobs.db"))``.
+"""A store of your own: jobs in one SQLite file, ``JobQueue(SqliteStore("jobs.db"))``.
 
-It serves one process. SQLite's lock on the file is held as long as the store is open: a second
-process is refused, and a running job that nobody in this process holds has a dead holder. Open it
-after a fork, not before.
+It serves one process. The open store keeps SQLite's lock on the file, so a second process is
+refused. If a job is running but nothing in this process holds it, its holder has died. Open the
+store after a fork, not before.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ CREATE TABLE IF NOT EXISTS quarantine (id TEXT PRIMARY KEY, text BLOB, why TEXT)
 
 
 class SqliteStore:
-    """A `semiont_jobs.store.JobStore`: the text of each job, and columns to find it by."""
+    """A `semiont_jobs.store.JobStore`: the JSON of each job, and columns to find it by."""
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
         self._path = os.fspath(path)
@@ -75,10 +75,10 @@ class SqliteStore:
             self._database = database
 
     def close(self) -> None:
-        self.wake()  # another queue may be open on this store, and the holds are its own
+        self.wake()  # no more: another queue may use this store, and has holds of its own
 
     def leave(self) -> None:
-        """Let go of the file, as the death of this process would."""
+        """Release the file, as the death of this process would."""
         with self._changed:
             self._holds.clear()
             if self._database is not None:
@@ -157,7 +157,7 @@ class SqliteStore:
         return key not in self._refused
 
     def _set_aside(self, now: datetime) -> None:
-        # Rows without a type were not written here; what they are is for a person to say.
+        # A row without a type was not written by this store, so a person must look at it.
         for name, status, text in self._rows("type IS NULL"):
             try:
                 self._decoded(name, status, text)
@@ -233,7 +233,7 @@ class SqliteStore:
         with self._changed:
             self._changed.notify_all()
 
-    # -- what the holds use --------------------------------------------------------------
+    # -- called by holds ----------------------------------------------------------------
 
     def put(self, hold: SqliteHold, job: AnyJob) -> AnyJob:
         if hold.params is None or hold.job.status != "running":
@@ -269,7 +269,7 @@ class SqliteStore:
 
     @contextmanager
     def _transaction(self) -> Iterator[sqlite3.Connection]:
-        """All or nothing, one thread at a time; what SQLite refuses is a `StoreError`."""
+        """One transaction, one thread at a time; SQLite's errors become `StoreError`."""
         with self._changed:
             database = self._database
             if database is None:
@@ -299,7 +299,7 @@ class SqliteStore:
 
 
 class SqliteHold:
-    """A `semiont_jobs.store.Hold`: ownership of one job, for this process to know."""
+    """A `semiont_jobs.store.Hold`: ownership of one job, known to this process only."""
 
     def __init__(self, store: SqliteStore, job: AnyJob) -> None:
         self.job = job

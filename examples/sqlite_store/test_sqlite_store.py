@@ -1,4 +1,4 @@
-"""The store keeps what every store must."""
+"""The store behaves as every store must."""
 
 import tempfile
 from pathlib import Path
@@ -12,7 +12,7 @@ from semiont_jobs.testing import JobQueueMachine, StoreConformance
 
 
 class Tried(SqliteStore):
-    """Lets a test do what happens by accident."""
+    """A store with methods for accidents, such as the death of a holder."""
 
     def kill_holder(self, job_id):
         self._holds.pop(job_id, None)
@@ -28,7 +28,7 @@ class Tried(SqliteStore):
 
 
 class TestSqliteStore(StoreConformance):
-    """Every row, over a file of each test's own."""
+    """Tests every row of the requirements; each test has a file of its own."""
 
     @pytest.fixture(autouse=True)
     def _file(self, tmp_path):
@@ -53,7 +53,7 @@ class TestSqliteStore(StoreConformance):
         self.store.plant(f"bad-{self.planted}", data)
         return f"bad-{self.planted}"
 
-    # What only this store can show.
+    # Tests of what is special about this store.
 
     def test_a_process_that_died_leaves_its_jobs_to_the_next(self):
         job = self.held(self.queue()).job
@@ -83,7 +83,7 @@ class TestSqliteStore(StoreConformance):
 
 
 class SqliteMachine(JobQueueMachine):
-    """Random histories, beside a model of a queue."""
+    """Runs random histories and compares them with a model of a queue."""
 
     def make_queue(self, **settings):
         self.place = tempfile.TemporaryDirectory()

@@ -1,4 +1,4 @@
-"""Django's usual settings for a small site, and one for the tasks: ``TASKS``."""
+"""Django's usual settings for a small site, and ``TASKS`` for the background tasks."""
 
 import os
 from pathlib import Path

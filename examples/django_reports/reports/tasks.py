@@ -1,4 +1,4 @@
-"""What takes too long for a request: counting the words of a year, month by month."""
+"""A task that takes too long for a request: the sales of a year, month by month."""
 
 import calendar
 import random
@@ -7,12 +7,12 @@ import time
 from django.tasks import task
 
 SLOWLY = 0.2
-"""Seconds that a month takes, in place of a real database."""
+"""Seconds for each month, in place of a query to a real database."""
 
 
 @task(takes_context=True)
 def yearly_report(context, year):
-    """Sales by month. Goes on at the month where a killed worker was."""
+    """Return the sales by month. If a worker is killed, the next one continues at its month."""
     if not 1900 <= year <= 2100:
         raise ValueError(f"there are no sales of {year}")
     job = context.task_result.job

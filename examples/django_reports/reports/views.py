@@ -14,7 +14,7 @@ def index(request):
 
 @require_POST
 def create(request):
-    """Answer at once; a worker makes the report."""
+    """Enqueue the report and answer at once; a worker makes it."""
     year = request.POST.get("year", "")
     if not year.isdecimal():
         return JsonResponse({"error": "a year is needed"}, status=400)
@@ -23,7 +23,7 @@ def create(request):
 
 @require_GET
 def progress(_request, result_id):
-    """What the page asks for twice a second."""
+    """Return the state of a report; the page asks for it twice a second."""
     try:
         result = yearly_report.get_result(result_id)
     except TaskResultDoesNotExist:
