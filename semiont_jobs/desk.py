@@ -273,11 +273,12 @@ class QueueDesk(Openable):
                     self.close()
             if claim is None:
                 self._hooks.tell_noted()
-            elif opening.is_over:  # closed since the check, perhaps before the claim existed
-                raise QueueClosed("the queue was closed meanwhile; the job was given back")
             else:
-                self.emit("claimed", claim.job)
-                if not claim.is_open:
+                # Closed since the check, perhaps before the claim existed; or by a hook.
+                is_over = opening.is_over
+                if not is_over:
+                    self.emit("claimed", claim.job)
+                if is_over or not claim.is_open:
                     raise QueueClosed("the queue was closed meanwhile; the job was given back")
         except BaseException:
             # An interrupt, for example in a hook, or before there was a claim. The caller does not

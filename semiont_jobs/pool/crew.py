@@ -17,7 +17,7 @@ from semiont_jobs.errors import QueueClosed, SemiontJobsError, ThreadRefused
 from semiont_jobs.events import log_trouble, logger
 from semiont_jobs.model import AnyJob, PendingJob
 from semiont_jobs.opening import Opening
-from semiont_jobs.pool.hand import Hand
+from semiont_jobs.pool.hand import Hand, Task
 from semiont_jobs.pool.memory import resident_bytes
 from semiont_jobs.pool.orders import Orders
 from semiont_jobs.pool.roster import Post
@@ -107,7 +107,7 @@ class Crew:
 
     def dismiss(self, hand: Hand) -> None:
         """Make a thread claim no more."""
-        self.lift_limit(hand)  # else its process is killed with the jobs of the other threads
+        self.limit(hand)  # else its process is killed with the jobs of the other threads
         with self._lock:
             hand.is_dismissed = True
             self._idle.discard(hand)
@@ -169,7 +169,7 @@ class Crew:
 
     def _begin(self, hand: Hand) -> None:
         # The hand is in the list already: its first job may ask whether its thread is a member.
-        self._limit(hand)
+        self.limit(hand)
         try:
             begin(hand.thread)
         except ThreadRefused as error:
@@ -268,33 +268,27 @@ class Crew:
     def _work(self, hand: Hand, claim: AnyClaim) -> None:
         worker = _worker_of(hand, claim.job)
         hand.chosen = None
-        hand.take_up(claim, self.orders.stuck_after)  # before user code: it may raise
+        hand.task = Task(claim, stuck_at=None)  # before user code: it may raise
         limit = self.orders.timeout if worker.timeout is None else worker.timeout
         claim.terms.set(timeout=limit, retry_policy=worker.retry_policy)
-        hand.take_up(claim, self.orders.stuck_after)
-        self._limit(hand)
+        task = hand.take_up(claim, self.orders.stuck_after)
+        self.limit(hand, task.stuck_at)
         worker.work_on(claim)
         if hand.claimer is not None:
             # The task is kept until then: a thread whose hooks hang is replaced, too.
             hand.claimer.commit_if_due()
         hand.task = None
-        self._limit(hand)
+        self.limit(hand)
         if self.orders.max_rss is not None and resident_bytes() > self.orders.max_rss:
             self.on_finished("replaced")
 
-    def lift_limit(self, hand: Hand) -> None:
-        """Its process does not count as one that cannot notice that a job is stuck."""
-        if self._limits is not None:
-            with self._lock:
-                if not hand.is_dismissed:
-                    self._limits[hand.number] = 0.0
-
-    def _limit(self, hand: Hand) -> None:
+    def limit(self, hand: Hand, stuck_at: float | None = None) -> None:
+        """Note for the supervisor when the hand's job counts as stuck; None: never, or this process
+        has noticed."""
         if self._limits is None:
             return
         with self._lock:
             if not hand.is_dismissed:  # else the place and its limit belong to another hand
-                stuck_at = hand.task.stuck_at if hand.task else None
                 self._limits[hand.number] = 0.0 if stuck_at is None else stuck_at + HARD_MARGIN
 
     # -- when to leave -------------------------------------------------------------------

@@ -72,11 +72,12 @@ class Hand:
         if self.claimer is not None:
             self.claimer.end()
 
-    def take_up(self, claim: AnyClaim, stuck_after: float) -> None:
+    def take_up(self, claim: AnyClaim, stuck_after: float) -> Task:
         """Begin a job, which counts as stuck `stuck_after` seconds after its time limit."""
         seconds = claim.timeout
         at = None if seconds is None else time.monotonic() + seconds + stuck_after
-        self.task = Task(claim, at)
+        task = self.task = Task(claim, at)
+        return task
 
     def stuck_task(self, now: float) -> Task | None:
         """The task if its code has ignored the time limit for too long, else None."""

@@ -165,7 +165,7 @@ class Watch:
         for hand in list(self.crew.hands):
             task = hand.stuck_task(now)
             if hand.waits_for_disk:
-                self.crew.lift_limit(hand)
+                self.crew.limit(hand)
             if task is not None:
                 self._give_up(hand, task.claim)
             elif self._has_died(hand) and now >= self._hire_again_at:

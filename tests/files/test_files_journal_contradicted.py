@@ -81,7 +81,7 @@ def test_a_claim_of_ones_own_job_needs_no_record_where_no_other_journal_is(
 
 
 def no_descriptor(disk: WatchedDisk) -> None:
-    disk.refuse(errno.EMFILE, "names", "jobs/.journal", skip=2)
+    disk.refuse(errno.EMFILE, "names", "jobs/.journal", skip=1)
 
 
 def lost_write(disk: WatchedDisk) -> None:

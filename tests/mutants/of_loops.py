@@ -280,7 +280,7 @@ FAULTS = (
     Fault(
         name="limit-of-a-known-stuck-thread",
         file="pool/crew.py",
-        was="        self.lift_limit(hand)  # else",
+        was="        self.limit(hand)  # else",
         becomes="        # else",
         breaks="only a process that does not notice is killed",
         tests=("test_a_process_that_knows_of_its_stuck_thread_is_not_taken_for_one_that_does_not",),

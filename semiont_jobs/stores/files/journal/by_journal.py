@@ -104,7 +104,7 @@ class ByJournal(Forcing):
         # From here on whoever removes a job records that. One that is not pending any more has been
         # made durable by whoever claimed it, and may be removed already: its record would bring it
         # back.
-        file = self.journal.make_ready()
+        file = self.journal.make_ready() if fit else ""
         fit = [(job, text) for job, text in fit if self._is_pending(job.metadata.id)]
         if fit:
             self.journal.write(fit, at)
@@ -122,12 +122,12 @@ class ByJournal(Forcing):
         know of them.
         """
         at = moment()
-        path, disk = self.layout.path, self.disk
-        left = [each for each in job_ids if not disk.seems_there(path("pending", each))]
+        path, exists = self.layout.path, self.disk.exists
         gone = [
             job_id
-            for job_id in left
-            if not any(disk.exists(path(status, job_id)) for status in STATUSES)
+            for job_id in job_ids
+            if not self._is_pending(job_id)
+            and not any(exists(path(status, job_id)) for status in STATUSES)
         ]
         if gone:
             self.journal.remove(dict.fromkeys(gone, at))

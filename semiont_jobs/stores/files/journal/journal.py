@@ -108,12 +108,11 @@ class Journal:
         """Append that these jobs are removed, each at its moment, and return when that is durable.
 
         It is repeated in every later file while others exist that may have records of these jobs:
-        no replay may bring them back from there. If no file exists, nothing is appended.
+        no replay may bring them back from there. Where none exists (`is_there`), do not call this.
 
         :raises OSError: it may not be durable.
         """
-        if self.is_there():
-            self._put(partial(removed_together, removed, self._note_removed))
+        self._put(partial(removed_together, removed, self._note_removed))
 
     def is_there(self) -> bool:
         """Whether any process's file exists, so that removals have to be recorded."""

@@ -14,8 +14,8 @@ import errno
 import os
 import threading
 import time
-from collections.abc import Iterable, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from typing import Final
 
 from attrs import frozen
@@ -32,6 +32,7 @@ from semiont_jobs.stores.files.journal.journal import Journal
 from semiont_jobs.stores.files.journal.records import Record, removals_of
 from semiont_jobs.stores.files.journal.segment import SUFFIX, Header
 from semiont_jobs.stores.files.journal.standing import NO_FILE, Standing
+from semiont_jobs.stores.files.layout import SUFFIX as JOB_SUFFIX
 from semiont_jobs.stores.files.moves import Moves
 
 MOST_WAIT: Final = 300.0
@@ -160,12 +161,18 @@ class Replay:
     def _set_aside(self, record: Record, reason: str) -> None:
         """Put what cannot be read into quarantine: a later version may have written it."""
         assert record.text is not None
-        temporary, descriptor = self._moves.write_temporary(record.text)
-        path = f"{self._layout.tmp}/{record.job_id}.json"
-        try:
-            self._disk.fsync(descriptor.fd)
+        path = f"{self._layout.tmp}/{record.job_id}{JOB_SUFFIX}"
+        with self._written(record.text) as (temporary, fd):
+            self._disk.fsync(fd)
             self._disk.rename(temporary, path)
             self._moves.set_aside(path, reason)
+
+    @contextmanager
+    def _written(self, text: bytes) -> Iterator[tuple[str, int]]:
+        """A new file in ``.tmp``, held, to be given a name."""
+        temporary, descriptor = self._moves.write_temporary(text)
+        try:
+            yield temporary, descriptor.fd
         except BaseException:
             self._moves.discard(temporary)
             raise
@@ -174,18 +181,12 @@ class Replay:
 
     def _publish(self, job: AnyJob, text: bytes) -> None:
         path = self._layout.path(job.status, job.metadata.id)
-        temporary, descriptor = self._moves.write_temporary(text)
-        try:
+        with self._written(text) as (temporary, _fd):
             try:
                 self._disk.rename(temporary, path)
             except IsADirectoryError:
                 self._moves.set_aside(path, "a folder stood where a job is to be replayed")
                 self._disk.rename(temporary, path)
-        except BaseException:
-            self._moves.discard(temporary)
-            raise
-        finally:
-            self._copies.close(descriptor)
         for status in STATUSES:
             other = self._layout.path(status, job.metadata.id)
             if status != job.status and self._disk.exists(other):
