@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Callable, Iterator
+from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -146,6 +148,46 @@ def test_something_is_claimed_before_all_is_read_and_then_all_strictly_by_priori
 
     assert first == "j00"
     assert rest == [f"j{n:02}" for n in (3, 7, 11, 2, 6, 10, 1, 5, 9, 4, 8)]
+
+
+class SlowReader:
+    """A clock that moves by a second whenever a pending job is read, and when it is told to."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.now = 1_000.0
+        self.read: list[str] = []
+        self._really_read = pending.Pending._read
+        monkeypatch.setattr(pending, "time", self)
+        monkeypatch.setattr(pending.Pending, "_read", lambda *given: self._reads(*given))
+
+    def monotonic(self) -> float:
+        return self.now
+
+    def time_ns(self) -> int:
+        return time.time_ns()
+
+    def _reads(self, found: pending.Pending, key: str, now: float) -> None:
+        self._really_read(found, key, now)
+        self.read.append(key)
+        self.now += 1
+
+
+def test_a_large_folder_is_read_on_for_half_of_the_time_while_there_is_something_to_claim(
+    actor: Actors, place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    actor().create_jobs([job(f"j{n:02}") for n in range(20)])
+    os.utime(place.jobs / "pending", (1_700_000_000, 1_700_000_000))
+    worker, clock = actor(), SlowReader(monkeypatch)
+    read = [0]
+
+    for seconds_of_work in (2, 1, 5, 0, 0):
+        claimed(worker).complete()
+        read.append(len(clock.read))
+        clock.now += seconds_of_work
+
+    assert [after - before for before, after in pairwise(read)] == [3, 2, 1, 3, 1]
+    assert worker.claim_next_job(["nothing"]) is None
+    assert len(clock.read) == 20
 
 
 def facing_a_large_folder(

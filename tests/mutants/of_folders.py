@@ -44,6 +44,16 @@ FAULTS = (
         ),
     ),
     Fault(
+        name="a-large-folder-is-read-for-three-seconds-at-every-claim",
+        file="stores/files/pending.py",
+        was="min(seconds, time.monotonic() - self._read_at)",
+        becomes="min(seconds, READ_AT_ONCE)",
+        breaks="a large folder is read on beside the claims, for half of the time",
+        tests=(
+            "test_a_large_folder_is_read_on_for_half_of_the_time_while_there_is_something_to_claim",
+        ),
+    ),
+    Fault(
         name="nothing-new-for-ever",
         file="stores/files/pending.py",
         was="        self._unchanged_at = looked_at\n",

@@ -57,7 +57,8 @@ BAD_DELAY: Final = 0.25
 """Seconds between two looks at an entry that cannot be read (yet)."""
 READ_AT_ONCE: Final = 3.0
 """Seconds of reading what a listing found before something is offered, even if it may not be the
-most urgent: a hundred thousand jobs are read in two, and no claimer should wait for a million."""
+most urgent: a hundred thousand jobs are read in two, and no claimer should wait for a million. From
+then on reading takes half of the time, as long as there is something to offer."""
 CLOSED_DELAY: Final = 10.0
 """Seconds between two looks at files that this user may not open. A user has to change their mode,
 which takes as long and does not change the folder's mtime."""
@@ -96,6 +97,7 @@ class Pending:
         self._has_closed = False
         # Found by a listing and not read yet, last made first.
         self._unread: list[str] = []
+        self._read_at = float("-inf")
         # Some FUSE and layered file systems list other inode numbers than `stat` returns.
         self._inodes_tell = True
 
@@ -186,7 +188,7 @@ class Pending:
         # Nothing to offer: wait for another thread's listing rather than return empty-handed.
         with self._listing:  # not a call: an interrupt right after it would leave it locked
             if self._is_listing_due(share, rest):
-                self._list(now)
+                self._list(now, has_offer=entry is not None)
         return self.index.take(wanted, now)
 
     def unreadable(self, entry: Entry) -> None:
@@ -282,12 +284,15 @@ class Pending:
             or (self._has_closed and age >= CLOSED_DELAY)
         )
 
-    def _list(self, now: float) -> None:
+    def _list(self, now: float, *, has_offer: bool) -> None:
+        seconds = READ_AT_ONCE
         if not self._unread:
             self._compare()
+        elif has_offer:
+            seconds = min(seconds, time.monotonic() - self._read_at)
         has_news = bool(self._unread)
         try:
-            self._read_on(now)
+            self._read_on(now, seconds)
         except BaseException:
             self._listed_mtime = -1  # what could not be read must be found again
             raise
@@ -345,12 +350,13 @@ class Pending:
             return False
         return signature_of(found.st_ino, found.st_mtime_ns) != known.signature
 
-    def _read_on(self, now: float) -> None:
-        until = time.monotonic() + READ_AT_ONCE
+    def _read_on(self, now: float, seconds: float) -> None:
+        until = time.monotonic() + seconds
         while self._unread:
             self._read(self._unread.pop(), now)
             if time.monotonic() >= until:
                 break
+        self._read_at = time.monotonic()
 
     def _read(self, key: str, now: float) -> None:
         job_id = id_of(f"{key}{SUFFIX}")
