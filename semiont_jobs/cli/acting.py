@@ -18,6 +18,7 @@ import click
 from semiont_jobs import lifecycle
 from semiont_jobs.cli.app import (
     Duration,
+    Seconds,
     When,
     as_json,
     each,
@@ -59,12 +60,32 @@ RETRIED: Final[Sequence[JobStatus]] = [
 )
 @click.option("--batch", is_flag=True, help="One params object per line; made durable together.")
 @click.option("--id", "id_", metavar="ID", help="Default: a new one, sortable by time.")
-@click.option("--user-id", default=DEFAULT_USER, show_default=True)
-@click.option("--queue", default=DEFAULT_QUEUE, show_default=True)
-@click.option("--priority", type=int, default=0, show_default=True, help="-100 to 100.")
+@click.option(
+    "--user-id", metavar="USER", default=DEFAULT_USER, show_default=True, help="Whose job it is."
+)
+@click.option(
+    "--queue",
+    metavar="QUEUE",
+    default=DEFAULT_QUEUE,
+    show_default=True,
+    help="The named queue it is in.",
+)
+@click.option(
+    "--priority",
+    type=int,
+    default=0,
+    show_default=True,
+    help="-100 to 100; jobs of a higher priority are claimed first.",
+)
 @click.option("--run-after", type=When(), help="An ISO 8601 instant, or a time span such as 10m.")
-@click.option("--max-retries", type=int, default=DEFAULT_MAX_RETRIES, show_default=True)
-@click.option("--timeout", type=float, help="Seconds an attempt may take.")
+@click.option(
+    "--max-retries",
+    type=int,
+    default=DEFAULT_MAX_RETRIES,
+    show_default=True,
+    help="Attempts after the first one that fails.",
+)
+@click.option("--timeout", type=Seconds(), help="Seconds an attempt may take, or 30m, 2h.")
 @as_json
 @place
 def enqueue(
@@ -154,10 +175,10 @@ def which(everything: str, statuses: Sequence[JobStatus]) -> Callable[[F], F]:
     options = (
         click.argument("ids", metavar="[ID]...", nargs=-1),
         click.option("--all", "everything", is_flag=True, help=everything),
-        click.option("--status", type=click.Choice(statuses)),
-        click.option("--type", metavar="TYPE"),
-        click.option("--user-id", metavar="USER"),
-        click.option("--queue", metavar="QUEUE"),
+        click.option("--status", type=click.Choice(statuses), help="Only jobs of this status."),
+        click.option("--type", metavar="TYPE", help="Only jobs of this type."),
+        click.option("--user-id", metavar="USER", help="Only jobs of this user."),
+        click.option("--queue", metavar="QUEUE", help="Only jobs of this named queue."),
     )
     return lambda command: reduce(lambda made, option: option(made), reversed(options), command)
 

@@ -27,6 +27,7 @@ F = TypeVar("F", bound=Callable[..., Any])
 DIR_VARIABLE: Final = "SEMIONT_JOBS_DIR"
 URL_VARIABLE: Final = "SEMIONT_JOBS_URL"
 
+_SPAN: Final = r"(\d{1,6})([smhdw])"
 _UNITS: Final = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
 
 
@@ -225,7 +226,7 @@ class Duration(click.ParamType[timedelta]):
         """A timedelta."""
         if isinstance(value, timedelta):
             return value
-        found = re.fullmatch(r"(\d{1,6})([smhdw])", value)
+        found = re.fullmatch(_SPAN, value)
         if found is None:
             self.fail(f"{value!r} is no time span: 90s, 30m, 12h, 7d or 2w", param, ctx)
         span = timedelta(**{_UNITS[found[2]]: int(found[1])})
@@ -234,6 +235,21 @@ class Duration(click.ParamType[timedelta]):
         except OverflowError:
             self.fail(f"{value!r} is longer than any calendar", param, ctx)
         return span
+
+
+class Seconds(click.ParamType[float]):
+    """A number of seconds, or a time span such as 30m."""
+
+    name = "seconds"
+
+    def convert(self, value: Any, param: Any, ctx: Any) -> float:
+        """Seconds."""
+        if isinstance(value, str) and re.fullmatch(_SPAN, value):
+            return Duration().convert(value, param, ctx).total_seconds()
+        try:
+            return float(value)
+        except ValueError:
+            self.fail(f"{value!r} is neither a number of seconds nor a time span", param, ctx)
 
 
 class When(click.ParamType[datetime]):
@@ -245,7 +261,7 @@ class When(click.ParamType[datetime]):
         """An aware datetime."""
         if isinstance(value, datetime):
             return value
-        if re.fullmatch(r"\d{1,6}[smhdw]", value):
+        if re.fullmatch(_SPAN, value):
             return datetime.now(UTC) + Duration().convert(value, param, ctx)
         try:
             instant = datetime.fromisoformat(value)

@@ -11,7 +11,7 @@ from typing import Any, Final, TypeVar
 
 import click
 
-from semiont_jobs.cli.app import shown
+from semiont_jobs.cli.app import Seconds, shown
 from semiont_jobs.cli.logs import announce, log_to_stderr
 from semiont_jobs.cli.reloading import Reloader, start_again
 from semiont_jobs.cli.text import plain
@@ -62,22 +62,28 @@ _OPTIONS: Final = (
         show_default=True,
         help="Jobs at a time in each process.",
     ),
-    click.option("--processes", type=click.IntRange(min=1), default=1, show_default=True),
+    click.option(
+        "--processes",
+        type=click.IntRange(min=1),
+        default=1,
+        show_default=True,
+        help="Processes at work; one that dies is replaced.",
+    ),
     click.option(
         "--grace",
-        type=click.FloatRange(min=0, max=1e9),
+        type=Seconds(),
         default=GRACE,
         show_default=True,
         help="Seconds that running jobs have after the signal to stop.",
     ),
     click.option(
         "--timeout",
-        type=click.FloatRange(min=0, max=1e9, min_open=True),
-        help="Seconds an attempt may take if job, type and worker set no limit.",
+        type=Seconds(),
+        help="Seconds an attempt may take if job, type and worker set no limit, or 30m, 2h.",
     ),
     click.option(
         "--stuck-after",
-        type=click.FloatRange(min=0, max=1e9),
+        type=Seconds(),
         default=STUCK_AFTER,
         show_default=True,
         help="Seconds beyond the time limit after which code that ignores it counts as stuck.",

@@ -40,7 +40,13 @@ visible."""
     "--limit", type=click.IntRange(min=0), default=100, show_default=True, help="0 lists none."
 )
 @click.option("--all", "everything", is_flag=True, help="No limit.")
-@click.option("--offset", type=click.IntRange(min=0), default=0, show_default=True)
+@click.option(
+    "--offset",
+    type=click.IntRange(min=0),
+    default=0,
+    show_default=True,
+    help="How many of the newest to leave out.",
+)
 @as_json
 @place
 def list_jobs(

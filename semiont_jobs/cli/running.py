@@ -110,7 +110,13 @@ def _load(target: str) -> list[Any]:
 @click.option(
     "--chaos", is_flag=True, help="Kill worker processes with SIGKILL in the middle of jobs."
 )
-@click.option("--processes", type=click.IntRange(min=1), default=2, show_default=True)
+@click.option(
+    "--processes",
+    type=click.IntRange(min=1),
+    default=2,
+    show_default=True,
+    help="Processes at work.",
+)
 @click.option(
     "--threads",
     type=click.IntRange(min=1),

@@ -5,14 +5,13 @@ It must not know threads or processes. It pickles, so that every process gets th
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable
 from typing import Any, Final
 
 from attrs import Attribute, field, frozen
 
 from semiont_jobs.errors import InvalidValue
-from semiont_jobs.fields import is_limit, is_number
+from semiont_jobs.fields import ENDLESS, is_limit, is_number
 from semiont_jobs.worker import POLL_INTERVAL
 
 GRACE: Final = 30.0
@@ -28,7 +27,7 @@ def _refuse(attribute: Attribute[Any], value: Any, rule: str) -> None:
 
 
 def _check_seconds(_owner: Any, attribute: Attribute[Any], value: Any) -> None:
-    if not is_number(value) or not math.isfinite(value) or value < 0:
+    if not is_number(value) or not 0 <= value < ENDLESS:
         _refuse(attribute, value, "a number of seconds from 0 is needed")
 
 

@@ -50,6 +50,14 @@ def test_a_span_means_from_now(run: Run, queue: JobQueue) -> None:
     assert timedelta(hours=1) < job.metadata.run_after - now() <= timedelta(hours=2)
 
 
+def test_a_span_means_so_many_seconds(run: Run, queue: JobQueue) -> None:
+    run("enqueue", "t", "--id", "a", "--timeout", "30m")
+
+    job = queue.get_job("a")
+    assert job is not None
+    assert 1800 == job.metadata.timeout
+
+
 def test_params_come_from_a_file_or_standard_input(
     run: Run, queue: JobQueue, tmp_path: Path
 ) -> None:

@@ -6,9 +6,11 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import click
 import pytest
 
 from semiont_jobs import DetectionParams, JobQueue, PermanentError
+from semiont_jobs.cli.main import cli
 
 if TYPE_CHECKING:
     from conftest import Run
@@ -174,6 +176,7 @@ def test_an_unknown_job_is_an_error_of_one_line(run: Run, queue: JobQueue) -> No
         ("enqueue", "t", "--batch", "--id", "a"),
         ("enqueue", "t", "--run-after", "2030-01-01T00:00:00"),
         ("enqueue", "t", "--run-after", "soon"),
+        ("enqueue", "t", "--timeout", "1y"),
         ("enqueue", "t", "--run-after", "999999w"),
         ("enqueue", "t", "--run-after", "9999-12-31T23:59:59-10:00"),
         ("enqueue", "t", "--run-after", "0001-01-01T00:00:00+10:00"),
@@ -215,18 +218,14 @@ def test_the_data_directory_may_stand_before_and_after_the_command(
     assert 1 == before.json["pending"] == after.json["pending"]
 
 
-@pytest.mark.parametrize(
-    "command",
-    [
-        *("demo", "worker", "enqueue", "list", "show", "stats"),
-        *("watch", "retry", "cancel", "cleanup", "rescue", "doctor"),
-    ],
-)
-def test_every_command_has_help(run: Run, command: str) -> None:
+@pytest.mark.parametrize("command", sorted(cli.commands))
+def test_every_command_has_help_and_so_has_each_of_its_options(run: Run, command: str) -> None:
     ran = run(command, "--help")
 
     assert 0 == ran.code
     assert ran.out.startswith(f"Usage: semiont-jobs {command}")
+    options = [each for each in cli.commands[command].params if isinstance(each, click.Option)]
+    assert [] == [option.name for option in options if not option.help]
 
 
 def test_a_list_that_is_cut_says_so_unless_that_was_asked_for(run: Run, queue: JobQueue) -> None:

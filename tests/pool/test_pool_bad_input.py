@@ -100,6 +100,7 @@ def test_a_worker_instance_and_one_of_another_queue_are_refused(memory: JobQueue
         {"grace": -1},
         {"grace": float("nan")},
         {"grace": float("inf")},
+        {"grace": 10**400},
         {"timeout": 0},
         {"timeout": float("nan")},
         {"stuck_after": -1},
