@@ -275,10 +275,9 @@ class QueueDesk(Openable):
                 self._hooks.tell_noted()
             else:
                 # Closed since the check, perhaps before the claim existed; or by a hook.
-                is_over = opening.is_over
-                if not is_over:
+                if not opening.is_over:
                     self.emit("claimed", claim.job)
-                if is_over or not claim.is_open:
+                if opening.is_over:
                     raise QueueClosed("the queue was closed meanwhile; the job was given back")
         except BaseException:
             # An interrupt, for example in a hook, or before there was a claim. The caller does not

@@ -7,10 +7,11 @@ from __future__ import annotations
 
 import logging
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping, MutableMapping
+from contextlib import contextmanager, suppress
 from datetime import datetime
 from traceback import print_exc
-from typing import Final, Literal, TypeAlias
+from typing import Any, Final, Literal, TypeAlias
 
 from attrs import frozen
 
@@ -66,25 +67,43 @@ Hook: TypeAlias = Callable[[Event], object]
 """Called with every event, in the thread that acted; it should return quickly."""
 
 
-class _Logger(logging.Logger):
-    """What filters and handlers raise does not end the thread that logs: a worker, say, that must
-    store an outcome. `logging` prints the errors of handlers, and of no filter."""
+LOGGER: Final = "semiont_jobs"
+"""The name of the logger of this library."""
 
-    def handle(self, record: logging.LogRecord) -> None:
-        """Hand a record on."""
-        try:
-            super().handle(record)
-        except Exception:  # noqa: BLE001 - of whatever the application has added
-            if logging.raiseExceptions and sys.stderr is not None:
+
+@contextmanager
+def logging_errors_printed() -> Iterator[None]:
+    """Print what logging raises, as `logging` itself does with the errors of handlers.
+
+    Filters, record factories and logger classes are the application's code too. What they raise
+    must not end the thread that logs: a worker, for example, that has an outcome to store.
+    """
+    try:
+        yield
+    except Exception:  # noqa: BLE001 - of whatever the application has added
+        if logging.raiseExceptions and sys.stderr is not None:
+            with suppress(Exception):  # standard error may be closed, or full
                 print_exc()
 
 
-logger: Final = logging.getLogger("semiont_jobs")
-# Not by `setLoggerClass`: the application may have made it before this is imported.
-logger.__class__ = _Logger
+class _Log(logging.LoggerAdapter[logging.Logger]):
+    """Logs on the application's logger of that name, of whatever class it is, and never raises."""
+
+    def process(self, msg: Any, kwargs: MutableMapping[str, Any]) -> Any:
+        """Leave the record as it is."""
+        return msg, kwargs
+
+    def log(self, level: int, msg: object, *args: object, **kwargs: Any) -> None:
+        """Log a record."""
+        kwargs["stacklevel"] = kwargs.get("stacklevel", 1) + 1  # this call is not of interest
+        with logging_errors_printed():
+            super().log(level, msg, *args, **kwargs)
+
+
+logger: Final = _Log(logging.getLogger(LOGGER))
 # Without a handler of its own, logging's last resort would write warnings to standard error,
 # also in an application that never asked for logs.
-logger.addHandler(logging.NullHandler())
+logger.logger.addHandler(logging.NullHandler())
 
 
 def log_trouble(error: Exception, message: str, *args: object) -> None:

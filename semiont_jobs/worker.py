@@ -113,10 +113,10 @@ class JobWorker(ABC):
         # takes the thread for ended, although its job still runs.
         self._ended = Latch()
         self._thread: threading.Thread | None = None
-        self._pid = 0
+        self._name = type(self).__name__
         self._beginning = Start()
         self._claim: AnyClaim | None = None
-        self._waited_out = False
+        self._pid, self._waited_out = 0, False
 
     # -- what subclasses define ----------------------------------------------------------
 
@@ -185,7 +185,7 @@ class JobWorker(ABC):
         if takes_all and isinstance(meant, str | tuple | list):
             field = f"{type(self).__name__}.job_type"
             raise InvalidValue("job_types is what names the types", field=field, value=meant)
-        checked_name(self.get_worker_name())
+        self._name = checked_name(self.get_worker_name())  # it may fail the next time
 
     def start(self) -> None:
         """Start the worker in a thread of its own, and return.
@@ -202,13 +202,13 @@ class JobWorker(ABC):
         self.check()
         with self._beginning.then(self.stop):
             if self._thread is not None and self._thread.ident is not None:
-                raise RuntimeError(f"{self.get_worker_name()} was started already")
+                raise RuntimeError(f"{self._name} was started already")
             if self._stop.is_set():
-                raise RuntimeError(f"{self.get_worker_name()} was stopped; make a new one")
+                raise RuntimeError(f"{self._name} was stopped; make a new one")
             # Within this opening: if the queue is closed, the loop must not open it again.
             opening = self.queue.open_for_work(self._stop)
             thread = threading.Thread(
-                target=self._live, args=(opening,), name=self.get_worker_name(), daemon=True
+                target=self._live, args=(opening,), name=self._name, daemon=True
             )
             # Before it begins: the job's code may call `stop`, and the thread may end first.
             self._thread, self._pid = thread, os.getpid()
@@ -339,7 +339,7 @@ class JobWorker(ABC):
                 except Exception as error:  # noqa: BLE001
                     # No error of the store ends the worker. The pause grows: no hot loop.
                     errors += 1
-                    log_trouble(error, "%s cannot claim: %s", self.get_worker_name(), error)
+                    log_trouble(error, "%s cannot claim: %s", self._name, error)
                     self._stop.wait(pace(errors))
                     continue
                 errors = 0
@@ -353,7 +353,7 @@ class JobWorker(ABC):
             types=None if types is None else tuple(types),
             queue=self.queue_name,
             accept=self.accepts if self.is_choosy else None,
-            worker=self.get_worker_name(),
+            worker=self._name,
             retry_policy=self.retry_policy,
             opening=opening,
         )
@@ -368,7 +368,7 @@ class JobWorker(ABC):
         try:
             return bool(self.can_process_job(job))
         except BaseException:  # noqa: BLE001 - user code; also sys.exit() in it
-            logger.exception("%s.can_process_job failed", self.get_worker_name())
+            logger.exception("%s.can_process_job failed", self._name)
             return False
 
     def work_on(self, claim: AnyClaim) -> None:

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-import logging
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from semiont_jobs import (
+    CompleteJob,
     Event,
+    FileStore,
     JobQueue,
     JobWorker,
     MemoryStore,
@@ -216,43 +217,48 @@ def test_a_hook_that_closes_the_queue_at_a_claim_keeps_the_job_from_being_begun(
     assert queue.get_job(job.metadata.id).status == "pending"  # type: ignore[union-attr]
 
 
-class OnlyEvents(logging.Filter):
-    """Takes every record for an event's."""
+def taken_by_another_program(queue: JobQueue, event: Event) -> None:
+    assert isinstance(queue.store, FileStore)
+    Path(queue.store.layout.path("running", event.job_id)).unlink()
+    # The keeper notices that within a second.
+    eventually(lambda: queue._claims.get(event.job_id) is None)
 
-    def filter(self, record: logging.LogRecord) -> bool:
-        return bool(record.job_type != "noisy")  # type: ignore[attr-defined]
 
-
-def test_a_logging_filter_that_raises_ends_no_thread(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    store = MemoryStore()
-    queue = JobQueue(store)
-    put: Any = store._put  # type: ignore[attr-defined]
-    refusals = [StoreError(28, "No space left on device")]
-
-    def refuse(hold: Any, job: Any) -> object:
-        if job.status == "complete" and refusals:
-            raise refusals.pop()
-        return put(hold, job)
-
-    monkeypatch.setattr(store, "_put", refuse)
-    handler = logging.StreamHandler(sys.stderr)
-    handler.addFilter(OnlyEvents())
-    logger = logging.getLogger("semiont_jobs")
-    logger.addHandler(handler)
-    try:
-        job = queue.enqueue({}, type="t")
-        worker = Quick(queue)
-        with worker:
-            done = queue.wait_for(job.metadata.id, TIMEOUT)
-    finally:
-        logger.removeHandler(handler)
-
-    assert (done.status, len(worker.ran), refusals) == ("complete", 1, [])
-    assert (
-        "AttributeError: 'LogRecord' object has no attribute 'job_type'" in capsys.readouterr().err
+def ended_by_the_hook(queue: JobQueue, event: Event) -> None:
+    job = event.job
+    assert isinstance(job, RunningJob)
+    queue.update_job(
+        CompleteJob(
+            metadata=job.metadata,
+            params=job.params,
+            started_at=job.started_at,
+            completed_at=queue.clock(),
+            result={},
+        ),
+        "running",
     )
+
+
+@pytest.mark.parametrize("loses", [taken_by_another_program, ended_by_the_hook])
+def test_a_job_that_is_over_when_its_claim_has_been_told_ends_no_worker(
+    tmp_path: Path, loses: Callable[[JobQueue, Event], None]
+) -> None:
+    queue = JobQueue(tmp_path, fsync=False)
+
+    def lose(event: Event) -> None:
+        if event.name == "claimed" and event.job_id == "first":
+            loses(queue, event)
+
+    queue.subscribe(lose)
+    queue.enqueue({}, type="t", id="first", priority=9)
+    queue.enqueue({}, type="t", id="second")
+
+    with Quick(queue) as worker:
+        done = queue.wait_for("second", TIMEOUT)
+
+    assert done.status == "complete"
+    assert worker.ran == ["second"]
+    queue.close()
 
 
 class Undecided:
@@ -278,37 +284,6 @@ def test_an_answer_without_a_truth_value_blocks_no_other_job(queue: JobQueue) ->
 
     assert done.status == "complete"
     assert queue.get_job("odd").status == "pending"  # type: ignore[union-attr]
-
-
-class Unsettled(Quick):
-    """Has lost its time limit."""
-
-    is_lost = False
-
-    @property
-    def timeout(self) -> float | None:  # type: ignore[override]
-        if self.is_lost:
-            raise KeyError("limit")
-        return None
-
-
-@pytest.mark.parametrize("how", ["worker", "pool"])
-def test_a_time_limit_that_cannot_be_read_fails_the_job(
-    how: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    queue = JobQueue("memory:")
-    runner: Any = Unsettled(queue) if how == "worker" else WorkerPool(queue, [Unsettled], threads=1)
-    runner.start()
-    monkeypatch.setattr(Unsettled, "is_lost", True)
-    try:
-        job = queue.enqueue({}, type="t", max_retries=0)
-        done = queue.wait_for(job.metadata.id, TIMEOUT)
-    finally:
-        monkeypatch.undo()
-        runner.stop(TIMEOUT)
-
-    assert done.status == "failed"
-    assert "limit" in done.error  # type: ignore[union-attr]
 
 
 @pytest.mark.parametrize("error", [KeyboardInterrupt, SystemExit])

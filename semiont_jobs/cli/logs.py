@@ -14,7 +14,7 @@ from typing import Any, Final, cast
 import click
 
 from semiont_jobs.cli.text import plain
-from semiont_jobs.events import logger
+from semiont_jobs.events import LOGGER
 
 FORMAT: Final = "%(asctime)s %(levelname)s %(message)s"
 
@@ -39,8 +39,9 @@ def log_to_stderr() -> None:
     handler.setFormatter(_Escaping(FORMAT))
     handler.addFilter(_is_wanted)
     root.addHandler(handler)
-    if logger.level == logging.NOTSET:
-        logger.setLevel(logging.INFO)
+    own = logging.getLogger(LOGGER)
+    if own.level == logging.NOTSET:
+        own.setLevel(logging.INFO)
 
 
 def _keep_nothing_back() -> None:

@@ -251,7 +251,7 @@ class Crew:
             runs=shift.routing.runs,
             queue=shift.routing.queue,
             accept=shift.accepts if shift.routing.has_to_ask else None,
-            worker=only.get_worker_name() if only else self._name_for,
+            worker=hand.names[id(only)] if only else self._name_for,
             opening=self._opening,
         )
 

@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from logging.handlers import QueueHandler
 from typing import Any, Final, Literal
 
-from semiont_jobs.events import logger
+from semiont_jobs.events import LOGGER, logging_errors_printed
 
 Tell = Callable[[tuple[Literal["log"], logging.LogRecord]], object]
 """Sends a record to the other process, or else calls `log_for_nobody`."""
@@ -18,7 +18,7 @@ Tell = Callable[[tuple[Literal["log"], logging.LogRecord]], object]
 
 def levels_here() -> dict[str, int]:
     """The levels of the root logger and of this library's logger in this process."""
-    return {"": logging.getLogger().level, logger.name: logger.level}
+    return {name: logging.getLogger(name).level for name in ("", LOGGER)}
 
 
 def log_there(tell: Tell, levels: Mapping[str, int]) -> None:
@@ -35,7 +35,8 @@ def log_here(record: logging.LogRecord) -> None:
     """Log a record of another process."""
     its = logging.getLogger(record.name)
     if its.isEnabledFor(record.levelno):
-        its.handle(record)
+        with logging_errors_printed():
+            its.handle(record)
 
 
 def log_for_nobody(record: logging.LogRecord) -> None:

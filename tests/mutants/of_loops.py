@@ -294,14 +294,6 @@ FAULTS = (
         tests=("test_code_that_has_ended_in_time_is_not_run_again_because_the_disk_is_full",),
     ),
     Fault(
-        name="filter-ends-a-thread",
-        file="events.py",
-        was="        except Exception:  # noqa: BLE001 - of whatever",
-        becomes="        except ImportError:  # of whatever",
-        breaks="no logging ends a worker",
-        tests=("test_a_logging_filter_that_raises_ends_no_thread",),
-    ),
-    Fault(
         name="nobody-commits",
         file="claimer.py",
         was="if deferred.since is not None and not self._desk.commit_soon():",

@@ -346,4 +346,20 @@ FAULTS = (
             "test_a_forked_child_waits_with_a_lookout_of_its_own_also_for_what_its_parent_began",
         ),
     ),
+    Fault(
+        name="logging-ends-the-thread",
+        file="events.py",
+        was="        with logging_errors_printed():\n            super().log(",
+        becomes="        if True:\n            super().log(",
+        breaks="what the application's filters raise ends no worker",
+        tests=("test_what_logging_raises_ends_no_worker[heard-filter]",),
+    ),
+    Fault(
+        name="told-to-a-broken-pipe",
+        file="events.py",
+        was="            with suppress(Exception):  # standard error may be closed, or full\n",
+        becomes="            if True:\n",
+        breaks="nor does a standard error that nobody reads",
+        tests=("test_what_logging_raises_ends_no_worker[unheard-factory]",),
+    ),
 )

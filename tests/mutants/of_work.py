@@ -365,4 +365,22 @@ FAULTS = (
         breaks="a hook that hangs on one rescue keeps nobody from the others",
         tests=("test_while_a_hook_hangs_on_one_rescue_others_rescue",),
     ),
+    Fault(
+        name="job-over-in-a-hook-taken-for-a-close",
+        file="desk.py",
+        was="                if opening.is_over:\n                    raise QueueClosed",
+        becomes="                if not claim.is_open:\n                    raise QueueClosed",
+        breaks="a job that ends while its claim is told ends no worker",
+        tests=(
+            "test_a_job_that_is_over_when_its_claim_has_been_told_ends_no_worker[ended_by_the_hook]",
+        ),
+    ),
+    Fault(
+        name="name-asked-for-in-the-loop",
+        file="worker.py",
+        was='logger.exception("%s.can_process_job failed", self._name)',
+        becomes='logger.exception("%s.can_process_job failed", self.get_worker_name())',
+        breaks="a worker whose name can no longer be had goes on",
+        tests=("test_a_name_that_cannot_be_had_again_ends_no_worker[worker]",),
+    ),
 )

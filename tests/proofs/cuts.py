@@ -290,11 +290,11 @@ def started_again() -> Iterator[None]:
 @contextmanager
 def silence() -> Iterator[None]:
     """No logs: thousands of recoveries tell what they do."""
-    logger.disabled = True
+    logger.logger.disabled = True
     try:
         yield
     finally:
-        logger.disabled = False
+        logger.logger.disabled = False
 
 
 @contextmanager

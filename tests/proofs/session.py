@@ -90,7 +90,7 @@ def at_once() -> Iterator[None]:
         (pending, "BAD_DELAY", 0.0),
         (reader, "QUIET", 0),
         (retry, "pause", lambda _seconds: None),
-        (logger, "disabled", True),  # thousands of warnings, all provoked
+        (logger.logger, "disabled", True),  # thousands of warnings, all provoked
         (desk, "Codec", lambda _job_types: _CODEC),
         (Journal, "in_background", False),
         (segment, "MOST_BYTES", SMALL_JOURNAL),
