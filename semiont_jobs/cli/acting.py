@@ -228,8 +228,9 @@ def cancel(ids: tuple[str, ...], everything: bool, as_json: bool, **filters: Any
     chosen = _chosen(ids, everything, filters)
     queue = open_queue()
     if ids:
-        rows = each(ids, lambda one: _cancelled(queue, one))
-        _tell_each(rows, lambda id_: _how_cancelled(queue, id_), as_json=as_json)
+        outcomes: dict[str, str] = {}
+        rows = each(ids, lambda one: _cancelled(queue, one, outcomes))
+        _tell_each(rows, outcomes.__getitem__, as_json=as_json)
         return
     count = _done_to_all(queue, queue.cancel_jobs, queue.cancel_job, chosen)
     click.echo(
@@ -251,17 +252,16 @@ def _done_to_all(
     return sum(to_one(job.metadata.id) for job in jobs)
 
 
-def _cancelled(queue: JobQueue, id_: str) -> bool:
+def _cancelled(queue: JobQueue, id_: str, outcomes: dict[str, str]) -> bool:
     if queue.cancel_job(id_):
+        job = queue.get_job(id_)
+        # One that was asked may be anything by now: complete, or pending to be tried again.
+        is_over = job is None or job.status == "cancelled"
+        outcomes[id_] = "cancelled" if is_over else "asked to stop"
         return True
     job = queue.get_job(id_)
     reason = "there is no such job" if job is None else f"it is {job.status} already"
     raise InvalidTransition(id_, reason)
-
-
-def _how_cancelled(queue: JobQueue, id_: str) -> str:
-    job = queue.get_job(id_)
-    return "asked to stop" if job is not None and job.status == "running" else "cancelled"
 
 
 @click.command()

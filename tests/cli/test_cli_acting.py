@@ -238,6 +238,25 @@ def test_a_running_job_is_asked_to_stop(run: Run, queue: JobQueue) -> None:
     claim.cancel()
 
 
+def test_a_job_that_is_complete_after_it_was_asked_to_stop_is_not_called_cancelled(
+    run: Run, queue: JobQueue, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    queue.enqueue({}, type="t", id="a")
+    claim = queue.claim_next_job()
+    assert claim is not None
+    really = JobQueue.cancel_job
+
+    def cancel(self: JobQueue, id_: str) -> bool:
+        is_asked = really(self, id_)
+        claim.complete()
+        return is_asked
+
+    monkeypatch.setattr(JobQueue, "cancel_job", cancel)
+    ran = run("cancel", "a")
+
+    assert (0, "a asked to stop\n") == (ran.code, ran.out)
+
+
 def test_only_what_ended_long_ago_is_removed(run: Run, queue: JobQueue) -> None:
     queue.enqueue({}, type="t")
     claim = queue.claim_next_job()
