@@ -214,9 +214,9 @@ FAULTS = (
     ),
     Fault(
         name="clean-before-folders-are-durable",
-        file="stores/files/upkeep.py",
-        was="            if holds:\n                self._secure_what_went_before()\n",
-        becomes="",
+        file="stores/files/removals.py",
+        was="        if has_journals or self._forcing.is_durable:\n",
+        becomes="        if has_journals:\n",
         breaks="a power cut brings no finished job back to run",
         tests=(
             "test_c18_cleaning_forces_all_five_folders_before_the_first_unlink_and_one_after_the_last",

@@ -38,11 +38,11 @@ def create_batch(
     :param are_unseen: no other caller can have used these ids, so no folder is checked for them.
     :raises JobExists: one of them exists.
     """
-    at = moment()
     if not are_unseen:
         moves.look_first(texts)
     written: list[tuple[str, str]] = []
     published: dict[str, os.stat_result] = {}
+    moments: dict[str, int] = {}
     last: Descriptor | None = None
     try:
         for job_id, (_job, data) in texts.items():
@@ -58,9 +58,12 @@ def create_batch(
             last = descriptor
             moves.publish_new(job_id, path, descriptor, is_unseen=are_unseen)
             published[job_id] = found
+            # While it is held: later than the removal of a job that had this id before, and earlier
+            # than its own.
+            moments[job_id] = moment()
         if last is not None:
             moves.copies.close(last)
-        moves.forcing.batch_published(texts, at)
+        moves.forcing.batch_published(texts, moments)
     except BaseException:
         if last is not None:
             moves.copies.close(last)

@@ -115,8 +115,8 @@ class Forcing:
     def batch_written(self, paths: Sequence[str]) -> None:
         """New jobs are whole, and none has its name yet."""
 
-    def batch_published(self, texts: Texts, at: int) -> None:
-        """All have their names; the first one got its name at `at` (`moment`) or later."""
+    def batch_published(self, texts: Texts, moments: Mapping[str, int]) -> None:
+        """All have their names; each was held, under its name, at its moment (`moment`)."""
 
 
 class ByFsync(Forcing):
@@ -165,5 +165,5 @@ class ByFsync(Forcing):
             finally:
                 self.disk.close(fd)
 
-    def batch_published(self, texts: Texts, at: int) -> None:
+    def batch_published(self, texts: Texts, moments: Mapping[str, int]) -> None:
         self.disk.fsync_folder(self.layout.folders["pending"])

@@ -5,8 +5,8 @@ It must not know how the hold was obtained.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from contextlib import AbstractContextManager, suppress
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager, suppress
 from functools import partial
 from typing import Protocol
 
@@ -246,12 +246,23 @@ class FileHold:
             mine = Copy(job, found)
             self._moves.settle(job.metadata.id, job.status, self.descriptor, mine)
 
-    def remove(self, target: str | None = None) -> None:
-        """Remove the job, or give its file the name `target` instead; the hold ends."""
+    @contextmanager
+    def at_work(self) -> Iterator[None]:
+        """Use the descriptor: whoever closes the store leaves it open meanwhile.
+
+        :raises ClaimLost: the store was closed before.
+        """
         was = self._is_at_work
         try:
             self._is_at_work = True
             self._check_held()
+            yield
+        finally:
+            self._is_at_work = was
+
+    def remove(self, target: str | None = None) -> None:
+        """Remove the job, or give its file the name `target` instead; the hold ends."""
+        with self.at_work():
             self._moves.check_standing(self.job.status, self.job.metadata.id, self.descriptor)
             path = self._moves.layout.path(self.job.status, self.job.metadata.id)
             if target is None:
@@ -259,8 +270,6 @@ class FileHold:
             else:
                 self._moves.disk.rename(path, target)
             self.let_go()
-        finally:
-            self._is_at_work = was
 
     def let_go(self) -> None:
         """See `Hold.let_go`."""

@@ -6,7 +6,6 @@ and lets the parts do their work.
 
 from __future__ import annotations
 
-import errno
 import os
 import threading
 from collections.abc import Collection, Hashable, Iterable, Iterator, Mapping, Sequence
@@ -15,7 +14,7 @@ from functools import partial
 from typing import Any, Final
 
 from semiont_jobs.codec import Codec
-from semiont_jobs.errors import ClaimLost, JobExists, JobNotFound
+from semiont_jobs.errors import JobExists, JobNotFound
 from semiont_jobs.events import Hook, logger
 from semiont_jobs.floor import OPEN, Floor
 from semiont_jobs.model import FINISHED, STATUSES, AnyJob, ClaimStamp, JobStatus, PendingJob
@@ -28,20 +27,13 @@ from semiont_jobs.stores.files.copies import Copies
 from semiont_jobs.stores.files.creating import Creating
 from semiont_jobs.stores.files.deferred import FileDeferred
 from semiont_jobs.stores.files.door import Disk
-from semiont_jobs.stores.files.forcing import (
-    ByFsync,
-    Copied,
-    Durability,
-    Forcing,
-    durability_of,
-)
+from semiont_jobs.stores.files.forcing import ByFsync, Durability, Forcing, durability_of
 from semiont_jobs.stores.files.hold import FileHold
 from semiont_jobs.stores.files.house import MovingHouse
 from semiont_jobs.stores.files.inspection import Inspection, inspect
 from semiont_jobs.stores.files.journal.boot import check_for_journals
 from semiont_jobs.stores.files.journal.by_journal import ByJournal
 from semiont_jobs.stores.files.journal.journal import Journal
-from semiont_jobs.stores.files.journal.records import moment
 from semiont_jobs.stores.files.journal.replay import Replay
 from semiont_jobs.stores.files.layout import (
     Layout,
@@ -60,6 +52,7 @@ from semiont_jobs.stores.files.pending import Pending
 from semiont_jobs.stores.files.place import Place
 from semiont_jobs.stores.files.quarantine import Quarantine
 from semiont_jobs.stores.files.reader import Reader
+from semiont_jobs.stores.files.removals import Removals
 from semiont_jobs.stores.files.roll import FileRoll
 from semiont_jobs.stores.files.sweep import Sweeper
 from semiont_jobs.stores.files.taking import Taking
@@ -145,7 +138,9 @@ class FileStore(MovingHouse):
         self._reader = Reader(copies)
         quarantine = Quarantine(copies, notify, fsync=self._fsync, file_mode=mode)
         self._markers = Markers(disk, layout, fsync=self._fsync, file_mode=mode)
-        forcing = self._forcing()
+        journal = Journal(disk, layout, dir_mode=self._dir_mode, file_mode=mode)
+        self._journal = journal
+        forcing = self._forcing(journal)
         self._moves = moves = Moves(copies, quarantine.put, forcing, file_mode=mode)
         self._replay = Replay(moves)
         self._replay_journals()
@@ -153,7 +148,7 @@ class FileStore(MovingHouse):
         self._holds.clear()  # after a fork these were the parent's
         self._taking = taking = Taking(moves, self._markers, pending, self._holds)
         self._claiming = Claiming(moves, self._markers, pending, taking, notify)
-        self._upkeep = Upkeep(moves, taking, quarantine, self._tell_of_removals)
+        self._upkeep = Upkeep(moves, taking, quarantine, Removals(forcing, journal))
         self._creating = Creating(moves)
         self._arriving = Arriving(moves, pending, dir_mode=self._dir_mode)
         self._leaving = Leaving(moves, self._upkeep, dir_mode=self._dir_mode)
@@ -176,34 +171,10 @@ class FileStore(MovingHouse):
             elif self._replay.is_due():
                 logger.warning("%s: what a power cut left is not replayed", self.layout.journal)
 
-    def _forcing(self) -> Forcing:
-        self._journal = Journal(
-            self._disk, self.layout, dir_mode=self._dir_mode, file_mode=self._file_mode
-        )
+    def _forcing(self, journal: Journal) -> Forcing:
         if self.durability == "journal" and not self._read_only:
-            return ByJournal(self._disk, self.layout, self._journal)
+            return ByJournal(self._disk, self.layout, journal)
         return (ByFsync if self._fsync else Forcing)(self._disk, self.layout)
-
-    def _tell_of_removals(self, holds: Sequence[FileHold]) -> None:
-        """Record removals, whatever the durability.
-
-        Another process's journal may still have the jobs, and must not bring them back.
-        """
-        assert self._journal is not None, "the store is not open"
-        if not self._journal.is_there():
-            return
-        at = moment()
-        # Once that is recorded, no older record of these jobs counts. Should the removal be refused
-        # or interrupted, their files must be enough.
-        copies = [Copied(hold.job, b"", hold.descriptor.fd) for hold in holds]
-        try:
-            ByFsync(self._disk, self.layout).all_published(copies)
-        except OSError as error:
-            if error.errno != errno.EBADF:
-                raise
-            reason = "it was let go of meanwhile"  # somebody closes the store
-            raise ClaimLost(holds[0].job.metadata.id, reason) from error
-        self._journal.remove({hold.job.metadata.id: at for hold in holds})
 
     def _sweep(self) -> None:
         self._sweeper.sweep()

@@ -6,7 +6,7 @@ It must not know what becomes of an orphan, or how long finished jobs are kept.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime, timedelta
 from itertools import islice
 from typing import Final
@@ -20,6 +20,7 @@ from semiont_jobs.stores.files.hold import FileHold
 from semiont_jobs.stores.files.layout import SUFFIX, check_folder, id_of
 from semiont_jobs.stores.files.moves import Moves
 from semiont_jobs.stores.files.quarantine import Quarantine
+from semiont_jobs.stores.files.removals import Removals
 from semiont_jobs.stores.files.taking import Taking
 
 REMOVED_AT_ONCE: Final = 64
@@ -53,7 +54,7 @@ class Upkeep:
         moves: Moves,
         taking: Taking,
         quarantine: Quarantine,
-        tell_of_removals: Callable[[Sequence[FileHold]], object],
+        removals: Removals,
     ) -> None:
         self._copies: Copies = moves.copies
         self._disk = moves.disk
@@ -61,7 +62,7 @@ class Upkeep:
         self._moves = moves
         self._taking = taking
         self._quarantine = quarantine
-        self._tell_of_removals = tell_of_removals
+        self._removals = removals
 
     # -- invalid files -------------------------------------------------------------------
 
@@ -162,9 +163,8 @@ class Upkeep:
                 if hold is not None:
                     holds.append(hold)
             if holds:
-                self._secure_what_went_before()
                 try:
-                    self._tell_of_removals(holds)
+                    self._removals.prepare(holds)
                 except ClaimLost:
                     return []  # the store was closed in between
             removed = [hold.job for hold in holds if _remove(hold)]
@@ -185,20 +185,12 @@ class Upkeep:
         :raises ClaimLost: another program was first.
         """
         status = hold.job.status
-        self._secure_what_went_before()
-        self._tell_of_removals([hold])
+        self._removals.prepare([hold])
         hold.remove(target)
         # The new name first: a power cut may bring the old one back, but must not remove both.
         if self._moves.forcing.is_durable:
             self._disk.fsync_folder(os.path.dirname(target))
         self._moves.secure_folder(status)
-
-    def _secure_what_went_before(self) -> None:
-        # A worker's unlink of the running copy must be durable before that of a finished one.
-        # Otherwise a power cut could bring a finished job back to run again (C18).
-        if self._moves.forcing.is_durable:
-            for folder in self._layout.folders.values():
-                self._disk.fsync_folder(folder)
 
     def _hold_spent(self, status: JobStatus, name: str, spent: Spent) -> FileHold | None:
         """Hold a finished job if it is to be removed; it is read before it is locked."""

@@ -10,7 +10,7 @@ copy; and emptying it makes the claimed copy durable.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Final
 
 from semiont_jobs.model import STATUSES, AnyJob
@@ -94,7 +94,7 @@ class ByJournal(Forcing):
         elif not self.journal.has(job, job.metadata.revision):
             self.journal.write([(job, text)])
 
-    def batch_published(self, texts: Texts, at: int) -> None:
+    def batch_published(self, texts: Texts, moments: Mapping[str, int]) -> None:
         fit = []
         for job, text in texts.values():
             if _is_unfit(job, text):
@@ -107,7 +107,7 @@ class ByJournal(Forcing):
         file = self.journal.make_ready() if fit else ""
         fit = [(job, text) for job, text in fit if self._is_pending(job.metadata.id)]
         if fit:
-            self.journal.write(fit, at)
+            self.journal.write(fit, moments)
             if self.journal.make_ready() != file:  # there may have been none for an instant
                 self._tell_of_the_removed([job.metadata.id for job, _text in fit])
 

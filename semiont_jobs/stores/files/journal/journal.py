@@ -38,11 +38,11 @@ from typing import Final
 from semiont_jobs.errors import StoreError, ThreadRefused
 from semiont_jobs.model import AnyJob
 from semiont_jobs.stores.files.door import Disk
-from semiont_jobs.stores.files.forcing import NOTHING_LOST, force_each
 from semiont_jobs.stores.files.journal import segment as segments
 from semiont_jobs.stores.files.journal.pieces import Piece, appended_together, removed_together
 from semiont_jobs.stores.files.journal.records import moment
 from semiont_jobs.stores.files.journal.segment import SUFFIX, Segment, SegmentRemoved
+from semiont_jobs.stores.files.journal.syncing import Syncing
 from semiont_jobs.stores.files.journal.told_on import ToldOn
 from semiont_jobs.stores.files.layout import Layout, secure_folders
 from semiont_jobs.threads import LOOK_EVERY, begin, lock_and_condition
@@ -77,6 +77,7 @@ class Journal:
         self._stem = f"{os.getpid()}-{os.urandom(6).hex()}"
         self._made = 0
         self._lock, self._changed = lock_and_condition()
+        self.syncing: Final = Syncing(disk, layout, self._doubt)
         self._inside: set[int] = set()
         """The threads that are writing something."""
         self._current: Segment | None = None
@@ -96,13 +97,17 @@ class Journal:
 
     # -- writing -------------------------------------------------------------------------
 
-    def write(self, jobs: Sequence[tuple[AnyJob, bytes]], at: int | None = None) -> None:
+    def write(
+        self, jobs: Sequence[tuple[AnyJob, bytes]], moments: Mapping[str, int] | None = None
+    ) -> None:
         """Append revisions of jobs with their file contents, and return when they are durable.
 
-        :param at: when they were published, if that was before now (`moment`).
+        :param moments: for each job a `moment` at which it was held, if none of them is held now.
         :raises OSError: they may not be durable.
         """
-        self._put(partial(appended_together, jobs, moment() if at is None else at))
+        now = moment()
+        at_of = (lambda _job_id: now) if moments is None else moments.__getitem__
+        self._put(partial(appended_together, jobs, at_of))
 
     def remove(self, removed: Mapping[str, int]) -> None:
         """Append that these jobs are removed, each at its moment, and return when that is durable.
@@ -121,7 +126,8 @@ class Journal:
 
     def _note_removed(self, some: Mapping[str, int], segment: Segment) -> None:
         for job_id in some:  # older records of the job are void: no claim may rely on them
-            segment.revisions.pop(job_id, None)
+            if job_id in segment.revisions:
+                segment.revisions[job_id] = None
         self._told_on.add(some, segment.name)
 
     def _put(self, pieces: Callable[[], Iterable[Piece]]) -> None:
@@ -302,27 +308,20 @@ class Journal:
         return lost
 
     def _force_files(self, old: Segment) -> None:
-        try:
-            if not self._disk.syncfs(self._layout.journal):
-                force_each(self._disk, self._layout, old.revisions)
-        except OSError as error:
-            if error.errno not in NOTHING_LOST:
-                self.doubt()
-            raise
+        self.syncing.force(lambda: old.revisions)
         if old.is_doubtful:
             raise StoreError(errno.EIO, "the disk has lost a write", old.path)
 
-    def doubt(self) -> None:
-        """Note that the disk has lost a write, of whatever file: the kernel reports it once, and
-        the files that exist now may be all that records it. The files say so from now on, because
-        this process may be killed before it empties them."""
-        with self._lock:
-            doubtful = [each for each in (self._current, self._old, *self._stuck) if each]
-            for segment in doubtful:
+    def _doubt(self) -> None:
+        """Note that the disk has lost a write, of whatever file: the files that exist now may be
+        all that records it. They say so from now on, because this process may be killed before it
+        empties them."""
+        # Without the lock. A file is in one of these places all the time.
+        for segment in (self._current, self._old, *self._stuck):
+            if segment is not None and not segment.is_doubtful:
                 segment.is_doubtful = True
-        for segment in doubtful:
-            with suppress(OSError):  # tried again when it is emptied
-                segment.keep()
+                with suppress(OSError):  # tried again when it is emptied
+                    segment.keep()
 
     def tend(self) -> float | None:
         """Empty what is full or old, in its thread; seconds until the next look, None: closed."""
@@ -330,7 +329,8 @@ class Journal:
             if self._is_closed:
                 return None
             if self._old is None and self._stuck:
-                self._old = self._stuck.pop(0)
+                self._old = self._stuck[0]
+                del self._stuck[0]
             current = self._current
             if self._old is None and current is not None and self._is_wanted_gone(current):
                 left = current.began + MOST_AGE - time.monotonic()

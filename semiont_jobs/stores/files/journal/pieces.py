@@ -26,14 +26,20 @@ Piece: TypeAlias = tuple[bytes, Callable[[Segment], object]]
 """What is appended by one call, and a function that notes the file it went to."""
 
 
-def appended_together(jobs: Iterable[tuple[AnyJob, bytes]], at: int) -> Iterator[Piece]:
-    """The records of these revisions of jobs with their file contents, published at that moment."""
+def appended_together(
+    jobs: Iterable[tuple[AnyJob, bytes]], at_of: Callable[[str], int]
+) -> Iterator[Piece]:
+    """The records of these revisions of jobs with their file contents.
+
+    :param at_of: returns a moment at which the job of an id was held.
+    """
     most = min(MOST_AT_ONCE, segments.MOST_BYTES // 4)
     some: list[AnyJob] = []
     records: list[bytes] = []
     size = 0
     for job, text in jobs:
-        record = revision_of(job.metadata.id, job.metadata.revision, at, text)
+        job_id = job.metadata.id
+        record = revision_of(job_id, job.metadata.revision, at_of(job_id), text)
         if some and size + len(record) > most:
             yield b"".join(records), partial(_note, some)
             some, records, size = [], [], 0

@@ -127,13 +127,13 @@ class Replay:
         removed = _removed(records)
         latest = _latest(records)
         published = [
-            record.job_id
+            self._publish_if_newer(record, was_removed=record.job_id in removed)
             for record in latest
-            if self._publish_if_newer(record, was_removed=record.job_id in removed)
         ]
-        self._force(published)
+        # All of them: a replay that was killed may have published some.
+        self._force(record.job_id for record in records)
         self._remove_replayed(dead, removed)
-        logger.info("%d jobs were replayed from %d journals", len(published), len(dead))
+        logger.info("%d jobs were replayed from %d journals", sum(published), len(dead))
 
     def _publish_if_newer(self, record: Record, *, was_removed: bool) -> bool:
         """Publish a job if no file of it is as new; whether it was published.
@@ -194,7 +194,7 @@ class Replay:
 
     def _force(self, job_ids: Iterable[str]) -> None:
         if not self._disk.syncfs(self._layout.root):
-            force_each(self._disk, self._layout, job_ids)
+            force_each(self._disk, self._layout, set(job_ids))
 
     # -- after the death of a process ----------------------------------------------------
 
@@ -213,7 +213,7 @@ class Replay:
                     dead.append(one)
             able = [one for one in dead if self._may_go(one, journal)]
             if able:
-                self._force_files(able, journal)
+                journal.syncing.force(lambda: self._jobs_in(able))
                 self._remove(able)
         finally:
             for one in dead:
@@ -232,15 +232,6 @@ class Replay:
         journal.remove(_removed(self._records(one)))
         return True
 
-    def _force_files(self, dead: Iterable[Dead], journal: Journal) -> None:
-        try:
-            if not self._disk.syncfs(self._layout.journal):
-                ids = {record.job_id for one in dead for record in self._records(one)}
-                force_each(self._disk, self._layout, ids)
-        except OSError:
-            journal.doubt()
-            raise
-
     # -- files ---------------------------------------------------------------------------
 
     def _taken(self, name: str) -> Dead | None:
@@ -253,6 +244,9 @@ class Replay:
         except BaseException:
             HELD.close(held, self._disk.close)
             raise
+
+    def _jobs_in(self, dead: Iterable[Dead]) -> set[str]:
+        return {record.job_id for one in dead for record in self._records(one)}
 
     def _records(self, one: Dead) -> list[Record]:
         return self._standing.records_of(one.descriptor.fd)

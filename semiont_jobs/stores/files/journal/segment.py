@@ -117,8 +117,9 @@ class Segment:
         """What was logged about it."""
         # A queue that is forgotten without being closed leaves its file as a dead process does.
         weakref.finalize(self, HELD.close, descriptor, disk.close).atexit = False
-        self.revisions: dict[str, tuple[datetime, int]] = {}
-        """For each job that it has records of, its creation and the latest revision."""
+        self.revisions: dict[str, tuple[datetime, int] | None] = {}
+        """For each job that it has records of, its creation and the latest revision; None: it was
+        removed, and what is recorded of it may not count."""
 
     @classmethod
     def begin(cls, disk: Disk, layout: Layout, name: str, file_mode: int) -> Segment:

@@ -95,8 +95,8 @@ class Company:
         does that it may contradict: see `ToldOn`."""
         mtime = self._disk.stat(self._folder).st_mtime_ns
         if mtime != self._looked_at:
-            self._is_there = not all(map(self._is_own, self._standing.names()))
             # A change in the clock tick of this look would leave the same mtime.
             is_settled = time.time_ns() - mtime > MTIME_GRAIN
+            self._is_there = not all(map(self._is_own, self._standing.names()))
             self._looked_at = mtime if is_settled else None
         return self._is_there
