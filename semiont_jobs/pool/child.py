@@ -51,6 +51,9 @@ logs."""
 LOOK_AROUND: Final = 1.0
 """Seconds between two checks that the supervisor is alive. When it dies, its end of the pipe is
 closed, which is seen at once, unless a program that it started holds a copy."""
+LONGEST: Final = 64 * 2**20
+"""Bytes of a message. No log record that anybody reads is as long, and the supervisor has each in
+memory for a moment."""
 MOST_UNSENT: Final = 100
 """Messages that may wait for the sending thread: as many as the supervisor reads in one go. Beyond
 that, a thread that adds one waits for `A_MOMENT`: otherwise messages logged faster than the
@@ -155,9 +158,15 @@ class Line:
 
     def tell(self, message: Tells) -> None:
         """Send a message after all earlier ones. Returns when it is sent, or when another thread
-        will send it; or the same thread, if this call interrupts its sending."""
+        will send it; or the same thread, if this call interrupts its sending.
+
+        :raises ValueError: it is too long.
+        """
         # Pickled here: if that fails, only the caller of this message gets the error.
-        self._unsent.append((pickle.dumps(message), message))
+        pickled = pickle.dumps(message)
+        if len(pickled) > LONGEST:
+            raise ValueError(f"{len(pickled)} bytes are more than a message may have")
+        self._unsent.append((pickled, message))
         self._send(0.0 if len(self._unsent) <= MOST_UNSENT else A_MOMENT)
 
     def end_with_process(self) -> None:

@@ -10,7 +10,6 @@ import pickle
 import signal
 import time
 from collections.abc import Iterator, MutableSequence
-from multiprocessing.connection import Connection
 from multiprocessing.process import BaseProcess
 from typing import Any, Final
 
@@ -20,6 +19,8 @@ from semiont_jobs.events import logger
 from semiont_jobs.pool.child import Assignment, Told, serve
 from semiont_jobs.pool.crew import Reason
 from semiont_jobs.pool.echo import levels_here
+from semiont_jobs.pool.watch import LAST_WORDS
+from semiont_jobs.pool.wire import Wire
 from semiont_jobs.retry import error_pace
 
 SETTLED: Final = 60.0
@@ -59,12 +60,13 @@ class Slot:
         """How many processes in a row died before they began to work."""
         self.left: Reason | None = None
         """Why its process leaves, once it has reported that."""
-        self.left_at: float | None = None
         self.process: BaseProcess | None = None
-        self.pipe: Connection[Any, Any] | None = None
+        self.wire: Wire | None = None
         self._assignment = assignment
         self._pace = error_pace(LONGEST_PAUSE, first=FIRST_PAUSE)
         self._limits: MutableSequence[float] = []
+        self._kill_at = float("inf")
+        self._is_killed = False
         self._started_at = 0.0
         self._next_at = 0.0
 
@@ -79,7 +81,8 @@ class Slot:
 
     def start(self) -> None:
         """Start a process; one that cannot be started counts as dead."""
-        self.left, self.left_at, self.is_ready, self.in_hand = None, None, False, 0
+        self.left, self.is_ready, self.in_hand = None, False, 0
+        self._kill_at, self._is_killed = float("inf"), False
         self._started_at = time.monotonic()
         ends: list[Any] = []
         try:
@@ -93,6 +96,7 @@ class Slot:
                 name=f"semiont-jobs {self.name}",
                 daemon=False,
             )
+            wire = Wire(ours)
             process.start()
         except Exception:  # noqa: BLE001 - such as no more processes or descriptors
             logger.exception("%s cannot be started", self.name)
@@ -100,28 +104,42 @@ class Slot:
                 end.close()
             self._died()
         else:
-            self.process, self.pipe = process, ours
+            self.process, self.wire = process, wire
             theirs.close()
 
     def tell(self, message: Told) -> None:
         """Send the process a message, if there is a process."""
-        if self.pipe is not None:
+        if self.wire is not None:
             try:
-                self.pipe.send(message)
-            except OSError:
-                logger.debug("%s is gone: %s is not told", self.name, message)
+                self.wire.send(message)
+            except OSError as error:
+                # If it only stands still, it is killed in the end.
+                logger.debug("%s is not told %s: %s", self.name, message, error)
+
+    @property
+    def has_message(self) -> bool:
+        """Whether a message was read that `messages` has not given yet."""
+        return self.wire is not None and self.wire.has_message
 
     def messages(self, most: int) -> Iterator[tuple[Any, ...]]:
         """The messages that the process has sent since; at most so many, since it may never stop
-        sending."""
+        sending. One that has not arrived in full is not waited for."""
         for _ in range(most):
-            if self.pipe is None:
+            if self.wire is None:
                 return
             try:
-                if not self.pipe.poll():
-                    return
-                told = self.pipe.recv_bytes()
+                told = self.wire.take()
+                if told is None:
+                    if not self.wire.read():
+                        return
+                    continue
             except (EOFError, OSError):
+                self._hang_up()
+                return
+            except ValueError as error:
+                logger.error(
+                    "%s told what cannot be read, and is heard no more: %s", self.name, error
+                )
                 self._hang_up()
                 return
             try:
@@ -134,8 +152,10 @@ class Slot:
 
     def overdue(self, now: float) -> str | None:
         """Why the process is to be killed; None: it is not."""
-        if self.left_at is not None and now > self.left_at + FAREWELL:
-            return "has told that it leaves, and stays"
+        if self._is_killed:
+            return None  # it may take a while to end, if the kernel does not let go of it
+        if now > self._kill_at:
+            return "has told that it leaves, and stays" if self.left else "is not heard, and stays"
         if any(limit and now > limit for limit in self._limits):
             # So late that no thread of the process can have run since.
             return "did not see its job's time limit pass"
@@ -143,13 +163,14 @@ class Slot:
 
     def note_left(self, reason: Reason) -> None:
         """Note that the process has reported that it leaves."""
-        self.left, self.left_at = reason, time.monotonic()
+        self.left, self._kill_at = reason, time.monotonic() + FAREWELL
         self.is_wanted = self.is_wanted and reason != "drained"
 
     def kill(self) -> None:
         """End the process with SIGKILL: its locks are released, its jobs are rescued."""
         if self.process is not None:
             self.process.kill()
+            self._is_killed = True
 
     def bury(self) -> str | None:
         """Clear up after a process that has ended.
@@ -172,9 +193,12 @@ class Slot:
         return _ending(code)
 
     def _hang_up(self) -> None:
-        if self.pipe is not None:
-            self.pipe.close()
-            self.pipe = None
+        if self.wire is not None:
+            self.wire.close()
+            self.wire = None
+            # By itself it leaves as after a SIGTERM, but it could not report that.
+            grace = self._assignment.orders.grace
+            self._kill_at = min(self._kill_at, time.monotonic() + grace + LAST_WORDS + FAREWELL)
 
     def _died(self) -> None:
         now = time.monotonic()

@@ -140,7 +140,9 @@ class Supervisor:
         for slot in self._slots:
             things += [] if slot.process is None else [slot.process.sentinel]
             # After its last message only the end of a process is waited for.
-            things += [] if slot.pipe is None or slot.left is not None else [slot.pipe]
+            things += [] if slot.wire is None or slot.left is not None else [slot.wire]
+        if any(slot.has_message for slot in self._slots):
+            return  # read with the last one that was heard
         if things:
             wait(things, TICK)
         else:

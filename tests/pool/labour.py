@@ -6,7 +6,9 @@ import gc
 import logging
 import os
 import signal
+import struct
 import threading
+from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
@@ -69,6 +71,28 @@ class Stops(JobWorker):
             # The signal may meet another thread first, and this one go on for a moment.
             threading.Event().wait()
         return os.getpid()
+
+
+@job_handler("freezes")
+def freezes(params: dict[str, Any]) -> None:
+    """Suspends its own process in the midst of a message."""
+
+    def send_half(pipe: Connection[Any, Any], message: bytes) -> None:
+        os.write(pipe.fileno(), struct.pack("!i", len(message)) + message[: len(message) // 2])
+        os.kill(os.getpid(), signal.SIGSTOP)
+        threading.Event().wait()
+
+    setattr(Connection, "send_bytes", send_half)  # noqa: B010 - for type checkers, a method
+    logging.getLogger("labour").warning("half of this")
+
+
+@job_handler("hangs up")
+def hangs_up(params: dict[str, Any]) -> int:
+    """Closes the pipe to the supervisor, as code does that closes all descriptors."""
+    pipes = [each for each in gc.get_objects() if type(each) is Connection]
+    for pipe in pipes:
+        os.dup2(os.open(os.devnull, os.O_RDWR), pipe.fileno())
+    return len(pipes)
 
 
 def dies() -> None:

@@ -214,6 +214,18 @@ def test_what_cannot_be_told_is_the_trouble_of_who_tells_it(lines: Lines) -> Non
     assert ["slow", "next"] == lines.heard(2)
 
 
+def test_a_message_that_is_too_long_is_refused_and_the_next_is_told(
+    lines: Lines, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("semiont_jobs.pool.child.LONGEST", 100)
+
+    with pytest.raises(ValueError, match="more than a message may have"):
+        lines.tell("x" * 100)
+    lines.tell("next")
+
+    assert ["next"] == lines.heard(1)
+
+
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="forks are POSIX's")
 @pytest.mark.filterwarnings("ignore:.*multi-threaded.*fork:DeprecationWarning")
 def test_a_process_that_is_forked_in_the_midst_of_sending_tells_its_own_only(lines: Lines) -> None:

@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 from pool import labour
+from pool.stopped import is_suspended, kills_at_once
 
 from semiont_jobs import Event, InvalidValue, JobQueue, JobWorker, RunningJob, WorkerPool
 from semiont_jobs.pool import CRASH_LOOP
@@ -209,18 +210,6 @@ def test_a_process_whose_threads_do_not_run_is_killed_after_the_limit_of_its_job
         done = queue.wait_for(job.metadata.id, TIMEOUT)
 
     assert ["crashed", "completed"] == [each.outcome for each in done.metadata.attempts]
-
-
-def kills_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("semiont_jobs.pool.supervisor.LAST_WORDS", 0.1)
-    monkeypatch.setattr("semiont_jobs.pool.supervisor.FAREWELL", 0.1)
-
-
-def is_suspended(child: int) -> bool:
-    """Whether a process that this one started has got its SIGSTOP: whatever it begins before that
-    it may yet finish."""
-    pid, status = os.waitpid(child, os.WUNTRACED | os.WNOHANG)
-    return pid == child and os.WIFSTOPPED(status)
 
 
 def test_a_job_whose_process_had_to_be_killed_was_not_finished(

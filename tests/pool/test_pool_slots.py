@@ -5,8 +5,8 @@ from __future__ import annotations
 import errno
 import logging
 import multiprocessing
-import pickle
 import threading
+from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,7 @@ from semiont_jobs import JobQueue, JobWorker, RunningJob, ThreadRefused, WorkerP
 from semiont_jobs.pool import slot as slots
 from semiont_jobs.pool.echo import _Sender
 from semiont_jobs.pool.slot import Slot
+from semiont_jobs.pool.wire import Wire
 
 
 class Dies(JobWorker):
@@ -36,21 +37,11 @@ def slot(tmp_path: Path) -> Slot:
     return Slot(0, pool._assignment)
 
 
-class Talkative:
-    """A pipe in which there is always one more."""
-
-    def poll(self) -> bool:
-        return True
-
-    def recv_bytes(self) -> bytes:
-        return pickle.dumps(("nothing",))
-
-
-def test_of_a_process_that_never_stops_talking_so_much_is_heard_and_no_more(slot: Slot) -> None:
-    talkative: Any = Talkative()
-    slot.pipe = talkative
-
-    assert [("nothing",)] * 3 == list(slot.messages(3))
+def other_end(slot: Slot) -> Connection[Any, Any]:
+    """A process's end of the pipe to that place."""
+    ours, theirs = multiprocessing.Pipe()
+    slot.wire = Wire(ours)
+    return theirs
 
 
 class Picky(OSError):
@@ -63,16 +54,17 @@ class Picky(OSError):
 def test_what_a_process_tells_that_cannot_be_read_is_passed_over(
     slot: Slot, caplog: pytest.LogCaptureFixture
 ) -> None:
-    slot.pipe, theirs = multiprocessing.Pipe()
+    theirs = other_end(slot)
     for message in [("log", Picky(500, "/x")), ("ready",)]:
         theirs.send(message)
 
     assert [("ready",)] == list(slot.messages(9))
-    assert slot.pipe is not None
+    assert slot.wire is not None
     (told,) = [each.getMessage() for each in caplog.records]
     assert told.startswith(f"{slot.name} told what cannot be read: TypeError: ")
     theirs.close()
-    assert [] == list(slot.messages(9))  # which hangs up
+    assert [] == list(slot.messages(9))
+    assert slot.wire is None
 
 
 def test_what_a_record_is_about_is_told_as_text_unless_it_is_plain() -> None:
