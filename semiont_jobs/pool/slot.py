@@ -10,6 +10,7 @@ import pickle
 import signal
 import time
 from collections.abc import Iterator, MutableSequence
+from contextlib import closing
 from multiprocessing.process import BaseProcess
 from typing import Any, Final
 
@@ -19,6 +20,7 @@ from semiont_jobs.events import logger
 from semiont_jobs.pool.child import Assignment, Told, serve
 from semiont_jobs.pool.crew import Reason
 from semiont_jobs.pool.echo import levels_here
+from semiont_jobs.pool.parcel import Parcel
 from semiont_jobs.pool.watch import LAST_WORDS
 from semiont_jobs.pool.wire import Wire
 from semiont_jobs.retry import error_pace
@@ -89,15 +91,16 @@ class Slot:
             self._limits = _CONTEXT.RawArray("d", self._assignment.orders.threads)
             ends += _CONTEXT.Pipe()
             ours, theirs = ends
-            # Not a daemon: its jobs may start processes of their own.
-            process = _CONTEXT.Process(
-                target=serve,
-                args=(evolve(self._assignment, levels=levels_here()), theirs, self._limits),
-                name=f"semiont-jobs {self.name}",
-                daemon=False,
-            )
             wire = Wire(ours)
-            process.start()
+            with closing(Parcel(evolve(self._assignment, levels=levels_here()))) as parcel:
+                # Not a daemon: its jobs may start processes of their own.
+                process = _CONTEXT.Process(
+                    target=serve,
+                    args=(parcel, theirs, self._limits),
+                    name=f"semiont-jobs {self.name}",
+                    daemon=False,
+                )
+                process.start()
         except Exception:  # noqa: BLE001 - such as no more processes or descriptors
             logger.exception("%s cannot be started", self.name)
             for end in ends:

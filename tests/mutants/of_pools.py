@@ -118,6 +118,22 @@ FAULTS = (
         tests=("test_what_was_read_with_the_last_message_is_not_waited_for",),
     ),
     Fault(
+        name="what-a-process-gets-waits-to-be-read",
+        file="pool/slot.py",
+        was="                    args=(parcel, theirs, self._limits),\n",
+        becomes="                    args=(parcel._content, theirs, self._limits),\n",
+        breaks="a process that ends before it reads what it gets holds up nobody",
+        tests=("test_a_process_that_ends_before_it_reads_what_it_gets_holds_up_nobody",),
+    ),
+    Fault(
+        name="process-killed-again-and-again",
+        file="pool/slot.py",
+        was="            self._is_killed = True\n",
+        becomes="",
+        breaks="a process that the kernel does not let go of is told of once",
+        tests=("test_a_process_that_was_killed_and_has_not_ended_is_killed_once",),
+    ),
+    Fault(
         name="stop-in-the-start-forgotten",
         file="starting.py",
         was="            if self._within is not None:",

@@ -6,11 +6,15 @@ import logging
 import multiprocessing
 import os
 import pickle
+import shutil
 import signal
 import struct
+import sys
 import threading
 from collections.abc import Iterator
 from contextlib import suppress
+from functools import partial
+from multiprocessing import resource_tracker
 from pathlib import Path
 from typing import Any
 
@@ -63,6 +67,15 @@ def place(queue: JobQueue) -> Place:
     return Place(queue)
 
 
+@pytest.fixture
+def program_that_ends() -> Iterator[None]:
+    """Have it started instead of Python; it reads nothing."""
+    resource_tracker.ensure_running()  # which is started like a process of a pool
+    multiprocessing.set_executable(shutil.which("false") or "")
+    yield
+    multiprocessing.set_executable(sys.executable)
+
+
 def in_full(message: tuple[Any, ...]) -> bytes:
     told = pickle.dumps(message)
     return struct.pack("!i", len(told)) + told
@@ -94,6 +107,45 @@ def test_a_process_that_stands_still_in_the_midst_of_a_message_holds_up_nobody(
         with suppress(ProcessLookupError):
             os.kill(frozen, signal.SIGKILL)
     assert "did not leave: its jobs are rescued" in caplog.text
+
+
+@pytest.mark.usefixtures("program_that_ends")
+def test_a_process_that_ends_before_it_reads_what_it_gets_holds_up_nobody(queue: JobQueue) -> None:
+    table = b"x" * 2_000_000  # more than any pipe holds
+    reads = partial(labour.looked_up, table, 1)
+    pool = WorkerPool(queue, [labour.pid], processes=2, initializer=reads)
+    slot = Slot(0, pool._assignment)
+
+    starter = threading.Thread(target=slot.start, daemon=True)
+    starter.start()
+    starter.join(PATIENCE)
+
+    assert not starter.is_alive()
+    assert "exit code 1" == slot.bury()
+
+
+def test_a_process_gets_all_however_much_that_is(queue: JobQueue) -> None:
+    table = b"xyz" * 1_000_000
+    pool = WorkerPool(queue, threads=1, processes=2)
+
+    assert [ord("y"), ord("z")] == list(pool.map(partial(labour.looked_up, table), [1, 2]))
+
+
+def test_a_process_that_was_killed_and_has_not_ended_is_killed_once(place: Place) -> None:
+    killed: list[bool] = []
+
+    class Process:
+        def kill(self) -> None:
+            killed.append(True)
+
+    process: Any = Process()
+    place.slot.process = process
+    place.slot.note_left("stopped")
+
+    assert "has told that it leaves, and stays" == place.slot.overdue(float("inf"))
+    place.slot.kill()
+    assert place.slot.overdue(float("inf")) is None
+    assert [True] == killed
 
 
 @pytest.mark.parametrize("size", [0, 9, 16384, 16385, 10 * 65536])
