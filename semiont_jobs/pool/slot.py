@@ -6,6 +6,7 @@ It must not know the other places, nor why a pool leaves.
 from __future__ import annotations
 
 import multiprocessing
+import os
 import pickle
 import signal
 import time
@@ -169,6 +170,12 @@ class Slot:
         self.left, self._kill_at = reason, time.monotonic() + FAREWELL
         self.is_wanted = self.is_wanted and reason != "drained"
 
+    @property
+    def has_ended(self) -> bool:
+        """Whether there was a process, and it has ended."""
+        process = self.process
+        return process is not None and (not process.is_alive() or not _is_there(process.pid or 0))
+
     def kill(self) -> None:
         """End the process with SIGKILL: its locks are released, its jobs are rescued."""
         if self.process is not None:
@@ -182,8 +189,12 @@ class Slot:
         """
         process, self.process = self.process, None
         assert process is not None
+        is_lost = process.is_alive()
+        if is_lost:
+            # Otherwise it could not be closed, and would keep its descriptors.
+            process._popen.returncode = 0  # type: ignore[attr-defined]  # noqa: SLF001
         process.join()
-        code = process.exitcode or 0
+        code = None if is_lost else process.exitcode
         process.close()
         self._hang_up()
         self._limits = []
@@ -210,7 +221,24 @@ class Slot:
         self._next_at = now + self._pace(self.deaths)
 
 
-def _ending(code: int) -> str:
+def _is_there(pid: int) -> bool:
+    """Whether there is such a process, also one whose end nobody has asked for yet.
+
+    If this program ignores SIGCHLD, or other code in it waits for any process, ``is_alive`` never
+    learns of the end.
+    """
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        pass  # it has become another user's
+    return True
+
+
+def _ending(code: int | None) -> str:
+    if code is None:
+        return "exit code lost: this program ignores SIGCHLD, or waits for any process"
     if code >= 0:
         return f"exit code {code}"
     try:

@@ -122,7 +122,7 @@ class Supervisor:
         for slot in self._slots:
             for message in slot.messages(AT_ONCE):
                 self._hear(slot, message)
-            if slot.process is not None and not slot.process.is_alive():
+            if slot.has_ended:
                 for message in slot.messages(LAST):
                     self._hear(slot, message)
                 self._note_end(slot)

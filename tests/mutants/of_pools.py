@@ -134,6 +134,14 @@ FAULTS = (
         tests=("test_a_process_that_was_killed_and_has_not_ended_is_killed_once",),
     ),
     Fault(
+        name="exit-code-that-is-lost-taken-for-the-last",
+        file="pool/slot.py",
+        was="        code = None if is_lost else process.exitcode\n",
+        becomes="        code = process.exitcode\n",
+        breaks="the end of a process says how it died, or why that is not known",
+        tests=("test_processes_whose_ends_this_program_does_not_see_are_replaced_and_leave",),
+    ),
+    Fault(
         name="stop-in-the-start-forgotten",
         file="starting.py",
         was="            if self._within is not None:",

@@ -121,6 +121,7 @@ def test_a_process_that_ends_before_it_reads_what_it_gets_holds_up_nobody(queue:
     starter.join(PATIENCE)
 
     assert not starter.is_alive()
+    assert eventually(lambda: slot.has_ended)
     assert "exit code 1" == slot.bury()
 
 
@@ -218,6 +219,28 @@ def test_a_process_that_reads_nothing_is_told_nothing_more_and_not_waited_for(
 
     assert not teller.is_alive()
     assert place.theirs.recv() == ("hurry",)
+
+
+def test_processes_whose_ends_this_program_does_not_see_are_replaced_and_leave(
+    queue: JobQueue, caplog: pytest.LogCaptureFixture
+) -> None:
+    before = signal.signal(signal.SIGCHLD, signal.SIG_IGN)
+    try:
+        pool = WorkerPool(queue, [labour.pid], threads=1, max_jobs=99)
+        pool.start()
+        first: Any = queue.wait_for(queue.enqueue({}, type="pid").metadata.id, TIMEOUT)
+        os.kill(first.result["value"], signal.SIGKILL)
+        second: Any = queue.wait_for(queue.enqueue({}, type="pid").metadata.id, TIMEOUT)
+
+        stopper = threading.Thread(target=pool.stop, daemon=True)
+        stopper.start()
+        stopper.join(PATIENCE)
+        assert not stopper.is_alive()
+    finally:
+        signal.signal(signal.SIGCHLD, before)
+    assert first.result != second.result
+    assert "process 1 died (exit code lost: this program ignores SIGCHLD" in caplog.text
+    assert not [each for each in multiprocessing.active_children() if "semiont" in each.name]
 
 
 # -- rubbish -----------------------------------------------------------------------------
