@@ -38,7 +38,7 @@ class Parcel:
 def _new_file() -> IO[bytes]:
     """A file without a name."""
     # In memory where the system can: a pool may run where no directory can be written.
-    if sys.platform == "linux":
+    if sys.platform == "linux" and hasattr(os, "memfd_create"):
         return os.fdopen(os.memfd_create("semiont-jobs"), "w+b")
     return tempfile.TemporaryFile()
 
