@@ -34,8 +34,11 @@ class Bar(NamedTuple):
         return OURS if self.who.startswith("ours") else LIMIT if "bare" in self.who else OTHERS
 
 
-def draw(data: dict[str, Any], figures: Figures, path: Path) -> None:
-    """Write a picture, of the type that its name ends with."""
+def draw(data: dict[str, Any], figures: Figures, path: Path) -> bool:
+    """Write a picture, of the type that its name ends with; False if there is nothing to show."""
+    panels = [(row, bars) for row in PANELS if (bars := bars_of(row, data, figures))]
+    if not panels:
+        return False
     import matplotlib as mpl
 
     mpl.use("Agg")
@@ -43,7 +46,6 @@ def draw(data: dict[str, Any], figures: Figures, path: Path) -> None:
     mpl.rcParams |= {"svg.hashsalt": "semiont_jobs", "svg.fonttype": "none", "font.size": 8}
     from matplotlib import pyplot as plt
 
-    panels = [(row, bars) for row in PANELS if (bars := bars_of(row, data, figures))]
     figure, all_axes = plt.subplots(
         len(panels),
         figsize=(8, sum(0.6 + 0.2 * len(bars) for _row, bars in panels)),
@@ -55,6 +57,7 @@ def draw(data: dict[str, Any], figures: Figures, path: Path) -> None:
         _panel(axes, row, bars)
     figure.savefig(path, metadata={"Date": None} if path.suffix == ".svg" else None)
     plt.close(figure)
+    return True
 
 
 def _panel(axes: Any, row: str, bars: list[Bar]) -> None:

@@ -64,8 +64,12 @@ def options_of(arguments: list[str] | None) -> argparse.Namespace:
     peers = [*KINDS, "none"]
     parser.add_argument("--peers", nargs="+", choices=peers, help="besides our own; default: all")
     parser.add_argument("--json", type=Path, help="write the figures there")
-    parser.add_argument("--chart", type=Path, help="draw a picture there: .svg or .png")
-    return parser.parse_args(arguments)
+    chart = "draw a picture there, .svg or .png (default: an .svg beside the JSON)"
+    parser.add_argument("--chart", type=Path, help=chart)
+    options = parser.parse_args(arguments)
+    if options.json and not options.chart:
+        options.chart = options.json.with_suffix(".svg")
+    return options
 
 
 def measure(options: argparse.Namespace, **settings: Any) -> tuple[dict[str, Any], Figures]:
@@ -131,10 +135,22 @@ def main(arguments: list[str] | None = None) -> None:
     data, figures = measure(options)
     for line in table.lines(data, figures):
         print(line)
+    if options.json:
+        print(f"figures: {options.json.resolve()}")
     if options.chart:
+        _picture(data, figures, options.chart)
+
+
+def _picture(data: dict[str, Any], figures: Figures, path: Path) -> None:
+    """Draw it, and say where, or why not: the figures are what a run was made for."""
+    try:
         from chart import draw
 
-        draw(data, figures, options.chart)
+        is_drawn = draw(data, figures, path)
+    except ImportError as error:
+        print(f"no picture: {error}")
+    else:
+        print(f"picture: {path.resolve()}" if is_drawn else "no picture: nothing that it shows")
 
 
 if __name__ == "__main__":

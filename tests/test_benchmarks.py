@@ -197,6 +197,50 @@ def test_jobs_not_run_and_runs_too_many_are_counted(
     assert counted == outcome
 
 
+@pytest.mark.parametrize(
+    ("given", "chart"),
+    [
+        ([], None),
+        (["--json", "a/figures.json"], Path("a/figures.svg")),
+        (["--json", "a/figures.json", "--chart", "b.png"], Path("b.png")),
+        # As tox gives its own before those that come after `--`.
+        (["--json", "tox.json", "--json", "mine.json"], Path("mine.svg")),
+    ],
+)
+def test_the_picture_is_beside_the_figures_unless_told_otherwise(
+    modules: Any, given: list[str], chart: Path | None
+) -> None:
+    options = modules("run").options_of(given)
+
+    assert options.chart == chart
+
+
+def test_tox_has_the_picture_drawn() -> None:
+    text = (ROOT / "tox.ini").read_text(encoding="utf-8")
+
+    assert "python benchmarks/run.py --json {env_dir}/benchmark.json {posargs}" in text
+
+
+@ON_LINUX
+def test_a_run_says_where_its_figures_are_and_why_there_is_no_picture(tmp_path: Path) -> None:
+    run = subprocess.run(
+        [
+            *(sys.executable, str(BENCHMARKS / "run.py"), "--dir", str(tmp_path), "--quick"),
+            *("--peers", "none", "--only", "verbs", "--json", str(tmp_path / "figures.json")),
+        ],
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE,
+        check=False,
+    )
+
+    assert (run.returncode, run.stderr) == (0, "")
+    assert run.stdout.splitlines()[-2:] == [
+        f"figures: {(tmp_path / 'figures.json').resolve()}",
+        "no picture: nothing that it shows",
+    ]
+
+
 def test_a_ratio_is_taken_round_by_round(modules: Any) -> None:
     figures = modules("figures").Figures(print)
     figures.add("drain", "ours", 50.0, 30.0, 90.0)
