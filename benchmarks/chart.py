@@ -6,6 +6,7 @@ It must not know how anything was measured. The only module that imports matplot
 from __future__ import annotations
 
 import statistics
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
@@ -93,21 +94,29 @@ def bars_of(row: str, data: dict[str, Any], figures: Figures) -> list[Bar]:
     """The queues measured in a row: by what their jobs survive, then the best first."""
     bars = []
     for who, kind in data["kinds"].items():
-        if row == "claim":
-            samples = figures.ratios(("claim 100000", who), ("claim 1000", who))
-        else:
-            figure = figures.of(row, who)
-            samples = figure.samples if figure else []
-        if not samples:
-            continue
-        ordered = sorted(samples)
-        # Many samples of one round each: their spread is the range between the quartiles.
-        low, high = (ordered[0], ordered[-1]) if row != "wake" else _quartiles(ordered)
-        group = GROUPS.index(kind["durability"])
-        bars.append(Bar(who, kind["label"], group, low, statistics.median(ordered), high))
+        for how, samples in _samples(row, who, figures):
+            ordered = sorted(samples)
+            # Many samples of one round each: their spread is the range between the quartiles.
+            low, high = (ordered[0], ordered[-1]) if row != "wake" else _quartiles(ordered)
+            label, group = kind["label"] + how, GROUPS.index(kind["durability"])
+            bars.append(Bar(who, label, group, low, statistics.median(ordered), high))
     is_less_better = row == "claim" or not ROWS[row].is_rate
     sign = 1 if is_less_better else -1
     return sorted(bars, key=lambda bar: (bar.group, sign * bar.middle))
+
+
+def _samples(row: str, who: str, figures: Figures) -> Iterator[tuple[str, list[float]]]:
+    """The samples of a queue, with how they were taken if they were taken in two ways."""
+    if row == "claim":
+        samples = figures.ratios(("claim 100000", who), ("claim 1000", who))
+        yield from [("", samples)] if samples else []
+        return
+    singly = figures.of("drain singly", who) if row == "drain" else None
+    if singly:
+        yield ", each waited for", singly.samples
+    figure = figures.of(row, who)
+    if figure and figure.samples:
+        yield (", durable together" if singly else ""), figure.samples
 
 
 def _quartiles(ordered: list[float]) -> tuple[float, float]:

@@ -11,19 +11,29 @@ from typing import Any, Final
 
 from figures import ROWS, Figure, Figures
 
-COMPARED: Final = {
-    "enqueue": "enqueue /s",
-    "batch": "in batches /s",
-    "drain": "drain /s",
+RATES: Final = {
+    "enqueue": "enqueue",
+    "enqueue 8 threads": "enqueue, 8 threads",
+    "batch": "in batches",
+    "drain singly": "drain, each outcome waited for",
+    "drain": "drain, made durable together",
+    "drain 4 threads": "drain, 4 threads",
+    "drain 8 threads": "drain, 8 threads",
     "scaling": "2 processes, times 1",
+}
+"""The columns of the table of jobs a second."""
+REST: Final = {
     "claim": "claim with 100 000 pending, times 1 000",
     "memory": "memory MB",
     "wake": "wake-up ms, p50 / p99",
     "contending": "8 processes: not run / run again",
     "killed": "worker killed, restarted",
 }
-"""The columns of the table of all queues."""
-ON_DISKS: Final = ("enqueue", "enqueue 8 threads", "drain", "drain 4 threads", "drain 8 threads")
+"""The columns of the table of all else that is compared."""
+ON_DISKS: Final = (
+    *("enqueue", "enqueue 8 threads"),
+    *("drain singly", "drain", "drain 4 threads", "drain 8 threads"),
+)
 """The rows of the table of disks."""
 BY_DURABILITY: Final = {"ours": "process", "ours-journal": "journal", "ours-fsync": "fsync"}
 RATIOS: Final = {
@@ -71,11 +81,15 @@ def lines(data: dict[str, Any], figures: Figures) -> Iterator[str]:
     for target in data["targets"]:
         verdict = "met" if target["met"] else "MISSED"
         yield (
-            f"  {target['target']:62} {target['wanted']:>14}  {target['measured']:>12}  "
+            f"  {_titled(target):76} {target['wanted']:>14}  {target['measured']:>12}  "
             f"{verdict:6} ({target['spread']})"
         )
     for name, why in data["absent"].items():
         yield f"not measured: {name}: {why}"
+
+
+def _titled(target: dict[str, Any]) -> str:
+    return ", by ".join(part for part in (target["target"], target["drained"]) if part)
 
 
 def head(system: dict[str, Any]) -> str:
@@ -93,34 +107,46 @@ def _disk(system: dict[str, Any], before: str = "") -> str:
 
 def rst(data: dict[str, Any], figures: Figures) -> str:
     """The tables of the documentation."""
-    rows = [
-        [kind["label"], kind["durability"], *_cells(name, figures)]
-        for name, kind in data["kinds"].items()
-        if any(who == name for _row, who in figures.by_key)
-    ]
-    compared = _list_table(["", "durability", *COMPARED.values()], rows)
     own = [
         [ROWS[row].title, measured(row, figure)]
         for row in ROWS
         if (figure := figures.of(row, "ours")) is not None
-        and row not in COMPARED
+        and row not in (*RATES, *REST)
         and not row.startswith("verb ")
-    ]
-    verdicts = [
-        [each["target"], each["wanted"], each["measured"], "yes" if each["met"] else "no"]
-        for each in data["targets"]
     ]
     parts = [
         ".. Made by benchmarks/document.py from performance.json: change neither by hand.",
         f"Measured: {head(data['system'])}; {_rounds(data)}.",
-        compared,
+        ".. rubric:: Jobs a second",
+        _compared(data, figures, RATES),
+        ".. rubric:: A backlog, waiting, crashes",
+        _compared(data, figures, REST),
         ".. rubric:: This library, further",
         _list_table(["``fsync=False``", ""], own),
         *_of_verbs(figures),
         ".. rubric:: Targets",
-        _list_table(["", "wanted", "measured", "met"], verdicts),
+        _list_table(["", "drained by", "wanted", "measured", "met"], _verdicts(data)),
     ]
     return "\n\n".join(parts) + "\n"
+
+
+def _compared(data: dict[str, Any], figures: Figures, columns: dict[str, str]) -> str:
+    rows = [
+        [kind["label"], kind["durability"], *cells]
+        for name, kind in data["kinds"].items()
+        if any(cells := [_cell(column, name, figures) for column in columns])
+    ]
+    return _list_table(["", "durability", *columns.values()], rows)
+
+
+def _verdicts(data: dict[str, Any]) -> list[list[str]]:
+    return [
+        [
+            *(each["target"], each["drained"], each["wanted"], each["measured"]),
+            "yes" if each["met"] else "no",
+        ]
+        for each in data["targets"]
+    ]
 
 
 def of_disks(runs: Sequence[tuple[dict[str, Any], Figures]]) -> str:
@@ -135,7 +161,7 @@ def of_disks(runs: Sequence[tuple[dict[str, Any], Figures]]) -> str:
         for name, label in labels.items()
         if all(cells := [_median(row, name, figures) for _data, figures in runs])
     ]
-    found = [{each["target"]: each for each in data["targets"]} for data, _figures in runs]
+    found = [{_titled(each): each for each in data["targets"]} for data, _figures in runs]
     targets = [
         [f"{title} ({target['wanted']})", *(each[title]["measured"] for each in found)]
         for title, target in found[-1].items()
@@ -161,7 +187,7 @@ def _of_verbs(figures: Figures) -> Iterator[str]:
 
 def _median(row: str, who: str, figures: Figures) -> str:
     figure = figures.of(row, who)
-    return number(figure.median) if figure else ""
+    return number(figure.median) if figure and figure.samples else ""
 
 
 def _rounds(data: dict[str, Any]) -> str:
@@ -171,24 +197,32 @@ def _rounds(data: dict[str, Any]) -> str:
     return f"{data['rounds']} rounds"
 
 
-def _cells(who: str, figures: Figures) -> Iterator[str]:
-    for row in COMPARED:
-        figure = figures.of(row, who)
-        if row in RATIOS:
-            over, under = RATIOS[row]
-            ratios = figures.ratios((over, who), (under, who))
-            yield number(statistics.median(ratios)) if ratios else ""
-        elif row == "contending":
-            lost, again = figures.of("not run", who), figures.of("run again", who)
-            yield f"{lost.median:.0f} / {again.median:.0f}" if lost and again else ""
-        elif row == "killed" and figure is not None:
-            yield f"run again after {number(figure.median)} s" if figure.samples else figure.note
-        elif figure is None or not figure.samples:
-            yield ""
-        elif row == "wake":
-            yield f"{number(figure.median)} / {number(figure.percentile(0.99))}"
-        else:
-            yield number(figure.median)
+def _cell(column: str, who: str, figures: Figures) -> str:
+    if column in RATIOS:
+        over, under = RATIOS[column]
+        ratios = figures.ratios((over, who), (under, who))
+        return number(statistics.median(ratios)) if ratios else ""
+    if column == "contending":
+        lost, again = figures.of("not run", who), figures.of("run again", who)
+        return f"{lost.median:.0f} / {again.median:.0f}" if lost and again else ""
+    if column.startswith("drain"):
+        return _drained(column, who, figures)
+    figure = figures.of(column, who)
+    if column == "killed" and figure is not None:
+        return f"run again after {number(figure.median)} s" if figure.samples else figure.note
+    if figure is None or not figure.samples:
+        return ""
+    if column == "wake":
+        return f"{number(figure.median)} / {number(figure.percentile(0.99))}"
+    return number(figure.median)
+
+
+def _drained(column: str, who: str, figures: Figures) -> str:
+    """Most queues have one way only, in which each outcome is waited for."""
+    has_both = figures.of("drain singly", who) is not None
+    if column == "drain" and not has_both:
+        return ""
+    return _median("drain" if column == "drain singly" and not has_both else column, who, figures)
 
 
 def _list_table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:

@@ -1,0 +1,121 @@
+"""What the benchmark says follows from what it measured."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+DOCUMENTED = Path(__file__).parents[2] / "docs" / "explanation" / "performance"
+
+
+def test_a_ratio_is_taken_round_by_round(modules: Any) -> None:
+    figures = modules("figures").Figures(print)
+    figures.add("drain", "ours", 50.0, 30.0, 90.0)
+    figures.add("drain", "bare", 100.0, 50.0, 100.0)
+
+    assert figures.ratios(("drain", "ours"), ("drain", "bare")) == [0.5, 0.6, 0.9]
+    assert figures.ratios(("drain", "ours"), ("drain", "npm")) == []
+
+
+@pytest.mark.parametrize(
+    ("ours", "measured_as", "is_met"), [(59.0, "59 %", False), (60.0, "60 %", True)]
+)
+def test_a_target_is_met_from_its_bound_on(
+    modules: Any, ours: float, measured_as: str, is_met: bool
+) -> None:
+    figures = modules("figures").Figures(print)
+    figures.add("enqueue given", "ours", ours)
+    figures.add("enqueue given", "bare", 100.0)
+
+    (verdict,) = modules("targets").verdicts(figures)
+
+    assert (verdict["measured"], verdict["met"]) == (measured_as, is_met)
+
+
+@pytest.mark.parametrize(
+    ("ours", "bare", "is_met"),
+    [(1.6, 2.0, True), (1.35, 1.5, True), (1.34, 1.5, False), (1.55, 1.9, False)],
+)
+def test_two_processes_need_not_scale_further_than_the_disk_does(
+    modules: Any, ours: float, bare: float, is_met: bool
+) -> None:
+    figures = modules("figures").Figures(print)
+    for who, scaling in (("ours", ours), ("bare", bare)):
+        figures.add("drain 1 process", who, 100.0)
+        figures.add("drain 2 processes", who, 100.0 * scaling)
+
+    (verdict,) = modules("targets").verdicts(figures)
+
+    assert verdict["met"] == is_met
+
+
+def cells_of(modules: Any, who: str, figures: Any) -> list[str]:
+    """What the table of rates says of a queue's drain: singly, together, by four and by eight."""
+    table = modules("table")
+    columns = ("drain singly", "drain", "drain 4 threads", "drain 8 threads")
+    assert set(columns) < set(table.RATES)
+    return [table._cell(column, who, figures) for column in columns]
+
+
+def test_the_two_ways_of_draining_are_never_in_one_column(modules: Any) -> None:
+    figures = modules("figures").Figures(print)
+    for row, rate in (("drain", 50), ("drain singly", 30), ("drain 4 threads", 40)):
+        figures.add(row, "ours-fsync", rate)
+    figures.add("drain", "huey-sqlite-fsync", 35)
+    figures.add("drain 8 threads", "huey-sqlite-fsync", 20)
+
+    assert cells_of(modules, "ours-fsync", figures) == ["30", "50", "40", ""]
+    assert cells_of(modules, "huey-sqlite-fsync", figures) == ["35", "", "", "20"]
+
+
+def test_the_picture_shows_both_ways_of_draining(modules: Any) -> None:
+    figures = modules("figures").Figures(print)
+    figures.add("drain", "ours-fsync", 50)
+    figures.add("drain singly", "ours-fsync", 30)
+    figures.add("drain", "bare-fsync", 35)
+    kinds = {name: {"label": name, "durability": "power"} for name in ("ours-fsync", "bare-fsync")}
+
+    bars = modules("chart").bars_of("drain", {"kinds": kinds}, figures)
+
+    assert [(bar.label, bar.middle) for bar in bars] == [
+        ("ours-fsync, durable together", 50),
+        ("bare-fsync", 35),
+        ("ours-fsync, each waited for", 30),
+    ]
+
+
+def test_a_target_of_a_drain_names_how_the_jobs_were_drained(modules: Any) -> None:
+    targets = modules("targets")
+
+    drains = [target for target in targets.TARGETS if target.title.startswith("drain")]
+
+    assert len(drains) > 10
+    assert {target.drained for target in drains} == {targets.SINGLY, targets.LOOP}
+
+
+def test_the_documented_tables_are_those_of_the_documented_figures(modules: Any) -> None:
+    data = json.loads((DOCUMENTED / "performance.json").read_text(encoding="utf-8"))
+    figures = modules("figures").figures_of(data["figures"])
+
+    tables = modules("table").rst(data, figures)
+
+    assert tables == (DOCUMENTED / "tables.inc").read_text(encoding="utf-8")
+    assert data["targets"] == modules("targets").verdicts(figures)
+
+
+def test_the_documented_table_of_disks_is_that_of_the_documented_figures(modules: Any) -> None:
+    runs = []
+    for data in json.loads((DOCUMENTED / "disks.json").read_text(encoding="utf-8")):
+        figures = modules("figures").figures_of(data["figures"])
+        runs.append((data, figures))
+        assert data["targets"] == modules("targets").verdicts(figures)
+
+    table = modules("table").of_disks(runs)
+
+    assert table == (DOCUMENTED / "disks.inc").read_text(encoding="utf-8")
+    # From the fastest disk to the slowest.
+    spent = [data["system"]["disk"]["record"] for data, _figures in runs]
+    assert spent == sorted(spent)
