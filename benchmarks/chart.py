@@ -78,14 +78,15 @@ def _panel(axes: Any, row: str, bars: list[Bar]) -> None:
         axes.annotate(text, at, xytext=(4, 0), textcoords="offset points", va="center", fontsize=7)
     axes.set_title(_title(row), fontsize=9, fontweight="bold")
     axes.set_xscale("log")
-    axes.set_xlim(right=2.5 * max(bar.high for bar in bars))
+    # Not from the least on, whose bar would have no length.
+    axes.set_xlim(min(bar.low for bar in bars) / 2, 2.5 * max(bar.high for bar in bars))
     axes.invert_yaxis()
     axes.spines[["top", "right"]].set_visible(False)
 
 
 def _title(row: str) -> str:
     if row == "claim":
-        return "claim with 100 000 pending, times one with 1 000 (less is better)"
+        return "claim, 100 000 pending, times 1 000 pending (less is better)"
     wanted = "more" if ROWS[row].is_rate else "less"
     return f"{ROWS[row].title}, {ROWS[row].unit} ({wanted} is better)"
 
@@ -111,8 +112,8 @@ def _samples(row: str, who: str, figures: Figures) -> Iterator[tuple[str, list[f
         samples = figures.ratios(("claim 100000", who), ("claim 1000", who))
         yield from [("", samples)] if samples else []
         return
-    singly = figures.of("drain singly", who) if row == "drain" else None
-    if singly:
+    singly = figures.of("drain singly", who) if row.startswith("drain") else None
+    if singly and row == "drain":
         yield ", each waited for", singly.samples
     figure = figures.of(row, who)
     if figure and figure.samples:

@@ -95,7 +95,14 @@ def measure(options: argparse.Namespace, **settings: Any) -> tuple[dict[str, Any
             "system": described,
             "rounds": run.rounds,
             "quick": bool(options.quick),
-            "kinds": {k.name: {"label": k.label, "durability": k.durability} for k in kinds},
+            "kinds": {
+                kind.name: {
+                    "label": kind.label,
+                    "durability": kind.durability,
+                    "jobs": run.jobs(kind.jobs),
+                }
+                for kind in kinds
+            },
             "absent": absent,
         }
         for name in options.only:

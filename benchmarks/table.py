@@ -118,7 +118,7 @@ def rst(data: dict[str, Any], figures: Figures) -> str:
         ".. Made by benchmarks/document.py from performance.json: change neither by hand.",
         f"Measured: {head(data['system'])}; {_rounds(data)}.",
         ".. rubric:: Jobs a second",
-        _compared(data, figures, RATES),
+        _compared(data, figures, RATES, "jobs"),
         ".. rubric:: A backlog, waiting, crashes",
         _compared(data, figures, REST),
         ".. rubric:: This library, further",
@@ -130,13 +130,19 @@ def rst(data: dict[str, Any], figures: Figures) -> str:
     return "\n\n".join(parts) + "\n"
 
 
-def _compared(data: dict[str, Any], figures: Figures, columns: dict[str, str]) -> str:
+def _compared(data: dict[str, Any], figures: Figures, columns: dict[str, str], *said: str) -> str:
+    """A table of queues, with what is said of each."""
+    said = ("durability", *said)
     rows = [
-        [kind["label"], kind["durability"], *cells]
+        [
+            kind["label"],
+            *(number(kind[each]) if each == "jobs" else kind[each] for each in said),
+            *cells,
+        ]
         for name, kind in data["kinds"].items()
         if any(cells := [_cell(column, name, figures) for column in columns])
     ]
-    return _list_table(["", "durability", *columns.values()], rows)
+    return _list_table(["", *said, *columns.values()], rows)
 
 
 def _verdicts(data: dict[str, Any]) -> list[list[str]]:

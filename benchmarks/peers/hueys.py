@@ -96,7 +96,6 @@ KINDS: Final = (
         durability="power",
         open=partial(_on_sqlite, fsync=True),
         threads=True,
-        jobs=500,
         backlog=False,
     ),
     evolve(
@@ -106,6 +105,5 @@ KINDS: Final = (
         durability="1 s",
         open=_on_redis,
         missing=servers.why_no_redis,
-        jobs=1000,
     ),
 )

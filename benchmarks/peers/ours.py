@@ -236,7 +236,6 @@ KINDS: Final = (
         label="bare system calls with fsync",
         durability="power",
         open=partial(Bare, fsync=True),
-        jobs=300,
     ),
     evolve(
         _OURS,
@@ -245,7 +244,6 @@ KINDS: Final = (
         durability="power",
         open=partial(Ours, durability="fsync"),
         wakes_within=False,
-        jobs=1000,
         backlog=False,
         ends_singly=True,
     ),

@@ -24,6 +24,10 @@ Work: TypeAlias = Callable[[Payload, float], object]
 TEXT: Final = "x" * 270
 """With the job's number, about 300 bytes of JSON: a path, a few options, a title."""
 RESULT: Final[dict[str, Any]] = {"ok": True}
+JOBS: Final = 3000
+"""In a round: a second's worth for most."""
+WAITED_FOR: Final = 1000
+"""The same if each is made durable: again a second's worth."""
 POLL: Final = 0.1
 """Seconds between two looks of a queue that has no worker and no way to wait: the default of Huey's
 consumer."""
@@ -172,10 +176,6 @@ class Kind:
     """The distribution whose version is named; empty: none."""
     missing: Callable[[], str] = _nothing_missing
     """Why it cannot be measured here; empty: it can."""
-    jobs: int = 3000
-    """How many jobs a round has: about a second's worth, so that no row takes the time of all the
-    others. The number is the same for all queues on files. Some of these list a folder for each
-    job, and take longer for a job the more there are."""
     processes: bool = True
     """Whether several processes may take jobs from one place."""
     threads: bool = False
@@ -200,6 +200,12 @@ class Kind:
     """Whether a hundred thousand pending jobs can be made in the time there is."""
     hidden: tuple[str, ...] = field(default=())
     """Modules that its process must not find, even if they are installed."""
+
+    @property
+    def jobs(self) -> int:
+        """How many jobs a round has, the same for all that are compared: some list a folder for
+        each job, and take longer for a job the more there are."""
+        return WAITED_FOR if self.durability == "power" else JOBS
 
     @property
     def family(self) -> str:

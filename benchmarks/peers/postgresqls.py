@@ -82,7 +82,6 @@ KINDS: Final = (
         durability="power",
         open=OursOnPostgres,
         missing=servers.why_no_postgres,
-        jobs=500,
         threads=True,
         batches=True,
     ),
@@ -93,7 +92,6 @@ KINDS: Final = (
         open=_huey,
         package="huey",
         missing=servers.why_no_postgres,
-        jobs=300,
         backlog=False,
     ),
 )

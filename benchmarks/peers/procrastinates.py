@@ -98,7 +98,6 @@ KINDS: Final = (
         open=Procrastinate,
         package="procrastinate",
         missing=servers.why_no_postgres,
-        jobs=200,
         batches=True,
         outcomes="status",
     ),

@@ -79,7 +79,6 @@ KINDS: Final = (
         open=Rq,
         package="rq",
         missing=servers.why_no_redis,
-        jobs=150,
         batches=True,
     ),
 )

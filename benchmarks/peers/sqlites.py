@@ -98,7 +98,6 @@ KINDS: Final = (
         label="persist-queue, ack queue",
         durability="power",
         open=partial(PersistQueue, fsync=True),
-        jobs=500,
         backlog=False,
     ),
     Kind(

@@ -5,6 +5,7 @@ It must not know the queues apart, except by what their kinds say.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
@@ -14,9 +15,9 @@ from peers import servers
 from peers.peer import Kind
 
 BATCH: Final = 1000
-THREADS: Final = 4
-WAITING_THREADS: Final = 8
+MOST_THREADS: Final = 8
 """Threads that wait for a disk cost nothing: enough of them to share its commits."""
+THREADS: Final = (4, MOST_THREADS)
 CONTENDERS: Final = 8
 CROWDS: Final = (1, 4, 16)
 """Processes that take from one server; sixteen are more than most machines have cores."""
@@ -27,26 +28,26 @@ CONTENDED: Final = 2000
 
 def process(run: Run) -> None:
     """What survives a crash of a process, or all but a second of a power cut."""
-    _one_process(run, lambda kind: kind.durability != "power" and not kind.waits_only, [THREADS])
+    _one_process(run, lambda kind: kind.durability != "power" and not kind.waits_only)
 
 
 def power(run: Run) -> None:
     """What survives a power cut."""
-    _one_process(run, lambda kind: kind.durability == "power", [THREADS, WAITING_THREADS])
+    _one_process(run, lambda kind: kind.durability == "power")
 
 
-def _one_process(run: Run, suits, threads: list[int]) -> None:  # type: ignore[no-untyped-def]
+def _one_process(run: Run, suits: Callable[[Kind], bool]) -> None:
     kinds = run.chosen(suits)
     with actors_for(kinds) as actors:
         for kind, counts in run.turns("drain", kinds):
             with run.excusing("drain", kind), run.scratch(kind) as place:
-                found = _one_round(run, actors[kind.name][0], place, threads)
+                found = _one_round(run, actors[kind.name][0], place)
                 if counts:
                     for row, rate in found.items():
                         run.figures.add(row, kind.name, rate)
 
 
-def _one_round(run: Run, actor: Actor, place: Path, crowds: list[int]) -> dict[str, float]:
+def _one_round(run: Run, actor: Actor, place: Path) -> dict[str, float]:
     kind, count = actor.kind, run.jobs(actor.kind.jobs)
     actor.ask("open", place=str(place))
     found = {
@@ -61,10 +62,10 @@ def _one_round(run: Run, actor: Actor, place: Path, crowds: list[int]) -> dict[s
             found["drain singly"] = count / span.seconds
         else:
             actor.span("drain", most=count)
-    for threads in crowds if kind.threads else ():
+    for threads in THREADS if kind.threads else ():
         share = count - count % threads
         span = actor.span("enqueue", first=0, count=share, threads=threads)
-        if threads == WAITING_THREADS:
+        if threads == MOST_THREADS:
             found[f"enqueue {threads} threads"] = share / span.seconds
         row = f"drain {threads} threads"
         found[row] = drained(run, row, actor, share, threads=threads)

@@ -56,7 +56,8 @@ def test_the_rows_of_one_process_and_of_waiting_are_measured(tmp_path: Path) -> 
 
     assert rows_of(data, "bare") == {"enqueue", "enqueue given", "drain"}
     assert rows_of(data, "ours") == {
-        *("enqueue", "enqueue given", "drain", "drain 4 threads"),
+        *("enqueue", "enqueue given", "enqueue 8 threads"),
+        *("drain", "drain 4 threads", "drain 8 threads"),
         *("claim 1000", "claim 10000", "claim 100000", "first 100000"),
         *("refused 1000", "refused 100000", "unwanted 1000", "unwanted 100000"),
         *("memory", "memory a job", "wake", "wake within", "idle", "list", "stats"),
@@ -263,3 +264,13 @@ def test_a_disk_that_is_made_slow_takes_so_long_to_make_something_durable(tmp_pa
     assert all(ms >= 20 for ms in json.loads(run.stdout).values())
     assert (unsaid.returncode, "MICROSECONDS COMMAND" in unsaid.stderr) == (2, True)
     assert "slow_disk" not in Path("/proc/mounts").read_text()
+
+
+def test_queues_that_are_compared_are_given_as_many_jobs(modules: Any) -> None:
+    kinds = modules("registry").KINDS.values()
+
+    counts = {kind.durability: set() for kind in kinds}
+    for kind in kinds:
+        counts[kind.durability].add(kind.jobs)
+
+    assert counts == {"process": {3000}, "1 s": {3000}, "power": {1000}}
