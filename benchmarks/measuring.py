@@ -68,12 +68,15 @@ class Run:
             self.broken.add((row, kind.name))
             self.figures.note(row, kind.name, f"failed: {error}"[:200])
 
-    def turns(self, row: str, kinds: Sequence[Kind]) -> Iterator[tuple[Kind, bool]]:
-        """Each kind in turn, and whether the round counts: one that warms up, then `rounds` more.
+    def turns(
+        self, row: str, kinds: Sequence[Kind], most: int = 1000
+    ) -> Iterator[tuple[Kind, bool]]:
+        """Each kind in turn, and whether the round counts: one that warms up, then `rounds` more,
+        or `most`.
 
         Interleaved, since a machine that is slow for a while is slow for all of them.
         """
-        for turn in range(self.rounds + 1):
+        for turn in range(min(self.rounds, most) + 1):
             for kind in kinds:
                 if (row, kind.name) not in self.broken:
                     yield kind, turn > 0

@@ -26,7 +26,7 @@ REST: Final = {
     "claim": "claim with 100 000 pending, times 1 000",
     "memory": "memory MB",
     "wake": "wake-up ms, p50 / p99",
-    "contending": "8 processes: not run / run again",
+    "contending": "8 processes, all rounds: not run / run again",
     "killed": "worker killed, restarted",
 }
 """The columns of the table of all else that is compared."""
@@ -209,8 +209,7 @@ def _cell(column: str, who: str, figures: Figures) -> str:
         ratios = figures.ratios((over, who), (under, who))
         return number(statistics.median(ratios)) if ratios else ""
     if column == "contending":
-        lost, again = figures.of("not run", who), figures.of("run again", who)
-        return f"{lost.median:.0f} / {again.median:.0f}" if lost and again else ""
+        return _contended(who, figures)
     if column.startswith("drain"):
         return _drained(column, who, figures)
     figure = figures.of(column, who)
@@ -221,6 +220,14 @@ def _cell(column: str, who: str, figures: Figures) -> str:
     if column == "wake":
         return f"{number(figure.median)} / {number(figure.percentile(0.99))}"
     return number(figure.median)
+
+
+def _contended(who: str, figures: Figures) -> str:
+    """The jobs of all rounds, since one that is lost in one of them is lost."""
+    lost, again = figures.of("not run", who), figures.of("run again", who)
+    counted = f"{sum(lost.samples):.0f} / {sum(again.samples):.0f}" if lost and again else ""
+    rate = figures.of("contending", who)
+    return "; ".join(part for part in (counted, rate.note if rate else "") if part)
 
 
 def _drained(column: str, who: str, figures: Figures) -> str:

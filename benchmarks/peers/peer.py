@@ -6,6 +6,7 @@ does nothing and record a result if the queue has results, serve.
 
 from __future__ import annotations
 
+import itertools
 import os
 import threading
 import time
@@ -31,6 +32,9 @@ WAITED_FOR: Final = 1000
 POLL: Final = 0.1
 """Seconds between two looks of a queue that has no worker and no way to wait: the default of Huey's
 consumer."""
+GOLDEN: Final = (5**0.5 - 1) / 2
+"""Its multiples, without their whole parts, are spread evenly."""
+_TURNS: Final = itertools.count()
 
 
 def payload_of(number: int) -> Payload:
@@ -38,11 +42,20 @@ def payload_of(number: int) -> Payload:
     return {"n": number, "text": TEXT}
 
 
+def pause(turn: int) -> float:
+    """The seconds of a pause: between 0.1 and 0.2, in every phase of any worker's rhythm as often.
+
+    Workers look every 10, 20 or 100 ms: pauses that were multiples of 10 ms met them always at the
+    same two moments.
+    """
+    return 0.1 + turn * GOLDEN % 1 / 10
+
+
 def pauses(count: int) -> Iterator[None]:
-    """Pause unevenly, so as not to match any worker's rhythm."""
+    """Pause so often."""
     wait = threading.Event().wait
-    for turn in range(count):
-        wait(0.1 + turn % 7 / 100)
+    for _ in range(count):
+        wait(pause(next(_TURNS)))
         yield
 
 

@@ -19,6 +19,8 @@ MOST_THREADS: Final = 8
 """Threads that wait for a disk cost nothing: enough of them to share its commits."""
 THREADS: Final = (4, MOST_THREADS)
 CONTENDERS: Final = 8
+CROWDED_ROUNDS: Final = 3
+"""At most, if there are many processes: to start them takes longer than what they do."""
 CROWDS: Final = (1, 4, 16)
 """Processes that take from one server; sixteen are more than most machines have cores."""
 CROWD_JOBS: Final = 800
@@ -108,12 +110,15 @@ def processes(run: Run) -> None:
 def contending(run: Run) -> None:
     """Eight processes: is each job run exactly once?"""
     row = "contending"
-    for kind in run.chosen(lambda kind: kind.processes and not kind.waits_only and kind.has_worker):
+    kinds = run.chosen(lambda kind: kind.processes and not kind.waits_only and kind.has_worker)
+    for kind, counts in run.turns(row, kinds, CROWDED_ROUNDS):
         # One kind at a time: eight idle processes of each would be a hundred.
         with run.excusing(row, kind), actors_for([kind], each=CONTENDERS) as actors:
             count = run.jobs(CONTENDED)
             rate, lost, repeated = _drained_by(run, actors[kind.name], kind, count)
-            run.figures.add(row, kind.name, rate)
+            if counts:
+                run.figures.add(row, kind.name, rate)
+            # A round that warms up excuses nobody.
             run.figures.add("not run", kind.name, lost)
             run.figures.add("run again", kind.name, repeated)
 
@@ -123,7 +128,7 @@ def crowds(run: Run) -> None:
     kinds = run.chosen(lambda kind: kind.missing is servers.why_no_postgres)
     for crowd in CROWDS:
         row = f"drain {crowd} workers"
-        for kind, counts in run.turns(row, kinds):
+        for kind, counts in run.turns(row, kinds, CROWDED_ROUNDS):
             with run.excusing(row, kind), actors_for([kind], each=crowd) as actors:
                 count = run.jobs(CROWD_JOBS)
                 rate, lost, repeated = _drained_by(run, actors[kind.name], kind, count)

@@ -8,16 +8,16 @@ from __future__ import annotations
 import threading
 import time
 from contextlib import ExitStack
-from typing import Final
+from typing import Final, NamedTuple
 
-from actors import Actor
+from actors import Actor, actors_for
 from measuring import Run
 from memory import processor_seconds
 from peers.peer import Kind, pauses
 
-OURS: Final = 20
-"""Samples a round of ours: a p99 of a hundred."""
-OTHERS: Final = 5
+BY_ROUND: Final = 10
+"""Samples of each queue in a round."""
+TO_WARM_UP: Final = 2
 PATIENCE: Final = 30.0
 IDLE: Final = 10.0
 """Seconds without a job, for which the processor time of waiting workers is taken."""
@@ -25,34 +25,53 @@ IDLE: Final = 10.0
 
 def waking(run: Run) -> None:
     """Waking across processes and within one; idle cost."""
-    for kind in run.chosen(lambda kind: kind.wakes_within):
-        with run.excusing("wake within", kind):
-            _within(run, kind)
+    within = run.chosen(lambda kind: kind.wakes_within)
+    with actors_for(within) as actors, ExitStack() as places:
+        for kind in within:
+            place = places.enter_context(run.scratch(kind))
+            with run.excusing("wake within", kind):
+                actors[kind.name][0].ask("open", place=str(place))
+        for kind, counts in run.turns("wake within", within):
+            with run.excusing("wake within", kind):
+                _within(run, actors[kind.name][0], counts=counts)
     with ExitStack() as stack:
-        consumers: dict[str, int] = {}
-        for kind in run.chosen(lambda kind: kind.wakes):
+        pairs: dict[str, _Pair] = {}
+        kinds = run.chosen(lambda kind: kind.wakes)
+        for kind in kinds:
             with run.excusing("wake", kind):
-                consumers[kind.name] = _across(run, kind, stack)
-        _idle(run, consumers)
+                pairs[kind.name] = _pair(run, kind, stack)
+        # The workers of all others wait meanwhile, which disturbs each as much as the next.
+        for kind, counts in run.turns("wake", kinds):
+            with run.excusing("wake", kind):
+                _across(run, pairs[kind.name], counts=counts)
+        _idle(run, {name: pair.process for name, pair in pairs.items()})
 
 
-def _across(run: Run, kind: Kind, stack: ExitStack) -> int:
-    """Measure a kind and leave its worker idle; returns the process that waits."""
-    place = stack.enter_context(run.scratch(kind))
-    consumer = stack.enter_context(Actor(kind))
-    with Actor(kind) as producer:
-        producer.ask("open", place=str(place))
-        process = serving(consumer, str(place))
-        samples = run.rounds * (OURS if kind.name.startswith("ours") else OTHERS)
-        for turn, _ in enumerate(pauses(samples + 1)):
-            producer.tell("enqueue_one", payload={"n": turn, "at": time.time()})
-            heard = consumer.hear(PATIENCE)
-            producer.hear()
-            if turn > 0:
-                run.figures.add(
-                    "wake", kind.name, 1e3 * (heard["started"] - heard["payload"]["at"])
-                )
-    return process
+class _Pair(NamedTuple):
+    """Two processes with one queue."""
+
+    producer: Actor
+    consumer: Actor
+    process: int
+    """The one that waits for jobs: the consumer, or its child."""
+
+
+def _pair(run: Run, kind: Kind, stack: ExitStack) -> _Pair:
+    place = str(stack.enter_context(run.scratch(kind)))
+    consumer, producer = stack.enter_context(Actor(kind)), stack.enter_context(Actor(kind))
+    producer.ask("open", place=place)
+    return _Pair(producer, consumer, serving(consumer, place))
+
+
+def _across(run: Run, pair: _Pair, *, counts: bool) -> None:
+    # The first job finds a worker that has been idle while all others were measured.
+    for turn, _ in enumerate(pauses(1 + (BY_ROUND if counts else TO_WARM_UP))):
+        pair.producer.tell("enqueue_one", payload={"n": turn, "at": time.time()})
+        heard = pair.consumer.hear(PATIENCE)
+        pair.producer.hear()
+        if counts and turn > 0:
+            delay = heard["started"] - heard["payload"]["at"]
+            run.figures.add("wake", pair.consumer.kind.name, 1e3 * delay)
 
 
 def serving(actor: Actor, place: str, *, hang: bool = False) -> int:
@@ -61,12 +80,12 @@ def serving(actor: Actor, place: str, *, hang: bool = False) -> int:
     return int(actor.ask("serve", hang=hang)["process"])
 
 
-def _within(run: Run, kind: Kind) -> None:
-    with run.scratch(kind) as place, Actor(kind) as actor:
-        actor.ask("open", place=str(place))
-        seconds = actor.ask("wake_within", count=run.rounds * OURS + 1)["seconds"]
-        for delay in seconds[1:]:  # the worker has just begun when the first one comes
-            run.figures.add("wake within", kind.name, 1e3 * delay)
+def _within(run: Run, actor: Actor, *, counts: bool) -> None:
+    # Each time with a new worker, which has just begun when the first job comes.
+    count = BY_ROUND if counts else TO_WARM_UP
+    seconds = actor.ask("wake_within", count=count + 1)["seconds"]
+    for delay in seconds[1:] if counts else ():
+        run.figures.add("wake within", actor.kind.name, 1e3 * delay)
 
 
 def _idle(run: Run, consumers: dict[str, int]) -> None:

@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+from collections import Counter
 from pathlib import Path
 from shutil import which
 from typing import Any
@@ -274,3 +275,26 @@ def test_queues_that_are_compared_are_given_as_many_jobs(modules: Any) -> None:
         counts[kind.durability].add(kind.jobs)
 
     assert counts == {"process": {3000}, "1 s": {3000}, "power": {1000}}
+
+
+def test_kinds_take_turns_and_crowds_have_fewer_rounds(modules: Any, tmp_path: Path) -> None:
+    kinds = [modules("registry").KINDS[name] for name in ("bare", "ours")]
+    figures = modules("figures").Figures(print)
+    run = modules("measuring").Run(place=tmp_path, rounds=5, kinds=kinds, figures=figures)
+
+    crowds = [(kind.name, counts) for kind, counts in run.turns("contending", kinds, 2)]
+
+    once = [("bare", True), ("ours", True)]
+    assert crowds == [("bare", False), ("ours", False), *once, *once]
+    assert len(list(run.turns("drain", kinds))) == 12
+
+
+@pytest.mark.parametrize("rhythm", [0.01, 0.02, 0.1])
+def test_pauses_meet_a_worker_in_every_phase_of_its_rhythm_as_often(
+    modules: Any, rhythm: float
+) -> None:
+    pauses = [modules("peers.peer").pause(turn) for turn in range(1000)]
+
+    phases = Counter(int(10 * (pause % rhythm) / rhythm) for pause in pauses)
+    assert 0.1 <= min(pauses) <= max(pauses) <= 0.2
+    assert all(80 <= phases[tenth] <= 120 for tenth in range(10))

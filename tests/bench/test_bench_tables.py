@@ -71,6 +71,23 @@ def test_the_two_ways_of_draining_are_never_in_one_column(modules: Any) -> None:
     assert cells_of(modules, "huey-sqlite-fsync", figures) == ["35", "", "", "20"]
 
 
+def test_a_job_that_is_lost_in_one_round_of_many_is_told(modules: Any) -> None:
+    table, targets = modules("table"), modules("targets")
+    figures = modules("figures").Figures(print)
+    figures.add("not run", "ours", 0, 0, 1)
+    figures.add("run again", "ours", 2, 0, 0)
+    figures.note("contending", "ours", "failed: silent")
+
+    told = table._cell("contending", "ours", figures)
+    verdicts = {each["target"]: each["met"] for each in targets.verdicts(figures)}
+
+    assert told == "1 / 2; failed: silent"
+    assert verdicts == {
+        "8 processes: jobs not run": False,
+        "8 processes: jobs run more than once": False,
+    }
+
+
 def test_the_picture_shows_both_ways_of_draining(modules: Any) -> None:
     figures = modules("figures").Figures(print)
     figures.add("drain", "ours-fsync", 50)
