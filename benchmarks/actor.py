@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import sys
 import threading
+import time
 from collections.abc import Callable
 from importlib import import_module
 from pathlib import Path
@@ -79,6 +80,16 @@ class Actor:
     def wake_within(self, *, count: int) -> dict[str, Any]:
         return {"seconds": self.opened.wake_within(count)}
 
+    def fill_finished(self, *, count: int) -> dict[str, Any]:
+        self.opened.fill_finished(count)
+        return {}
+
+    def list_finished(self) -> dict[str, Any]:
+        return _timed(self.opened.list_finished)
+
+    def count_finished(self) -> dict[str, Any]:
+        return _timed(self.opened.count_finished)
+
     def memory(self) -> dict[str, Any]:
         return {"bytes": resident_bytes(self.opened.process_id)}
 
@@ -115,6 +126,12 @@ def _together(actions: list[Callable[[], Span]]) -> dict[str, Any]:
     if len(spans) < len(actions):
         raise RuntimeError("a thread has failed")
     return _answer(Span(min(s.began for s in spans), max(s.ended for s in spans)))
+
+
+def _timed(look: Callable[[], object]) -> dict[str, Any]:
+    began = time.monotonic()
+    look()
+    return _answer(Span(began, time.monotonic()))
 
 
 def _answer(span: Span) -> dict[str, Any]:

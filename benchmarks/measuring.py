@@ -77,9 +77,14 @@ class Run:
         Interleaved, since a machine that is slow for a while is slow for all of them.
         """
         for turn in range(min(self.rounds, most) + 1):
-            for kind in kinds:
-                if (row, kind.name) not in self.broken:
-                    yield kind, turn > 0
+            for kind in self.each(row, kinds):
+                yield kind, turn > 0
+
+    def each(self, row: str, kinds: Sequence[Kind]) -> Iterator[Kind]:
+        """Each kind in turn, once."""
+        for kind in kinds:
+            if (row, kind.name) not in self.broken:
+                yield kind
 
 
 def count_outcomes(ran: Sequence[int], count: int) -> tuple[int, int]:

@@ -31,7 +31,7 @@ from measuring import Run
 from peers import servers
 from peers.peer import Kind
 from registry import KINDS
-from suites import backlog, killed, throughput, upkeep, verbs, waking
+from suites import backlog, killed, reading, throughput, upkeep, verbs, waking
 from targets import verdicts
 
 SUITES: Final[dict[str, Callable[[Run], None]]] = {
@@ -47,7 +47,7 @@ SUITES: Final[dict[str, Callable[[Run], None]]] = {
     "killed": killed.killed,
     "rescue": killed.rescue,
     "verbs": verbs.verbs,
-    "reading": upkeep.reading,
+    "reading": reading.reading,
     "faults": upkeep.faults,
 }
 OURS: Final = ("bare", "ours", "bare-fsync", "ours-fsync", "ours-journal", "ours-watch")
@@ -100,6 +100,8 @@ def measure(options: argparse.Namespace, **settings: Any) -> tuple[dict[str, Any
                     "label": kind.label,
                     "durability": kind.durability,
                     "jobs": run.jobs(kind.jobs),
+                    "lists": kind.lists,
+                    "counts": kind.counts,
                 }
                 for kind in kinds
             },

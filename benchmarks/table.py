@@ -25,11 +25,15 @@ RATES: Final = {
 REST: Final = {
     "claim": "claim with 100 000 pending, times 1 000",
     "memory": "memory MB",
-    "wake": "wake-up ms, p50 / p99",
+    "wake within": "wake-up within a process ms, p50 / p99",
+    "wake": "wake-up across processes ms, p50 / p99",
     "contending": "8 processes, all rounds: not run / run again",
     "killed": "worker killed, restarted",
+    "rescue": "worker killed beside an idle one",
 }
 """The columns of the table of all else that is compared."""
+READING: Final = {"list": "lists", "stats": "counts"}
+"""The rows of the table of finished jobs, and what names the call of each queue."""
 ON_DISKS: Final = (
     *("enqueue", "enqueue 8 threads"),
     *("drain singly", "drain", "drain 4 threads", "drain 8 threads"),
@@ -111,7 +115,7 @@ def rst(data: dict[str, Any], figures: Figures) -> str:
         [ROWS[row].title, measured(row, figure)]
         for row in ROWS
         if (figure := figures.of(row, "ours")) is not None
-        and row not in (*RATES, *REST)
+        and row not in (*RATES, *REST, *READING)
         and not row.startswith("verb ")
     ]
     parts = [
@@ -121,6 +125,8 @@ def rst(data: dict[str, Any], figures: Figures) -> str:
         _compared(data, figures, RATES, "jobs"),
         ".. rubric:: A backlog, waiting, crashes",
         _compared(data, figures, REST),
+        ".. rubric:: 100 000 finished jobs",
+        _read(data, figures),
         ".. rubric:: This library, further",
         _list_table(["``fsync=False``", ""], own),
         *_of_verbs(figures),
@@ -143,6 +149,16 @@ def _compared(data: dict[str, Any], figures: Figures, columns: dict[str, str], *
         if any(cells := [_cell(column, name, figures) for column in columns])
     ]
     return _list_table(["", *said, *columns.values()], rows)
+
+
+def _read(data: dict[str, Any], figures: Figures) -> str:
+    rows = []
+    for name, kind in data["kinds"].items():
+        taken = [_median(row, name, figures) for row in READING]
+        if any(taken):
+            calls = [kind.get(named, "") for named in READING.values()]
+            rows.append([kind["label"], taken[0], calls[0], taken[1], calls[1]])
+    return _list_table(["", "list ms", "by", "count ms", "by"], rows)
 
 
 def _verdicts(data: dict[str, Any]) -> list[list[str]]:
@@ -213,11 +229,13 @@ def _cell(column: str, who: str, figures: Figures) -> str:
     if column.startswith("drain"):
         return _drained(column, who, figures)
     figure = figures.of(column, who)
-    if column == "killed" and figure is not None:
-        return f"run again after {number(figure.median)} s" if figure.samples else figure.note
+    if column in ("killed", "rescue") and figure is not None:
+        if not figure.samples:
+            return figure.note
+        return f"run again after {number(figure.median)} {ROWS[column].unit}"
     if figure is None or not figure.samples:
         return ""
-    if column == "wake":
+    if column.startswith("wake"):
         return f"{number(figure.median)} / {number(figure.percentile(0.99))}"
     return number(figure.median)
 

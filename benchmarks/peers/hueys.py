@@ -8,7 +8,8 @@ defaults.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from typing import Any, Final
@@ -16,7 +17,7 @@ from typing import Any, Final
 from attrs import evolve
 
 from peers import servers
-from peers.peer import Kind, Payload, SimplePeer, Work
+from peers.peer import Kind, Payload, SimplePeer, Work, payload_of
 
 
 class HueyPeer(SimplePeer):
@@ -45,6 +46,30 @@ class HueyPeer(SimplePeer):
     def serve(self, work: Work) -> None:
         self.work = lambda payload: work(payload, time.time())
         self.huey.create_consumer().run()
+
+    @contextmanager
+    def working(self, work: Work) -> Iterator[None]:
+        self.work = lambda payload: work(payload, time.time())
+        consumer = self.huey.create_consumer()
+        consumer.start()
+        try:
+            yield
+        finally:
+            consumer.stop(graceful=True)
+
+    def fill_finished(self, count: int) -> None:
+        """Copy the result of one: all that it keeps of a job."""
+        result = self.task(payload_of(0))
+        self.run_one(self._note)
+        stored = self.huey.storage.peek_data(result.id)
+        for number in range(1, count):
+            self.huey.storage.put_data(f"{number:032}", stored, is_result=True)
+
+    def list_finished(self) -> object:
+        return self.huey.all_results()
+
+    def count_finished(self) -> object:
+        return self.huey.result_count()
 
     def fate(self) -> str:
         return f"{self.huey.pending_count()} in the queue, {self.huey.result_count()} results"
@@ -79,6 +104,9 @@ _FILES: Final = Kind(
     durability="process",
     open=_on_files,
     package="huey",
+    wakes_within=True,
+    lists="all_results()",
+    counts="result_count()",
 )
 KINDS: Final = (
     _FILES,

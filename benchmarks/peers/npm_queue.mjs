@@ -58,6 +58,16 @@ class Server extends JobWorker {
   }
 }
 
+class Waker extends JobWorker {
+  getWorkerName() { return 'bench'; }
+  canProcessJob() { return true; }
+  async executeJob() {
+    this.began(now());
+    return { ok: true };
+  }
+}
+
+let wakes = 0;
 const server = new Server(queue, undefined, undefined, quiet);
 
 const verbs = {
@@ -68,6 +78,21 @@ const verbs = {
     await drainer.start();
     return { began, ended: now(), ran: drainer.ran };
   },
+  async wakes({ pauses }) {
+    const waker = new Waker(queue, undefined, undefined, quiet);
+    const stopped = waker.start();
+    const seconds = [];
+    for (const ms of pauses) {
+      await new Promise((resolve) => setTimeout(resolve, ms));
+      const started = new Promise((resolve) => { waker.began = resolve; });
+      const { began } = await enqueue([{ n: wakes++ }]);
+      seconds.push((await started) - began);
+    }
+    await waker.stop();
+    await stopped;
+    return { seconds };
+  },
+  list: async () => ({ listed: (await queue.listJobs({ limit: 100 })).length }),
   stats: () => queue.getStats(),
   serve() { server.start(); return {}; },
   go() { server.go(); return null; },

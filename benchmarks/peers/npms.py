@@ -18,12 +18,13 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Final
 
-from peers.peer import Kind, Payload, Peer, Span, Work
+from peers.peer import RESULT, Kind, Payload, Peer, Span, Work, pause, payload_of
 
 PACKAGE: Final = "@semiont/jobs"
 VERSION: Final = "0.2.46"
 """A version whose queue and worker are two classes on one folder, as here; later ones hand jobs to
 workers through their own server."""
+CREATED: Final = "2026-01-01T00:00:00.000Z"
 SCRIPT: Final = Path(__file__).with_name("npm_queue.mjs")
 _IMPORT: Final = re.compile(r"^import \{([^}]*)\} from '(@semiont/[a-z-]+)';$", re.MULTILINE)
 
@@ -81,6 +82,12 @@ def _fetch(folder: Path) -> None:
     (folder / "unpacked" / "package").rename(target)
 
 
+def _job(payload: Payload) -> dict[str, Any]:
+    metadata = {"id": f"job-{payload['n']:026}", "type": "bench", "userId": "local"}
+    metadata |= {"created": CREATED, "retryCount": 0, "maxRetries": 3}
+    return {"status": "pending", "metadata": metadata, "params": payload}
+
+
 class NpmQueue(Peer):
     """Its `JobQueue` and `JobWorker` in a Node process of its own."""
 
@@ -123,10 +130,25 @@ class NpmQueue(Peer):
         """Write files: its own creates take longer the more jobs there are."""
         folder = self.place / "jobs" / "pending"
         for payload in payloads:
-            metadata = {"id": f"job-{payload['n']:026}", "type": "bench", "userId": "local"}
-            metadata |= {"created": "2026-01-01T00:00:00.000Z", "retryCount": 0, "maxRetries": 3}
-            job = {"status": "pending", "metadata": metadata, "params": payload}
-            (folder / f"{metadata['id']}.json").write_text(json.dumps(job, indent=2))
+            job = _job(payload)
+            (folder / f"{job['metadata']['id']}.json").write_text(json.dumps(job, indent=2))
+
+    def fill_finished(self, count: int) -> None:
+        folder = self.place / "jobs" / "complete"
+        for number in range(count):
+            job = _job(payload_of(number)) | {"status": "complete", "result": RESULT}
+            job |= {"startedAt": CREATED, "completedAt": CREATED}
+            (folder / f"{job['metadata']['id']}.json").write_text(json.dumps(job, indent=2))
+
+    def list_finished(self) -> object:
+        return self._ask(do="list")
+
+    def count_finished(self) -> object:
+        return self._ask(do="stats")
+
+    def wake_within(self, count: int) -> list[float]:
+        self._say(do="wakes", pauses=[1e3 * pause(turn) for turn in range(count)])
+        return list(self._hear()["seconds"])
 
     def drain(self, most: int) -> Span:
         answer = self._ask(do="drain", most=most)
@@ -158,5 +180,8 @@ KINDS: Final = (
         open=NpmQueue,
         package=PACKAGE,
         missing=why_missing,
+        wakes_within=True,
+        lists="listJobs()",
+        counts="getStats()",
     ),
 )

@@ -13,15 +13,14 @@ from functools import partial
 from importlib.metadata import PackageNotFoundError, metadata
 from importlib.util import find_spec
 from pathlib import Path
-from queue import SimpleQueue
 from typing import Any, Final
 
 from attrs import evolve
 from bare import BareLoop
 from planting import plant
 
-from peers.peer import Kind, Payload, Peer, SimplePeer, Span, Work, pauses, payload_of
-from semiont_jobs import JobMetadata, JobQueue, JobWorker, PendingJob, RunningJob
+from peers.peer import RESULT, Kind, Payload, Peer, SimplePeer, Span, Work, payload_of
+from semiont_jobs import CompleteJob, JobMetadata, JobQueue, JobWorker, PendingJob, RunningJob
 
 JOB_TYPE: Final = "bench"
 PENDING_BYTES: Final = 245
@@ -105,15 +104,25 @@ class Ours(SimplePeer):
         """A worker with its default settings, not started."""
         return _Server(self.queue, work)
 
-    def wake_within(self, count: int) -> list[float]:
-        started: SimpleQueue[float] = SimpleQueue()
-        delays: list[float] = []
-        with self.worker(lambda _payload, _at: started.put(time.monotonic())):
-            for turn, _ in enumerate(pauses(count)):
-                began = time.monotonic()
-                self.put({"n": turn})
-                delays.append(started.get() - began)
-        return delays
+    def working(self, work: Work) -> JobWorker:
+        return self.worker(work)
+
+    def fill_finished(self, count: int) -> None:
+        done = self.run_first()
+        plant(self.queue, self.place, done, count - 1, first=1)
+
+    def run_first(self) -> CompleteJob[Payload, Any]:
+        """Enqueue a job and complete it."""
+        self.put(payload_of(0))
+        claim = self.queue.claim_next_job()
+        assert claim is not None
+        return claim.complete(RESULT)
+
+    def list_finished(self) -> object:
+        return self.queue.query_jobs()
+
+    def count_finished(self) -> object:
+        return self.queue.get_stats()
 
     def fate(self) -> str:
         stats = self.queue.get_stats()
@@ -214,6 +223,8 @@ _OURS: Final = Kind(
     batches=True,
     takes_ids=True,
     wakes_within=True,
+    lists="query_jobs()",
+    counts="get_stats()",
     hidden=("watchdog",),
 )
 _BARE: Final = Kind(

@@ -12,8 +12,10 @@ import threading
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
+from queue import SimpleQueue
 from typing import Any, Final, NamedTuple, TypeAlias
 
 from attrs import field, frozen
@@ -32,6 +34,8 @@ WAITED_FOR: Final = 1000
 POLL: Final = 0.1
 """Seconds between two looks of a queue that has no worker and no way to wait: the default of Huey's
 consumer."""
+PATIENCE: Final = 30.0
+"""Seconds that a worker of the own process may take to begin a job."""
 GOLDEN: Final = (5**0.5 - 1) / 2
 """Its multiples, without their whole parts, are spread evenly."""
 _TURNS: Final = itertools.count()
@@ -113,10 +117,33 @@ class Peer(ABC):
     def serve(self, work: Work) -> None:
         """Run jobs as they come, in the queue's own worker with its default settings."""
 
+    def working(self, work: Work) -> AbstractContextManager[object]:
+        """Have a worker of this process run jobs in the background, with its default settings."""
+        raise NotImplementedError(f"it is not asked for so: {work}")
+
     def wake_within(self, count: int) -> list[float]:
         """Enqueue `count` jobs beside a waiting worker of this process; returns the seconds until
         it began each."""
+        started: SimpleQueue[float] = SimpleQueue()
+        delays: list[float] = []
+        with self.working(lambda _payload, _at: started.put(time.monotonic())):
+            for turn, _ in enumerate(pauses(count)):
+                began = time.monotonic()
+                self.enqueue([{"n": turn}])
+                delays.append(started.get(timeout=PATIENCE) - began)
+        return delays
+
+    def fill_finished(self, count: int) -> None:
+        """Create jobs that have been run, as fast as possible."""
         raise NotImplementedError(f"it is not asked for {count} jobs so")
+
+    def list_finished(self) -> object:
+        """List jobs that have been run: the newest hundred, or all if it knows no other way."""
+        raise NotImplementedError("it is not asked for a list")
+
+    def count_finished(self) -> object:
+        """Count them."""
+        raise NotImplementedError("it is not asked for a count")
 
     def fate(self) -> str:
         """What became of a job whose worker was killed, as the queue itself shows it."""
@@ -205,6 +232,10 @@ class Kind:
     """Whether a waiting worker sees what another process enqueues."""
     wakes_within: bool = False
     """Whether a worker of the process that enqueues jobs is measured, too."""
+    lists: str = ""
+    """The call that lists finished jobs, if there is one."""
+    counts: str = ""
+    """The call that counts them."""
     outcomes: str = "result"
     """What is recorded of a job that was run."""
     waits_only: bool = False

@@ -32,12 +32,8 @@ class OursOnPostgres(Ours):
     def fill(self, payloads: Sequence[Payload]) -> None:
         """Have the server make rows as the queue would have written them; a fifth as many of
         complete jobs."""
-        first, number = new_job(payloads[0]), payloads[0]["n"]
-        self.queue.create_job(first)
-        claim = self.queue.claim_next_job()
-        assert claim is not None
-        claim.complete({"ok": True})
-        self._copies(claim.job.metadata.id, number, int(FINISHED * len(payloads)), "done")
+        number = payloads[0]["n"]
+        self.fill_finished(1 + int(FINISHED * len(payloads)))
         self.queue.create_job(example := new_job(payloads[0]))
         self._copies(example.metadata.id, number, len(payloads) - 1, "job")
         store: Any = self.queue.store
@@ -46,6 +42,9 @@ class OursOnPostgres(Ours):
             session.execute(f"VACUUM ANALYZE {store.address.schema}.jobs")
             # Or the disk would be busy with it for minutes; it is not if a backlog grew.
             session.execute("CHECKPOINT")
+
+    def fill_finished(self, count: int) -> None:
+        self._copies(self.run_first().metadata.id, 0, count - 1, "done")
 
     def _copies(self, example: str, first: int, count: int, prefix: str) -> None:
         store: Any = self.queue.store
@@ -84,6 +83,9 @@ KINDS: Final = (
         missing=servers.why_no_postgres,
         threads=True,
         batches=True,
+        wakes_within=True,
+        lists="query_jobs()",
+        counts="get_stats()",
     ),
     Kind(
         name="huey-postgres",
@@ -91,6 +93,7 @@ KINDS: Final = (
         durability="power",
         open=_huey,
         package="huey",
+        wakes_within=True,
         missing=servers.why_no_postgres,
         backlog=False,
     ),

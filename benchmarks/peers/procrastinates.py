@@ -6,14 +6,15 @@ It must not know other queues. Its job is a row that gets a status; it has no re
 from __future__ import annotations
 
 import asyncio
+import threading
 import time
-from collections.abc import Callable, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, Final
 
 from peers import servers
-from peers.peer import RESULT, Kind, Payload, Peer, Span, Work
+from peers.peer import RESULT, Kind, Payload, Peer, Span, Work, payload_of
 
 
 class Procrastinate(Peer):
@@ -80,6 +81,46 @@ class Procrastinate(Peer):
         self.work = lambda payload: work(payload, time.time())
         self.consumer.run_worker()
 
+    @contextmanager
+    def working(self, work: Work) -> Iterator[None]:
+        self.work = lambda payload: work(payload, time.time())
+        loop = asyncio.new_event_loop()
+        ended = asyncio.Event()
+        thread = threading.Thread(target=loop.run_until_complete, args=(self._until(ended),))
+        thread.start()
+        try:
+            yield
+        finally:
+            loop.call_soon_threadsafe(ended.set)
+            thread.join()
+            loop.close()
+
+    async def _until(self, ended: asyncio.Event) -> None:
+        async with self.consumer.open_async():
+            run = self.consumer.run_worker_async(install_signal_handlers=False)
+            worker = asyncio.create_task(run)
+            await ended.wait()
+            worker.cancel()
+            with suppress(asyncio.CancelledError):
+                await worker
+
+    def fill_finished(self, count: int) -> None:
+        """Copy one that was run."""
+        self.enqueue([payload_of(0)])
+        self.drain(1)
+        columns = "queue_name, task_name, priority, args, status, attempts"
+        self.producer.connector.get_sync_connector().execute_query(
+            f"INSERT INTO procrastinate_jobs ({columns}) SELECT {columns}"
+            " FROM procrastinate_jobs, generate_series(2, %(count)s::bigint)",
+            count=count,
+        )
+
+    def list_finished(self) -> object:
+        return self.producer.job_manager.list_jobs(status="succeeded")
+
+    def count_finished(self) -> object:
+        return self.producer.job_manager.list_queues()
+
     def fate(self) -> str:
         rows: Any = self.producer.connector.get_sync_connector().execute_query_all(
             "SELECT status::text AS status, count(*) AS n FROM procrastinate_jobs GROUP BY 1"
@@ -99,6 +140,9 @@ KINDS: Final = (
         package="procrastinate",
         missing=servers.why_no_postgres,
         batches=True,
+        wakes_within=True,
+        lists="list_jobs()",
+        counts="list_queues()",
         outcomes="status",
     ),
 )

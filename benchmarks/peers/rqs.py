@@ -12,8 +12,11 @@ from pathlib import Path
 from typing import Final
 
 from peers import servers
-from peers.peer import RESULT, Kind, Payload, Peer, Span, Work
+from peers.peer import RESULT, Kind, Payload, Peer, Span, Work, payload_of
 
+AT_ONCE: Final = 1000
+KEPT: Final = 3600.0
+"""Seconds, so that none expires while it is measured."""
 _work: list[Callable[[Payload], object]] = []
 
 
@@ -64,6 +67,32 @@ class Rq(Peer):
 
         return SimpleWorker([self.queue], connection=self.connection)
 
+    def fill_finished(self, count: int) -> None:
+        """Copy one that was run."""
+        from rq.job import Job
+
+        self.enqueue([payload_of(0)])
+        self.drain(1)
+        registry = self.queue.finished_job_registry
+        (example,) = registry.get_job_ids()
+        stored = self.connection.hgetall(Job.key_for(example))
+        ids = [f"{number:036}" for number in range(1, count)]
+        for start in range(0, len(ids), AT_ONCE):
+            with self.connection.pipeline() as pipeline:
+                for each in ids[start : start + AT_ONCE]:
+                    pipeline.hset(Job.key_for(each), mapping=stored)
+                    pipeline.zadd(registry.key, {each: time.time() + KEPT})
+                pipeline.execute()
+
+    def list_finished(self) -> object:
+        from rq.job import Job
+
+        ids = self.queue.finished_job_registry.get_job_ids(0, 99, desc=True)
+        return Job.fetch_many(ids, connection=self.connection)
+
+    def count_finished(self) -> object:
+        return self.queue.finished_job_registry.count
+
     def fate(self) -> str:
         return f"{self.queue.count} in the queue, {self.queue.started_job_registry.count} started"
 
@@ -80,5 +109,7 @@ KINDS: Final = (
         package="rq",
         missing=servers.why_no_redis,
         batches=True,
+        lists="finished_job_registry, Job.fetch_many()",
+        counts="finished_job_registry.count",
     ),
 )

@@ -6,14 +6,17 @@ It must not know other queues.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from typing import Final
 
 from attrs import evolve
 
-from peers.peer import Kind, Payload, SimplePeer
+from peers.peer import Kind, Payload, SimplePeer, Work, payload_of
 
 
 class PersistQueue(SimplePeer):
@@ -41,6 +44,36 @@ class PersistQueue(SimplePeer):
         work(item["data"])
         self.queue.ack(id=item["pqid"])
         return True
+
+    @contextmanager
+    def working(self, work: Work) -> Iterator[None]:
+        """It has no worker, but a `get` that waits."""
+
+        def run() -> None:
+            while (item := self.queue.get(raw=True))["data"] is not None:
+                work(item["data"], time.time())
+                self.queue.ack(id=item["pqid"])
+            self.queue.ack(id=item["pqid"])
+
+        thread = threading.Thread(target=run)
+        thread.start()
+        try:
+            yield
+        finally:
+            self.queue.put(None)
+            thread.join()
+
+    def fill_finished(self, count: int) -> None:
+        from persistqueue.sqlackqueue import AckStatus
+
+        for number in range(count):
+            self.put(payload_of(number))
+        connection = self.queue._putter
+        connection.execute(f"UPDATE {self.queue._table_name} SET status = ?", (AckStatus.acked,))
+        connection.commit()
+
+    def count_finished(self) -> object:
+        return self.queue.acked_count()
 
     def fate(self) -> str:
         return f"{self.queue.ready_count()} ready, {self.queue.unack_count()} unacknowledged"
@@ -88,6 +121,8 @@ _PERSIST: Final = Kind(
     # `put` of its own process.
     processes=False,
     wakes=False,
+    wakes_within=True,
+    counts="acked_count()",
     outcomes="acknowledged",
 )
 KINDS: Final = (

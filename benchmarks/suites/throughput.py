@@ -5,7 +5,7 @@ It must not know the queues apart, except by what their kinds say.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -24,8 +24,8 @@ CROWDED_ROUNDS: Final = 3
 CROWDS: Final = (1, 4, 16)
 """Processes that take from one server; sixteen are more than most machines have cores."""
 CROWD_JOBS: Final = 800
-CONTENDED: Final = 2000
-"""Jobs for eight processes: two hundred and fifty for each, so that they meet often."""
+CONTENDED: Final = 1000
+"""Jobs for eight processes, in a round: so many for each that they meet often."""
 
 
 def process(run: Run) -> None:
@@ -111,16 +111,20 @@ def contending(run: Run) -> None:
     """Eight processes: is each job run exactly once?"""
     row = "contending"
     kinds = run.chosen(lambda kind: kind.processes and not kind.waits_only and kind.has_worker)
-    for kind, counts in run.turns(row, kinds, CROWDED_ROUNDS):
+    for kind in _crowded(run, row, kinds):
         # One kind at a time: eight idle processes of each would be a hundred.
         with run.excusing(row, kind), actors_for([kind], each=CONTENDERS) as actors:
             count = run.jobs(CONTENDED)
             rate, lost, repeated = _drained_by(run, actors[kind.name], kind, count)
-            if counts:
-                run.figures.add(row, kind.name, rate)
-            # A round that warms up excuses nobody.
+            run.figures.add(row, kind.name, rate)
             run.figures.add("not run", kind.name, lost)
             run.figures.add("run again", kind.name, repeated)
+
+
+def _crowded(run: Run, row: str, kinds: Sequence[Kind]) -> Iterator[Kind]:
+    """Rounds of new processes each time, which nothing could warm up."""
+    for _ in range(min(run.rounds, CROWDED_ROUNDS)):
+        yield from run.each(row, kinds)
 
 
 def crowds(run: Run) -> None:
@@ -128,14 +132,13 @@ def crowds(run: Run) -> None:
     kinds = run.chosen(lambda kind: kind.missing is servers.why_no_postgres)
     for crowd in CROWDS:
         row = f"drain {crowd} workers"
-        for kind, counts in run.turns(row, kinds, CROWDED_ROUNDS):
+        for kind in _crowded(run, row, kinds):
             with run.excusing(row, kind), actors_for([kind], each=crowd) as actors:
                 count = run.jobs(CROWD_JOBS)
                 rate, lost, repeated = _drained_by(run, actors[kind.name], kind, count)
                 assert not lost, f"{lost} not run"
                 assert not repeated, f"{repeated} run again"
-                if counts:
-                    run.figures.add(row, kind.name, rate)
+                run.figures.add(row, kind.name, rate)
 
 
 def _drained_by(run: Run, actors: list[Actor], kind: Kind, count: int) -> tuple[float, int, int]:

@@ -1,4 +1,4 @@
-"""Our queue off its hot path: reading many finished jobs, quarantining invalid files, sweeping.
+"""Our queue off its hot path: quarantining invalid files, sweeping.
 
 It must not know other queues.
 """
@@ -14,13 +14,9 @@ from pathlib import Path
 from typing import Any, Final
 
 from measuring import Run
-from peers.ours import new_job
-from peers.peer import RESULT, payload_of
-from planting import plant
 
 from semiont_jobs import JobQueue
 
-FINISHED: Final = 100_000
 LEFT_OVER: Final = 10_000
 OLD: Final = 3600.0
 """Seconds: older than the grace time of left-over files."""
@@ -33,23 +29,6 @@ BAD: Final = {
 GRACE: Final = 0.1
 """Seconds between two looks at a bad file, which stays for a second before its quarantine."""
 PATIENCE: Final = 30.0
-
-
-def reading(run: Run) -> None:
-    """List and stats with a hundred thousand finished jobs."""
-    if not run.has("ours"):
-        return
-    with run.scratch() as place, JobQueue(place, fsync=False) as queue:
-        queue.create_job(new_job(payload_of(0)))
-        claim = queue.claim_next_job()
-        assert claim is not None
-        done = claim.complete(RESULT)
-        plant(queue, place, done, run.jobs(FINISHED), first=1)
-        for turn in range(min(run.rounds, 3) + 1):
-            for row, look in (("list", queue.query_jobs), ("stats", queue.get_stats)):
-                taken = _seconds(look)
-                if turn > 0:
-                    run.figures.add(row, "ours", 1e3 * taken)
 
 
 def faults(run: Run) -> None:

@@ -15,8 +15,8 @@ from measuring import Run
 from memory import processor_seconds
 from peers.peer import Kind, pauses
 
-BY_ROUND: Final = 10
-"""Samples of each queue in a round."""
+BY_ROUND: Final = 6
+"""Samples of each queue in a round: some take a second each."""
 TO_WARM_UP: Final = 2
 PATIENCE: Final = 30.0
 IDLE: Final = 10.0

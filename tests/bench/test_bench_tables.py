@@ -136,3 +136,40 @@ def test_the_documented_table_of_disks_is_that_of_the_documented_figures(modules
     # From the fastest disk to the slowest.
     spent = [data["system"]["disk"]["record"] for data, _figures in runs]
     assert spent == sorted(spent)
+
+
+def test_what_a_queue_reads_is_named_beside_how_long_it_takes(modules: Any) -> None:
+    figures = modules("figures").Figures(print)
+    figures.add("list", "npm", 50)
+    figures.add("stats", "npm", 3)
+    figures.add("stats", "persist-queue", 2)
+    calls = {"lists": "listJobs()", "counts": "getStats()"}
+    data = {
+        "kinds": {
+            "npm": {"label": "npm", **calls},
+            "dirq": {"label": "dirq", "lists": "", "counts": ""},
+            "persist-queue": {"label": "persist-queue", "lists": "", "counts": "acked_count()"},
+        }
+    }
+
+    table = modules("table")._read(data, figures)
+
+    cells = [
+        line.removeprefix("   * - ").strip().removeprefix("-").strip()
+        for line in table.splitlines()
+    ]
+    assert cells[8:] == [
+        *("npm", "50", "listJobs()", "3", "getStats()"),
+        *("persist-queue", "", "", "2", "acked_count()"),
+    ]
+
+
+def test_a_job_that_is_not_rescued_has_that_in_its_row(modules: Any) -> None:
+    table = modules("table")
+    figures = modules("figures").Figures(print)
+    figures.note("rescue", "rq", "not within 30 s: 1 started")
+    figures.add("rescue", "ours", 500)
+
+    cells = [table._cell("rescue", who, figures) for who in ("rq", "ours", "dirq")]
+
+    assert cells == ["not within 30 s: 1 started", "run again after 500 ms", ""]
