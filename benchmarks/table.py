@@ -39,6 +39,14 @@ ON_DISKS: Final = (
     *("drain singly", "drain", "drain 4 threads", "drain 8 threads"),
 )
 """The rows of the table of disks."""
+ON_TMPFS: Final = {
+    "enqueue": "enqueue",
+    "batch": "in batches",
+    "drain singly": "drain",
+    "drain 2 processes": "drain, 2 processes",
+    "scaling": "2 processes, times 1",
+}
+"""The columns of the table of a file system in memory, where nothing can be made durable."""
 BY_DURABILITY: Final = {"ours": "process", "ours-journal": "journal", "ours-fsync": "fsync"}
 RATIOS: Final = {
     "scaling": ("drain 2 processes", "drain 1 process"),
@@ -193,6 +201,23 @@ def of_disks(runs: Sequence[tuple[dict[str, Any], Figures]]) -> str:
         ".. Made by benchmarks/document.py from disks.json: change neither by hand.",
         _list_table(header, [*rates, *targets]),
     ]
+    return "\n\n".join(parts) + "\n"
+
+
+def of_tmpfs(run: tuple[dict[str, Any], Figures] | None) -> str:
+    """The documentation's table of a file system in memory; without a run of it, none."""
+    parts = [".. Made by benchmarks/document.py from tmpfs.json: change neither by hand."]
+    if run is not None:
+        data, figures = run
+        kinds = {
+            name: kind for name, kind in data["kinds"].items() if kind["durability"] == "process"
+        }
+        parts += [
+            ".. rubric:: On a file system in memory",
+            f"Measured: {head(data['system'])}; {_rounds(data)}. Jobs a second; no call waits for a"
+            " disk, and a power cut takes everything.",
+            _compared(data | {"kinds": kinds}, figures, ON_TMPFS, "jobs"),
+        ]
     return "\n\n".join(parts) + "\n"
 
 

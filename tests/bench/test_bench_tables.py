@@ -173,3 +173,46 @@ def test_a_job_that_is_not_rescued_has_that_in_its_row(modules: Any) -> None:
     cells = [table._cell("rescue", who, figures) for who in ("rq", "ours", "dirq")]
 
     assert cells == ["not within 30 s: 1 started", "run again after 500 ms", ""]
+
+
+def run_on_tmpfs(modules: Any) -> tuple[dict[str, Any], Any]:
+    """Figures of ours and one that is made durable, which is not shown."""
+    figures = modules("figures").Figures(print)
+    for who in ("ours", "ours-fsync"):
+        for row in ("enqueue", "batch", "drain", "drain 1 process", "drain 2 processes"):
+            figures.add(row, who, len(row))
+    system = {"versions": {"Python": "3.11"}, "file system": "tmpfs", "day": "today", "cores": 2}
+    kinds = {
+        "ours": {"label": "ours, fsync=False", "durability": "process", "jobs": 3000},
+        "ours-fsync": {"label": "ours", "durability": "power", "jobs": 1000},
+    }
+    return {"system": system, "kinds": kinds, "rounds": 5, "quick": False}, figures
+
+
+def test_the_table_of_a_tmpfs_shows_what_does_not_wait_for_a_disk(modules: Any) -> None:
+    told = modules("table").of_tmpfs(run_on_tmpfs(modules))
+
+    assert "today, tmpfs, 2 cores; Python 3.11; 5 rounds" in told
+    rows = told.split("   * - ")
+    assert rows[1:] == [
+        "ours, fsync=False\n     - process\n     - 3 000\n     - 7\n     - 5\n     - 5\n"
+        "     - 17\n     - 1.13\n"
+    ]
+
+
+def test_without_a_run_on_a_tmpfs_the_page_says_nothing_of_it(modules: Any) -> None:
+    told = modules("table").of_tmpfs(None)
+
+    assert [line for line in told.splitlines() if line and not line.startswith("..")] == []
+
+
+def test_the_documented_table_of_a_tmpfs_is_that_of_the_documented_figures(modules: Any) -> None:
+    kept = DOCUMENTED / "tmpfs.json"
+    run = None
+    if kept.exists():
+        data = json.loads(kept.read_text(encoding="utf-8"))
+        run = (data, modules("figures").figures_of(data["figures"]))
+
+    table = modules("table").of_tmpfs(run)
+
+    assert table == (DOCUMENTED / "tmpfs.inc").read_text(encoding="utf-8")
