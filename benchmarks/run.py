@@ -107,15 +107,18 @@ def measure(options: argparse.Namespace, **settings: Any) -> tuple[dict[str, Any
             },
             "absent": absent,
         }
+        took: dict[str, int] = {}
         for name in options.only:
             begun = time.monotonic()
             try:
                 SUITES[name](run)
             except (ActorFailed, OSError) as error:  # a full disk, for example: the others go on
                 absent[f"suite {name}"] = f"{type(error).__name__}: {error}"
-            print(f"{name}: {time.monotonic() - begun:.0f} s", flush=True)
+            took[name] = round(time.monotonic() - begun)
+            print(f"{name}: {took[name]} s", flush=True)
+            data["seconds"] = took
             data |= {"figures": figures.as_data(), "targets": verdicts(figures)}
-            if options.json:  # so far: a run of ten minutes may be cut off
+            if options.json:  # so far: a long run may be cut off
                 options.json.write_text(json.dumps(data, indent=1) + "\n", encoding="utf-8")
     return data, figures
 

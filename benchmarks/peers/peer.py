@@ -216,6 +216,8 @@ class Kind:
     """The distribution whose version is named; empty: none."""
     missing: Callable[[], str] = _nothing_missing
     """Why it cannot be measured here; empty: it can."""
+    most: int = JOBS
+    """How many jobs a round has at most, for a queue that is slow however few there are."""
     processes: bool = True
     """Whether several processes may take jobs from one place."""
     threads: bool = False
@@ -249,7 +251,7 @@ class Kind:
     def jobs(self) -> int:
         """How many jobs a round has, the same for all that are compared: some list a folder for
         each job, and take longer for a job the more there are."""
-        return WAITED_FOR if self.durability == "power" else JOBS
+        return min(self.most, WAITED_FOR if self.durability == "power" else JOBS)
 
     @property
     def family(self) -> str:

@@ -108,6 +108,7 @@ KINDS: Final = (
         open=Rq,
         package="rq",
         missing=servers.why_no_redis,
+        most=1000,
         batches=True,
         lists="finished_job_registry, Job.fetch_many()",
         counts="finished_job_registry.count",
