@@ -79,7 +79,7 @@ class OpenClaims:
 
     def add(self, claim: AnyClaim) -> None:
         """Look after a new claim."""
-        _desks.of_open[id(claim)] = claim._desk  # noqa: SLF001
+        _desks.of_open[id(claim)] = claim._desk, claim._hold  # noqa: SLF001
         self._known[claim.job_id] = weakref.ref(claim)
 
     def keep(self, claim: AnyClaim) -> None:
@@ -181,10 +181,10 @@ def give_back(claims: Iterable[AnyClaim], patience: float | None = None) -> None
 
 
 class _Desks:
-    """The desks of open claims, kept alive.
+    """The desks of open claims and what these hold, kept alive.
 
-    If a desk were dropped in a cycle with its claim, its store might be finalized first, and there
-    would be nothing left to which to release the job.
+    If they were dropped in a cycle with their claim, they might be finalized first: there would be
+    nothing left to which to release the job, or its file would be closed.
     """
 
     def __init__(self) -> None:

@@ -51,8 +51,15 @@ def close_of_the_dead(fd: int) -> None:
     """What the kernel does for a process that died, which here is a part of this one: it must not
     be closed once more where a later test forks, when something else has its number."""
     with HELD._lock:
-        HELD._open -= {each for each in HELD._open if each.fd == fd}
+        HELD._open.pop(fd, None)
         os.close(fd)
+
+
+def _inode_of(fd: int) -> int | None:
+    try:
+        return os.fstat(fd).st_ino
+    except OSError:
+        return None
 
 
 class WatchedDisk(Disk):
@@ -68,6 +75,7 @@ class WatchedDisk(Disk):
         self.is_dead = False
         self._orders: list[_Order] = []
         self._paths: dict[int, str] = {}
+        self._inodes: dict[int, int | None] = {}
 
     # -- orders --------------------------------------------------------------------------
 
@@ -100,7 +108,8 @@ class WatchedDisk(Disk):
         self.is_dead = True
         while self._paths:
             fd, _path = self._paths.popitem()
-            close_of_the_dead(fd)
+            if _inode_of(fd) == self._inodes[fd]:  # else it was dropped, and is closed already
+                close_of_the_dead(fd)
         raise Died
 
     def bury(self) -> None:
@@ -152,6 +161,7 @@ class WatchedDisk(Disk):
 
     def _opened(self, fd: int, path: str) -> int:
         self._paths[fd] = path
+        self._inodes[fd] = _inode_of(fd)
         return fd
 
     def lock(self, fd: int) -> bool:

@@ -209,7 +209,7 @@ FAULTS = (
     Fault(
         name="queues-dropped-with-their-claims",
         file="open_claims.py",
-        was="        _desks.of_open[id(claim)] = claim._desk  # noqa: SLF001\n",
+        was="        _desks.of_open[id(claim)] = claim._desk, claim._hold  # noqa: SLF001\n",
         becomes="",
         breaks="a claim that is dropped in one circle with its queue is given back",
         tests=("test_a_claim_dropped_in_one_circle_with_its_queue_is_given_back[process]",),

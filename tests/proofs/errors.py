@@ -110,7 +110,7 @@ def recover_at(path: Path, k: int, code: int, *, goes_on: bool) -> tuple[bool, l
 def _faults(
     session: Session, disk: FaultyDisk, run: Callable[[], None], *, must_fail: bool = True
 ) -> list[str]:
-    held_before = set(HELD._open)  # by disks of other tests, whose processes "died"
+    held_before = set(HELD._open.values())  # by disks of other tests, whose processes "died"
     with at_once():
         try:
             run()
@@ -123,8 +123,8 @@ def _faults(
         except Exception as error:  # a verb may refuse, but only in the library's own words
             return [f"{disk.failures[:1]}: raised {error!r}"]
         finally:
-            left = list(HELD._open - held_before)
-            for descriptor in left:
+            left = [noted() for noted in set(HELD._open.values()) - held_before]
+            for descriptor in filter(None, left):
                 HELD.close(descriptor)
     faults = [] if disk.failures or not must_fail else ["nothing failed"]
     faults += [

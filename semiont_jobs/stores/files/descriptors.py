@@ -14,6 +14,8 @@ from __future__ import annotations
 import errno
 import os
 import threading
+import weakref
+from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
 from typing import Final
@@ -22,14 +24,26 @@ CLOSED: Final = -1
 
 
 class Descriptor:
-    """One open file. ``fd`` is `CLOSED` once it is closed, here or by a fork."""
+    """One open file. ``fd`` is `CLOSED` once it is closed, here or by a fork.
 
-    __slots__ = ("fd", "found")
+    One that is dropped is closed. An exception of a signal's handler (Ctrl-C, say) may come where
+    nothing else would do that; the file's lock would be taken for as long as this process lives.
+    """
 
-    def __init__(self, fd: int) -> None:
-        self.fd: int = fd
+    __slots__ = ("__weakref__", "fd", "found", "noted")
+
+    def __init__(self) -> None:
+        self.fd: int = CLOSED
         self.found: os.stat_result | None = None
         """The stat result of the file when it was locked at an existing path."""
+        self.noted: weakref.ref[Descriptor] | None = None
+        """By which all are known."""
+
+    def __del__(self) -> None:
+        # An interrupt may have come before it had a number. And at the very end of the interpreter
+        # there are no globals any more.
+        if getattr(self, "fd", CLOSED) != CLOSED and HELD:
+            HELD.dropped(self)
 
 
 class Descriptors:
@@ -38,13 +52,23 @@ class Descriptors:
     def __init__(self) -> None:
         # Reentrant: a fork may happen in the thread that is just opening a file.
         self._lock = threading.RLock()
-        self._open: set[Descriptor] = set()
+        # Weakly: one that is dropped is to be closed.
+        self._open: dict[int, weakref.ref[Descriptor]] = {}
+        self._dropped: deque[tuple[int, weakref.ref[Descriptor] | None]] = deque()
+        """Dropped while another thread had the lock."""
+        self._close = os.close
 
     def open(self, opener: Callable[..., int], *arguments: object) -> Descriptor:
         """Open a file by calling `opener`; no fork can come between opening and noting it."""
+        descriptor = Descriptor()
+        noted = descriptor.noted = weakref.ref(descriptor)
         with self._lock:
-            descriptor = Descriptor(opener(*arguments))
-            self._open.add(descriptor)
+            # An interrupt right after the call leaves the file open for good, but not locked: its
+            # number is lost, and nobody waits for it. Python has nothing against that.
+            fd = descriptor.fd = opener(*arguments)
+            self._open[fd] = noted
+        if self._dropped:
+            self._close_dropped()
         return descriptor
 
     def close(self, descriptor: Descriptor, closer: Callable[[int], None] = os.close) -> None:
@@ -55,14 +79,45 @@ class Descriptors:
         outcome that is stored would be reported as refused.
         """
         with self._lock:
-            fd, descriptor.fd = descriptor.fd, CLOSED
-            self._open.discard(descriptor)
+            fd = descriptor.fd
             if fd != CLOSED:
+                is_noted = self._open.get(fd) is descriptor.noted
+                # From here to the closer nothing is called: after a call an interrupt may come, and
+                # would leave the file open with no number to close it by.
+                descriptor.fd = CLOSED
+                if is_noted:
+                    del self._open[fd]
                 try:
                     closer(fd)
                 except OSError as error:
                     if error.errno == errno.EBADF:  # it was closed elsewhere: a mistake of ours
                         raise
+
+    def dropped(self, descriptor: Descriptor) -> None:
+        """Close a file to which there is no other reference.
+
+        A finalizer calls this, in any thread, perhaps while another one waits for what this thread
+        has locked: so this waits for no lock. If the lock is taken, whoever opens a file next
+        closes this one.
+        """
+        fd, descriptor.fd = descriptor.fd, CLOSED
+        self._dropped.append((fd, descriptor.noted))
+        self._close_dropped()
+
+    def _close_dropped(self) -> None:
+        if self._lock.acquire(blocking=False):
+            try:
+                with suppress(IndexError):
+                    while True:
+                        fd, noted = self._dropped.popleft()
+                        # Not if it is another file's number by now: its process "died" in a test,
+                        # or this is a child of a fork.
+                        if noted is not None and self._open.get(fd) is noted:
+                            self._open.pop(fd)
+                            with suppress(OSError):
+                                self._close(fd)
+            finally:
+                self._lock.release()
 
     def before_fork(self) -> None:
         """Let no file be opened or closed while the process is copied."""
@@ -74,11 +129,14 @@ class Descriptors:
 
     def after_fork_in_child(self) -> None:
         """Close everything: the child holds nothing."""
-        for descriptor in tuple(self._open):  # garbage collection may close one meanwhile
+        for fd, noted in tuple(self._open.items()):  # garbage collection may close one meanwhile
             with suppress(OSError):
-                os.close(descriptor.fd)
-            descriptor.fd = CLOSED
-        self._open = set()
+                os.close(fd)
+            descriptor = noted()
+            if descriptor is not None:
+                descriptor.fd = CLOSED
+        self._open = {}
+        self._dropped.clear()
         self._lock = threading.RLock()
 
 

@@ -29,6 +29,7 @@ from semiont_jobs.stores.files.deferred import FileDeferred
 from semiont_jobs.stores.files.door import Disk
 from semiont_jobs.stores.files.forcing import ByFsync, Durability, Forcing, durability_of
 from semiont_jobs.stores.files.hold import FileHold
+from semiont_jobs.stores.files.holds import Holds
 from semiont_jobs.stores.files.house import MovingHouse
 from semiont_jobs.stores.files.inspection import Inspection, inspect
 from semiont_jobs.stores.files.journal.boot import check_for_journals
@@ -105,7 +106,7 @@ class FileStore(MovingHouse):
         self.floor: Final[Floor] = OPEN if allow_network_fs else Floor()
         """See `HasFloor`."""
         self._disk.floor = self.floor
-        self._holds: dict[str, FileHold] = {}
+        self._holds = Holds()
         self._journal: Journal | None = None
 
     def __reduce__(self) -> tuple[Any, ...]:
@@ -203,7 +204,7 @@ class FileStore(MovingHouse):
 
         A thread that is just storing a job keeps its hold.
         """
-        for hold in list(self._holds.values()):
+        for hold in self._holds.all():
             hold.let_go_if_idle()
         self._pending.close()
         if self._journal is not None:
@@ -213,7 +214,10 @@ class FileStore(MovingHouse):
 
     def kill_holder(self, job_id: str) -> None:
         """Close the file of a held job, as the death of its process would: for tests."""
-        hold = self._holds.pop(job_id)
+        hold = self._holds.get(job_id)
+        if hold is None:
+            raise KeyError(job_id)
+        self._holds.end(hold)
         self._copies.close(hold.descriptor)
 
     # -- creating and reading ------------------------------------------------------------

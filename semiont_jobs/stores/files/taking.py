@@ -12,6 +12,7 @@ from semiont_jobs.model import AnyJob, JobStatus, PendingJob
 from semiont_jobs.stores.files.copies import BUSY, Bad, Copies
 from semiont_jobs.stores.files.descriptors import Descriptor
 from semiont_jobs.stores.files.hold import FileHold
+from semiont_jobs.stores.files.holds import Holds
 from semiont_jobs.stores.files.markers import Markers
 from semiont_jobs.stores.files.moves import Moves
 from semiont_jobs.stores.files.pending import Pending
@@ -20,9 +21,7 @@ from semiont_jobs.stores.files.pending import Pending
 class Taking:
     """Takes hold of the jobs of one data directory, and knows what this process holds."""
 
-    def __init__(
-        self, moves: Moves, markers: Markers, pending: Pending, holds: dict[str, FileHold]
-    ) -> None:
+    def __init__(self, moves: Moves, markers: Markers, pending: Pending, holds: Holds) -> None:
         self._copies: Copies = moves.copies
         self._moves = moves
         self._markers = markers
@@ -67,7 +66,7 @@ class Taking:
 
     def holding(self, hold: FileHold) -> None:
         """Note that a hold began (called by it)."""
-        self.holds[hold.job.metadata.id] = hold
+        self.holds.add(hold)
 
     def stored(self, hold: FileHold) -> None:
         """Note that a hold stored its job (called by it)."""
@@ -78,5 +77,4 @@ class Taking:
 
     def ended(self, hold: FileHold) -> None:
         """Note that a hold is over (called by it)."""
-        if self.holds.get(hold.job.metadata.id) is hold:
-            self.holds.pop(hold.job.metadata.id, None)  # a thread that closes the store may too
+        self.holds.end(hold)

@@ -103,7 +103,7 @@ class Upkeep:
             try:
                 if job_id is None:
                     self._quarantine.put_if_bad("running", name, ODD_NAME)
-                elif job_id not in self._taking.holds:
+                elif self._taking.holds.get(job_id) is None:
                     hold = self._orphan(job_id, now, foreign_stale_after)
             except OSError as error:
                 # One file that the disk refuses must not keep the others from rescue.
