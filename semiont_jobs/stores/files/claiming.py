@@ -53,11 +53,13 @@ class Claiming:
         """
         try:
             return self._claim_next(wanted, stamp, now, publish)
-        except Exception:
+        except BaseException as error:
+            self._start_over_after(error)
             raise
-        except BaseException:
+
+    def _start_over_after(self, error: BaseException) -> None:
+        if not isinstance(error, Exception):  # an interrupt, which may have come anywhere
             self._pending.start_over()
-            raise
 
     def _claim_next(
         self, wanted: Wanted, stamp: ClaimStamp, now: datetime, publish: Publish
@@ -77,6 +79,13 @@ class Claiming:
 
     def peek(self, wanted: Wanted, now: datetime) -> PendingJob[Any] | None:
         """See `JobStore.peek`."""
+        try:
+            return self._peek(wanted, now)
+        except BaseException as error:
+            self._start_over_after(error)
+            raise
+
+    def _peek(self, wanted: Wanted, now: datetime) -> PendingJob[Any] | None:
         at = now.timestamp()
         while (entry := self._pending.take(wanted, at)) is not None:
             try:

@@ -14,7 +14,6 @@ from __future__ import annotations
 import heapq
 import sys
 import threading
-from collections import OrderedDict
 from collections.abc import Iterable
 from typing import Final, NamedTuple, TypeAlias
 
@@ -135,7 +134,8 @@ class PendingIndex:
     def __init__(self, share: Share | None = None) -> None:
         self._lock = threading.Lock()
         self._entries: dict[str, Entry] = {}
-        self._views: OrderedDict[Wanted, _View] = OrderedDict()
+        # In the order of use. Not an `OrderedDict`: an interrupt in the hash of a key breaks one.
+        self._views: dict[Wanted, _View] = {}
         self._waiting: list[Waiting] = []
         self._waiting_entries: dict[str, Waiting] = {}
         # Ids that a claimer is trying, each with the views that came upon it meanwhile.
@@ -335,9 +335,9 @@ class PendingIndex:
             for missed in self._in_hand.values():
                 missed.append(view)  # what others are trying is not among these
             if len(self._views) > MOST_VIEWS:
-                self._views.popitem(last=False)
+                del self._views[next(iter(self._views))]
         elif len(self._views) > 1:
-            self._views.move_to_end(wanted)
+            self._views[wanted] = self._views.pop(wanted)
         view.is_used = True
         return view
 

@@ -108,21 +108,25 @@ class Pending:
 
         Its file is the one that `found` describes.
         """
-        new = Turn.of(job.metadata), signature_of(found.st_ino, found.st_mtime_ns)
-        # A process that only creates jobs remembers few.
-        if self._in_use:
-            self._know(*new)
-        else:
-            self._lately.append(new)
-        self._tell_waiting()
+        try:
+            new = Turn.of(job.metadata), signature_of(found.st_ino, found.st_mtime_ns)
+            # A process that only creates jobs remembers few.
+            if self._in_use:
+                self._know(*new)
+            else:
+                self._lately.append(new)
+            self._tell_waiting()
+        except BaseException:
+            self.start_over()  # else it may be known and not be offered
+            raise
 
     def _know(self, turn: Turn, signature: Signature) -> None:
         self.index.put(turn, signature=signature, not_before=turn.run_after or 0.0)
 
     def start_over(self) -> None:
-        """Read everything again, after a claimer was interrupted.
+        """Read everything again, after a thread was interrupted.
 
-        Otherwise no thread here would offer the job that it was trying.
+        Otherwise no thread here would offer the job that a claimer was trying.
         """
         self.index.start_over()
         self._listed_mtime = -1
