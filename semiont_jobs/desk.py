@@ -13,7 +13,7 @@ from contextlib import suppress
 from datetime import datetime, timedelta
 from typing import Any, Final, ParamSpec, TypeAlias, TypeVar
 
-from semiont_jobs import fields, lifecycle
+from semiont_jobs import fields
 from semiont_jobs.builtin import BUILTIN_JOB_TYPES
 from semiont_jobs.claim import AnyClaim, Claim
 from semiont_jobs.codec import Codec
@@ -22,20 +22,20 @@ from semiont_jobs.errors import (
     ClaimLost,
     InvalidValue,
     QueueClosed,
-    SemiontJobsError,
     StoreError,
 )
-from semiont_jobs.events import Event, EventName, Hook, log_trouble, logger
+from semiont_jobs.events import Event, EventName, Hook, log_trouble
 from semiont_jobs.floor import OPEN, Floor
 from semiont_jobs.forks import reset_in_child
 from semiont_jobs.hooks import Hooks
 from semiont_jobs.in_hand import AnyInHand
+from semiont_jobs.interrupts import forget_frames
 from semiont_jobs.job_types import JobType, JobTypes
 from semiont_jobs.keeper import PERIOD, Keeper
 from semiont_jobs.lookout import Lookout
 from semiont_jobs.meter import Meter
 from semiont_jobs.model import AnyJob, ClaimStamp, WorkerName
-from semiont_jobs.open_claims import OpenClaims
+from semiont_jobs.open_claims import OpenClaims, give_back_hold
 from semiont_jobs.openable import Openable
 from semiont_jobs.opening import Opening
 from semiont_jobs.rescuing import Rescuer
@@ -279,15 +279,16 @@ class QueueDesk(Openable):
                     self.emit("claimed", claim.job)
                 if opening.is_over:
                     raise QueueClosed("the queue was closed meanwhile; the job was given back")
-        except BaseException:
+        except BaseException as error:
             # An interrupt, for example in a hook, or before there was a claim. The caller does not
             # get the claim, and a kept traceback would keep the job, too.
+            forget_frames(error)
             for claim in made:
                 if claim.is_open:
                     with suppress(ClaimLost):
                         claim.release()
             for hold in taken[len(made) :]:
-                _give_back(hold)
+                give_back_hold(hold)
             raise
         return claim
 
@@ -353,10 +354,16 @@ class QueueDesk(Openable):
                     except StoreError as error:
                         refused = refused or error  # the orphans behind it are rescued all the same
                         continue
+                    except BaseException:
+                        hold.let_go()  # an interrupt, before it was rescued
+                        raise
                     if happened is not None:
                         told.append(happened)
                 if refused is not None:
                     raise refused
+        except BaseException as error:
+            forget_frames(error)
+            raise
         finally:
             # Not under the lock: while a hook takes its time, other threads can rescue.
             for name, job in told:
@@ -381,18 +388,8 @@ class QueueDesk(Openable):
         """Do something with the store, then notify hooks of what it noted meanwhile."""
         try:
             return insist(action, *args, **kwargs)
+        except BaseException as error:
+            forget_frames(error)
+            raise
         finally:
             self._hooks.tell_noted()
-
-
-def _give_back(hold: Hold) -> None:
-    """Undo a claim in the store, without a `Claim`."""
-    job = hold.job
-    try:
-        if job.status == "running":
-            hold.move(lifecycle.release(job))
-    except SemiontJobsError as error:
-        # As if its worker had died: the rescue counts a crash.
-        logger.error("job %s is not given back: %s", job.metadata.id, error)
-    finally:
-        hold.let_go()

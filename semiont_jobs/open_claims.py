@@ -15,13 +15,24 @@ from collections.abc import Callable, Iterable
 from contextlib import suppress
 from typing import Final, cast
 
-from semiont_jobs import exits  # noqa: F401 - registers before this, so ends after
+from semiont_jobs import (
+    exits,  # noqa: F401 - registers before this, so ends after
+    lifecycle,
+)
 from semiont_jobs.claim import AnyClaim
-from semiont_jobs.errors import ClaimLost, JobHeld, JobTimeout, QueueClosed, StoreError
+from semiont_jobs.errors import (
+    ClaimLost,
+    JobHeld,
+    JobTimeout,
+    QueueClosed,
+    SemiontJobsError,
+    StoreError,
+)
 from semiont_jobs.events import log_trouble, logger
 from semiont_jobs.forks import reset_in_child
 from semiont_jobs.in_hand import AnyInHand
 from semiont_jobs.retry import poll
+from semiont_jobs.store import Hold
 from semiont_jobs.threads import stand_still_at_the_end, tell_the_end
 
 EXIT_PATIENCE: Final = 2.0
@@ -178,6 +189,19 @@ def give_back(claims: Iterable[AnyClaim], patience: float | None = None) -> None
             refused = refused or error
     if refused is not None:
         raise refused
+
+
+def give_back_hold(hold: Hold) -> None:
+    """Undo a claim in the store, without a `Claim`."""
+    job = hold.job
+    try:
+        if job.status == "running":
+            hold.move(lifecycle.release(job))
+    except SemiontJobsError as error:
+        # As if its worker had died: the rescue counts a crash.
+        logger.error("job %s is not given back: %s", job.metadata.id, error)
+    finally:
+        hold.let_go()
 
 
 class _Desks:

@@ -88,6 +88,7 @@ ROOMS: Final[dict[str, Room]] = {
             "errors",
             "exits",
             "forks",
+            "interrupts",
             "latch",
             "signals",
             "starting",

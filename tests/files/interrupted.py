@@ -128,7 +128,7 @@ class Ground:
         faults = []
         if self.claim is not None and self.claim.is_open and is_claim_used:
             with suppress(ClaimLost):
-                self.claim.complete()
+                (self.claim.release if self.serial & 2 else self.claim.complete)()
         self.claim = None
         gc.collect()
         for queue in (self.queue, self.other):
@@ -205,15 +205,12 @@ class Ground:
         faults = []
         self.other.store._sweep()  # type: ignore[attr-defined]
         faults += [f"{name} stays in .tmp" for name in self.place.names(".tmp")]
-        for path in self.place.jobs.glob("quarantine/**/*"):
-            if path.is_file():
-                faults.append(f"{path.name} was set aside")
-                path.unlink()
+        faults += [f"{name} was set aside" for name in self.place.names(".quarantine")]
         return faults
 
     def _clear(self) -> None:
         self.must_stand.clear()
-        for folder in (*FOLDERS, ".cancel"):
+        for folder in (*FOLDERS, ".cancel", ".quarantine"):
             for path in (self.place.jobs / folder).iterdir():
                 path.unlink()
 
@@ -318,16 +315,17 @@ def interrupt_everywhere(
                     call: Any = VERBS[verb](ground)
                     result: object = None
                     where: list[str] = []
-                    with (
-                        suppress(KeyboardInterrupt),
-                        strike(place, modules=LIBRARY, where=where) as left,
-                    ):
-                        result = call()
+                    kept: list[BaseException] = []
+                    with strike(place, modules=LIBRARY, where=where) as left:
+                        try:
+                            result = call()
+                        except KeyboardInterrupt as error:
+                            if strikes % 3 == 0:
+                                kept.append(error)  # and its traceback, as an interactive session
                     is_over = left() >= 0
                     del call, result
-                    if os.environ.get("SHOW"):
-                        print(verb, strike.__name__, place, where, flush=True)
-                    found = ground.faults(where, is_claim_used=bool(strikes % 2))
+                    # What a kept traceback refers to of the caller's own is not dropped.
+                    found = ground.faults(where, is_claim_used=bool(kept) or strikes % 3 == 1)
                     faults += [
                         f"{each} [{verb}, {strike.__name__} {place}, {where}]" for each in found
                     ]

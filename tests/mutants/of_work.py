@@ -191,7 +191,7 @@ FAULTS = (
     Fault(
         name="half-made-claims-kept",
         file="desk.py",
-        was="                _give_back(hold)\n",
+        was="                give_back_hold(hold)\n",
         becomes="                hold.is_standing()\n",
         breaks="a claim whose making is interrupted leaves its job to others",
         tests=(
@@ -213,6 +213,31 @@ FAULTS = (
         becomes="",
         breaks="a claim that is dropped in one circle with its queue is given back",
         tests=("test_a_claim_dropped_in_one_circle_with_its_queue_is_given_back[process]",),
+    ),
+    Fault(
+        name="files-dropped-with-their-claims",
+        file="open_claims.py",
+        was="= claim._desk, claim._hold  # noqa: SLF001\n",
+        becomes="= claim._desk  # noqa: SLF001\n",
+        breaks="a claim that is dropped is given back, and is no crash",
+        tests=("test_a_claim_dropped_in_a_circle_is_given_back_and_not_taken_for_a_crash",),
+    ),
+    Fault(
+        name="interrupted-outcome-shares-its-revision",
+        file="in_hand.py",
+        was="if isinstance(error, StoreError) or not isinstance(error, SemiontJobsError):",
+        becomes="if isinstance(error, StoreError):",
+        breaks="after an interrupted outcome the next one counts",
+        tests=("test_an_outcome_after_an_interrupted_one_counts",),
+    ),
+    Fault(
+        name="traceback-keeps-the-job",
+        file="desk.py",
+        was="return insist(action, *args, **kwargs)\n        except BaseException as error:\n"
+        "            forget_frames(error)\n",
+        becomes="return insist(action, *args, **kwargs)\n        except BaseException:\n",
+        breaks="what an interactive session keeps of an interrupt holds no job",
+        tests=("test_an_interrupted_call_holds_no_job_while_its_traceback_is_kept",),
     ),
     Fault(
         name="request-dies-with-the-worker",

@@ -12,6 +12,7 @@ from typing import Protocol
 
 from semiont_jobs.codec import Written
 from semiont_jobs.errors import ClaimLost
+from semiont_jobs.interrupts import forget_frames
 from semiont_jobs.model import AnyJob, JobStatus
 from semiont_jobs.stores.files.copies import Copy
 from semiont_jobs.stores.files.descriptors import Descriptor
@@ -135,6 +136,10 @@ class FileHold:
             if not is_disks(error):
                 raise
             raise store_error(error, self._moves.layout, job_id) from error
+        except BaseException as error:
+            self._is_doubtful = True  # an interrupt may come after the copy was published
+            forget_frames(error)
+            raise
         finally:
             self._is_at_work = was
 
