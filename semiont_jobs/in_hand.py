@@ -336,13 +336,15 @@ class InHand(Generic[P, PG]):
         except ClaimLost:
             self._lose()
             raise
-        except StoreError:
-            # As above. The next outcome may be a different one, in another status: if both had
-            # the same revision, it would be unknown which one counts.
-            metadata = self._job.metadata
-            self._job = evolve(
-                self._job, metadata=evolve_metadata(metadata, revision=metadata.revision + 1)
-            )
+        except BaseException as error:
+            # As above, and an interrupt may come after it was stored. The next outcome may be a
+            # different one, in another status: if both had the same revision, it would be unknown
+            # which one counts.
+            if isinstance(error, StoreError) or not isinstance(error, SemiontJobsError):
+                metadata = self._job.metadata
+                self._job = evolve(
+                    self._job, metadata=evolve_metadata(metadata, revision=metadata.revision + 1)
+                )
             raise
         self._ended_by = verb
         # Perhaps not ended by the job's code (a queue that is closed): notify it.
