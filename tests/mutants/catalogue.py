@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from mutants import (
     of_databases,
     of_folders,
+    of_interrupts,
     of_jobs,
     of_journal,
     of_loops,
@@ -23,6 +24,7 @@ from mutants.fault import Fault
 LAYERS: Mapping[str, tuple[Fault, ...]] = {
     "What a job is and becomes": of_jobs.FAULTS,
     "The file store": of_moves.FAULTS + of_journal.FAULTS + of_folders.FAULTS,
+    "What is interrupted or dropped": of_interrupts.FAULTS,
     "What a loop puts off": of_loops.FAULTS,
     "Work under way": of_work.FAULTS + of_pools.FAULTS,
     "What callers use": of_queues.FAULTS,

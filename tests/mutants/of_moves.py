@@ -68,41 +68,6 @@ FAULTS = (
         breaks="a job that a foreign hand took is not copied",
         tests=("test_an_outcome_notices_by_itself_that_another_program_took_the_job",),
     ),
-    Fault(
-        name="dropped-files-stay-locked",
-        file="stores/files/descriptors.py",
-        was="            HELD.dropped(self)\n",
-        becomes="            return\n",
-        breaks="after an interrupt, a job that nothing refers to is free",
-        tests=(
-            "test_a_hold_that_is_dropped_lets_go_of_its_job",
-            "test_an_interrupt_at_some_places_leaves_nothing_held[claim_next_job-process]",
-        ),
-    ),
-    Fault(
-        name="holds-kept-alive",
-        file="stores/files/holds.py",
-        was="= weakref.ref(hold)\n",
-        becomes="= lambda: hold  # type: ignore[assignment]\n",
-        breaks="after an interrupt, a job that nothing refers to is free",
-        tests=("test_a_dropped_job_whose_worker_lives_on_is_rescued_by_the_same_queue",),
-    ),
-    Fault(
-        name="dropping-waits-for-a-lock",
-        file="stores/files/descriptors.py",
-        was="if self._lock.acquire(blocking=False):",
-        becomes="if self._lock.acquire():",
-        breaks="garbage collection waits for no lock",
-        tests=("test_dropping_waits_for_no_thread_that_has_the_lock_of_all_descriptors",),
-    ),
-    Fault(
-        name="interrupted-put-not-offered",
-        file="stores/files/pending.py",
-        was="            self.start_over()  # else it may be known and not be offered\n",
-        becomes="",
-        breaks="after an interrupt, every pending job is offered",
-        tests=("test_an_interrupt_at_some_places_leaves_nothing_held[enqueue-process]",),
-    ),
     # -- how a job moves: write, publish, remove -----------------------------------------
     Fault(
         name="unlink-then-write",
