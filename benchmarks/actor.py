@@ -62,6 +62,10 @@ class Actor:
     def enqueue_one(self, *, payload: Payload) -> dict[str, Any]:
         return _answer(self.opened.enqueue([payload]))
 
+    def settle(self) -> dict[str, Any]:
+        self.opened.settle()
+        return {}
+
     def fill(self, *, first: int, count: int) -> dict[str, Any]:
         self.opened.fill([payload_of(number) for number in range(first, first + count)])
         return {}

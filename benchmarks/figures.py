@@ -48,6 +48,7 @@ ROWS: Final[dict[str, Row]] = {
     "unwanted 100000": Row("claim+complete, 100 000 pending of another type", "us"),
     "first 100000": Row("open and first claim, 100 000 pending", "s"),
     "first 1000000": Row("open and first claim, 1 000 000 pending", "s"),
+    "early 1000000": Row("claim+complete while the rest of 1 000 000 is read", "ms"),
     "memory": Row("memory of a worker, 100 000 pending", "MB"),
     "memory a job": Row("memory for each pending job", "bytes"),
     "wake within": Row("wake-up within a process", "ms"),

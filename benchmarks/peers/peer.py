@@ -101,6 +101,9 @@ class Peer(ABC):
     def enqueue_batch(self, payloads: Sequence[Payload]) -> Span:
         """Enqueue jobs in the queue's best way."""
 
+    def settle(self) -> None:  # noqa: B027 - of interest to few
+        """Do what a worker has done that has been at work for minutes."""
+
     def fill(self, payloads: Sequence[Payload]) -> None:
         """Create a backlog, as fast as possible."""
         self.enqueue_batch(payloads)

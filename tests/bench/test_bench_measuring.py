@@ -76,7 +76,7 @@ def test_the_rows_of_many_processes_and_of_faults_are_measured(tmp_path: Path) -
     assert rows_of(data, "bare") == {"drain 1 process", "drain 2 processes"}
     assert rows_of(data, "ours") == {
         *("batch", "drain 1 process", "drain 2 processes", "contending", "not run", "run again"),
-        *("claim 1000000", "first 1000000", "killed", "rescue", "lock free"),
+        *("claim 1000000", "first 1000000", "early 1000000", "killed", "rescue", "lock free"),
         *("bad 17 MiB", "bad depth", "bad integer", "bad NaN", "leftovers"),
     }
 
