@@ -75,7 +75,7 @@ class WatchedDisk(Disk):
         self.is_dead = False
         self._orders: list[_Order] = []
         self._paths: dict[int, str] = {}
-        self._inodes: dict[int, int | None] = {}
+        self._files: dict[int, int | None] = {}
 
     # -- orders --------------------------------------------------------------------------
 
@@ -108,7 +108,7 @@ class WatchedDisk(Disk):
         self.is_dead = True
         while self._paths:
             fd, _path = self._paths.popitem()
-            if _inode_of(fd) == self._inodes[fd]:  # else it was dropped, and is closed already
+            if _inode_of(fd) == self._files[fd]:  # else it was dropped, and is closed already
                 close_of_the_dead(fd)
         raise Died
 
@@ -161,7 +161,7 @@ class WatchedDisk(Disk):
 
     def _opened(self, fd: int, path: str) -> int:
         self._paths[fd] = path
-        self._inodes[fd] = _inode_of(fd)
+        self._files[fd] = _inode_of(fd)
         return fd
 
     def lock(self, fd: int) -> bool:
