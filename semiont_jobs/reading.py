@@ -14,6 +14,7 @@ from semiont_jobs.desk import QueueDesk
 from semiont_jobs.errors import InvalidValue, JobNotFound, JobTimeout
 from semiont_jobs.fields import is_number
 from semiont_jobs.ids import job_id
+from semiont_jobs.listing import Filters, Listing
 from semiont_jobs.metrics import ProcessMetrics, QueueMetrics
 from semiont_jobs.model import FINISHED, STATUSES, AnyJob, JobStats, JobStatus
 from semiont_jobs.tally import Survey
@@ -61,16 +62,14 @@ class Reading(QueueDesk):
             checked_filter(name, value)
         _check_page(limit, offset)
         statuses = STATUSES if status is None else (checked_status(status),)
-        found = [
-            job
-            for job in self._run(lambda: list(self._store.jobs(statuses)))
-            if (type is None or job.metadata.type == type)
-            and (user_id is None or job.metadata.user_id == user_id)
-            and (queue is None or job.metadata.queue == queue)
-        ]
-        found.sort(key=lambda job: job.metadata.id)
-        found.sort(key=lambda job: job.metadata.created, reverse=True)
-        return found[offset:] if limit is None else found[offset : offset + limit]
+        filters = Filters(statuses, type, user_id, queue)
+        end = None if limit is None else offset + limit
+        store = self._store
+        if end is not None and isinstance(store, Listing):
+            found = self._run(store.newest, filters, end)
+        else:
+            found = filters.newest_of(self._run(lambda: list(store.jobs(statuses))))
+        return found[offset:end]
 
     def get_stats(self) -> JobStats:
         """Return the number of jobs in each status."""

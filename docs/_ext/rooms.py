@@ -71,7 +71,7 @@ ROOMS: Final[dict[str, Room]] = {
         STORING,
     ),
     "claim": Room("one job in hand", ("claim", "in_hand", "asking", "terms", "updates"), QUEUEING),
-    "store": Room("what a store promises", ("store", "stores.location"), STORING),
+    "store": Room("what a store promises", ("store", "listing", "stores.location"), STORING),
     "lifecycle": Room("what a job becomes, as functions", ("lifecycle", "failure"), DECIDING),
     "codec": Room("JSON to jobs and back", ("codec",), STORING),
     "events": Room("what happened, as data", ("events",), DECIDING),

@@ -121,4 +121,28 @@ FAULTS = (
             "test_a_verb_that_finds_the_store_just_closed_goes_on_with_a_connection_of_its_own",
         ),
     ),
+    Fault(
+        name="list-short-of-what-is-no-job",
+        file="stores/postgres/store.py",
+        was="            if len(found) >= most or len(rows) < asked:\n",
+        becomes="            if True:\n",
+        breaks="rows that are no jobs take no place in a list",
+        tests=("test_rows_that_are_no_jobs_take_no_place_in_a_list",),
+    ),
+    Fault(
+        name="list-trusts-the-columns",
+        file="stores/postgres/store.py",
+        was=" and filters.match(job)]",
+        becomes="]",
+        breaks="a changed row is listed as what it is",
+        tests=("test_a_row_whose_columns_were_changed_is_listed_as_what_it_is",),
+    ),
+    Fault(
+        name="oldest-first-in-a-database",
+        file="stores/postgres/rows.py",
+        was="ORDER BY created DESC, id LIMIT",
+        becomes="ORDER BY created, id LIMIT",
+        breaks="a page is a part of the whole list",
+        tests=("test_a_list_decodes_as_many_jobs_as_it_shows",),
+    ),
 )

@@ -118,6 +118,7 @@ class Statements:
     authors: bytes
     get: bytes
     jobs: bytes
+    newest: bytes
     counts: bytes
     next: Mapping[tuple[bool, bool], bytes]
     page: Mapping[tuple[bool, bool], bytes]
@@ -163,6 +164,14 @@ _TEXTS: Final = {
     "authors": "SELECT id, author FROM {s}.jobs WHERE id = ANY(%s)",
     "get": "SELECT document, status FROM {s}.jobs WHERE id = %s",
     "jobs": "SELECT id, status, document FROM {s}.jobs WHERE status = ANY(%s)",
+    "newest": """
+        SELECT id, status, document FROM {s}.jobs
+        WHERE status = ANY(%(statuses)s)
+            AND (%(type)s::text IS NULL OR type = %(type)s)
+            AND (%(user_id)s::text IS NULL OR user_id = %(user_id)s)
+            AND (%(queue)s::text IS NULL OR queue = %(queue)s)
+        ORDER BY created DESC, id LIMIT %(most)s
+    """,
     "counts": "SELECT status, count(*) FROM {s}.jobs GROUP BY status",
     "pick": """
         SELECT id, revision, token, asked, document FROM {s}.jobs

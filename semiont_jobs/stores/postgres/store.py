@@ -15,12 +15,14 @@ from functools import partial
 from typing import Any, Final
 
 import psycopg
+from attrs import asdict
 from psycopg.pq import TransactionStatus
 
 from semiont_jobs.codec import Codec
 from semiont_jobs.errors import InvalidValue, JobDecodeError, JobExists, StoreError
 from semiont_jobs.events import Hook
 from semiont_jobs.forks import reset_in_child
+from semiont_jobs.listing import Filters
 from semiont_jobs.model import STATUSES, AnyJob, ClaimStamp, JobStatus, PendingJob
 from semiont_jobs.store import Hold, Wanted
 from semiont_jobs.stores.postgres import taking, upkeep
@@ -43,6 +45,7 @@ POOL_SIZE: Final = 8
 operation needs one for a few milliseconds, so these are enough for some dozens of busy threads."""
 LISTED_AT_ONCE: Final = 500
 """Rows that a listing fetches together: usually a few megabytes of jobs."""
+MOST_ROWS: Final = 2**63 - 1
 CANCEL: Final = "cancel"
 
 
@@ -211,19 +214,39 @@ class PostgresStore(MovingHouse):
 
     def jobs(self, statuses: Iterable[JobStatus]) -> Iterator[AnyJob]:
         """See `JobStore.jobs`. All as they were at one instant."""
-        office = self._opened
         with (
-            office.sessions.session() as session,
+            self._opened.sessions.session() as session,
             session.transaction(),
             session.cursor(name="listing", binary=True) as cursor,
         ):
             cursor.itersize = LISTED_AT_ONCE
             cursor.execute(self._statements.jobs, [list(statuses)])
-            for job_id, status, document in cursor:
-                try:
-                    yield office.codec.decode(document, job_id=job_id, status=status)
-                except JobDecodeError:
-                    continue  # a claimer that finds it moves it to quarantine
+            for row in cursor:
+                job = self._listed(*row)
+                if job is not None:
+                    yield job
+
+    def newest(self, filters: Filters, most: int) -> list[AnyJob]:
+        """See `Listing.newest`."""
+        asked = most
+        while True:
+            # No database has as many rows as a bigint can count.
+            rows = self._newest_rows(filters, min(asked, MOST_ROWS))
+            found = [job for row in rows if (job := self._listed(*row)) and filters.match(job)]
+            if len(found) >= most or len(rows) < asked:
+                return found[:most]
+            asked += len(rows) - len(found)  # in place of those that are no jobs
+
+    def _newest_rows(self, filters: Filters, most: int) -> list[tuple[Any, ...]]:
+        wanted = {**asdict(filters), "statuses": list(filters.statuses), "most": most}
+        with self._opened.sessions.session() as session:
+            return session.execute(self._statements.newest, wanted, binary=True).fetchall()
+
+    def _listed(self, job_id: str, status: JobStatus, document: bytes) -> AnyJob | None:
+        try:
+            return self._opened.codec.decode(document, job_id=job_id, status=status)
+        except JobDecodeError:
+            return None  # a claimer that finds it moves it to quarantine
 
     def counts(self) -> Mapping[JobStatus, int]:
         """See `JobStore.counts`."""
