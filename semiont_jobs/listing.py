@@ -11,6 +11,7 @@ from typing import Protocol, runtime_checkable
 from attrs import frozen
 
 from semiont_jobs.model import AnyJob, JobStatus
+from semiont_jobs.outline import Outline
 
 
 @frozen
@@ -30,6 +31,15 @@ class Filters:
             and (self.type is None or metadata.type == self.type)
             and (self.user_id is None or metadata.user_id == self.user_id)
             and (self.queue is None or metadata.queue == self.queue)
+        )
+
+    def cover(self, outline: Outline) -> bool:
+        """The same for the outline of a job."""
+        return (
+            outline.status in self.statuses
+            and (self.type is None or outline.type == self.type)
+            and (self.user_id is None or outline.user_id == self.user_id)
+            and (self.queue is None or outline.queue == self.queue)
         )
 
     def newest_of(self, jobs: Iterable[AnyJob]) -> list[AnyJob]:

@@ -25,6 +25,7 @@ class Outline:
     status: JobStatus
     type: str
     queue: str
+    user_id: str
     revision: int
     created: int
     run_after: int | None
@@ -48,6 +49,7 @@ def outline_of(job: AnyJob) -> Outline:
         job.status,
         metadata.type,
         metadata.queue,
+        metadata.user_id,
         metadata.revision,
         milliseconds(metadata.created),
         None if metadata.run_after is None else milliseconds(metadata.run_after),

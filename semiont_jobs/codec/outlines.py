@@ -5,6 +5,7 @@ It must not know the classes of jobs, or what counts them.
 
 from __future__ import annotations
 
+import sys
 from datetime import datetime
 from typing import Any, Final
 
@@ -46,9 +47,12 @@ def _plain(document: Any, job_id: str, status: JobStatus) -> Outline | None:
         ):
             return None
         type_name, queue = metadata["type"], metadata.get("queue", DEFAULT_QUEUE)
+        user = metadata["userId"]
         revision = metadata.get("revision", 0)
         outcomes = tuple(each["outcome"] for each in metadata.get("attempts", ()))
-        if not (type(type_name) is type(queue) is str and type_name and queue):
+        if not (
+            type(type_name) is type(queue) is type(user) is str and type_name and queue and user
+        ):
             return None
         if type(revision) is not int or not all(type(each) is str for each in outcomes):
             return None
@@ -59,8 +63,10 @@ def _plain(document: Any, job_id: str, status: JobStatus) -> Outline | None:
         return Outline(
             job_id,
             status,
-            type_name,
-            queue,
+            # Many jobs have them in common, and hundreds of thousands of outlines are held.
+            sys.intern(type_name),
+            sys.intern(queue),
+            sys.intern(user),
             revision,
             _instant(metadata["created"]),
             None if run_after is None else _instant(run_after),

@@ -161,4 +161,20 @@ FAULTS = (
         breaks="an interrupt of one thread is not another's",
         tests=("test_an_interrupt_while_all_are_forced_leaves_the_others_to_create_theirs_again",),
     ),
+    Fault(
+        name="list-short-of-what-moved",
+        file="stores/files/reader.py",
+        was="            else:  # it moved or changed meanwhile\n                elsewhere.append(outline.id)\n",
+        becomes="",
+        breaks="a job that moves while a list is made is shown",
+        tests=("test_a_job_that_moves_between_its_two_readings_is_shown_where_it_is",),
+    ),
+    Fault(
+        name="list-trusts-the-outlines",
+        file="stores/files/reader.py",
+        was="            if len(found) >= most:\n                break\n",
+        becomes="            if outline is outlines[most:][:1]:\n                break\n",
+        breaks="a list decodes as many files as it shows",
+        tests=("test_a_list_decodes_as_many_files_as_it_shows",),
+    ),
 )

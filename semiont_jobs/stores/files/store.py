@@ -17,6 +17,7 @@ from semiont_jobs.codec import Codec
 from semiont_jobs.errors import JobExists, JobNotFound
 from semiont_jobs.events import Hook, logger
 from semiont_jobs.floor import OPEN, Floor
+from semiont_jobs.listing import Filters
 from semiont_jobs.model import FINISHED, STATUSES, AnyJob, ClaimStamp, JobStatus, PendingJob
 from semiont_jobs.store import Hold, Roll, Wanted
 from semiont_jobs.stores.files import nfs
@@ -266,6 +267,11 @@ class FileStore(MovingHouse):
         """See `JobStore.jobs`."""
         with told(self.layout):
             yield from self._reader.jobs(statuses)
+
+    def newest(self, filters: Filters, most: int) -> list[AnyJob]:
+        """See `Listing.newest`."""
+        with told(self.layout):
+            return self._reader.newest(filters, most)
 
     def counts(self) -> Mapping[JobStatus, int]:
         """See `JobStore.counts`."""
