@@ -145,4 +145,12 @@ FAULTS = (
         breaks="a page is a part of the whole list",
         tests=("test_a_list_decodes_as_many_jobs_as_it_shows",),
     ),
+    Fault(
+        name="list-asks-for-names-as-they-are",
+        file="stores/postgres/store.py",
+        was="value and text(value)",
+        becomes="value",
+        breaks="names that a column holds in another form are found",
+        tests=("test_names_that_a_column_holds_in_another_form_are_found",),
+    ),
 )

@@ -82,3 +82,16 @@ def test_a_row_whose_columns_were_changed_is_listed_as_what_it_is(
     sql(server_url, f"UPDATE {schema}.jobs SET type = 'odd' WHERE id = 'job-8'")
 
     assert ids(queue.query_jobs(type="odd", limit=2)) == ["job-9", "job-7"]
+
+
+@pytest.mark.parametrize("name", ["DOMAIN\\user", "a\nb", "\u00a0", "x" * 2000])
+def test_names_that_a_column_holds_in_another_form_are_found(queue: JobQueue, name: str) -> None:
+    metadata = JobMetadata(id="odd", type=name, user_id=name, queue=name)
+    job = queue.create_job(PendingJob(metadata=metadata, params={}))
+
+    assert queue.query_jobs(type=name, user_id=name, queue=name) == [job]
+
+
+@pytest.mark.parametrize("name", ["\0", "\ud800", ""])
+def test_names_that_no_job_has_are_found_nowhere(queue: JobQueue, name: str) -> None:
+    assert queue.query_jobs(type=name) == queue.query_jobs(user_id=name) == []

@@ -15,7 +15,6 @@ from functools import partial
 from typing import Any, Final
 
 import psycopg
-from attrs import asdict
 from psycopg.pq import TransactionStatus
 
 from semiont_jobs.codec import Codec
@@ -238,7 +237,9 @@ class PostgresStore(MovingHouse):
             asked += len(rows) - len(found)  # in place of those that are no jobs
 
     def _newest_rows(self, filters: Filters, most: int) -> list[tuple[Any, ...]]:
-        wanted = {**asdict(filters), "statuses": list(filters.statuses), "most": most}
+        columns = {name: getattr(filters, name) for name in ("type", "user_id", "queue")}
+        texts = {name: value and text(value) for name, value in columns.items()}
+        wanted = {**texts, "statuses": list(filters.statuses), "most": most}
         with self._opened.sessions.session() as session:
             return session.execute(self._statements.newest, wanted, binary=True).fetchall()
 
