@@ -136,10 +136,10 @@ class OpenClaims:
         _OWING.discard(self)  # first: a claim that is dropped from now on is noted again
         while self._dropped:
             claim = self._dropped.popleft()
-            if not self._is_lost(claim):
-                continue
-            job_id = claim.job.metadata.id
             try:
+                if not self._is_lost(claim):
+                    continue
+                job_id = claim.job.metadata.id
                 give_back([claim])
             except BaseException:
                 self.drop(claim)

@@ -20,6 +20,7 @@ from semiont_jobs import FileStore
 from semiont_jobs.stores.files.door import Disk
 from semiont_jobs.stores.files.journal.standing import Company, Standing
 from semiont_jobs.stores.files.layout import Layout
+from semiont_jobs.testing.waiting import eventually
 
 
 def journal_of(queue: Unattended) -> Any:
@@ -143,6 +144,33 @@ def test_a_loss_that_the_kernel_tells_the_sweep_keeps_what_is_emptied_at_that_mo
     emptier.join()
 
     assert ("two", 0) in told(place.path)
+
+
+# -- a signal's handler that closes what it interrupts -------------------------------------------
+
+
+def test_a_handler_may_close_a_store_in_the_midst_of_a_sweep_while_a_file_is_emptied(
+    actor: Actors, place: Place
+) -> None:
+    queue, dead = actor(durability="journal"), actor(durability="journal")
+    dead.create_job(job("one"))
+    dead.disk.bury()
+    queue.create_job(job("two"))
+    journal = journal_of(queue)
+
+    def handler() -> None:
+        journal._current.began -= 1000
+        journal._wake.put(None)
+        eventually(lambda: journal._old is not None)  # its thread waits for its turn to sync
+        queue.store.close()
+
+    queue.disk.before("syncfs", "jobs/.journal", handler)
+    interrupted = threading.Thread(target=queue.store._sweep, daemon=True)  # type: ignore[attr-defined]
+    interrupted.start()
+    interrupted.join(20)
+
+    assert not interrupted.is_alive()
+    assert files(place.path) == []
 
 
 # -- a store that is closed while it removes jobs ------------------------------------------------

@@ -10,6 +10,7 @@ from files.places import Actors, Place, Unattended, claimed, job, seen
 
 from semiont_jobs import evolve
 from semiont_jobs.stores.files.copies import Copies
+from semiont_jobs.stores.files.reader import Reader
 
 BEGAN = datetime(2026, 1, 1, tzinfo=UTC)
 
@@ -67,6 +68,26 @@ def test_a_file_that_looks_like_a_job_and_is_none_takes_no_place(
     path.write_text(path.read_text().replace('"retryCount": 0', '"retryCount": -1'))
 
     assert ids(queue.query_jobs(limit=3)) == ["j8", "j6", "j7"]
+
+
+def test_files_that_look_like_jobs_are_waited_for_together(
+    queue: Unattended, place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for n in (8, 9):
+        path = place.jobs / "pending" / f"j{n}.json"
+        path.write_text(path.read_text().replace('"maxRetries": 3', '"maxRetries": "many"'))
+    noted: list[int] = []
+    really: Any = Reader._found
+
+    def found(reader: Reader, job_id: str) -> Any:
+        noted.append(len(reader._copies.suspects()))
+        return really(reader, job_id)
+
+    monkeypatch.setattr(Reader, "_found", found)
+    shown = queue.query_jobs(limit=1)
+
+    assert ids(shown) == ["j6"]
+    assert noted == [2, 2]
 
 
 @pytest.mark.parametrize(

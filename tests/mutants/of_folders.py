@@ -164,7 +164,7 @@ FAULTS = (
     Fault(
         name="list-short-of-what-moved",
         file="stores/files/reader.py",
-        was="            else:  # it moved or changed meanwhile\n                elsewhere.append(outline.id)\n",
+        was="                elsewhere.append(outline.id)\n",
         becomes="",
         breaks="a job that moves while a list is made is shown",
         tests=("test_a_job_that_moves_between_its_two_readings_is_shown_where_it_is",),
@@ -176,5 +176,13 @@ FAULTS = (
         becomes="            if outline is outlines[most:][:1]:\n                break\n",
         breaks="a list decodes as many files as it shows",
         tests=("test_a_list_decodes_as_many_files_as_it_shows",),
+    ),
+    Fault(
+        name="what-looks-like-a-job-waited-for-one-by-one",
+        file="stores/files/reader.py",
+        was="                self._note_bad(outline.status, outline.id, copy)\n",
+        becomes="",
+        breaks="a list waits for invalid files together",
+        tests=("test_files_that_look_like_jobs_are_waited_for_together",),
     ),
 )

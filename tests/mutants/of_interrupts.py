@@ -30,8 +30,8 @@ FAULTS = (
     Fault(
         name="dropping-waits-for-a-lock",
         file="stores/files/descriptors.py",
-        was="if self._lock.acquire(blocking=False):",
-        becomes="if self._lock.acquire():",
+        was="while self._dropped and self._lock.acquire(blocking=False):",
+        becomes="while self._dropped and self._lock.acquire():",
         breaks="garbage collection waits for no lock",
         tests=("test_dropping_waits_for_no_thread_that_has_the_lock_of_all_descriptors",),
     ),

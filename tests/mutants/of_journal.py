@@ -205,14 +205,6 @@ FAULTS = (
         tests=("test_a_journal_goes_on_once_there_are_descriptors_again",),
     ),
     Fault(
-        name="forgotten-queue-keeps-its-file",
-        file="stores/files/journal/segment.py",
-        was="        weakref.finalize(self, HELD.close, descriptor, disk.close).atexit = False\n",
-        becomes="",
-        breaks="descriptors do not leak",
-        tests=("test_a_forgotten_queue_lets_go_of_its_journal",),
-    ),
-    Fault(
         name="interrupted-forcing-goes-on-for-ever",
         file="stores/files/journal/segment.py",
         was="        finally:\n            if self._forcing == thread:\n",
@@ -329,5 +321,13 @@ FAULTS = (
         becomes="self._force(each.job_id for each, new in zip(latest, published) if new)",
         breaks="what a killed replay has published is forced by the next",
         tests=("test_without_syncfs_what_a_killed_replay_has_published_is_forced_by_the_next",),
+    ),
+    Fault(
+        name="handler-waits-for-what-it-interrupts",
+        file="stores/files/journal/journal.py",
+        was="        self._enter(partial(self._syncing.force, job_ids))\n",
+        becomes="        self._syncing.force(job_ids)\n",
+        breaks="a signal's handler may close what it interrupts",
+        tests=("test_a_handler_may_close_a_store_in_the_midst_of_a_sweep_while_a_file_is_emptied",),
     ),
 )

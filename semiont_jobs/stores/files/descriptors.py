@@ -67,8 +67,7 @@ class Descriptors:
             # number is lost, and nobody waits for it. Python has nothing against that.
             fd = descriptor.fd = opener(*arguments)
             self._open[fd] = noted
-        if self._dropped:
-            self._close_dropped()
+        self._close_dropped()
         return descriptor
 
     def close(self, descriptor: Descriptor, closer: Callable[[int], None] = os.close) -> None:
@@ -92,20 +91,20 @@ class Descriptors:
                 except OSError as error:
                     if error.errno == errno.EBADF:  # it was closed elsewhere: a mistake of ours
                         raise
+        self._close_dropped()
 
     def dropped(self, descriptor: Descriptor) -> None:
         """Close a file to which there is no other reference.
 
         A finalizer calls this, in any thread, perhaps while another one waits for what this thread
-        has locked: so this waits for no lock. If the lock is taken, whoever opens a file next
-        closes this one.
+        has locked: so this waits for no lock. If the lock is taken, whoever has it closes this one.
         """
         fd, descriptor.fd = descriptor.fd, CLOSED
         self._dropped.append((fd, descriptor.noted))
         self._close_dropped()
 
     def _close_dropped(self) -> None:
-        if self._lock.acquire(blocking=False):
+        while self._dropped and self._lock.acquire(blocking=False):
             try:
                 with suppress(IndexError):
                     while True:
@@ -126,6 +125,7 @@ class Descriptors:
     def after_fork_in_parent(self) -> None:
         """Allow it again."""
         self._lock.release()
+        self._close_dropped()
 
     def after_fork_in_child(self) -> None:
         """Close everything: the child holds nothing."""

@@ -25,19 +25,14 @@ class Holds:
     def end(self, hold: FileHold) -> None:
         """Forget one that is over."""
         job_id = hold.job.metadata.id
-        known = self._known.get(job_id)
-        if known is not None and known() is hold:
-            self._known.pop(job_id, None)  # a thread that closes the store may too
+        known = self._known.pop(job_id, None)  # a thread that closes the store may do so, too
+        if known is not None and known() not in (hold, None):
+            self._known.setdefault(job_id, known)  # another thread's, of the same job since
 
     def get(self, job_id: str) -> FileHold | None:
         """The hold of a job; None: it is not held here."""
         known = self._known.get(job_id)
-        if known is None:
-            return None
-        hold = known()
-        if hold is None:
-            self._known.pop(job_id, None)
-        return hold
+        return None if known is None else known()
 
     def all(self) -> list[FileHold]:
         """Every one of them."""

@@ -47,10 +47,12 @@ class NfsDisk(Disk):
     def close(self, fd: int) -> None:  # pyright: ignore[reportIncompatibleVariableOverride]
         """Close a descriptor; if the file's name was removed, the file goes for good."""
         target = None
-        if self._gone:
-            found = self.stat_of(fd)
-            target = self._gone.pop((found.st_dev, found.st_ino), None)
-        super().close(fd)
+        try:
+            if self._gone:
+                found = self.stat_of(fd)
+                target = self._gone.pop((found.st_dev, found.st_ino), None)
+        finally:  # its lock must go, though the server may not answer
+            super().close(fd)
         if target is not None:
             with suppress(OSError):  # a later sweep removes it
                 super().unlink(target)

@@ -168,7 +168,8 @@ class Reader:
             copy = self._copies.read(outline.status, outline.id)
             if isinstance(copy, Copy) and filters.match(copy.job):
                 found.append(copy.job)
-            else:  # it moved or changed meanwhile
+            else:  # it moved or changed meanwhile, or is no job
+                self._note_bad(outline.status, outline.id, copy)
                 elsewhere.append(outline.id)
         found += [job for job_id in elsewhere if (job := self._found(job_id))]
         return filters.newest_of(found)[:most]

@@ -28,24 +28,26 @@ import errno
 import os
 import threading
 import time
-import weakref
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from functools import partial
-from queue import Empty, SimpleQueue
-from typing import Final
+from queue import SimpleQueue
+from typing import Final, TypeVar
 
-from semiont_jobs.errors import StoreError, ThreadRefused
+from semiont_jobs.errors import StoreError
 from semiont_jobs.model import AnyJob
 from semiont_jobs.stores.files.door import Disk
 from semiont_jobs.stores.files.journal import segment as segments
+from semiont_jobs.stores.files.journal.emptier import emptier_of
 from semiont_jobs.stores.files.journal.pieces import Piece, appended_together, removed_together
 from semiont_jobs.stores.files.journal.records import moment
 from semiont_jobs.stores.files.journal.segment import SUFFIX, Segment, SegmentRemoved
 from semiont_jobs.stores.files.journal.syncing import Syncing
 from semiont_jobs.stores.files.journal.told_on import ToldOn
 from semiont_jobs.stores.files.layout import Layout, secure_folders
-from semiont_jobs.threads import LOOK_EVERY, begin, lock_and_condition
+from semiont_jobs.threads import LOOK_EVERY, lock_and_condition
+
+T = TypeVar("T")
 
 MOST_AGE: Final = 30.0
 """Seconds after which a file is emptied that is not full: about as long as Linux lets written data
@@ -77,7 +79,7 @@ class Journal:
         self._stem = f"{os.getpid()}-{os.urandom(6).hex()}"
         self._made = 0
         self._lock, self._changed = lock_and_condition()
-        self.syncing: Final = Syncing(disk, layout, self._doubt)
+        self._syncing = Syncing(disk, layout, self._doubt)
         self._inside: set[int] = set()
         """The threads that are writing something."""
         self._current: Segment | None = None
@@ -107,7 +109,7 @@ class Journal:
         """
         now = moment()
         at_of = (lambda _job_id: now) if moments is None else moments.__getitem__
-        self._put(partial(appended_together, jobs, at_of))
+        self._enter(lambda: self._put(partial(appended_together, jobs, at_of)))
 
     def remove(self, removed: Mapping[str, int]) -> None:
         """Append that these jobs are removed, each at its moment, and return when that is durable.
@@ -117,12 +119,12 @@ class Journal:
 
         :raises OSError: it may not be durable.
         """
-        self._put(partial(removed_together, removed, self._note_removed))
+        pieces = partial(removed_together, removed, self._note_removed)
+        self._enter(lambda: self._put(pieces))
 
     def is_there(self) -> bool:
         """Whether any process's file exists, so that removals have to be recorded."""
-        with self._lock:
-            return self._current is not None or bool(self._told_on.names())
+        return self._enter(lambda: self._current is not None or bool(self._told_on.names()))
 
     def _note_removed(self, some: Mapping[str, int], segment: Segment) -> None:
         for job_id in some:  # older records of the job are void: no claim may rely on them
@@ -135,6 +137,14 @@ class Journal:
 
         If that file was removed they are appended again: a record may exist twice.
         """
+        try:
+            self._put_all(pieces())
+        except SegmentRemoved:
+            self._put_all(pieces())
+
+    def _enter(self, act: Callable[[], T]) -> T:
+        """Do something that takes locks: a signal's handler that closes this in the midst of it
+        leaves the closing to this thread."""
         thread = threading.get_ident()
         if thread in self._inside:
             # It would write into what it interrupted, or wait for itself.
@@ -142,14 +152,12 @@ class Journal:
             raise StoreError(errno.EDEADLK, reason, self._layout.journal)
         try:
             self._inside.add(thread)
-            try:
-                self._put_all(pieces())
-            except SegmentRemoved:
-                self._put_all(pieces())
+            done = act()
         finally:
             self._inside.discard(thread)
         if self._is_closed:  # meanwhile: no other thread will empty what was written
             self.close()
+        return done
 
     def _put_all(self, pieces: Iterable[Piece]) -> None:
         segment, end = None, 0
@@ -166,9 +174,11 @@ class Journal:
 
     def make_ready(self) -> str:
         """Have a file to append to; its name."""
+        return self._enter(self._ready).name
+
+    def _ready(self) -> Segment:
         with self._lock:
-            current = self._current or self._with_room(1)
-            return current.name
+            return self._current or self._with_room(1)
 
     def is_own(self, name: str) -> bool:
         """Whether a file of that name is one of these."""
@@ -226,8 +236,9 @@ class Journal:
         if carried:
             segment.append(carried)
         self._carried = segment.end
-        if self.in_background:
-            self._start_emptier()
+        if self.in_background and self._emptier is None and not self._is_closed:
+            # None: then the thread that fills a file empties it.
+            self._emptier = emptier_of(self, self._wake)
         return segment
 
     def _have_folder(self) -> None:
@@ -308,9 +319,13 @@ class Journal:
         return lost
 
     def _force_files(self, old: Segment) -> None:
-        self.syncing.force(lambda: old.revisions)
+        self._syncing.force(lambda: old.revisions)
         if old.is_doubtful:
             raise StoreError(errno.EIO, "the disk has lost a write", old.path)
+
+    def force_files(self, job_ids: Callable[[], Iterable[str]]) -> None:
+        """Make all files durable that dead processes' journals record: see `Syncing.force`."""
+        self._enter(partial(self._syncing.force, job_ids))
 
     def _doubt(self) -> None:
         """Note that the disk has lost a write, of whatever file: the files that exist now may be
@@ -348,18 +363,6 @@ class Journal:
                 self._told_on.forget()
         return current.end > self._carried or not self._told_on
 
-    def _start_emptier(self) -> None:
-        if self._emptier is None and not self._is_closed:
-            thread = threading.Thread(
-                target=_tend,
-                args=(weakref.ref(self), self._wake),
-                name="semiont-jobs-journal",
-                daemon=True,
-            )
-            with suppress(ThreadRefused):  # then the thread that fills a file empties it
-                begin(thread)
-                self._emptier = thread
-
     def close(self) -> None:
         """Empty all files. What must stay is left as a dead process leaves it."""
         if threading.get_ident() in self._inside:  # a signal handler
@@ -384,15 +387,3 @@ class Journal:
                 if segment is not None:
                     segment.close()
             self._current, self._stuck, self._kept = None, [], []
-
-
-def _tend(journal: weakref.ref[Journal], wake: SimpleQueue[None]) -> None:
-    delay: float | None = 0.0
-    while delay is not None:
-        with suppress(Empty):
-            wake.get(timeout=delay)
-        tended = journal()
-        if tended is None:
-            return
-        delay = tended.tend()
-        del tended  # while this waits, the journal may be collected

@@ -213,7 +213,7 @@ class Replay:
                     dead.append(one)
             able = [one for one in dead if self._may_go(one, journal)]
             if able:
-                journal.syncing.force(lambda: self._jobs_in(able))
+                journal.force_files(lambda: self._jobs_in(able))
                 self._remove(able)
         finally:
             for one in dead:

@@ -10,7 +10,6 @@ import json
 import os
 import threading
 import time
-import weakref
 from contextlib import suppress
 from datetime import datetime
 from typing import Any, Final
@@ -115,8 +114,6 @@ class Segment:
         """Another program has removed its name: nothing may be written here any more."""
         self.told: set[str] = set()
         """What was logged about it."""
-        # A queue that is forgotten without being closed leaves its file as a dead process does.
-        weakref.finalize(self, HELD.close, descriptor, disk.close).atexit = False
         self.revisions: dict[str, tuple[datetime, int] | None] = {}
         """For each job that it has records of, its creation and the latest revision; None: it was
         removed, and what is recorded of it may not count."""
