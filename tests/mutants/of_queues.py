@@ -47,7 +47,8 @@ FAULTS = (
         name="too-large-and-held-for-ever",
         file="stores/files/claiming.py",
         was="            finally:\n                hold.let_go()\n",
-        becomes="            finally:\n                pass\n            hold.let_go()\n",
+        # Kept, since a hold that is dropped lets go by itself.
+        becomes="            finally:\n                self.kept = hold\n            hold.let_go()\n",
         breaks="a job that cannot be set aside yet is free",
         tests=("test_a_job_that_is_too_large_to_be_claimed_and_cannot_be_set_aside_is_later",),
     ),

@@ -124,7 +124,11 @@ class Journal:
 
     def is_there(self) -> bool:
         """Whether any process's file exists, so that removals have to be recorded."""
-        return self._enter(lambda: self._current is not None or bool(self._told_on.names()))
+        return self._enter(self._is_there)
+
+    def _is_there(self) -> bool:
+        with self._lock:
+            return self._current is not None or bool(self._told_on.names())
 
     def _note_removed(self, some: Mapping[str, int], segment: Segment) -> None:
         for job_id in some:  # older records of the job are void: no claim may rely on them
