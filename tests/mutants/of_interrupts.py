@@ -14,10 +14,7 @@ FAULTS = (
         was="            HELD.dropped(self)\n",
         becomes="            return\n",
         breaks="after an interrupt, a job that nothing refers to is free",
-        tests=(
-            "test_a_hold_that_is_dropped_lets_go_of_its_job",
-            "test_an_interrupt_at_some_places_leaves_nothing_held[claim_next_job-process]",
-        ),
+        tests=("test_a_hold_that_is_dropped_lets_go_of_its_job",),
     ),
     Fault(
         name="holds-kept-alive",
