@@ -10,7 +10,7 @@ from typing import Protocol, runtime_checkable
 
 from attrs import frozen
 
-from semiont_jobs.model import AnyJob, JobStatus
+from semiont_jobs.model import AnyJob, JobMetadata, JobStatus
 from semiont_jobs.outline import Outline
 
 
@@ -25,21 +25,18 @@ class Filters:
 
     def match(self, job: AnyJob) -> bool:
         """Whether a job matches every filter."""
-        metadata = job.metadata
-        return (
-            job.status in self.statuses
-            and (self.type is None or metadata.type == self.type)
-            and (self.user_id is None or metadata.user_id == self.user_id)
-            and (self.queue is None or metadata.queue == self.queue)
-        )
+        return self._fit(job.status, job.metadata)
 
     def cover(self, outline: Outline) -> bool:
         """The same for the outline of a job."""
+        return self._fit(outline.status, outline)
+
+    def _fit(self, status: JobStatus, facts: JobMetadata | Outline) -> bool:
         return (
-            outline.status in self.statuses
-            and (self.type is None or outline.type == self.type)
-            and (self.user_id is None or outline.user_id == self.user_id)
-            and (self.queue is None or outline.queue == self.queue)
+            status in self.statuses
+            and (self.type is None or facts.type == self.type)
+            and (self.user_id is None or facts.user_id == self.user_id)
+            and (self.queue is None or facts.queue == self.queue)
         )
 
     def newest_of(self, jobs: Iterable[AnyJob]) -> list[AnyJob]:

@@ -2,34 +2,23 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
-from files.places import Actors, Place, Unattended, claimed, job, seen
+from files.places import Actors, Place, Unattended, claimed, seen
+from listed import fill, ids
 
 from semiont_jobs import evolve
 from semiont_jobs.stores.files.copies import Copies
 from semiont_jobs.stores.files.reader import Reader
-
-BEGAN = datetime(2026, 1, 1, tzinfo=UTC)
 
 
 @pytest.fixture
 def queue(actor: Actors) -> Unattended:
     """A queue with ten jobs, two of each second: the later, the higher the number."""
     queue = actor()
-    for n in range(10):
-        created = BEGAN + timedelta(seconds=n // 2)
-        user = ("ann", "bob")[n // 5]
-        queue.create_job(
-            job(f"j{n}", ("even", "odd")[n % 2], user_id=user, queue=f"q{n % 3}", created=created)
-        )
+    fill(queue, "j")
     return queue
-
-
-def ids(jobs: list[Any]) -> list[str]:
-    return [each.metadata.id for each in jobs]
 
 
 def test_a_list_decodes_as_many_files_as_it_shows(

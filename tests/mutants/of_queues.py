@@ -71,8 +71,8 @@ FAULTS = (
     Fault(
         name="list-of-all-users",
         file="listing.py",
-        was="(self.user_id is None or metadata.user_id == self.user_id)",
-        becomes="(self.user_id is None or metadata.user_id != '')",
+        was="(self.user_id is None or facts.user_id == self.user_id)",
+        becomes="(self.user_id is None or facts.user_id != '')",
         breaks="a list is filtered by user",
         tests=("TestMemory::test_a_list_is_filtered_by_type_user_and_queue_together",),
     ),

@@ -3,38 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
+from listed import fill, ids
 from postgres.servers import sql
 
 from semiont_jobs import JobMetadata, JobQueue, PendingJob
-from semiont_jobs.listing import Filters
-from semiont_jobs.model import STATUSES
 from semiont_jobs.stores.postgres import PostgresStore
 
 Make = Callable[..., JobQueue]
-BEGAN = datetime(2026, 1, 1, tzinfo=UTC)
-ANY = Filters(STATUSES, None, None, None)
 
 
 @pytest.fixture
 def queue(make_queue: Make) -> JobQueue:
     """A queue with ten jobs, two of each second: the later, the higher the number."""
     queue = make_queue()
-    for n in range(10):
-        created = BEGAN + timedelta(seconds=n // 2)
-        type_, user = ("even", "odd")[n % 2], ("ann", "bob")[n // 5]
-        metadata = JobMetadata(
-            id=f"job-{n}", type=type_, user_id=user, queue=f"q{n % 3}", created=created
-        )
-        queue.create_job(PendingJob(metadata=metadata, params={}))
+    fill(queue, "job-")
     return queue
-
-
-def ids(jobs: list[Any]) -> list[str]:
-    return [job.metadata.id for job in jobs]
 
 
 def test_a_list_decodes_as_many_jobs_as_it_shows(

@@ -234,7 +234,7 @@ class PostgresStore(MovingHouse):
             found = [job for row in rows if (job := self._listed(*row)) and filters.match(job)]
             if len(found) >= most or len(rows) < asked:
                 return found[:most]
-            asked += len(rows) - len(found)  # in place of those that are no jobs
+            asked = most + len(rows) - len(found)  # in place of those that are no jobs
 
     def _newest_rows(self, filters: Filters, most: int) -> list[tuple[Any, ...]]:
         columns = {name: getattr(filters, name) for name in ("type", "user_id", "queue")}
