@@ -8,6 +8,8 @@ they wait for each other after every call, on processors whose caches have forgo
 thread at a time does all that comes between two jobs, and goes on with the next job while that
 pays.
 
+In a free-threaded Python threads do not wait for an interpreter, and every thread has the floor.
+
 The floor is a courtesy; nothing depends on it. The head of the line is the next when it has waited
 for `TURN`. A thread that has waited for `PATIENCE`, for the line or for the lock, goes ahead. A
 thread that is about to wait for a disk, or for another thread, leaves.
@@ -21,6 +23,7 @@ from threading import get_ident
 from typing import Final
 
 from semiont_jobs.forks import reset_in_child
+from semiont_jobs.threads import has_gil
 
 TURN: Final = 0.002
 """Seconds that a thread goes on while another one waits: some five short jobs. A handover costs
@@ -117,3 +120,8 @@ class OpenFloor(Floor):
 
 
 OPEN: Final = OpenFloor()
+
+
+def new_floor() -> Floor:
+    """A floor for the threads of one process, if Python runs them one at a time."""
+    return Floor() if has_gil() else OPEN

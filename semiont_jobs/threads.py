@@ -1,5 +1,6 @@
 """What `threading` gives threads only half of: a start that may be refused, a pause, where another
-thread is, and a condition and an event that an interrupt cannot leave locked.
+thread is, whether they run side by side, and a condition and an event that an interrupt cannot
+leave locked.
 
 It must not know what the threads do.
 """
@@ -95,6 +96,16 @@ def lock_and_condition() -> tuple[threading.RLock, threading.Condition]:
     """
     lock = threading.RLock()
     return lock, threading.Condition(lock)
+
+
+def has_gil() -> bool:
+    """Whether Python runs one thread at a time: there is a global interpreter lock.
+
+    There is none in a free-threaded Python (https://docs.python.org/3/howto/free-threading-python.html),
+    unless a module that needs the lock was imported.
+    """
+    is_enabled = getattr(sys, "_is_gil_enabled", None)  # since Python 3.13
+    return is_enabled is None or bool(is_enabled())
 
 
 def pause(seconds: float) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -23,6 +24,18 @@ settings.load_profile("semiont-jobs")
 # tests that send it would wait for ever.
 if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+@pytest.fixture
+def with_gil(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Python says that it runs one thread at a time, whether it does or not."""
+    monkeypatch.setattr(sys, "_is_gil_enabled", lambda: True, raising=False)
+
+
+@pytest.fixture
+def without_gil(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Python says that it runs threads side by side, as a free-threaded one does."""
+    monkeypatch.setattr(sys, "_is_gil_enabled", lambda: False, raising=False)
 
 
 @pytest.fixture

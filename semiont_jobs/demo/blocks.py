@@ -80,6 +80,8 @@ _RUBRIC = re.compile(r"-\[ .+ \]-\s*\Z")
 _RULE = re.compile(r"[=\-_]{20,}\s*\Z")
 _TABLE = re.compile(r"\+[-=]|\|")
 _GRAMMAR = re.compile(r"^\s*[\w ]+?\s*::=", re.MULTILINE)
+_GRAMMAR_SINCE_3_14 = re.compile(r"\w+: +(?!.* = )\S")
+"""A rule has one colon, as has a name with its type; but that one is given a value."""
 _LABEL = re.compile(
     r"(?P<label>Note|Warning|See also|Caution|Important|Attention|Danger|Hint|Tip|Tasks)"
     r":(?P<inline>[^\n]*)"
@@ -136,6 +138,13 @@ def _chunks(text: str) -> Iterator[_Chunk]:
 # -- what a chunk is ---------------------------------------------------------------------
 
 
+def _is_grammar(chunk: _Chunk, _: _Chunk | None) -> bool:
+    if _GRAMMAR.search(chunk.text):
+        return True
+    is_literal = chunk.indent >= DESCRIPTION_INDENT and not _LABEL.match(chunk.text)
+    return is_literal and _GRAMMAR_SINCE_3_14.match(chunk.text) is not None
+
+
 def _is_signature(chunk: _Chunk, following: _Chunk | None) -> bool:
     return (
         following is not None
@@ -160,7 +169,7 @@ _RULES: Final[tuple[tuple[BlockKind, _Rule], ...]] = (
     ("rubric", lambda chunk, _: _RUBRIC.match(chunk.text)),
     ("rule", lambda chunk, _: _RULE.match(chunk.text)),
     ("table", lambda chunk, _: _TABLE.match(chunk.text)),
-    ("grammar", lambda chunk, _: _GRAMMAR.search(chunk.text)),
+    ("grammar", _is_grammar),
     ("version", lambda chunk, _: _VERSION.match(chunk.text)),
     ("label", lambda chunk, _: _LABEL.match(chunk.text)),
     ("footnote", lambda chunk, _: chunk.text.startswith("[") and _MARK.match(chunk.text)),

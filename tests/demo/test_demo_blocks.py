@@ -103,6 +103,8 @@ def test_a_remark_on_the_line_of_its_label_is_a_box_of_one_paragraph() -> None:
     ("expected", "text"),
     [
         ("grammar", '   raise_stmt ::= "raise" [expression]\n'),
+        ("grammar", '   raise_stmt: "raise" [expression]\n   name: NAME\n'),
+        ("code", "   x: annotation = 1\n   y: annotation\n"),
         ("table", "+---+---+\n| a | b |\n+---+---+\n"),
         ("version", "Changed in version 3.8: Now it is.\n"),
         ("version", "Added in version 3.12.\n"),

@@ -16,6 +16,8 @@ from semiont_jobs.claim import AnyClaim
 from semiont_jobs.stores.files.journal import segment
 from semiont_jobs.testing.waiting import eventually
 
+pytestmark = pytest.mark.usefixtures("with_gil")
+
 
 def test_those_who_wait_are_served_by_one_in_order(actor: Actors, place: Place) -> None:
     queue = actor()

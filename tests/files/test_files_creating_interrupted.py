@@ -16,11 +16,20 @@ from files.places import PATIENCE, Actors, Place, Unattended, claimed, job, jour
 from striking import struck_at
 
 from semiont_jobs import StoreError
+from semiont_jobs.stores.files import creating
 from semiont_jobs.stores.files.copies import Copies
 from semiont_jobs.stores.files.creating import Creating, _New
 from semiont_jobs.stores.files.descriptors import Descriptor
 from semiont_jobs.stores.files.forcing import Forcing
 from semiont_jobs.testing.waiting import eventually
+
+pytestmark = pytest.mark.usefixtures("with_gil")
+
+
+@pytest.fixture
+def nobody_looks(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Who waits goes on when woken: the first who waits is the next to serve."""
+    monkeypatch.setattr(creating, "LOOK_EVERY", PATIENCE / 2)
 
 
 def interrupted(queue: Unattended, verb: str, place: str) -> None:
@@ -32,6 +41,7 @@ def interrupted(queue: Unattended, verb: str, place: str) -> None:
     queue.disk.before(verb, place, strike)
 
 
+@pytest.mark.usefixtures("nobody_looks")
 @pytest.mark.parametrize("verb", ["create", "link", "lock"])
 def test_whoever_serves_may_be_interrupted(actor: Actors, place: Place, verb: str) -> None:
     queue = actor()
@@ -50,6 +60,7 @@ def test_whoever_serves_may_be_interrupted(actor: Actors, place: Place, verb: st
     assert not place.names(".tmp")
 
 
+@pytest.mark.usefixtures("nobody_looks")
 def test_an_interrupt_while_all_are_forced_leaves_the_others_to_create_theirs_again(
     actor: Actors, place: Place
 ) -> None:
@@ -69,6 +80,7 @@ def test_an_interrupt_while_all_are_forced_leaves_the_others_to_create_theirs_ag
     assert place.names("pending") == ["first.json", *(f"{id_}.json" for id_ in ids()[1:])]
 
 
+@pytest.mark.usefixtures("nobody_looks")
 @pytest.mark.parametrize("kind", [RuntimeError, TimeoutError])
 def test_what_a_signals_handler_raises_is_raised_in_its_thread(
     actor: Actors, place: Place, monkeypatch: pytest.MonkeyPatch, kind: type[Exception]
@@ -117,6 +129,7 @@ def test_a_job_that_was_let_go_is_not_taken_back(
     assert place.copies() == {"pending": 2}
 
 
+@pytest.mark.usefixtures("nobody_looks")
 def test_an_interrupt_while_they_are_let_go_leaves_none_of_them_held(
     actor: Actors, place: Place, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -18,6 +18,8 @@ from semiont_jobs.model import AnyJob
 from semiont_jobs.stores.files import door
 from semiont_jobs.stores.files.forcing import Durability
 
+pytestmark = pytest.mark.usefixtures("with_gil")
+
 
 @pytest.fixture(autouse=True)
 def nobody_goes_ahead(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -17,6 +17,25 @@ FAULTS = (
         tests=("test_works_go_on_side_by_side[process]",),
     ),
     Fault(
+        name="turns-for-want-of-no-interpreter",
+        file="floor.py",
+        was="    return Floor() if has_gil() else OPEN\n",
+        becomes="    return Floor()\n",
+        breaks="in a free-threaded Python nobody waits for another",
+        tests=(
+            "test_every_thread_has_the_floor",
+            "test_two_loops_are_between_two_jobs_at_the_same_time",
+        ),
+    ),
+    Fault(
+        name="one-creates-for-all-without-need",
+        file="stores/files/forcing.py",
+        was="        return self._has_gil  # nothing",
+        becomes="        return True  # nothing",
+        breaks="in a free-threaded Python nobody waits for another",
+        tests=("test_nobody_waits_for_another_to_create_a_job",),
+    ),
+    Fault(
         name="floor-kept-in-a-hook",
         file="desk.py",
         was="            self.floor.leave()  # a hook may take its time\n",

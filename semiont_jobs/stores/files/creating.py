@@ -5,7 +5,7 @@ It must not know the steps on disk (`moves`).
 If each thread served itself, they would pass the interpreter to one another at every system call,
 and hardly two would share a sync of the journal. One thread that publishes what all have brought
 keeps the interpreter, and syncs once. The method is known as flat combining (Hendler, Incze, Shavit
-and Tzafrir, 2010).
+and Tzafrir, 2010). In a free-threaded Python it is done for a journal's sake alone.
 """
 
 from __future__ import annotations

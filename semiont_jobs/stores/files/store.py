@@ -16,7 +16,7 @@ from typing import Any, Final
 from semiont_jobs.codec import Codec
 from semiont_jobs.errors import JobExists, JobNotFound
 from semiont_jobs.events import Hook, logger
-from semiont_jobs.floor import OPEN, Floor
+from semiont_jobs.floor import OPEN, Floor, new_floor
 from semiont_jobs.listing import Filters
 from semiont_jobs.model import FINISHED, STATUSES, AnyJob, ClaimStamp, JobStatus, PendingJob
 from semiont_jobs.store import Hold, Roll, Wanted
@@ -104,7 +104,7 @@ class FileStore(MovingHouse):
         self._file_mode = checked_mode("file_mode", file_mode)
         self._allow_network_fs = allow_network_fs
         # On a network file system every call waits for it, and threads can wait at the same time.
-        self.floor: Final[Floor] = OPEN if allow_network_fs else Floor()
+        self.floor: Final[Floor] = OPEN if allow_network_fs else new_floor()
         """See `HasFloor`."""
         self._disk.floor = self.floor
         self._holds = Holds()
