@@ -74,8 +74,8 @@ class Actor:
         """The jobs that ran, and from when to when."""
         return self._ran(_together([lambda: self.opened.drain(most)] * threads))
 
-    def drain_singly(self, *, most: int) -> dict[str, Any]:
-        return self._ran(_answer(self.opened.drain_singly(most)))
+    def drain_singly(self, *, most: int, threads: int = 1) -> dict[str, Any]:
+        return self._ran(_together([lambda: self.opened.drain_singly(most)] * threads))
 
     def _ran(self, answer: dict[str, Any]) -> dict[str, Any]:
         answer["ran"], self.opened.ran = self.opened.ran, []

@@ -39,7 +39,10 @@ class Actor:
     def __init__(self, kind: Kind) -> None:
         self.kind = kind
         self.process = subprocess.Popen(
-            [sys.executable, str(SCRIPT), kind.family, kind.name, *kind.hidden],
+            [
+                *(kind.python or sys.executable, str(SCRIPT)),
+                *(kind.family, kind.twin_of or kind.name, *kind.hidden),
+            ],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,

@@ -12,7 +12,7 @@ from typing import Any, Final, NamedTuple
 
 from figures import ROWS, Figures
 
-PANELS: Final = ("enqueue", "drain", "drain 2 processes", "wake", "claim")
+PANELS: Final = ("enqueue", "drain", "drain 4 threads", "drain 2 processes", "wake", "claim")
 GROUPS: Final = ("process", "1 s", "power")
 """By durability: bars are compared within a group."""
 OURS: Final = "#1f6f4a"
@@ -95,6 +95,8 @@ def bars_of(row: str, data: dict[str, Any], figures: Figures) -> list[Bar]:
     """The queues measured in a row: by what their jobs survive, then the best first."""
     bars = []
     for who, kind in data["kinds"].items():
+        if kind.get("twin_of") and "threads" not in row:
+            continue
         for how, samples in _samples(row, who, figures):
             ordered = sorted(samples)
             # Many samples of one round each: their spread is the range between the quartiles.
@@ -112,8 +114,8 @@ def _samples(row: str, who: str, figures: Figures) -> Iterator[tuple[str, list[f
         samples = figures.ratios(("claim 100000", who), ("claim 1000", who))
         yield from [("", samples)] if samples else []
         return
-    singly = figures.of("drain singly", who) if row.startswith("drain") else None
-    if singly and row == "drain":
+    singly = figures.of(row.replace("drain", "drain singly", 1), who) if "drain" in row else None
+    if singly and singly.samples:
         yield ", each waited for", singly.samples
     figure = figures.of(row, who)
     if figure and figure.samples:

@@ -30,6 +30,12 @@ ROWS: Final[dict[str, Row]] = {
     "drain 4 threads": Row("drain, 4 threads", "jobs/s", is_rate=True),
     "enqueue 8 threads": Row("enqueue, 8 threads", "jobs/s", is_rate=True),
     "drain 8 threads": Row("drain, 8 threads", "jobs/s", is_rate=True),
+    **{
+        f"drain singly {threads} threads": Row(
+            f"drain, {threads} threads, each outcome waited for", "jobs/s", is_rate=True
+        )
+        for threads in (4, 8)
+    },
     "drain 1 process": Row("drain, 1 process", "jobs/s", is_rate=True),
     "drain 2 processes": Row("drain, 2 processes", "jobs/s", is_rate=True),
     "contending": Row("drain, 8 processes", "jobs/s", is_rate=True),

@@ -93,11 +93,13 @@ def count_outcomes(ran: Sequence[int], count: int) -> tuple[int, int]:
     return count - distinct, len(ran) - distinct
 
 
-def drained(run: Run, row: str, actor: Actor, count: int, *, threads: int = 1) -> float:
+def drained(
+    run: Run, row: str, actor: Actor, count: int, *, threads: int = 1, do: str = "drain"
+) -> float:
     """Jobs a second, each counted once; adds a note if some ran twice, or never."""
     # One thread stops at the last job; several cannot know which it is, and look for more.
     most = count if threads == 1 else 10 * count
-    answer = actor.ask("drain", most=most, threads=threads)
+    answer = actor.ask(do, most=most, threads=threads)
     lost, repeated = count_outcomes(answer["ran"], count)
     if repeated:
         run.figures.note(row, actor.kind.name, "some jobs run more than once")

@@ -1,7 +1,8 @@
 """The figures of the queue and of its alternatives, as ratios measured in one run.
 
     python benchmarks/run.py [--dir DIR] [--rounds 5] [--only NAME ...] [--quick]
-                             [--peers NAME ...] [--json FILE] [--chart FILE]
+                             [--peers NAME ...] [--free-threaded PYTHON]
+                             [--json FILE] [--chart FILE]
 
 DIR should be on a journaled local file system (ext4, xfs) or tmpfs; its type is printed. Every
 figure is the median of interleaved rounds after one warm-up. Peers that are not installed, or whose
@@ -22,6 +23,7 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, Final
 
+import free_threading
 import system
 import table
 from actors import ActorFailed
@@ -63,6 +65,8 @@ def options_of(arguments: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--quick", action="store_true", help="a look, in under two minutes")
     peers = [*KINDS, "none"]
     parser.add_argument("--peers", nargs="+", choices=peers, help="besides our own; default: all")
+    free = "a free-threaded Python with this library and its peers, to measure their threads there"
+    parser.add_argument("--free-threaded", type=Path, metavar="PYTHON", help=free)
     parser.add_argument("--json", type=Path, help="write the figures there")
     chart = "draw a picture there, .svg or .png (default: an .svg beside the JSON)"
     parser.add_argument("--chart", type=Path, help=chart)
@@ -76,6 +80,10 @@ def measure(options: argparse.Namespace, **settings: Any) -> tuple[dict[str, Any
     """Run the suites asked for; `settings` replace those of `Run`."""
     absent: dict[str, str] = {}
     kinds = _kinds(options.peers, absent)
+    other: dict[str, str] = {}
+    if options.free_threaded:
+        other["free-threaded Python"] = free_threading.version_of(options.free_threaded)
+        kinds += free_threading.twins(kinds, options.free_threaded)
     figures = Figures(lambda text: print(text, flush=True))
     parent = Path(tempfile.mkdtemp(prefix="bench-", dir=options.dir))
     parent.chmod(0o711)  # PostgreSQL runs as another user
@@ -84,7 +92,7 @@ def measure(options: argparse.Namespace, **settings: Any) -> tuple[dict[str, Any
         versions: dict[str, str] = {}
         if any(kind.missing in _BY_SERVER for kind in kinds):
             versions = stack.enter_context(servers.running(parent))
-        described = system.described(parent, kinds, versions)
+        described = system.described(parent, kinds, other | versions)
         print(table.head(described), flush=True)
         run = Run(place=parent, rounds=options.rounds or 5, kinds=kinds, figures=figures)
         if options.quick:
@@ -98,6 +106,7 @@ def measure(options: argparse.Namespace, **settings: Any) -> tuple[dict[str, Any
             "kinds": {
                 kind.name: {
                     "label": kind.label,
+                    "twin_of": kind.twin_of,
                     "durability": kind.durability,
                     "jobs": run.jobs(kind.jobs),
                     "lists": kind.lists,

@@ -13,15 +13,23 @@ from figures import ROWS, Figure, Figures
 
 RATES: Final = {
     "enqueue": "enqueue",
-    "enqueue 8 threads": "enqueue, 8 threads",
     "batch": "in batches",
     "drain singly": "drain, each outcome waited for",
     "drain": "drain, made durable together",
-    "drain 4 threads": "drain, 4 threads",
-    "drain 8 threads": "drain, 8 threads",
     "scaling": "2 processes, times 1",
 }
 """The columns of the table of jobs a second."""
+THREADS: Final = {
+    "enqueue": "enqueue, 1 thread",
+    "enqueue 8 threads": "8",
+    "drain singly": "drain, each outcome waited for, 1 thread",
+    "drain singly 4 threads": "4",
+    "drain singly 8 threads": "8",
+    "drain": "drain, made durable together, 1 thread",
+    "drain 4 threads": "4",
+    "drain 8 threads": "8",
+}
+"""The columns of the table of threads."""
 REST: Final = {
     "claim": "claim with 100 000 pending, times 1 000",
     "memory": "memory MB",
@@ -131,6 +139,8 @@ def rst(data: dict[str, Any], figures: Figures) -> str:
         f"Measured: {head(data['system'])}; {_rounds(data)}.",
         ".. rubric:: Jobs a second",
         _compared(data, figures, RATES, "jobs"),
+        ".. rubric:: Threads of one process, jobs a second",
+        _of_threads(data, figures),
         ".. rubric:: A backlog, waiting, crashes",
         _compared(data, figures, REST),
         ".. rubric:: 100 000 finished jobs",
@@ -154,9 +164,19 @@ def _compared(data: dict[str, Any], figures: Figures, columns: dict[str, str], *
             *cells,
         ]
         for name, kind in data["kinds"].items()
+        if not kind.get("twin_of")
         if any(cells := [_cell(column, name, figures) for column in columns])
     ]
     return _list_table(["", *said, *columns.values()], rows)
+
+
+def _of_threads(data: dict[str, Any], figures: Figures) -> str:
+    rows = [
+        [kind["label"], kind["durability"], *(_cell(column, name, figures) for column in THREADS)]
+        for name, kind in data["kinds"].items()
+        if figures.of("enqueue 8 threads", name)
+    ]
+    return _list_table(["", "durability", *THREADS.values()], rows)
 
 
 def _read(data: dict[str, Any], figures: Figures) -> str:
@@ -251,7 +271,7 @@ def _cell(column: str, who: str, figures: Figures) -> str:
         return number(statistics.median(ratios)) if ratios else ""
     if column == "contending":
         return _contended(who, figures)
-    if column.startswith("drain"):
+    if column.startswith("drain") and column in THREADS:
         return _drained(column, who, figures)
     figure = figures.of(column, who)
     if column in ("killed", "rescue") and figure is not None:
@@ -275,10 +295,9 @@ def _contended(who: str, figures: Figures) -> str:
 
 def _drained(column: str, who: str, figures: Figures) -> str:
     """Most queues have one way only, in which each outcome is waited for."""
-    has_both = figures.of("drain singly", who) is not None
-    if column == "drain" and not has_both:
-        return ""
-    return _median("drain" if column == "drain singly" and not has_both else column, who, figures)
+    if figures.of("drain singly", who) is not None:
+        return _median(column, who, figures)
+    return _median(column.replace(" singly", ""), who, figures) if "singly" in column else ""
 
 
 def _list_table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:

@@ -6,11 +6,12 @@ It must not know how anything is measured.
 from __future__ import annotations
 
 import statistics
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Final, TypeAlias
 
 from attrs import frozen
 from figures import Figures
+from free_threading import LABEL, SUFFIX
 
 Key: TypeAlias = tuple[str, str]
 """Row and queue."""
@@ -101,6 +102,37 @@ def _versus(row: str, bound: float, other: str, label: str) -> Target:
     return _at_least(f"{row}, of {label}", bound, measure, drained=drained)
 
 
+PYTHONS: Final = {"": "", SUFFIX: LABEL}
+"""What is added to the name of a kind, and what to the title of a target: threads are the one thing
+that another Python is measured for."""
+
+
+def _of_threads() -> Iterator[Target]:
+    for suffix, label in PYTHONS.items():
+        who = f"ours-fsync{suffix}"
+        for verb, row, drained in (
+            ("enqueue", "enqueue", ""),
+            ("drain", "drain singly", SINGLY),
+            ("drain", "drain", LOOP),
+        ):
+            title = f"{verb} with fsync, 8 threads, of 1 thread{label}"
+            measure = _ratio((f"{row} 8 threads", who), (row, who))
+            yield _at_least(title, 2.0, measure, drained=drained)
+
+
+def _of_threads_with_a_journal() -> Iterator[Target]:
+    """Compared with the faster of the two Pythons' SqliteHuey, which is the ordinary one's."""
+    for suffix, label in PYTHONS.items():
+        for row, bound, drained in (
+            ("enqueue 8 threads", 1.8, ""),
+            ("drain 4 threads", 2.0, LOOP),
+        ):
+            title = f"{row} with a journal, of SqliteHuey's with fsync and one thread{label}"
+            one = (row.split()[0], "huey-sqlite-fsync")
+            measure = _ratio((row, f"ours-journal{suffix}"), one)
+            yield _at_least(title, bound, measure, drained=drained)
+
+
 TARGETS: Final = (
     _at_least(
         "enqueue with ids given, of the bare loop",
@@ -137,17 +169,7 @@ TARGETS: Final = (
         )
         for row, drained in (("drain singly", SINGLY), ("drain", LOOP))
     ),
-    _at_least(
-        "enqueue with fsync, 8 threads, of 1 thread",
-        2.0,
-        _ratio(("enqueue 8 threads", "ours-fsync"), ("enqueue", "ours-fsync")),
-    ),
-    _at_least(
-        "drain with fsync, 8 threads, of 1 thread",
-        2.0,
-        _ratio(("drain 8 threads", "ours-fsync"), ("drain", "ours-fsync")),
-        drained=LOOP,
-    ),
+    *_of_threads(),
     _at_least(
         "batch of 1 000 with fsync, of without",
         0.5,
@@ -163,12 +185,11 @@ TARGETS: Final = (
         )
         for row, measured, bound, drained in (
             ("enqueue", "enqueue", 1.0, ""),
-            ("enqueue 8 threads", "enqueue 8 threads", 1.8, ""),
             ("drain", "drain singly", 1.2, SINGLY),
             ("drain", "drain", 1.2, LOOP),
-            ("drain 4 threads", "drain 4 threads", 2.0, LOOP),
         )
     ),
+    *_of_threads_with_a_journal(),
     _at_least("batch of 1 000 with a journal", 10_000, _samples("batch", "ours-journal"), "jobs/s"),
     Target(
         "claim+complete, 100 000 pending, of 1 000",

@@ -249,6 +249,10 @@ class Kind:
     """Whether a hundred thousand pending jobs can be made in the time there is."""
     hidden: tuple[str, ...] = field(default=())
     """Modules that its process must not find, even if they are installed."""
+    python: str = ""
+    """The interpreter of its processes; empty: the one that measures."""
+    twin_of: str = ""
+    """The kind that it is in another interpreter."""
 
     @property
     def jobs(self) -> int:

@@ -71,6 +71,10 @@ def _one_round(run: Run, actor: Actor, place: Path) -> dict[str, float]:
             found[f"enqueue {threads} threads"] = share / span.seconds
         row = f"drain {threads} threads"
         found[row] = drained(run, row, actor, share, threads=threads)
+        if kind.ends_singly:
+            actor.ask("enqueue", first=0, count=share, threads=threads)
+            row = f"drain singly {threads} threads"
+            found[row] = drained(run, row, actor, share, threads=threads, do="drain_singly")
     actor.ask("close")
     return found
 

@@ -53,22 +53,56 @@ def test_two_processes_need_not_scale_further_than_the_disk_does(
 
 
 def cells_of(modules: Any, who: str, figures: Any) -> list[str]:
-    """What the table of rates says of a queue's drain: singly, together, by four and by eight."""
+    """What the table of threads says of a queue's drain: singly and together, by one and by eight."""
     table = modules("table")
-    columns = ("drain singly", "drain", "drain 4 threads", "drain 8 threads")
-    assert set(columns) < set(table.RATES)
+    columns = ("drain singly", "drain singly 8 threads", "drain", "drain 8 threads")
+    assert set(columns) < set(table.THREADS)
     return [table._cell(column, who, figures) for column in columns]
 
 
 def test_the_two_ways_of_draining_are_never_in_one_column(modules: Any) -> None:
     figures = modules("figures").Figures(print)
-    for row, rate in (("drain", 50), ("drain singly", 30), ("drain 4 threads", 40)):
+    for row, rate in (("drain", 50), ("drain singly", 30), ("drain 8 threads", 40)):
         figures.add(row, "ours-fsync", rate)
     figures.add("drain", "huey-sqlite-fsync", 35)
     figures.add("drain 8 threads", "huey-sqlite-fsync", 20)
 
-    assert cells_of(modules, "ours-fsync", figures) == ["30", "50", "40", ""]
-    assert cells_of(modules, "huey-sqlite-fsync", figures) == ["35", "", "", "20"]
+    assert cells_of(modules, "ours-fsync", figures) == ["30", "", "50", "40"]
+    assert cells_of(modules, "huey-sqlite-fsync", figures) == ["35", "20", "", ""]
+
+
+def test_what_is_measured_in_another_python_is_compared_by_threads_alone(modules: Any) -> None:
+    table, chart, figures = modules("table"), modules("chart"), modules("figures").Figures(print)
+    for row in ("enqueue", "enqueue 8 threads", "drain", "drain 4 threads"):
+        for who, rate in (("ours", 10), ("ours-free", 20)):
+            figures.add(row, who, rate)
+    kind = {"durability": "process", "jobs": 1}
+    kinds = {
+        "ours": {**kind, "label": "ours", "twin_of": ""},
+        "ours-free": {**kind, "label": "twin", "twin_of": "ours"},
+    }
+
+    assert "twin" not in table._compared({"kinds": kinds}, figures, table.RATES, "jobs")
+    assert "twin" in table._of_threads({"kinds": kinds}, figures)
+    bars = {
+        row: chart.bars_of(row, {"kinds": kinds}, figures) for row in ("drain", "drain 4 threads")
+    }
+    assert [bar.label for bar in bars["drain"]] == ["ours"]
+    assert [bar.label for bar in bars["drain 4 threads"]] == ["twin", "ours"]
+
+
+def test_threads_of_another_python_are_judged_beside_those_of_this_one(modules: Any) -> None:
+    figures = modules("figures").Figures(print)
+    for who, by_eight in (("ours-fsync", 15), ("ours-fsync-free", 25)):
+        figures.add("drain singly", who, 10)
+        figures.add("drain singly 8 threads", who, by_eight)
+
+    verdicts = {each["target"]: each["met"] for each in modules("targets").verdicts(figures)}
+
+    assert verdicts == {
+        "drain with fsync, 8 threads, of 1 thread": False,
+        "drain with fsync, 8 threads, of 1 thread, free-threaded": True,
+    }
 
 
 def test_a_job_that_is_lost_in_one_round_of_many_is_told(modules: Any) -> None:
