@@ -100,12 +100,16 @@ class LiteQueuePeer(SimplePeer):
         if message is None:
             return False
         work(json.loads(message.data))
-        self.queue.done(message.message_id)
+        # Later versions, for later Pythons, tell one claim from the next.
+        claim = {"claim_id": message.claim_id} if hasattr(message, "claim_id") else {}
+        self.queue.done(message.message_id, **claim)
         return True
 
     def fate(self) -> str:
         locked = len(list(self.queue.list_locked(0)))
-        return f"{self.queue.qsize() - locked} ready, {locked} locked"
+        # Earlier versions count the locked ones among those that wait.
+        count = getattr(self.queue, "ready_count", lambda: self.queue.qsize() - locked)
+        return f"{count()} ready, {locked} locked"
 
     def close(self) -> None:
         self.queue.close()
