@@ -280,9 +280,9 @@ class JobWorker(ABC):
 
         :raises RuntimeError: there is none.
         """
-        if self._claim is None:
+        if (claim := self._claim) is None:
             raise RuntimeError(f"{self.get_worker_name()} has no job in hand")
-        return self._claim
+        return claim
 
     def update_job_progress(self, job_or_progress: object) -> None:
         """Report progress: the progress itself, or a running job that has it (as in TypeScript).

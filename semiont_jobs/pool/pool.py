@@ -216,7 +216,8 @@ class WorkerPool(ForScripts):
     @property
     def given_back(self) -> int:
         """How many running jobs became pending again because the pool stopped."""
-        return 0 if self._staff is None else self._staff.given_back
+        staff = self._staff  # read once: a start in another thread may fail
+        return 0 if staff is None else staff.given_back
 
     def __enter__(self) -> Self:
         self.start()

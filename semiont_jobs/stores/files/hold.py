@@ -92,10 +92,11 @@ class FileHold:
     def move(self, job: AnyJob) -> None:
         """See `Hold.move`."""
         data = self.text_of(job)
-        if self._committing is None:
+        committing = self._committing  # read once: another thread may just have committed this
+        if committing is None:
             self._store(self._move, job, data)
         else:
-            self._committing.alone(partial(self._store, self._move, job, data))
+            committing.alone(partial(self._store, self._move, job, data))
 
     def text_of(self, job: AnyJob) -> bytes:
         """The content to write for a job. Takes no lock: user code may be stuck in it."""

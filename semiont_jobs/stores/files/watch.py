@@ -39,7 +39,8 @@ class Watch:
     @property
     def is_armed(self) -> bool:
         """Whether the next name that comes into the folder rings."""
-        return self._bell is not None and self._bell.is_armed
+        bell = self._bell  # read once: another thread may close this
+        return bell is not None and bell.is_armed
 
     def arm(self) -> None:
         """Have the next name that comes into the folder call `ring`, once.

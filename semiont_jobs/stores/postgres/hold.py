@@ -255,8 +255,8 @@ class PostgresHold:
         """See `Hold.cancel_requested`."""
         if self._session is not None:
             return self._is_asked  # as the locked row says
-        self._seen = self._look()
-        return self._seen.is_asked
+        seen = self._seen = self._look()
+        return seen.is_asked  # not `_seen`, which another thread may take
 
     def _look(self) -> Seen:
         office = self._office
