@@ -198,8 +198,10 @@ class FileDeferred:
         if ending is not None:
             self._durable.append(ending)
             self._owing[hold] = None
+        has_ended = hold.has_ended
         hold.forced()
-        hold.let_go_if_ended()
+        if has_ended:  # else its claim goes on, and another thread may be storing through it
+            hold.let_go_if_ended()
 
 
 def _taken_from(queued: deque[T]) -> Iterator[T]:

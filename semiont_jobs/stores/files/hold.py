@@ -84,6 +84,7 @@ class FileHold:
         """The present copy could not be made durable: what the disk says of it no longer counts."""
         self._is_doubtful = False
         self._is_at_work = False
+        self._is_closing = False
         self._is_over = False
         holders.holding(self)
 
@@ -145,7 +146,7 @@ class FileHold:
             self._is_at_work = was
 
     def _check_held(self) -> None:
-        if self._is_over:
+        if self._is_over or self._is_closing:
             self.let_go()
             raise ClaimLost(self.job.metadata.id, "it was let go of meanwhile")
 
@@ -185,6 +186,11 @@ class FileHold:
     def is_forced(self) -> bool:
         """Whether no older copies wait for the present one to become durable."""
         return not self._older
+
+    @property
+    def has_ended(self) -> bool:
+        """Whether the job is no longer running, so that nothing more is stored through this."""
+        return self.job.status != "running"
 
     @property
     def is_owing(self) -> bool:
@@ -231,10 +237,11 @@ class FileHold:
             self._moves.remove_older(status, self.job.metadata.id, held, is_late=is_late)
             # Only now: if an interrupt strikes before this, the removal is done again.
             self._older = self._older[1:]
-        if self._is_doubtful and self.job.status != "running":
+        if self._is_doubtful and self.has_ended:
             self._clear_refused(self.job)
-        self._leave_committing()
         self._text = b""
+        # Last: from here on another thread may store through this hold.
+        self._leave_committing()
 
     def _leave_committing(self) -> None:
         if self._committing is not None:
@@ -297,7 +304,7 @@ class FileHold:
 
     def let_go_if_ended(self) -> None:
         """Let go of a job that is no longer running, once that is durable."""
-        if self.job.status != "running" and not self._older:
+        if self.has_ended and not self._older:
             self.let_go()
 
     def let_go_if_idle(self) -> None:
@@ -306,12 +313,13 @@ class FileHold:
         If it were unlocked in the middle of that, another actor's copies would be replaced and
         removed. The thread keeps the hold.
         """
-        # `_is_over` is set before `_is_at_work` is read; a thread that stores does the reverse, so
-        # one of the two sees the other. No lock: a signal handler may come here in the middle of a
+        # `_is_closing` is set before `_is_at_work` is read; a thread that stores does the reverse,
+        # so one of the two sees the other. Both may: then that thread lets go of it, and nothing
+        # here says that it did not. No lock: a signal handler may come here in the middle of a
         # store.
-        self._is_over = True
+        self._is_closing = True
         if self._is_at_work:
-            self._is_over = False
+            self._is_closing = False
         else:
             self.let_go()
 
