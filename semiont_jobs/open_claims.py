@@ -49,7 +49,7 @@ class OpenClaims:
         self._pid = os.getpid()
         # Weakly: a program that drops a claim without an outcome has given up its job.
         self._known: dict[str, weakref.ref[AnyClaim]] = {}
-        self._kept: dict[str, AnyClaim] = {}
+        self._kept: dict[int, AnyClaim] = {}  # by the claim's own id
         self._dropped: deque[AnyClaim] = deque()
         self._expected: dict[object, int] = {}
         self._is_at_end = False
@@ -95,7 +95,7 @@ class OpenClaims:
 
     def keep(self, claim: AnyClaim) -> None:
         """Keep a claim alive until it has ended, even if nothing else does."""
-        self._kept[claim.job.metadata.id] = claim
+        self._kept[id(claim)] = claim
 
     def get(self, job_id: str) -> AnyClaim | None:
         """The claim on that job, if it is known here."""
@@ -115,9 +115,10 @@ class OpenClaims:
         # A superseded claim may end after another claim on the same job began here. The reference
         # to a dropped claim is dead, and cannot say which one it was.
         if known is not None and known() in (claim, None):
-            self._known.pop(job_id, None)
-        if self._kept and self._kept.get(job_id) is claim:
-            self._kept.pop(job_id, None)
+            gone = self._known.pop(job_id, None)
+            if gone is not known and gone is not None:  # that claim begins at this very moment
+                self._known.setdefault(job_id, gone)
+        self._kept.pop(id(claim), None)
 
     def drop(self, claim: AnyInHand) -> None:
         """Note a claim that is garbage.
@@ -135,7 +136,10 @@ class OpenClaims:
         """
         _OWING.discard(self)  # first: a claim that is dropped from now on is noted again
         while self._dropped:
-            claim = self._dropped.popleft()
+            try:
+                claim = self._dropped.popleft()
+            except IndexError:
+                return  # another thread has just taken the last one
             try:
                 if not self._is_lost(claim):
                     continue
@@ -158,7 +162,7 @@ class OpenClaims:
         metadata = claim.job.metadata
         # A forked child has copies of its parent's claims, and must not release them.
         is_ours = metadata.claim is not None and metadata.claim.pid == self._pid
-        return is_ours and claim.is_open and self._kept.get(metadata.id) is not claim
+        return is_ours and claim.is_open and id(claim) not in self._kept
 
     def end(self) -> None:
         """Allow no more claims, and release all there are, as `give_back_all`."""
@@ -173,7 +177,8 @@ class OpenClaims:
         :raises JobHeld: the code of one job was inside a method of its claim for so many seconds,
             or for `PATIENCE`.
         """
-        give_back(dict.fromkeys((*self._dropped, *self.all())), patience)
+        # A copy: one may be dropped meanwhile, in any thread.
+        give_back(dict.fromkeys((*self._dropped.copy(), *self.all())), patience)
 
 
 def give_back(claims: Iterable[AnyClaim], patience: float | None = None) -> None:

@@ -204,9 +204,11 @@ class PostgresHold:
                 raise QueueClosed("the queue was closed")
 
     def _disown(self) -> None:
-        holds = self._office.holds
-        if holds.get(self.job.metadata.id) is self:
-            holds.pop(self.job.metadata.id, None)  # the thread that closes the store may do it, too
+        holds, job_id = self._office.holds, self.job.metadata.id
+        if holds.get(job_id) is self:
+            gone = holds.pop(job_id, None)  # the thread that closes the store may do it, too
+            if gone is not self and gone is not None:  # that claim begins at this very moment
+                holds.setdefault(job_id, gone)
         self._owner = None
         self._office.leave()
 
