@@ -92,6 +92,7 @@ class Pending:
         self._listed_mtime = -1
         self._listed_at = self._unchanged_at = float("-inf")
         self._listing_took = 0.0
+        self._is_wanted = False
         self._is_unsettled = False
         self._has_bad = False
         self._has_closed = False
@@ -129,12 +130,12 @@ class Pending:
         Otherwise no thread here would offer the job that a claimer was trying.
         """
         self.index.start_over()
-        self._listed_mtime = -1
-        self._listed_at = self._unchanged_at = float("-inf")
+        self._is_wanted = True
 
     def wake(self) -> None:
         """Make every `wait` return, and every `take` that reads a large folder for a job."""
-        self._wakes += 1
+        with self._lock:
+            self._wakes += 1
         self._tell_waiting()
 
     def _tell_waiting(self) -> None:
@@ -274,7 +275,7 @@ class Pending:
     # -- listing -------------------------------------------------------------------------
 
     def _is_listing_due(self, share: int, rest: float = 0.0) -> bool:
-        if self._unread:
+        if self._unread or self._is_wanted:
             return True
         now = time.monotonic()
         age = now - self._listed_at
@@ -312,13 +313,16 @@ class Pending:
         self._is_unsettled = abs(time.time_ns() - mtime) < MTIME_GRAIN * 1e9
         check_folder(self._copies.layout, self._disk, self._folder)
         odd: list[str] = []
+        # Before the look: what another thread notes from now on counts after it. And other threads
+        # wait for the look, and make it again if it fails.
+        self._listed_mtime = -1
+        self._is_wanted = self._has_bad = self._has_closed = False
         fresh, changed = self.index.compare(self._standing(odd))
         self._unread = [each for each in fresh if not self._is_leaving(each)]
         self._unread.extend(self._other_files(changed))
         self._listed_mtime = mtime
         self._listed_at = time.monotonic()
         self._listing_took = self._listed_at - begun
-        self._has_bad = self._has_closed = False
         for name in odd:
             self._note_bad(name, ODD_NAME)
 
