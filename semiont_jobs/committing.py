@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import time
 import weakref
-from contextlib import suppress
 from typing import Final
 
 from semiont_jobs.errors import StoreError, ThreadRefused
@@ -62,11 +61,15 @@ class Committer:
     def look(self) -> bool:
         """Something was put off. Return False if the system gives no thread to look after it."""
         if not self._is_awake:
-            with suppress(ThreadRefused):
+            # First: if another thread stops it meanwhile, the next call starts it again.
+            self._is_awake = True
+            try:
                 self._keeper.start()
-                self._is_awake = True
-                self._keeper.poke()
-        return self._is_awake
+            except ThreadRefused:
+                self._is_awake = False
+                return False
+            self._keeper.poke()
+        return True
 
     def keep_house(self) -> float:
         """Do one look, in the thread; returns the seconds until the next."""

@@ -90,6 +90,27 @@ def test_what_its_loop_leaves_is_committed(committer: Committer) -> None:
     assert slate.committed.wait(TIMEOUT)
 
 
+def test_a_thread_that_is_stopped_as_it_is_started_is_started_by_the_next_call(
+    committer: Committer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    slate = new(committer)
+    slate.put_off()
+    start = committer._keeper.start
+
+    def start_and_stop() -> None:
+        start()
+        committer.stop(TIMEOUT)  # in another thread: a close
+
+    with monkeypatch.context() as inside:
+        inside.setattr(committer._keeper, "start", start_and_stop)
+        committer.look()
+    slate.put_off()
+    slate.committed.clear()
+    committer.look()
+
+    assert slate.committed.wait(TIMEOUT)
+
+
 def test_what_is_not_late_is_left_to_its_loop(
     committer: Committer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
