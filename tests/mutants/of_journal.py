@@ -165,7 +165,7 @@ FAULTS = (
     Fault(
         name="loss-forgotten-with-one-file",
         file="stores/files/journal/journal.py",
-        was="        for segment in (self._current, self._old, *self._stuck):\n",
+        was="        for segment in (*self._stuck, self._current, self._old, *self._stuck):\n",
         becomes="        for segment in (self._old,):\n",
         breaks="after a lost write all that stands is kept",
         tests=("test_when_the_disk_has_lost_a_write_the_file_at_hand_is_kept_too",),

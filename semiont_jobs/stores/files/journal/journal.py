@@ -335,8 +335,9 @@ class Journal:
         """Note that the disk has lost a write, of whatever file: the files that exist now may be
         all that records it. They say so from now on, because this process may be killed before it
         empties them."""
-        # Without the lock. A file is in one of these places all the time.
-        for segment in (self._current, self._old, *self._stuck):
+        # Without the lock. A file is in one of these places all the time, and moves in this order:
+        # from the stuck ones it may become the old one again.
+        for segment in (*self._stuck, self._current, self._old, *self._stuck):
             if segment is not None and not segment.is_doubtful:
                 segment.is_doubtful = True
                 with suppress(OSError):  # tried again when it is emptied

@@ -86,17 +86,18 @@ class Company:
         self._folder = layout.journal
         self._standing = Standing(disk, layout)
         self._is_own = is_own
-        self._is_there = True
-        self._looked_at: int | None = None
-        """The folder's mtime when its names were read; None: they may have changed since."""
+        self._seen: tuple[int, bool] | None = None
+        """The folder's mtime when its names were read, and what they showed; None: they may have
+        changed since. One value: several threads look."""
 
     def is_there(self) -> bool:
         """Whether any exists. One that has recorded a removal exists for as long as a journal
         does that it may contradict: see `ToldOn`."""
-        mtime = self._disk.stat(self._folder).st_mtime_ns
-        if mtime != self._looked_at:
-            # A change in the clock tick of this look would leave the same mtime.
-            is_settled = time.time_ns() - mtime > MTIME_GRAIN
-            self._is_there = not all(map(self._is_own, self._standing.names()))
-            self._looked_at = mtime if is_settled else None
-        return self._is_there
+        mtime, seen = self._disk.stat(self._folder).st_mtime_ns, self._seen
+        if seen is not None and seen[0] == mtime:
+            return seen[1]
+        # A change in the clock tick of this look would leave the same mtime.
+        is_settled = time.time_ns() - mtime > MTIME_GRAIN
+        is_there = not all(map(self._is_own, self._standing.names()))
+        self._seen = (mtime, is_there) if is_settled else None
+        return is_there
