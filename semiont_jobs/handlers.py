@@ -15,7 +15,7 @@ from typing import Any, Final, Generic, ParamSpec, TypeVar
 
 import attrs
 
-from semiont_jobs.errors import InvalidValue
+from semiont_jobs.errors import InvalidValue, JobTypeExists
 from semiont_jobs.job_types import JobType
 from semiont_jobs.model import RunningJob
 from semiont_jobs.queue import JobQueue
@@ -87,8 +87,15 @@ class Handler(Generic[A, T]):
             return
         known = queue.job_types.get(self.type)
         if known is None:
-            queue.job_types.register(self.job_type)
-            return
+            try:
+                queue.job_types.register(self.job_type)
+            except JobTypeExists:
+                known = queue.job_types.get(self.type)
+                if known is None:
+                    raise  # its params class has another name
+                # Else another thread was first, perhaps with a worker of this very handler.
+            else:
+                return
         for verb, part in (("takes", "params"), ("reports", "progress"), ("returns", "result")):
             ours, theirs = getattr(self.job_type, part), getattr(known, part)
             if ours is not None and ours is not theirs:

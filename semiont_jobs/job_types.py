@@ -75,14 +75,18 @@ class JobTypes:
             raise InvalidValue("a JobType is needed", field="job_types", value=job_type)
         if job_type.name in self._by_name:
             raise JobTypeExists(job_type.name, reason="this name is registered already")
-        if job_type.params in self._by_params:
-            other = self._by_params[job_type.params].name
+        other = self._by_params.get(job_type.params)
+        if other is not None:
             raise JobTypeExists(
                 job_type.name,
-                reason=f"{job_type.params.__qualname__} is registered already, as {other!r}",
+                reason=f"{job_type.params.__qualname__} is registered already, as {other.name!r}",
             )
-        self._by_name[job_type.name] = job_type
-        self._by_params[job_type.params] = job_type
+        # Another thread may have registered one since: then this asks again.
+        if self._by_name.setdefault(job_type.name, job_type) is not job_type:
+            self.register(job_type)
+        elif self._by_params.setdefault(job_type.params, job_type) is not job_type:
+            del self._by_name[job_type.name]
+            self.register(job_type)
 
     def get(self, name: str) -> JobType[Any, Any, Any] | None:
         """The type of that name, or None if it is not registered."""
@@ -94,4 +98,4 @@ class JobTypes:
         return self._by_params.get(type(params))
 
     def __iter__(self) -> Iterator[JobType[Any, Any, Any]]:
-        return iter(self._by_name.values())
+        return iter(list(self._by_name.values()))  # one may be registered meanwhile
