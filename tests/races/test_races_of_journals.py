@@ -1,15 +1,17 @@
-"""A lost write that one thread notes while another one moves the files it concerns."""
+"""Threads that write to a journal, close it, or note a lost write, at the same time."""
 
 from __future__ import annotations
 
 import errno
+import threading
 from typing import Any
 
 import pytest
-from files.places import Actors, job, journalled
+from files.places import PATIENCE, Actors, Place, claimed, job, journalled, meanwhile
 from races.moments import Moment
 
 from semiont_jobs.stores.files.journal.journal import Journal
+from semiont_jobs.stores.files.journal.segment import Segment
 
 
 def test_a_journal_that_is_tried_again_while_a_write_is_lost_is_kept(
@@ -33,3 +35,30 @@ def test_a_journal_that_is_tried_again_while_a_write_is_lost_is_kept(
 
     assert stuck.is_doubtful
     journal._empty()
+
+
+def test_what_is_written_as_a_journal_is_closed_that_must_stay_is_acknowledged(
+    actor: Actors, place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    other = journalled(actor)  # its journal may bring back what is removed
+    other.create_job(job("first"))
+    queue = journalled(actor)
+    claimed(queue).complete()
+    queue.remove_job("first")
+    is_written, goes_on = threading.Event(), threading.Event()
+    force = Segment.force
+
+    def forced(self: Segment, end: int) -> None:
+        if not is_written.is_set():
+            is_written.set()
+            assert goes_on.wait(PATIENCE)
+        force(self, end)
+
+    monkeypatch.setattr(Segment, "force", forced)
+    with meanwhile(lambda: queue.create_job(job())) as created:
+        assert is_written.wait(PATIENCE)
+        queue.close()
+        goes_on.set()
+        created.result(PATIENCE)
+
+    assert place.names("pending") == ["j.json"]

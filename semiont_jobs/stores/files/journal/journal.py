@@ -388,6 +388,10 @@ class Journal:
             if self._current is not None and not self._told_on:
                 self._old, self._current = self._current, None
                 self._empty()
+            if self._current is not None:
+                # For threads that have just written to it, and would be refused.
+                with suppress(OSError):
+                    self._current.force(self._current.end)
             for segment in (self._current, *self._stuck, *self._kept):
                 if segment is not None:
                     segment.close()
