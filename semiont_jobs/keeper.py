@@ -63,15 +63,18 @@ class Keeper:
     def stop(self, patience: float | None = None) -> None:
         """End after the current round, and wait for that, for `patience` seconds at most."""
         with self._lock:
-            self._stop.set()
+            stop = self._stop
+            stop.set()
             self._poked.set()
             thread, self._thread = self._thread, None
         try:
             if thread is not None and thread is not threading.current_thread():
                 thread.join(patience)
         finally:
-            self._stop = Flag()
-            self._poked = Flag()
+            if stop is self._stop:  # else another thread has stopped it, too, and it may go on
+                # In this order: nothing is started before the new flag to stop it is there.
+                self._poked = Flag()
+                self._stop = Flag()
 
     def poke(self) -> None:
         """Have the next round at once: something happened that is worth a look."""

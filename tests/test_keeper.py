@@ -140,3 +140,27 @@ def test_it_ends_with_the_object_it_looks_after() -> None:
     eventually(lambda: gone() is None)
     thread.join(30)
     assert not thread.is_alive()
+
+
+def test_one_that_is_started_between_two_stops_can_be_stopped(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    house = House()
+    keeper = Keeper(house)
+    keeper.start()
+    first = keeper._thread
+    assert first is not None
+    join = first.join
+
+    def joined(timeout: float | None = None) -> None:
+        join(timeout)
+        keeper.stop()  # in another thread, and then it is started again
+        keeper.start()
+
+    monkeypatch.setattr(first, "join", joined)
+    keeper.stop()
+    again = keeper._thread
+    assert again is not None
+    keeper.stop(5.0)
+
+    assert not again.is_alive()
