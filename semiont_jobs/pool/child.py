@@ -153,6 +153,7 @@ class Line:
         """Start afresh in a process that a job forks: its parent sends what is unsent."""
         self._unsent: deque[tuple[bytes, Tells]] = deque()
         self._sending = threading.Lock()
+        self._counting = threading.Lock()
         self._sender: int | None = None
         """The sending thread, which must not wait for itself."""
 
@@ -175,10 +176,11 @@ class Line:
 
     def tell_figures(self) -> None:
         """Send what the process has done so far, if that has changed."""
-        figures = self._figures()
-        if figures != self._told_figures:
-            self._told_figures = figures
-            self.tell(("figures", figures))
+        with self._counting:  # two threads do this, and the last figures must be sent last
+            figures = self._figures()
+            if figures != self._told_figures:
+                self._told_figures = figures
+                self.tell(("figures", figures))
 
     def tell_of(self, event: Event, types: frozenset[str]) -> None:
         """Notify the supervisor of the end of a job of one of these types."""

@@ -107,6 +107,26 @@ def test_what_is_told_in_the_midst_of_telling_waits_for_nobody_however_much_is_u
     assert lines.heard(3) == ["first", "0", "1"]
 
 
+def test_of_figures_that_two_threads_tell_the_last_come_last(
+    lines: Lines, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    figures = iter([1, 2])
+    tellers: list[threading.Thread] = []
+
+    def counted() -> Any:
+        count = next(figures)
+        if count == 1:
+            tellers.append(in_a_thread(lines.line.tell_figures))
+            tellers[0].join(0.2)
+        return (count,)
+
+    monkeypatch.setattr(lines.line, "_figures", counted)
+    lines.line.tell_figures()
+    tellers[0].join(PATIENCE)
+
+    assert lines.heard(2) == [(1,), (2,)]
+
+
 def test_threads_that_log_do_not_wait_for_one_that_is_telling() -> None:
     let_go, told = threading.Event(), SimpleQueue[str]()
 
