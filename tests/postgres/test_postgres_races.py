@@ -6,24 +6,10 @@ from typing import Any
 
 import pytest
 from postgres.owners import Make
-from races.moments import Moment
+from races.moments import Filling, Moment
 
 from semiont_jobs.stores.postgres.hold import PostgresHold
 from semiont_jobs.testing.suite import some
-
-
-class _Filling(dict[str, Any]):
-    """To which another thread adds right after something was looked up."""
-
-    def __init__(self, known: dict[str, Any], added: dict[str, Any]) -> None:
-        super().__init__(known)
-        self._added = added
-
-    def get(self, key: str, default: Any = None) -> Any:
-        found = super().get(key, default)
-        self.update(self._added)
-        self._added.clear()
-        return found
 
 
 def test_two_threads_may_look_at_one_claim(
@@ -51,7 +37,7 @@ def test_a_claim_that_begins_while_the_last_one_on_its_job_ends_is_let_go_of_at_
     first: Any = some(queue.claim_next_job())._hold
     office = first._office
     again: Any = object()
-    office.holds = _Filling(office.holds, {"j": again})
+    office.holds = Filling(office.holds, {"j": again})
 
     first.let_go()
 

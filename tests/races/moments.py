@@ -45,3 +45,17 @@ class Moment:
 
     def __set__(self, one: Any, value: object) -> None:
         vars(one)[self._name] = value
+
+
+class Filling(dict[Any, Any]):
+    """To which another thread adds right after something was looked up."""
+
+    def __init__(self, known: dict[Any, Any], added: dict[Any, Any]) -> None:
+        super().__init__(known)
+        self._added = added
+
+    def get(self, key: Any, default: Any = None) -> Any:
+        found = super().get(key, default)
+        self.update(self._added)
+        self._added.clear()
+        return found

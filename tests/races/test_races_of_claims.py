@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 from claims import held
+from races.moments import Filling
 
 from semiont_jobs import JobQueue
 from semiont_jobs.testing.suite import some
@@ -20,20 +21,6 @@ def queue(monkeypatch: pytest.MonkeyPatch) -> Iterator[JobQueue]:
     monkeypatch.setattr("semiont_jobs.keeper.PERIOD", 3600.0)
     with JobQueue("memory:") as queue:
         yield queue
-
-
-class _Filling(dict[str, Any]):
-    """To which another thread adds right after something was looked up."""
-
-    def __init__(self, known: dict[str, Any], added: dict[str, Any]) -> None:
-        super().__init__(known)
-        self._added = added
-
-    def get(self, key: str, default: Any = None) -> Any:
-        found = super().get(key, default)
-        self.update(self._added)
-        self._added.clear()
-        return found
 
 
 class _Growing(deque[Any]):
@@ -64,7 +51,7 @@ def test_a_claim_that_begins_while_the_last_one_on_its_job_is_forgotten_is_known
     claim.release()
     again = some(queue.claim_next_job())
     begun = dict(queue._claims._known)
-    queue._claims._known = _Filling(before, begun)
+    queue._claims._known = Filling(before, begun)
 
     queue._claims.forget(claim)
 

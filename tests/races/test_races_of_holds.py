@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from files.loops import filled, taken
 from files.places import PATIENCE, Actors, Place, job, meanwhile
-from races.moments import Moment
+from races.moments import Filling, Moment
 
 from semiont_jobs import ClaimLost, JobHeld, lifecycle
 from semiont_jobs.stores.files.descriptors import CLOSED
@@ -107,3 +107,18 @@ def test_a_thread_that_lets_go_as_the_store_is_closed_stores_nothing_more(
     with pytest.raises(ClaimLost):
         hold.move(done)
     assert place.everything() == {"pending": ["j.json"]}
+
+
+def test_a_hold_that_begins_while_the_last_one_on_its_job_ends_is_known(actor: Actors) -> None:
+    queue = actor()
+    queue.create_job(job())
+    holds = queue.store._holds
+    first = queue.store.hold("j")
+    before = dict(holds._known)
+    first.let_go()
+    again = queue.store.hold("j")
+    holds._known = Filling(before, dict(holds._known))
+
+    holds.end(first)
+
+    assert holds.get("j") is again

@@ -25,9 +25,11 @@ class Holds:
     def end(self, hold: FileHold) -> None:
         """Forget one that is over."""
         job_id = hold.job.metadata.id
-        known = self._known.pop(job_id, None)  # a thread that closes the store may do so, too
-        if known is not None and known() not in (hold, None):
-            self._known.setdefault(job_id, known)  # another thread's, of the same job since
+        known = self._known.get(job_id)
+        if known is not None and known() in (hold, None):  # else another thread's, of the same job
+            gone = self._known.pop(job_id, None)  # a thread that closes the store may do so, too
+            if gone is not known and gone is not None:  # that hold begins at this very moment
+                self._known.setdefault(job_id, gone)
 
     def get(self, job_id: str) -> FileHold | None:
         """The hold of a job; None: it is not held here."""
