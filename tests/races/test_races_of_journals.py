@@ -62,3 +62,30 @@ def test_what_is_written_as_a_journal_is_closed_that_must_stay_is_acknowledged(
         created.result(PATIENCE)
 
     assert place.names("pending") == ["j.json"]
+
+
+def test_what_is_synced_while_its_journal_is_emptied_is_not_written_again(
+    actor: Actors, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    queue = journalled(actor)
+    journal: Any = queue.store._journal
+    is_syncing, is_gone = threading.Event(), threading.Event()
+
+    def sync() -> None:
+        is_syncing.set()
+        assert is_gone.wait(PATIENCE)
+
+    queue.disk.before("fdatasync", "*", sync)
+    forced_otherwise = Segment.forced_otherwise
+
+    def forced(self: Segment) -> None:
+        is_gone.set()
+        forced_otherwise(self)
+
+    monkeypatch.setattr(Segment, "forced_otherwise", forced)
+    with meanwhile(lambda: queue.create_job(job())) as created:
+        assert is_syncing.wait(PATIENCE)
+        queue.close()
+        created.result(PATIENCE)
+
+    assert journal._made == 1

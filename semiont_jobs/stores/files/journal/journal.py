@@ -300,6 +300,7 @@ class Journal:
             lost.tell_once(REMOVED)
             old.revisions.update(lost.revisions)
         self._force_files(old)
+        old.is_superfluous = True
         if not old.is_removed:  # else there is nothing under its name, or what is not ours
             self._disk.unlink(old.path)
         self._disk.fsync_folder(self._layout.journal)

@@ -110,6 +110,8 @@ class Segment:
         lost write only once."""
         self.is_doubtful = False
         """The disk has lost a write while it existed: it may be all that records it."""
+        self.is_superfluous: bool = False
+        """All that it records is durable otherwise: it may go."""
         self.is_removed: bool = False
         """Another program has removed its name: nothing may be written here any more."""
         self.told: set[str] = set()
@@ -208,7 +210,8 @@ class Segment:
                 self._forcing = thread
                 reach = self.end
             self._disk.fdatasync(self._descriptor.fd)
-            if not self.stands():
+            # This process may remove it at any moment, but says so before.
+            if not (self.is_superfluous or self.stands() or self.is_superfluous):
                 raise self._refusal()
             self._safe = reach
         finally:
