@@ -17,6 +17,7 @@ from mutants import (
     of_moves,
     of_pools,
     of_queues,
+    of_races,
     of_work,
 )
 from mutants.fault import Fault
@@ -25,6 +26,7 @@ LAYERS: Mapping[str, tuple[Fault, ...]] = {
     "What a job is and becomes": of_jobs.FAULTS,
     "The file store": of_moves.FAULTS + of_journal.FAULTS + of_folders.FAULTS,
     "What is interrupted or dropped": of_interrupts.FAULTS,
+    "What two threads do at once": of_races.FAULTS,
     "What a loop puts off": of_loops.FAULTS,
     "Work under way": of_work.FAULTS + of_pools.FAULTS,
     "What callers use": of_queues.FAULTS,
