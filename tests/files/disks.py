@@ -225,7 +225,7 @@ class WatchedDisk(Disk):
         return is_done
 
     def _renamed(self, source: str, target: str) -> None:
-        for fd, path in self._paths.items():
+        for fd, path in list(self._paths.items()):
             if path == source:
                 self._paths[fd] = target
 
