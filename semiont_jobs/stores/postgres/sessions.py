@@ -54,17 +54,18 @@ doubled in strings, and quotes around the names of types, which are compared (`s
 
 
 class _Forks:
-    """Counts the forks of this process, and knows what a child must not keep."""
+    """Notes the forks of this process, and knows what a child must not keep."""
 
     def __init__(self) -> None:
-        self.count = 0
+        self.last = object()
+        """Another object for each fork: two threads may fork at once, and a count miss one."""
         self.open: weakref.WeakSet[Session] = weakref.WeakSet()
         self.abandoned: list[object] = []
         """What belongs to the parent: kept, so that no finalizer acts on it in the child."""
 
     def before(self) -> None:
-        """Count a fork that is about to happen."""
-        self.count += 1
+        """Note a fork that is about to happen."""
+        self.last = object()
 
     def in_child(self) -> None:
         """Replace the parent's sockets."""
@@ -85,10 +86,10 @@ class Session(psycopg.Connection[TupleRow]):
         """Connect. A fork during this call would leave the child a socket that is not recorded:
         such a connection is closed, and made again."""
         while True:
-            forks = _FORKS.count
+            last = _FORKS.last
             session = super().connect(conninfo, **options)
             _FORKS.open.add(session)
-            if forks == _FORKS.count:
+            if last is _FORKS.last:
                 return session
             session.close()
 
