@@ -76,7 +76,7 @@ def _panel(axes: Any, row: str, bars: list[Bar]) -> None:
         text = f"{bar.middle:,.3g}" if bar.middle < 100 else f"{bar.middle:,.0f}"
         at = (max(bar.high, bar.middle), place)
         axes.annotate(text, at, xytext=(4, 0), textcoords="offset points", va="center", fontsize=7)
-    axes.set_title(_title(row), fontsize=9, fontweight="bold")
+    axes.set_title(_title(row), fontsize=9, fontweight="bold", loc="right")
     axes.set_xscale("log")
     # Not from the least on, whose bar would have no length.
     axes.set_xlim(min(bar.low for bar in bars) / 2, 2.5 * max(bar.high for bar in bars))

@@ -47,7 +47,7 @@ class Target:
 def shown(value: float, unit: str) -> str:
     """A value with its unit, for people to read."""
     if unit == "%":
-        return f"{100 * value:.0f} %"
+        return f"{100 * value:.3g} %"  # so that 49.5 is not shown as the 50 that is wanted
     if unit == "x":
         return f"{value:.2f} x"
     return f"{value:,.0f} {unit}" if value >= 100 else f"{value:.3g} {unit}"
