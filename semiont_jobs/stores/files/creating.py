@@ -19,6 +19,7 @@ from contextlib import suppress
 from semiont_jobs.errors import SemiontJobsError
 from semiont_jobs.model import AnyJob
 from semiont_jobs.stores.files.descriptors import CLOSED, Descriptor
+from semiont_jobs.stores.files.forcing import Copied
 from semiont_jobs.stores.files.moves import Moves
 from semiont_jobs.threads import LOOK_EVERY
 
@@ -170,7 +171,9 @@ class Creating:
                 except (OSError, SemiontJobsError) as error:
                     new.error = _checked(error)
             try:
-                moves.forcing.published_together([(new.job, new.text) for new, _ in held])
+                moves.forcing.all_published(
+                    [Copied(new.job, new.text, descriptor.fd) for new, descriptor in held]
+                )
                 for new, descriptor in held:
                     new.found = moves.disk.stat_of(descriptor.fd)
             except (OSError, SemiontJobsError) as error:

@@ -96,7 +96,7 @@ class Forcing:
         """Open now what making durable needs: it must not fail for want of a descriptor."""
 
     def all_published(self, copies: Sequence[Copied]) -> None:
-        """Several copies have their names, and the older ones still have theirs."""
+        """Several copies have their names, and the older ones, if any, still have theirs."""
 
     def forces_together(self, job: AnyJob, text: bytes) -> bool:
         """Whether this is made durable with others at the price of one.
@@ -104,9 +104,6 @@ class Forcing:
         If not, every thread should wait for its own, at the same time as the others.
         """
         return self._has_gil  # nothing to wait for: if threads run one at a time, one is quicker
-
-    def published_together(self, jobs: Sequence[tuple[AnyJob, bytes]]) -> None:
-        """New jobs to be made durable together have their names; each has its file content."""
 
     def written(self, job: AnyJob, text: bytes, fd: int) -> None:
         """A copy is whole, and is about to replace the older one under its name."""

@@ -74,9 +74,6 @@ class ByJournal(Forcing):
     def forces_together(self, job: AnyJob, text: bytes) -> bool:
         return not _is_unfit(job, text)
 
-    def published_together(self, jobs: Sequence[tuple[AnyJob, bytes]]) -> None:
-        self.journal.write(jobs)
-
     def written(self, job: AnyJob, text: bytes, fd: int) -> None:
         is_unfit = _is_unfit(job, text)
         if is_unfit or not self.disk.has_syncfs:
