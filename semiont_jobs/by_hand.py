@@ -175,6 +175,7 @@ class ByHand(Reading):
         :param type: remove only jobs of this type.
         :raises InvalidValue: `older_than` is neither, `status` is not that of a finished job, or
             `type` is not a string; nothing was removed.
+        :raises StoreError: the disk refused to remove some. Hooks hear of those that are gone.
         """
         checked_filter("type", type)
         statuses: tuple[JobStatus, ...] = FINISHED if cancelled else ("complete", "failed")
@@ -190,9 +191,12 @@ class ByHand(Reading):
                 "an aware datetime or a timedelta is needed", field="older_than", value=older_than
             )
         self.committer.try_to_commit_all()  # jobs that ended here a moment ago are held until then
-        removed = self._run(self._store.remove, statuses, before, type)
-        for job in removed:
-            self.emit("removed", job)
+        removed: list[AnyJob] = []
+        try:
+            self._run(self._store.remove, statuses, before, removed.append, type)
+        finally:
+            for job in removed:
+                self.emit("removed", job)
         return len(removed)
 
     def remove_job(self, id: str) -> bool:  # noqa: A002

@@ -148,11 +148,16 @@ class JobStore(Protocol):
         ...
 
     def remove(
-        self, statuses: Iterable[JobStatus], before: datetime, type_name: str | None = None
-    ) -> list[AnyJob]:
-        """Remove, and return, the jobs of these finished statuses that ended before that instant.
+        self,
+        statuses: Iterable[JobStatus],
+        before: datetime,
+        removed: Callable[[AnyJob], object],
+        type_name: str | None = None,
+    ) -> None:
+        """Remove the jobs of these finished statuses that ended before that instant.
 
-        If `type_name` is given, only jobs of that type.
+        If `type_name` is given, only jobs of that type. Calls `removed` with each that is gone for
+        good, also if the rest is refused.
         """
         ...
 

@@ -11,7 +11,7 @@ import errno
 import os
 import sqlite3
 import threading
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import datetime, timedelta
 from typing import Any
@@ -201,13 +201,19 @@ class SqliteStore:
     # -- removing ------------------------------------------------------------------------
 
     def remove(
-        self, statuses: Iterable[JobStatus], before: datetime, type_name: str | None = None
-    ) -> list[AnyJob]:
+        self,
+        statuses: Iterable[JobStatus],
+        before: datetime,
+        removed: Callable[[AnyJob], object],
+        type_name: str | None = None,
+    ) -> None:
         ended = [*statuses]
         where = f"status IN ({_marks(ended)}) AND completed_at < ? AND type = ifnull(?, type)"
         with self._lock:
             rows = self._rows(where, *ended, before.timestamp(), type_name)
-            return [job for row in rows if (job := self.remove_one(row[0])) is not None]
+            for row in rows:
+                if (job := self.remove_one(row[0])) is not None:
+                    removed(job)
 
     def remove_one(self, job_id: str) -> AnyJob | None:
         with self._transaction() as database:

@@ -4,7 +4,7 @@ outlives the process. It must not know files."""
 from __future__ import annotations
 
 import threading
-from collections.abc import Collection, Hashable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Hashable, Iterable, Iterator, Mapping
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -265,11 +265,15 @@ class MemoryStore:
                 yield hold
 
     def remove(
-        self, statuses: Iterable[JobStatus], before: datetime, type_name: str | None = None
-    ) -> list[AnyJob]:
+        self,
+        statuses: Iterable[JobStatus],
+        before: datetime,
+        removed: Callable[[AnyJob], object],
+        type_name: str | None = None,
+    ) -> None:
         wanted = frozenset(statuses) & frozenset(FINISHED)
         with self._lock:
-            removed = [
+            spent = [
                 record.job
                 for record in self._records.values()
                 if record.job.status in wanted
@@ -277,9 +281,8 @@ class MemoryStore:
                 and _ended_before(record.job, before)
                 and type_name in (None, record.job.metadata.type)
             ]
-            for job in removed:
-                self._drop(job.metadata.id)
-        return removed
+            for job in spent:
+                removed(self._drop(job.metadata.id))
 
     def remove_one(self, job_id: str) -> AnyJob | None:
         with self._lock:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 from collections.abc import Callable
+from contextlib import suppress
 from datetime import timedelta
 
 import pytest
@@ -252,3 +253,25 @@ def test_closing_gives_the_other_claims_back_although_the_disk_refuses_one(
     queue.close()
 
     assert ["a.json", "b.json"] == place.names("pending")
+
+
+@pytest.mark.parametrize("code", [errno.EIO, errno.ESTALE])
+def test_hooks_hear_of_each_job_that_a_clean_up_removed_though_the_disk_keeps_others(
+    actor: Actors, place: Place, code: int
+) -> None:
+    queue = actor()
+    for name in ("a", "b", "c", "d"):
+        queue.create_job(job(name))
+        claimed(queue).complete()
+    heard: list[str] = []
+    queue.subscribe(lambda event: heard.append(event.job_id))
+    queue.disk.refuse(code, "unlink", "complete/*", skip=2)
+
+    with suppress(StoreError):
+        queue.cleanup_completed_jobs(timedelta(minutes=-1))
+
+    left = {name.removesuffix(".json") for name in place.names("complete")}
+    assert sorted([*heard, *left]) == ["a", "b", "c", "d"]
+    assert sum(each.events["removed"] for each in queue.process_metrics()) == len(heard)
+    queue.cleanup_completed_jobs(timedelta(minutes=-1))
+    assert sorted(heard) == ["a", "b", "c", "d"]

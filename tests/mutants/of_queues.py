@@ -93,6 +93,16 @@ FAULTS = (
         tests=("test_a_page_is_cut_from_the_newest",),
     ),
     Fault(
+        name="removed-and-not-told",
+        file="by_hand.py",
+        was="        finally:\n            for job in removed:\n",
+        becomes="        except ZeroDivisionError:\n            pass\n        else:\n            for job in removed:\n",
+        breaks="hooks hear of each job that is removed",
+        tests=(
+            "test_hooks_hear_of_each_job_that_a_clean_up_removed_though_the_disk_keeps_others[5]",
+        ),
+    ),
+    Fault(
         name="cleaned-at-the-cutoff",
         file="stores/files/upkeep.py",
         was="job.completed_at >= self.before",

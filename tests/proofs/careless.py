@@ -122,12 +122,19 @@ def settles_without_securing_its_own_copy(patch: Patch) -> None:
 
 
 def cleans_without_forcing_the_folders_first(patch: Patch) -> None:
-    def remove_some(self: Upkeep, status: JobStatus, names: list[str], spent: Any) -> list[AnyJob]:
+    def remove_some(
+        self: Upkeep,
+        status: JobStatus,
+        names: list[str],
+        spent: Any,
+        removed: Callable[[AnyJob], object],
+    ) -> None:
         holds = [hold for name in names if (hold := self._hold_spent(status, name, spent))]
         for hold in holds:
             hold.remove()
         self._moves.secure_folder(status)
-        return [hold.job for hold in holds]
+        for hold in holds:
+            removed(hold.job)
 
     patch.setattr(Upkeep, "_remove_some", remove_some)
 
@@ -135,10 +142,10 @@ def cleans_without_forcing_the_folders_first(patch: Patch) -> None:
 def cleans_without_forcing_what_it_removed(patch: Patch) -> None:
     remove_some = Upkeep._remove_some
 
-    def removed(self: Upkeep, *arguments: Any) -> list[AnyJob]:
+    def removed(self: Upkeep, *arguments: Any) -> None:
         with patch.context() as inside:
             inside.setattr(self._moves, "secure_folder", lambda _status: None)
-            return remove_some(self, *arguments)
+            remove_some(self, *arguments)
 
     patch.setattr(Upkeep, "_remove_some", removed)
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Collection, Hashable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Hashable, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 from functools import partial
 from typing import Any, Final
@@ -349,11 +349,15 @@ class FileStore(MovingHouse):
             self._upkeep.set_aside_suspects()
 
     def remove(
-        self, statuses: Iterable[JobStatus], before: datetime, type_name: str | None = None
-    ) -> list[AnyJob]:
+        self,
+        statuses: Iterable[JobStatus],
+        before: datetime,
+        removed: Callable[[AnyJob], object],
+        type_name: str | None = None,
+    ) -> None:
         """See `JobStore.remove`."""
         with told(self.layout):
-            return self._upkeep.remove(statuses, before, type_name)
+            self._upkeep.remove(statuses, before, removed, type_name)
 
     def remove_one(self, job_id: str) -> AnyJob | None:
         """See `JobStore.remove_one`."""

@@ -6,7 +6,7 @@ It must not know what becomes of an orphan, or how long finished jobs are kept.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from datetime import UTC, datetime, timedelta
 from itertools import islice
 from typing import Final
@@ -137,26 +137,37 @@ class Upkeep:
         return hold
 
     def remove(
-        self, statuses: Iterable[JobStatus], before: datetime, type_name: str | None = None
-    ) -> list[AnyJob]:
+        self,
+        statuses: Iterable[JobStatus],
+        before: datetime,
+        removed: Callable[[AnyJob], object],
+        type_name: str | None = None,
+    ) -> None:
         """See `JobStore.remove`."""
-        removed: list[AnyJob] = []
         for status in statuses:
             names = iter(self._names(status))
             while some := list(islice(names, REMOVED_AT_ONCE)):
-                removed += self._remove_some(status, some, Spent(before, type_name))
-        return removed
+                self._remove_some(status, some, Spent(before, type_name), removed)
 
     def remove_one(self, job_id: str) -> AnyJob | None:
         """See `JobStore.remove_one`."""
         for status in FINISHED:
             check_folder(self._layout, self._disk, self._layout.folders[status])
-            for job in self._remove_some(status, [f"{job_id}{SUFFIX}"], ANY):
-                return job
+            gone: list[AnyJob] = []
+            self._remove_some(status, [f"{job_id}{SUFFIX}"], ANY, gone.append)
+            if gone:
+                return gone[0]
         return None
 
-    def _remove_some(self, status: JobStatus, names: list[str], spent: Spent) -> list[AnyJob]:
+    def _remove_some(
+        self,
+        status: JobStatus,
+        names: list[str],
+        spent: Spent,
+        removed: Callable[[AnyJob], object],
+    ) -> None:
         holds: list[FileHold] = []
+        gone: list[AnyJob] = []
         try:
             for name in names:
                 hold = self._hold_spent(status, name, spent)
@@ -166,13 +177,18 @@ class Upkeep:
                 try:
                     self._removals.prepare(holds)
                 except ClaimLost:
-                    return []  # the store was closed in between
-            removed = [hold.job for hold in holds if _remove(hold)]
-            if removed:
-                # They are reported as removed and must stay so: a job that came back would win
-                # against a new one of its id.
-                self._moves.secure_folder(status)
-            return removed
+                    return  # the store was closed in between
+            try:
+                for hold in holds:
+                    if _remove(hold):
+                        gone.append(hold.job)
+            finally:
+                if gone:
+                    # They are reported as removed and must stay so: a job that came back would win
+                    # against a new one of its id.
+                    self._moves.secure_folder(status)
+                    for job in gone:
+                        removed(job)
         finally:
             for hold in holds:
                 hold.let_go()

@@ -288,10 +288,14 @@ class PostgresStore(MovingHouse):
         return upkeep.orphans(self._opened, self._notify)
 
     def remove(
-        self, statuses: Iterable[JobStatus], before: datetime, type_name: str | None = None
-    ) -> list[AnyJob]:
+        self,
+        statuses: Iterable[JobStatus],
+        before: datetime,
+        removed: Callable[[AnyJob], object],
+        type_name: str | None = None,
+    ) -> None:
         """See `JobStore.remove`."""
-        return upkeep.remove(self._opened, statuses, before, type_name)
+        upkeep.remove(self._opened, statuses, before, removed, type_name)
 
     def remove_one(self, job_id: str) -> AnyJob | None:
         """See `JobStore.remove_one`."""

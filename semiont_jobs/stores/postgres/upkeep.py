@@ -5,7 +5,7 @@ It must not know what becomes of an orphan, or how long finished jobs are kept.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from datetime import datetime
 from typing import Final
 
@@ -61,8 +61,12 @@ def orphans(office: Office, notify: Hook) -> Iterator[PostgresHold]:
 
 
 def remove(
-    office: Office, statuses: Iterable[JobStatus], before: datetime, type_name: str | None
-) -> list[AnyJob]:
+    office: Office,
+    statuses: Iterable[JobStatus],
+    before: datetime,
+    removed: Callable[[AnyJob], object],
+    type_name: str | None,
+) -> None:
     """See `JobStore.remove`."""
     values = {
         "statuses": [status for status in statuses if status in FINISHED],
@@ -70,17 +74,16 @@ def remove(
         "type": None if type_name is None else text(type_name),
         "limit": REMOVED_AT_ONCE,
     }
-    removed: list[AnyJob] = []
     while True:
         with office.sessions.session() as session:
             gone = session.execute(office.statements.remove, values, binary=True).fetchall()
         for job_id, document in gone:
             try:
-                removed.append(office.codec.decode(document, job_id=job_id))
+                removed(office.codec.decode(document, job_id=job_id))
             except JobDecodeError:
                 continue  # its columns say that it ended; there is no job to report
         if len(gone) < REMOVED_AT_ONCE:
-            return removed
+            return
 
 
 def remove_one(office: Office, job_id: str) -> AnyJob | None:
