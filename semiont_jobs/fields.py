@@ -7,13 +7,16 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable, Mapping
-from contextvars import ContextVar, Token
+from contextvars import ContextVar, copy_context
 from datetime import UTC, datetime, timedelta
-from typing import Any, Final, TypeGuard
+from typing import Any, Final, ParamSpec, TypeGuard, TypeVar
 
 from attrs import Attribute
 
 from semiont_jobs.errors import InvalidJob, InvalidValue
+
+A = ParamSpec("A")
+T = TypeVar("T")
 
 ENDLESS: Final = 1e9
 """Seconds (thirty years) from which on a value is no limit: the system's waits accept at most some
@@ -24,19 +27,15 @@ _reading: ContextVar[bool] = ContextVar("semiont_jobs_reading", default=False)
 _PLACES: Final = {"JobMetadata": "metadata"}
 
 
-class reading:  # noqa: N801 - reads as a statement: `with reading():`
-    """While this lasts, objects are read from a store: limits apply to writers, not readers.
+def read_by(make: Callable[A, T], *args: A.args, **kwargs: A.kwargs) -> T:
+    """Call `make`, which makes objects as a store has them: limits apply to writers, not readers.
 
     The TypeScript package checks no ranges, so a value that it wrote must be readable here.
     """
-
-    __slots__ = ("_token",)
-
-    def __enter__(self) -> None:
-        self._token: Token[bool] = _reading.set(True)
-
-    def __exit__(self, *_exc: object) -> None:
-        _reading.reset(self._token)
+    # In a context of its own, which ends in C code: an interrupt cannot leave it behind.
+    context = copy_context()
+    context.run(_reading.set, True)
+    return context.run(make, *args, **kwargs)
 
 
 def is_reading() -> bool:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any
 
 import pytest
 import tenacity
+from striking import struck_at
 
 from semiont_jobs import (
     DetectionParams,
@@ -27,6 +29,8 @@ from semiont_jobs import (
     StoreError,
     resource_id,
 )
+from semiont_jobs.codec import Codec
+from semiont_jobs.job_types import JobTypes
 
 FAR = datetime.max.replace(tzinfo=timezone(timedelta(hours=-5)))
 """An instant for which UTC has no year."""
@@ -351,3 +355,24 @@ def test_permissions_that_are_no_bits(field: str, mode: Any) -> None:
         JobQueue("data", **{field: mode})
 
     assert (field, mode) == (told.value.field, told.value.value)
+
+
+def test_limits_apply_again_wherever_an_interrupt_strikes_the_reading_of_a_job() -> None:
+    codec, is_over, step = Codec(JobTypes()), False, 0
+    # It was tried before, and is no job that the quick way reads.
+    text = codec.encode(
+        PendingJob(metadata=JobMetadata(type="t", id="a", crash_count=1), params={})
+    )
+    modules = ("semiont_jobs.fields", "semiont_jobs.codec.documents")
+
+    def interrupt() -> None:
+        raise KeyboardInterrupt
+
+    while not is_over:
+        with suppress(KeyboardInterrupt), struck_at(step, interrupt, modules=modules) as left:
+            codec.decode(text, job_id="a")
+        is_over = left() >= 0
+        step += 1
+        with pytest.raises(InvalidJob):
+            JobMetadata(type="t", id="a", priority=101)
+    assert step > 100

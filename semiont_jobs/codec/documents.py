@@ -39,7 +39,7 @@ from semiont_jobs.errors import (
     JobTooLarge,
     abridged,
 )
-from semiont_jobs.fields import reading, to_instant
+from semiont_jobs.fields import read_by, to_instant
 from semiont_jobs.job_types import JobType, JobTypes
 from semiont_jobs.model import (
     JOB_CLASSES,
@@ -319,11 +319,10 @@ class Documents:
         if not data.keys() >= REQUIRED_KEYS:
             missing = next(camel(name) for name in SEED_FIELDS if camel(name) not in data)
             raise JobDecodeError("missing", path=f"metadata.{missing}")
-        with reading():
-            try:
-                return self._structure_fields(data, JobMetadata)
-            except Exception:  # noqa: BLE001 - whatever it was: this converter names the field
-                return structure_telling(data, JobMetadata, "metadata")
+        try:
+            return read_by(self._structure_fields, data, JobMetadata)
+        except Exception:  # noqa: BLE001 - whatever it was: this converter names the field
+            return read_by(structure_telling, data, JobMetadata, "metadata")
 
     def _part(
         self,
@@ -349,8 +348,7 @@ class Documents:
         if kind is None:
             return raw
         try:
-            with reading():
-                value: Any = self._converter.structure(raw, kind)
+            value: Any = read_by(self._converter.structure, raw, kind)
         except Exception:  # noqa: BLE001 - a class may refuse its data with any exception
             return raw
         known = self._converter.unstructure(value)

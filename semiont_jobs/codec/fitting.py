@@ -14,7 +14,7 @@ from semiont_jobs.codec.carrying import remainder, restore
 from semiont_jobs.codec.documents import Documents
 from semiont_jobs.codec.strict import METADATA_KEYS, structure_telling
 from semiont_jobs.errors import InvalidJob, JobDecodeError
-from semiont_jobs.fields import reading
+from semiont_jobs.fields import read_by
 from semiont_jobs.model import AnyJob
 
 
@@ -49,8 +49,7 @@ class Codec(Documents):
         if job_type is None or not isinstance(job.params, Mapping):
             return None
         try:
-            with reading():
-                structure_telling(job.params, job_type.params, "params")
+            read_by(structure_telling, job.params, job_type.params, "params")
         except JobDecodeError as error:
             error.job_id = job.metadata.id
             error.args = JobDecodeError(error.reason, path=error.path, job_id=error.job_id).args

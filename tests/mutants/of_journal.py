@@ -39,8 +39,7 @@ FAULTS = (
     Fault(
         name="removal-of-a-journal-not-seen",
         file="stores/files/journal/segment.py",
-        was="            if not (self.is_superfluous or self.stands() or self.is_superfluous):\n"
-        "                raise self._refusal()\n",
+        was="            if not self._counts():\n                raise self._refusal()\n",
         becomes="",
         breaks="what is acknowledged is in a file that a replay would find",
         tests=("test_what_is_acknowledged_after_its_journal_was_removed_is_in_a_new_one",),

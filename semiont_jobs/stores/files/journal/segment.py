@@ -210,8 +210,7 @@ class Segment:
                 self._forcing = thread
                 reach = self.end
             self._disk.fdatasync(self._descriptor.fd)
-            # This process may remove it at any moment, but says so before.
-            if not (self.is_superfluous or self.stands() or self.is_superfluous):
+            if not self._counts():
                 raise self._refusal()
             self._safe = reach
         finally:
@@ -221,6 +220,11 @@ class Segment:
                 self._forcing = None
                 with self._lock:
                     self._changed.notify_all()
+
+    def _counts(self) -> bool:
+        """Whether what was synced lasts: a replay would find it, or need not."""
+        # This process may remove it at any moment, but says so before.
+        return self.is_superfluous or self.stands() or self.is_superfluous
 
     def _refusal(self) -> OSError:
         if self.is_removed:
