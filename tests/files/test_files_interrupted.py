@@ -105,6 +105,9 @@ class Unlocked(nullcontext[None]):
         raise AssertionError
 
 
+# In a free-threaded Python it may strike a finalizer, too: of that Python only says that it is
+# ignored.
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 def test_wherever_an_interrupt_strikes_the_forcing_of_a_segment_nobody_waits_for_it(
     tmp_path: Path,
 ) -> None:
