@@ -20,9 +20,10 @@ LABEL: Final = ", free-threaded"
 """What is added to its label."""
 PATIENCE: Final = 30.0
 _ASK: Final = """
-import json, platform, sys
+import json, platform
 import semiont_jobs.queue
-print(json.dumps([platform.python_version(), getattr(sys, "_is_gil_enabled", lambda: True)()]))
+from semiont_jobs.threads import has_gil
+print(json.dumps([platform.python_version(), has_gil()]))
 """
 
 

@@ -33,7 +33,7 @@ from semiont_jobs.forks import reset_in_child
 from semiont_jobs.in_hand import AnyInHand
 from semiont_jobs.retry import poll
 from semiont_jobs.store import Hold
-from semiont_jobs.threads import stand_still_at_the_end, tell_the_end
+from semiont_jobs.threads import pop_entry, stand_still_at_the_end, tell_the_end
 
 EXIT_PATIENCE: Final = 2.0
 """Seconds that the end of a process waits, for each queue, for claims in the making, and then for
@@ -115,9 +115,7 @@ class OpenClaims:
         # A superseded claim may end after another claim on the same job began here. The reference
         # to a dropped claim is dead, and cannot say which one it was.
         if known is not None and known() in (claim, None):
-            gone = self._known.pop(job_id, None)
-            if gone is not known and gone is not None:  # that claim begins at this very moment
-                self._known.setdefault(job_id, gone)
+            pop_entry(self._known, job_id, known)
         self._kept.pop(id(claim), None)
 
     def drop(self, claim: AnyInHand) -> None:

@@ -1,6 +1,6 @@
 """What `threading` gives threads only half of: a start that may be refused, a pause, where another
-thread is, whether they run side by side, and a condition and an event that an interrupt cannot
-leave locked.
+thread is, whether they run side by side, the removal of one entry of a dict that they share, and
+a condition and an event that an interrupt cannot leave locked.
 
 It must not know what the threads do.
 """
@@ -13,9 +13,12 @@ import threading
 import time
 from contextlib import suppress
 from types import FrameType
-from typing import Final
+from typing import Final, TypeVar
 
 from semiont_jobs.errors import ThreadRefused
+
+K = TypeVar("K")
+V = TypeVar("V")
 
 LOOK_EVERY: Final = 0.05
 """Seconds between two looks of a thread that waits for another. Usually it is woken; this is for
@@ -106,6 +109,16 @@ def has_gil() -> bool:
     """
     is_enabled = getattr(sys, "_is_gil_enabled", None)  # since Python 3.13
     return is_enabled is None or bool(is_enabled())
+
+
+def pop_entry(shared: dict[K, V], key: K, value: V) -> None:
+    """Remove this very value from a dict; what another thread puts in its place stays there.
+
+    The caller saw it there, perhaps a moment ago.
+    """
+    gone = shared.pop(key, None)
+    if gone is not value and gone is not None:  # it was put there at this very moment
+        shared.setdefault(key, gone)
 
 
 def pause(seconds: float) -> None:

@@ -42,6 +42,13 @@ class Crowd:
             eventually(lambda before=waiting: len(self.creating._waiting) == before + 1)
         return came
 
+    def overtake(self) -> None:
+        """More threads, each with a job; none of them waits for the first."""
+        with ThreadPoolExecutor(COUNT) as pool:
+            for each in [pool.submit(self.queue.create_job, job(id_)) for id_ in ids()]:
+                each.result(PATIENCE)
+        assert not self.first.done()
+
     def go_on(self) -> None:
         """The disk is quick again."""
         self.queue.disk.calls.clear()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import errno
-from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from files.crowds import COUNT, crowd, ids
@@ -34,7 +33,11 @@ def test_those_who_wait_are_served_by_one_in_order(actor: Actors, place: Place) 
     assert {claimed(queue).job.metadata.id for _ in made} == {"first", *ids()}
 
 
-def test_one_forcing_of_the_journal_serves_all(actor: Actors, place: Place) -> None:
+@pytest.mark.parametrize("python", ["with_gil", "without_gil"])
+def test_one_forcing_of_the_journal_serves_all(
+    actor: Actors, place: Place, request: pytest.FixtureRequest, python: str
+) -> None:
+    request.getfixturevalue(python)
     queue = journalled(actor)
 
     with crowd(queue) as them:
@@ -51,11 +54,7 @@ def test_with_fsync_nobody_waits_for_another(actor: Actors) -> None:
     queue = actor(fsync=True)
 
     with crowd(queue, "fsync", "pending/first.json") as them:
-        with ThreadPoolExecutor(COUNT) as pool:
-            others = [pool.submit(queue.create_job, job(id_)) for id_ in ids()]
-            for each in others:
-                each.result(PATIENCE)
-        assert not them.first.done()
+        them.overtake()
         them.go_on()
 
 

@@ -8,9 +8,8 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
-from files.crowds import COUNT, crowd, ids
-from files.journals import told
-from files.places import PATIENCE, Actors, Place, job, journalled
+from files.crowds import crowd
+from files.places import PATIENCE, Actors, job
 
 from semiont_jobs import JobQueue, desk, floor
 
@@ -58,22 +57,5 @@ def test_nobody_waits_for_another_to_create_a_job(actor: Actors) -> None:
     queue = actor()
 
     with crowd(queue) as them:
-        with ThreadPoolExecutor(COUNT) as pool:
-            others = [pool.submit(queue.create_job, job(id_)) for id_ in ids()]
-            for each in others:
-                each.result(PATIENCE)
-        assert not them.first.done()
+        them.overtake()
         them.go_on()
-
-
-def test_threads_share_a_forcing_of_the_journal_all_the_same(actor: Actors, place: Place) -> None:
-    queue = journalled(actor)
-
-    with crowd(queue) as them:
-        others = them.join(*ids())
-        them.go_on()
-        for each in (them.first, *others):
-            each.result(PATIENCE)
-
-    assert queue.disk.count("fdatasync") == 2
-    assert told(place.path) == [(id_, 0) for id_ in ("first", *ids())]

@@ -127,7 +127,7 @@ FAULTS = (
         was="            self.journal.write(fit)\n\n    def _is_told_of",
         becomes="            for each in fit:\n                self.journal.write([each])\n\n    def _is_told_of",
         breaks="one forcing serves all who create at once",
-        tests=("test_one_forcing_of_the_journal_serves_all",),
+        tests=("test_one_forcing_of_the_journal_serves_all[with_gil]",),
     ),
     Fault(
         name="party-not-forced",

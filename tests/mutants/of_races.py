@@ -58,9 +58,9 @@ FAULTS = (
     ),
     Fault(
         name="new-claim-forgotten-with-the-last",
-        file="open_claims.py",
-        was="                self._known.setdefault(job_id, gone)\n",
-        becomes="                pass\n",
+        file="threads.py",
+        was="        shared.setdefault(key, gone)\n",
+        becomes="        pass\n",
         breaks="a queue looks after every claim",
         tests=("test_a_claim_that_begins_while_the_last_one_on_its_job_is_forgotten_is_known",),
     ),

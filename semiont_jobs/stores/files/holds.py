@@ -9,6 +9,7 @@ from __future__ import annotations
 import weakref
 
 from semiont_jobs.stores.files.hold import FileHold
+from semiont_jobs.threads import pop_entry
 
 
 class Holds:
@@ -27,9 +28,7 @@ class Holds:
         job_id = hold.job.metadata.id
         known = self._known.get(job_id)
         if known is not None and known() in (hold, None):  # else another thread's, of the same job
-            gone = self._known.pop(job_id, None)  # a thread that closes the store may do so, too
-            if gone is not known and gone is not None:  # that hold begins at this very moment
-                self._known.setdefault(job_id, gone)
+            pop_entry(self._known, job_id, known)
 
     def get(self, job_id: str) -> FileHold | None:
         """The hold of a job; None: it is not held here."""

@@ -26,6 +26,7 @@ from semiont_jobs.stores.postgres import rows
 from semiont_jobs.stores.postgres.liveness import Liveness
 from semiont_jobs.stores.postgres.rows import Statements
 from semiont_jobs.stores.postgres.sessions import KEEPER_PATIENCE, Session, Sessions
+from semiont_jobs.threads import pop_entry
 
 
 @define(kw_only=True, eq=False)
@@ -206,9 +207,7 @@ class PostgresHold:
     def _disown(self) -> None:
         holds, job_id = self._office.holds, self.job.metadata.id
         if holds.get(job_id) is self:
-            gone = holds.pop(job_id, None)  # the thread that closes the store may do it, too
-            if gone is not self and gone is not None:  # that claim begins at this very moment
-                holds.setdefault(job_id, gone)
+            pop_entry(holds, job_id, self)
         self._owner = None
         self._office.leave()
 
